@@ -1,0 +1,81 @@
+"""The mathematics, once.
+
+Every loss of this package is one function of ``m``, the log-odds of the true class
+(``m = logit(p_t)``), and of ``gamma``:
+
+    loss(m) =  q^g nll                 p = sigma(m), q = sigma(-m), nll = softplus(-m) = -log p
+    d1(m)   = -q^g (q + g p nll)       d loss / dm
+    d2(m)   =  q^g p ((1 + 2g) q + g nll (g p - q))
+
+(Lin et al. 2017, arXiv 1708.02002, eq. 4, as a function of the margin). gamma = 0 is cross-entropy;
+alpha and sample weights multiply from outside. This file imports nothing: ``xp`` is the array
+namespace, and the same lines are transcribed, with the same names, wherever else the loss is computed.
+"""
+
+
+def probabilities(m, xp):
+    """``p``, ``q`` and ``nll`` at log-odds ``m``, each to a few ulp.
+
+    1 - p is never a subtraction: with e = exp(-|m|) in (0, 1], the larger of p and q is
+    1 / (1 + e) and the smaller e / (1 + e); nll = max(-m, 0) + log1p(e) has no cancelling terms.
+    """
+    e = xp.exp(-xp.abs(m))
+    larger = 1 / (1 + e)
+    smaller = e / (1 + e)
+    p = xp.where(m >= 0, larger, smaller)
+    q = xp.where(m >= 0, smaller, larger)
+    nll = xp.where(m >= 0, xp.zeros_like(m), -m) + xp.log1p(e)
+    return p, q, nll
+
+
+def modulation(q, gamma, xp):
+    """``q^gamma``, and 1 where gamma is 0 even at q = 0 (cross-entropy has no modulation)."""
+    return xp.where(gamma == 0, xp.ones_like(q), q**gamma)
+
+
+def product_p_nll(p, nll, xp):
+    """``p * nll``, and its limit 0 where p is 0 (there nll may be infinite)."""
+    return xp.where(p > 0, p * nll, p)
+
+
+def loss(m, gamma, xp):
+    """``q^g nll``, in nats."""
+    _, q, nll = probabilities(m, xp)
+    return xp.where(nll == 0, nll, modulation(q, gamma, xp) * nll)
+
+
+def d1(m, gamma, xp):
+    """First derivative in ``m``: a negative sum of positive terms, so nothing cancels."""
+    p, q, nll = probabilities(m, xp)
+    return -modulation(q, gamma, xp) * (q + gamma * product_p_nll(p, nll, xp))
+
+
+def d2(m, gamma, xp):
+    """Second derivative in ``m``; negative where p_t < p*(gamma) <= 0.0585 (the loss is not convex there)."""
+    p, q, nll = probabilities(m, xp)
+    p_nll = product_p_nll(p, nll, xp)
+    return modulation(q, gamma, xp) * (p * (1 + 2 * gamma) * q + gamma * p_nll * (gamma * p - q))
+
+
+def d3(m, gamma, xp):
+    """Third derivative in ``m``; used for the error bounds of the diagnosis ledger only."""
+    p, q, nll = probabilities(m, xp)
+    p_nll = product_p_nll(p, nll, xp)
+    p_b = p * (1 + 2 * gamma) * q + gamma * p_nll * (gamma * p - q)
+    p_db = p * q * (-(1 + 2 * gamma) * p - gamma * (gamma * p - q) + gamma * (1 + gamma) * p_nll)
+    return modulation(q, gamma, xp) * ((q - gamma * p) * p_b + p_db)
+
+
+def log_h(m, gamma, xp):
+    """``log h`` with ``h = v / G(v)`` at v = sigma(m): the class's unnormalised true posterior.
+
+    Charoenphakdee et al. 2021 (arXiv 2011.09172): the minimiser q of the focal risk maps back to
+    the posterior by normalising h(q_i) = q_i / ((1 - q_i)^g - g (1 - q_i)^(g-1) q_i log q_i).
+    Taking (1 - v)^g out, log h = log v - g log(1 - v) - log(1 + g v (-log v) / (1 - v)), whose last
+    fraction tends to 1 as v -> 1.
+    """
+    p, q, nll = probabilities(m, xp)
+    _, _, nll_other = probabilities(-m, xp)
+    ratio = xp.where(q > 0, product_p_nll(p, nll, xp) / xp.where(q > 0, q, xp.ones_like(q)), p)
+    bent = xp.where(gamma == 0, xp.zeros_like(m), gamma * nll_other)
+    return -nll + bent - xp.log1p(gamma * ratio)

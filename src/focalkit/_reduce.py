@@ -1,0 +1,66 @@
+"""Every denominator, and which losses are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._spec import LossSpec
+
+
+def kept(
+    spec: LossSpec, losses: NDArray[Any], counted: NDArray[np.bool_], positive: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which of the ``counted`` losses (n,) stay after hard example mining; ``positive`` is (n,).
+
+    The largest stay; of equal losses the first, so that the choice is the same everywhere.
+    """
+    if spec.keep_hardest is None and spec.negatives_per_positive is None:
+        return counted
+    budget = _budget(spec.keep_hardest, int(counted.sum()))
+    if spec.negatives_per_positive is None:
+        return _largest(losses, counted, budget)
+    ratio = spec.negatives_per_positive
+    positives, negatives = counted & positive, counted & ~positive
+    places = int(positives.sum()) if spec.keep_hardest is None else max(1, int(budget / (1 + ratio)))
+    keep_positives = _largest(losses, positives, min(places, budget))
+    n_kept = int(keep_positives.sum())
+    places = min(int(ratio * max(n_kept, 1)), budget - n_kept)
+    return keep_positives | _largest(losses, negatives, places)
+
+
+def _budget(keep_hardest: float | int | None, n_counted: int) -> int:
+    if keep_hardest is None or n_counted == 0:
+        return n_counted
+    if isinstance(keep_hardest, int):
+        return min(keep_hardest, n_counted)
+    # a hair below the product, so that 0.1 * 30 keeps 3 and not 4
+    return max(1, int(np.ceil(keep_hardest * n_counted * (1 - 1e-12))))
+
+
+def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    index = np.flatnonzero(among)
+    chosen = np.zeros_like(among)
+    order = np.argsort(-losses[index], kind="stable")
+    chosen[index[order[:count]]] = True
+    return chosen
+
+
+def denominator(
+    spec: LossSpec, keep: NDArray[np.bool_], weights: NDArray[Any] | None, normalizer: float | None
+) -> float:
+    """What the sum of the kept losses is divided by; ``weights`` (n,) are alpha_t * sample_weight.
+
+    A mean over nothing is 0: its denominator is given as 1, its numerator being 0.
+    """
+    if normalizer is not None:
+        return normalizer
+    if spec.reduction == "mean":
+        total = float(keep.sum())
+    elif spec.reduction == "weighted_mean":
+        total = float(keep.sum() if weights is None else weights[keep].sum())
+    else:
+        return 1.0
+    return total if total > 0 else 1.0

@@ -1,0 +1,297 @@
+"""The doors: the type of the logits chooses the engine."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Unpack
+
+import numpy as np
+
+from focalkit import _checks
+from focalkit._spec import LossSpec, PerClass, SpecOptions
+from focalkit.engines import _inputs, reference
+
+_COMMON = """
+    sample_weight : array (n,) or one per target, in [0, inf), optional
+        Multiplies loss, gradient and Hessian.
+    normalizer : float > 0, optional
+        Divide the sum by this number instead of the mean's own count (RetinaNet's positives, the
+        token count of a whole accumulated batch).
+    check_finite : bool
+        Refuse NaN and +inf logits. Otherwise they propagate, as NumPy's own functions do. A logit
+        of -inf is a class that cannot be.
+    **options
+        The remaining fields of :class:`LossSpec`: ``reduction``, ``ignore_index``,
+        ``label_smoothing``, ``keep_hardest``, ``negatives_per_positive``, ``class_axis``.
+
+    Returns
+    -------
+    array or scalar
+        The loss in nats, >= 0, in the library and dtype of the logits: a scalar, or for
+        ``reduction="none"`` one value per target. A mean over nothing is 0.
+
+    Raises
+    ------
+    InputError
+        Where an argument breaks its contract.
+
+    Notes
+    -----
+    Computed as ``q**gamma * softplus(-m)`` from the log-odds m of the true class, so no digits are
+    lost on easy samples: the relative error is a few units in the last place while the result is a
+    normal number of its dtype.
+"""
+
+
+def _documented(function: Any) -> Any:
+    if function.__doc__:
+        function.__doc__ = function.__doc__.replace("{common}", _COMMON.strip())
+    return function
+
+
+@_documented
+def softmax_focal_loss(
+    logits: Any,
+    targets: Any,
+    gamma: PerClass = 2.0,
+    alpha: PerClass | None = None,
+    *,
+    sample_weight: Any = None,
+    normalizer: float | None = None,
+    check_finite: bool = False,
+    **options: Unpack[SpecOptions],
+) -> Any:
+    r"""Focal loss over classes that exclude each other.
+
+    .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^{\gamma_t} \log p_t, \quad p = \mathrm{softmax}(z)
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5, with a softmax.)
+
+    Parameters
+    ----------
+    logits : array (n, n_classes) or (n, n_classes, d1, ...)
+        Raw model outputs.
+    targets : integers shaped like the logits without the class axis, or probabilities shaped like them
+        With probabilities y the loss is the expectation over them, sum_k y_k alpha_k loss_k.
+    gamma : float or (n_classes,), in [0, inf)
+        Focusing parameter, of the true class where it is a vector; 0 is cross-entropy.
+    alpha : None, float or (n_classes,), in [0, inf)
+        Class weights; None weighs all alike.
+    {common}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> logits = np.array([[2.0, 0.0, -1.0], [0.5, 0.2, 0.1]])
+    >>> float(softmax_focal_loss(logits, np.array([0, 2]), gamma=2.0).round(6))
+    0.335711
+    """
+    spec = LossSpec("softmax", gamma, alpha, **options)
+    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+
+
+@_documented
+def sigmoid_focal_loss(
+    logits: Any,
+    targets: Any,
+    gamma: PerClass = 2.0,
+    alpha: PerClass | None = None,
+    *,
+    sample_weight: Any = None,
+    normalizer: float | None = None,
+    check_finite: bool = False,
+    **options: Unpack[SpecOptions],
+) -> Any:
+    r"""Focal loss of independent binary logits.
+
+    .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t, \quad p = \sigma(z)
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5.)
+
+    Parameters
+    ----------
+    logits : array (n,), (n, n_classes) or (n, n_classes, d1, ...)
+        Raw model outputs.
+    targets : 0 and 1 (integers; also ignore_index), or soft values in [0, 1], shaped like the logits
+        A soft value y gives the expectation y loss(+) + (1 - y) loss(-).
+    gamma : float or (n_classes,), in [0, inf)
+        Focusing parameter, for all or for each column; 0 is cross-entropy.
+    alpha : None, float or (n_classes,), in (0, 1)
+        Weight of positives; negatives get 1 - alpha. None weighs both with 1.
+    {common}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmoid_focal_loss(np.array([3.0, -1.0]), np.array([1, 1]), reduction="none").round(6)
+    array([1.09000e-04, 7.01868e-01])
+    """
+    spec = LossSpec("sigmoid", gamma, alpha, **options)
+    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+
+
+@_documented
+def softmax_cross_entropy(
+    logits: Any,
+    targets: Any,
+    alpha: PerClass | None = None,
+    *,
+    sample_weight: Any = None,
+    normalizer: float | None = None,
+    check_finite: bool = False,
+    **options: Unpack[SpecOptions],
+) -> Any:
+    r"""(Balanced) cross-entropy over classes that exclude each other: the focal loss at gamma = 0.
+
+    .. math:: \mathrm{CE}(p_t) = -\alpha_t \log p_t
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 3.)
+
+    Parameters
+    ----------
+    logits : array (n, n_classes) or (n, n_classes, d1, ...)
+        Raw model outputs.
+    targets : integers shaped like the logits without the class axis, or probabilities shaped like them
+        With probabilities y the loss is the expectation over them, sum_k y_k alpha_k loss_k.
+    alpha : None, float or (n_classes,), in [0, inf)
+        Class weights; None weighs all alike.
+    {common}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(softmax_cross_entropy(np.zeros((1, 4)), np.array([3])).round(6))
+    1.386294
+    """
+    spec = LossSpec("softmax", 0.0, alpha, **options)
+    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+
+
+@_documented
+def sigmoid_cross_entropy(
+    logits: Any,
+    targets: Any,
+    alpha: PerClass | None = None,
+    *,
+    sample_weight: Any = None,
+    normalizer: float | None = None,
+    check_finite: bool = False,
+    **options: Unpack[SpecOptions],
+) -> Any:
+    r"""(Balanced) cross-entropy of independent binary logits: the focal loss at gamma = 0.
+
+    .. math:: \mathrm{CE}(p_t) = -\alpha_t \log p_t
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 3.)
+
+    Parameters
+    ----------
+    logits : array (n,), (n, n_classes) or (n, n_classes, d1, ...)
+        Raw model outputs.
+    targets : 0 and 1 (integers; also ignore_index), or soft values in [0, 1], shaped like the logits
+        A soft value y gives the expectation y loss(+) + (1 - y) loss(-).
+    alpha : None, float or (n_classes,), in (0, 1)
+        Weight of positives; negatives get 1 - alpha. None weighs both with 1.
+    {common}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(sigmoid_cross_entropy(np.array([0.0]), np.array([1])).round(6))
+    0.693147
+    """
+    spec = LossSpec("sigmoid", 0.0, alpha, **options)
+    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+
+
+class LossGradHess(NamedTuple):
+    """Loss, its gradient and the diagonal of its Hessian, both in the logits."""
+
+    loss: Any
+    grad: Any
+    hess: Any
+
+
+def loss_grad_hess(
+    spec: LossSpec,
+    logits: Any,
+    targets: Any,
+    *,
+    sample_weight: Any = None,
+    normalizer: float | None = None,
+    hess: bool = True,
+    out: Any = None,
+    check_finite: bool = False,
+) -> LossGradHess:
+    r"""Loss of ``spec`` with gradient and diagonal Hessian in the logits, in closed form.
+
+    .. math::
+        \partial_t = d_1, \quad \partial_j = -d_1 r_j, \quad
+        \partial_t^2 = d_2, \quad \partial_j^2 = d_2 r_j^2 - d_1 r_j (1 - r_j)
+
+    with d1, d2 the derivatives of the loss in the log-odds of the true class t and r the softmax
+    over the other classes (Lin et al. 2017, appendix B, for the sigmoid).
+
+    Parameters
+    ----------
+    spec : LossSpec
+        The loss. With ``reduction="none"`` the derivatives are those of the sum.
+    logits, targets, sample_weight, normalizer, check_finite
+        As for :func:`softmax_focal_loss` and :func:`sigmoid_focal_loss`.
+    hess : bool
+        Whether the Hessian is computed; its place holds None otherwise.
+    out : array like the logits, optional
+        Where the gradient goes; may be the logits themselves.
+
+    Returns
+    -------
+    LossGradHess
+        ``loss`` in nats; ``grad`` and ``hess`` shaped like the logits, in their dtype.
+
+    Raises
+    ------
+    InputError
+        Where an argument breaks its contract.
+
+    Notes
+    -----
+    The exact Hessian is negative in places (p_t below 0.0585) for gamma > 0: second-order methods
+    need a safe form of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss, grad, hess = loss_grad_hess(LossSpec(gamma=0.0), np.zeros((1, 2)), np.array([1]))
+    >>> grad
+    array([[ 0.5, -0.5]])
+    """
+    if not isinstance(spec, LossSpec):
+        _checks.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
+    inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
+    if out is not None:
+        _check_out(out, inputs.logits)
+    return LossGradHess(*reference.loss_grad_hess(spec, inputs, hess=hess, out=out))
+
+
+def _loss(spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normalizer: Any, check_finite: bool) -> Any:
+    inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
+    return reference.loss(spec, inputs)
+
+
+def _host(logits: Any) -> Any:
+    """Refuse arrays of libraries that no engine serves, rather than convert them behind the user's back."""
+    library = type(logits).__module__.partition(".")[0]
+    if library in ("torch", "jax", "jaxlib", "cupy", "tensorflow"):
+        _checks.reject(
+            "logits", "be a NumPy array", f"a {library} array", "Convert it with numpy.asarray(logits) first."
+        )
+    return logits
+
+
+def _check_out(out: Any, logits: Any) -> None:
+    if not isinstance(out, np.ndarray) or out.shape != logits.shape or out.dtype != logits.dtype:
+        got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        _checks.reject(
+            "out", f"be a {logits.dtype} array of shape {logits.shape}", got, "Use numpy.empty_like(logits)."
+        )
+    if not out.flags.writeable:
+        _checks.reject("out", "be writeable", "a read-only array", "Pass numpy.empty_like(logits).")

@@ -1,0 +1,130 @@
+"""Class weights from class counts, and the initial bias for a rare class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit import _checks
+
+SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
+
+
+def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None = None) -> NDArray[np.float64]:
+    r"""Weights alpha, one per class, from how many samples each class has.
+
+    =============  ===========================================  =====================================
+    scheme         alpha_k                                      scaled so that
+    =============  ===========================================  =====================================
+    ``inverse``    1 / n_k                                      they sum to 1
+    ``balanced``   N / (K n_k)                                  the mean over samples is 1
+    ``power``      n_k^(-beta)                                  the mean over samples is 1
+    ``sqrt``       n_k^(-1/2)                                   the mean over samples is 1
+    ``median``     median(n) / n_k                              the median class has 1
+    ``effective``  (1 - beta) / (1 - beta^n_k)                  they sum to K
+    =============  ===========================================  =====================================
+
+    Parameters
+    ----------
+    counts : (n_classes,) of numbers >= 0
+        Samples per class. A class without any counts as one sample: it is still a class.
+    scheme : str
+        A row of the table above.
+    beta : float, optional
+        The exponent of "power" (in [0, inf), default 1) or the beta of "effective" (in [0, 1),
+        default 0.999); no other scheme takes one.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n_classes,), positive.
+
+    Raises
+    ------
+    InputError
+        Where an argument breaks its contract.
+
+    Notes
+    -----
+    "median" is Eigen & Fergus 2015 (arXiv 1411.4734); "effective" Cui et al. 2019 (arXiv
+    1901.05555), eq. 2, with 1 - beta^n computed by expm1, exact for beta near 1.
+
+    Examples
+    --------
+    >>> class_weights([90, 10], "inverse")
+    array([0.1, 0.9])
+    >>> class_weights([90, 10], "balanced").round(4)
+    array([0.5556, 5.    ])
+    """
+    n = np.asarray(counts)
+    if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not _checks.SAMPLE_WEIGHT.holds(n):
+        _checks.reject(
+            "counts",
+            "be a vector of one number >= 0 per class",
+            counts,
+            "E.g. numpy.bincount(targets, minlength=n_classes).",
+        )
+    _checks.one_of("scheme", scheme, SCHEMES)
+    if beta is not None and scheme not in ("power", "effective"):
+        _checks.reject(
+            "beta", "be given with scheme 'power' or 'effective' only", beta, f"Drop it: {scheme!r} has no parameter."
+        )
+    n = np.where(n > 0, n, 1).astype(np.float64)
+    if scheme == "inverse":
+        weights = 1 / n
+        return np.asarray(weights / weights.sum())
+    if scheme == "median":
+        return np.asarray(np.median(n) / n)
+    if scheme == "effective":
+        base = _checks.number(
+            "beta", 0.999 if beta is None else beta, _checks.BETA_EFFECTIVE, "0 weighs all alike, 0.9999 nearly 1/n."
+        )
+        weights = 1 / -np.expm1(n * np.log(base)) if base > 0 else np.ones_like(n)
+        return np.asarray(weights * len(n) / weights.sum())
+    exponent = {"balanced": 1.0, "sqrt": 0.5}.get(scheme)
+    if exponent is None:
+        exponent = _checks.number(
+            "beta", 1.0 if beta is None else beta, _checks.GAMMA, "0 weighs all alike, 1 is 'balanced'."
+        )
+    weights = n**-exponent
+    return np.asarray(weights * (n.sum() / (n * weights).sum()))
+
+
+def prior_bias(prior: Any) -> Any:
+    r"""Initial bias of the last layer, so that training starts from the class prior.
+
+    .. math:: b = \log\frac{\pi}{1 - \pi} \text{ (one probability)}, \qquad b_k = \log \pi_k \text{ (a distribution)}
+
+    (Lin et al. 2017, arXiv 1708.02002, section 4.1, with pi = 0.01.)
+
+    Parameters
+    ----------
+    prior : float in (0, 1), or (n_classes,) in (0, 1) summing to 1
+        One number: the frequency of positives of a sigmoid output. A vector: the class
+        frequencies of a softmax output; for independent sigmoid columns call it per column.
+
+    Returns
+    -------
+    float or numpy.ndarray
+        The bias, or one per class.
+
+    Raises
+    ------
+    InputError
+        Where a value lies outside its domain.
+
+    Examples
+    --------
+    >>> round(prior_bias(0.01), 5)
+    -4.59512
+    """
+    remedy = "Use relative frequencies, with absent classes given a small positive one."
+    pi = _checks.number_or_vector("prior", prior, _checks.PRIOR, remedy)
+    if isinstance(pi, float):
+        return float(np.log(pi) - np.log1p(-pi))
+    vector = np.asarray(pi)
+    if abs(vector.sum() - 1) > 1e-6:
+        _checks.reject("prior", "sum to 1", float(vector.sum()), "Divide it by its sum.")
+    return np.log(vector)
