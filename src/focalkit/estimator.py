@@ -139,7 +139,9 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         classes, targets = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            _checks.reject("y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart.")
+            _checks.reject(
+                "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
+            )
         counts = np.bincount(targets, weights=weight, minlength=len(classes))
         alpha = _alpha(self.alpha, classes, counts)
         alpha = alpha * (weight.sum() / (alpha * counts).sum())
