@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -92,7 +93,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         C: float = 1.0,
         fit_intercept: bool = True,
         max_iter: int = 500,
-        tol: float = 1e-5,
+        tol: float = 1e-4,
         warm_start: bool = False,
     ) -> None:
         self.gamma = gamma
@@ -142,7 +143,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             _checks.reject(
                 "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
             )
-        counts = np.bincount(targets, weights=weight, minlength=len(classes))
+        counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
         alpha = _alpha(self.alpha, classes, counts)
         alpha = alpha * (weight.sum() / (alpha * counts).sum())
         problem = _Problem(
@@ -158,21 +159,24 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         start = problem.prior_start(counts * alpha)
         scale = max(problem(start)[0], 1e-300)
         shape = (problem.n_logits, X.shape[1])
-        if self.warm_start and getattr(self, "coef_", None) is not None and self.coef_.shape == shape:
-            start = problem.pack(self.coef_, self.intercept_)
+        last: NDArray[np.float64] | None = getattr(self, "coef_", None) if self.warm_start else None
+        if last is not None and last.shape == shape:
+            start = problem.pack(last, self.intercept_)
         found = minimize(
             lambda v: tuple(part / scale for part in problem(v)),
             start,
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": self.max_iter, "gtol": self.tol, "ftol": 1e-12, "maxls": 50},
+            options={"maxiter": self.max_iter, "gtol": self.tol, "ftol": 1e-12, "maxls": 50, "maxcor": 50},
         )
         if found.status == 1:
             message = f"L-BFGS stopped after max_iter={self.max_iter} iterations; raise max_iter or scale the features."
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
-        self.classes_ = classes
+        self.classes_: NDArray[Any] = classes
         self.alpha_ = alpha
-        self.coef_, self.intercept_ = problem.unpack(found.x)
+        coef, intercept = problem.unpack(found.x)
+        self.coef_: NDArray[np.float64] = coef
+        self.intercept_: NDArray[np.float64] = intercept
         self.n_iter_ = max(int(found.nit), 1)
         return self
 
@@ -217,20 +221,30 @@ def _alpha(alpha: Any, classes: NDArray[Any], counts: NDArray[np.float64]) -> ND
     return alpha_vector(alpha, counts)
 
 
-def _moments(X: Any, weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted mean and variance of each feature, (n_features,) each."""
+MAX_WHITENED = 1024
+"""Up to so many features the whole curvature matrix is used, above it the diagonal."""
+
+
+def _curvature(X: Any, weight: NDArray[np.float64], fit_intercept: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Centre (n_features,) and covariance of the weighted features: a matrix, or its diagonal where it is large."""
     share = weight / weight.sum()
-    mean = np.asarray(X.T @ share, np.float64)
-    square = X.multiply(X) if hasattr(X, "multiply") else np.square(X, dtype=np.float64)
-    return mean, np.maximum(np.asarray(square.T @ share, np.float64) - mean * mean, 0)
+    centre = np.asarray(X.T @ share, np.float64) if fit_intercept else np.zeros(X.shape[1])
+    sparse = hasattr(X, "multiply")
+    if X.shape[1] > MAX_WHITENED:
+        square = X.multiply(X) if sparse else np.square(X, dtype=np.float64)
+        return centre, np.maximum(np.asarray(square.T @ share, np.float64) - centre * centre, 0)
+    product = X.T @ (X.multiply(share[:, None]) if sparse else X * share[:, None])
+    product = np.asarray(product.todense() if sparse else product, np.float64)
+    return centre, product - np.outer(centre, centre)
 
 
 class _Problem:
     """The penalised risk of a linear model as a function of one flat vector, with its gradient.
 
-    The vector holds the coefficients of centred features, each scaled by the root of its curvature:
-    the minimum is the same (the intercept is free, the penalty is taken on the coefficients
-    themselves), and L-BFGS finds it in few steps however the features are scaled. X is not copied.
+    The vector holds the coefficients of centred features, multiplied by the root of the risk's
+    curvature at the prior: the minimum is the same (the intercept is free, the penalty is taken on
+    the coefficients themselves), and L-BFGS finds it in few steps however the features are scaled
+    and correlated. X is not copied.
     """
 
     def __init__(
@@ -249,12 +263,16 @@ class _Problem:
         self.spec = LossSpec(link, gamma, reduction="weighted_mean", keep_hardest=keep_hardest)
         self.X, self.targets, self.weight = X, targets, weight
         self.n_logits, self.penalty, self.fit_intercept = n_logits, penalty, fit_intercept
-        self.centre, variance = _moments(X, weight)
-        if not fit_intercept:
-            variance, self.centre = variance + self.centre**2, np.zeros_like(variance)
+        self.centre, covariance = _curvature(X, weight, fit_intercept)
         share = np.bincount(targets, weights=weight) / weight.sum()
-        # the risk's curvature along each coefficient, at the prior
-        self.scale = np.sqrt(float(share @ (1 - share)) / len(share) * variance + penalty)
+        covariance = covariance * float(share @ (1 - share) / len(share))
+        if covariance.ndim == 1:
+            self.root = np.sqrt(covariance + penalty)
+            self.inverse = 1 / self.root
+        else:
+            ridge = penalty + 1e-10 * np.trace(covariance) / len(covariance)
+            self.root = np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))
+            self.inverse = solve_triangular(self.root, np.eye(len(covariance)), lower=True)
 
     def prior_start(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Zero coefficients and the intercept of the (weighted) class prior."""
@@ -262,15 +280,15 @@ class _Problem:
         intercept = log_counts[1:] - log_counts[0] if self.n_logits == 1 else log_counts - log_counts.mean()
         if not self.fit_intercept:
             intercept = np.zeros_like(intercept)
-        return np.concatenate([np.zeros(self.n_logits * len(self.scale)), intercept])
+        return np.concatenate([np.zeros(self.n_logits * len(self.centre)), intercept])
 
     def pack(self, coef: NDArray[Any], intercept: NDArray[Any]) -> NDArray[np.float64]:
         """The flat vector of a model."""
-        return np.concatenate([(coef * self.scale).ravel(), intercept + coef @ self.centre])
+        return np.concatenate([_times(coef, self.root).ravel(), intercept + coef @ self.centre])
 
     def unpack(self, vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Coefficients and intercept of the model."""
-        coef = vector[: -self.n_logits].reshape(self.n_logits, -1) / self.scale
+        coef = _times(vector[: -self.n_logits].reshape(self.n_logits, -1), self.inverse)
         return coef, vector[-self.n_logits :] - coef @ self.centre
 
     def __call__(self, vector: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -285,8 +303,13 @@ class _Problem:
         grad = grad.reshape(-1, self.n_logits)
         total = grad.sum(axis=0)
         of_coef = np.asarray(self.X.T @ grad, np.float64).T - total[:, None] * self.centre
-        of_coef = (of_coef + self.penalty * coef) / self.scale
+        of_coef = _times(of_coef + self.penalty * coef, self.inverse.T)
         if not self.fit_intercept:
             total = np.zeros_like(total)
         risk = float(value) + 0.5 * self.penalty * float((coef * coef).sum())
         return risk, np.concatenate([of_coef.ravel(), total])
+
+
+def _times(rows: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``rows @ factor``, for a factor that is a matrix or the diagonal of one."""
+    return np.asarray(rows * factor if factor.ndim == 1 else rows @ factor)

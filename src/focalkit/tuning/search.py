@@ -285,17 +285,16 @@ def _path(model: Any, grid: _Grid, X: Any, y: Any) -> Iterator[tuple[Cell, Any]]
     """Every fitted model; each starts from its neighbour: along alpha at gamma = 0, then along gamma."""
     if "warm_start" in model.get_params():
         model.set_params(warm_start=True)
-    plain = None
+    plain = copy.deepcopy(model.set_params(alpha=None, gamma=0.0).fit(X, y))
     for alpha in grid.alphas:
-        model.set_params(alpha=alpha, gamma=0.0).fit(X, y)
-        if alpha is None:
-            plain = copy.deepcopy(model)
+        if alpha is not None:
+            model.set_params(alpha=alpha).fit(X, y)
         walker = copy.deepcopy(model)
         yield Cell(alpha), walker
         for gamma in grid.gammas[1:]:
             yield Cell(alpha, gamma), walker.set_params(gamma=gamma).fit(X, y)
     for part in grid.keep_hardest:
-        miner = copy.deepcopy(plain).set_params(keep_hardest=part)  # type: ignore[attr-defined]
+        miner = copy.deepcopy(plain).set_params(keep_hardest=part)
         yield Cell(keep_hardest=part), miner.fit(X, y)
 
 
@@ -314,7 +313,7 @@ def _posterior(model: Any, cell: Cell, X: Any, n_classes: int, train_y: Any) -> 
 
 def _shifted(posterior: NDArray[np.float64], prior: NDArray[np.float64], tau: float) -> NDArray[Any]:
     safe = np.maximum(prior, np.finfo(np.float64).tiny)
-    return shift_prior(posterior, safe / safe.sum(), tau).argmax(axis=1)
+    return np.asarray(shift_prior(posterior, safe / safe.sum(), tau).argmax(axis=1))
 
 
 def _choose_tau(task: _Task, split: Split, model: Any) -> float:
