@@ -47,9 +47,9 @@ def duplicate_groups(X: NDArray[Any]) -> NDArray[np.intp]:
 def make_folds(targets: NDArray[Any], groups: NDArray[Any], *, n_splits: int, n_repeats: int, seed: int) -> Folds:
     """Split rows with class ids ``targets`` (n,) into ``n_splits`` folds, ``n_repeats`` times.
 
-    The unit that is dealt out is a group of duplicate rows; it is stratified by its most frequent
-    class. A class with one unit only is always trained on and never scored. A class with fewer
-    units than folds is scored in the folds that hold one.
+    The unit that is dealt out is a group of rows; it is stratified by the rarest class that it
+    holds. A class in one unit only is always trained on and never scored. A class in fewer units
+    than folds is scored in the folds that hold one.
 
     Raises
     ------
@@ -58,9 +58,10 @@ def make_folds(targets: NDArray[Any], groups: NDArray[Any], *, n_splits: int, n_
     """
     n_classes = int(targets.max()) + 1
     _, first, unit = np.unique(groups, return_index=True, return_inverse=True)
-    votes = np.bincount(unit * n_classes + targets, minlength=len(first) * n_classes).reshape(-1, n_classes)
-    label = votes.argmax(axis=1)
-    units_per_class = np.bincount(label, minlength=n_classes)
+    holds = np.zeros((len(first), n_classes), bool)
+    holds[unit, targets] = True
+    units_per_class = holds.sum(axis=0)
+    label = np.where(holds, units_per_class, len(first) + 1).argmin(axis=1)
     scorable = units_per_class[label] >= 2
     if (units_per_class >= 2).sum() < 2:
         remedy = "Cross-validation needs two distinct rows of at least two classes."

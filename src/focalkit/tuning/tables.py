@@ -209,3 +209,27 @@ def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[np.float64]
     if categorical:
         notes.append(f"{len(categorical)} text column(s) are one-hot encoded inside the folds.")
     return X, kept, categorical, notes
+
+
+def pipeline(n_features: int, categorical: tuple[int, ...], C: float = 1.0) -> Any:
+    """The preparation of a :class:`Table` and a linear model on it, all fitted inside the folds.
+
+    Numbers: the median for what is missing, then scaled to unit variance. Text: one-hot, rare and
+    unseen texts together, missing as a text of its own.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    from focalkit.estimator import FocalClassifier
+
+    numeric = [i for i in range(n_features) if i not in categorical]
+    parts = []
+    if numeric:
+        numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+        parts.append(("numbers", numbers, numeric))
+    if categorical:
+        encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=64, sparse_output=False)
+        parts.append(("texts", encoder, list(categorical)))
+    return Pipeline([("prepare", ColumnTransformer(parts)), ("model", FocalClassifier(C=C))])

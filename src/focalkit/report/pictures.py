@@ -1,0 +1,125 @@
+"""Hand-written SVG for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from focalkit._spec import LossSpec
+from focalkit.diagnosis import diagnose
+from focalkit.diagnosis.curves import GAMMAS, loss_curves
+from focalkit.tuning.result import Cell, TuneResult
+from focalkit.tuning.verdict import Verdict
+from focalkit.weights import alpha_vector
+
+COLOURS = ("var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)")
+DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4")
+MOST_CLASSES = 24
+
+
+def figure_1(gammas: Sequence[float] = GAMMAS) -> str:
+    """Figure 1 of the paper: loss against p_t, the well-classified region shaded."""
+    width, height, left, bottom, top = 560, 330, 44, 40, 12
+    across, down = width - left - 12, height - bottom - top
+
+    def at(p: float, value: float) -> str:
+        return f"{left + across * p:.1f},{top + down * (1 - min(value, 5.0) / 5.0):.1f}"
+
+    curves = loss_curves(gammas, n_points=250)
+    shade = f'<rect x="{left + across / 2}" y="{top}" width="{across / 2}" height="{down}" fill="currentColor" opacity=".06"/>'
+    parts = [shade, f'<text x="{left + across * 0.75}" y="{top + 16}" text-anchor="middle">well classified</text>']
+    for value in range(6):
+        y = top + down * (1 - value / 5)
+        parts.append(f'<line x1="{left}" x2="{left + across}" y1="{y}" y2="{y}" stroke="var(--line)"/>')
+        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{value}</text>')
+    for i, value in enumerate(np.linspace(0, 1, 6)):
+        x = left + across * value
+        parts.append(f'<text x="{x}" y="{height - bottom + 18}" text-anchor="middle">{i / 5:g}</text>')
+    for i, (gamma, losses) in enumerate(zip(curves.gammas, curves.loss, strict=True)):
+        points = " ".join(at(p, v) for p, v in zip(curves.p_t, losses, strict=True) if v <= 5)
+        style = f'fill="none" stroke="{COLOURS[i % 5]}" stroke-width="2" stroke-dasharray="{DASHES[i % 5]}"'
+        parts.append(f'<polyline points="{points}" {style}/>')
+        y = top + 40 + 19 * i
+        parts.append(f'<line x1="{left + across - 104}" x2="{left + across - 70}" y1="{y}" y2="{y}" {style}/>')
+        parts.append(f'<text x="{left + across - 62}" y="{y + 4}">γ = {gamma:g}</text>')
+    parts.append(
+        f'<text x="{left + across / 2}" y="{height - 4}" text-anchor="middle">p_t, probability of the true class</text>'
+    )
+    label = "Loss against the probability of the true class, for γ = " + ", ".join(f"{g:g}" for g in curves.gammas)
+    return (
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+        "<p class=soft>Loss in nats: (1 − p_t)^γ (−log p_t); γ = 0 is cross-entropy.</p>"
+    )
+
+
+def loss_shares(result: TuneResult, verdict: Verdict) -> str:
+    """Per class: share of the rows, of plain cross-entropy's loss, and of a focal or balanced loss on the same predictions."""
+    if not len(result.ce_rows):
+        return "<p class=soft>The estimator gives no logits.</p>"
+    targets = result.targets[result.ce_rows]
+    n_classes = len(result.classes)
+    logits = result.ce_logits
+    spec = LossSpec("sigmoid" if logits.shape[1] == 1 else "softmax")
+    ledger = diagnose(logits[:, 0] if logits.shape[1] == 1 else logits, targets, spec)
+    cell = _compared(result, verdict)
+    plain = ledger.shares(gamma=0.0)
+    changed = ledger.shares(gamma=cell.gamma, alpha=alpha_vector(cell.alpha, result.counts).tolist())
+    rows = np.bincount(targets, minlength=n_classes) / len(targets)
+    order = np.argsort(-plain.loss.share)[:MOST_CLASSES]
+    names = [str(result.classes[k]) for k in order]
+    bars = _bars(
+        names,
+        ("rows", "loss, plain CE", f"loss, {cell.title}"),
+        np.stack([rows[order], plain.loss.share[order], changed.loss.share_alpha[order]]),
+    )
+    easy = plain.loss.easy_overall
+    easy_after = changed.loss.easy_overall_alpha
+    of_rows = float(np.average(plain.easy_samples, weights=plain.sample_share))
+    text = (
+        f"Out-of-fold predictions of plain cross-entropy. Samples that are already on the right side (p_t > 0.5) are "
+        f"{of_rows:.1%} of all and carry {easy:.1%} of its loss; under {cell.title} they would carry {easy_after:.1%}."
+    )
+    more = "" if len(order) == n_classes else f" The {len(order)} classes with the most loss of {n_classes} are shown."
+    return f"<p>{escape(text + more)}</p>{bars}"
+
+
+def _compared(result: TuneResult, verdict: Verdict) -> Cell:
+    """The recommended loss where it is another than plain CE, otherwise the focal cell with the best average."""
+    cell = result.cells[verdict.recommended.cell]
+    if cell.family in ("α-CE", "focal"):
+        return cell
+    others = result.of_family("focal") or result.of_family("α-CE")
+    merit = result.gain(result.metric).mean(axis=1)
+    return result.cells[max(others, key=lambda i: merit[i])] if others else cell
+
+
+def _bars(names: Sequence[str], legend: Sequence[str], shares: np.ndarray) -> str:
+    """Grouped horizontal bars; ``shares`` is (n_series, n_names)."""
+    thick, gap, left, width = 11, 10, 120, 640
+    step = thick * len(legend) + gap
+    height = step * len(names) + 34
+    scale = (width - left - 64) / max(float(shares.max()), 1e-12)
+    parts = []
+    x = left
+    for i, label in enumerate(legend):
+        parts.append(f'<rect x="{x}" y="4" width="12" height="12" fill="{COLOURS[i]}"/>')
+        parts.append(f'<text x="{x + 17}" y="14">{escape(label)}</text>')
+        x += 40 + 7 * len(label)
+    for k, name in enumerate(names):
+        y = 28 + k * step
+        shown = name if len(name) <= 16 else name[:15] + "…"
+        parts.append(
+            f'<text x="{left - 8}" y="{y + step / 2 - 2}" text-anchor="end">{escape(shown)}<title>{escape(name)}</title></text>'
+        )
+        for i in range(len(legend)):
+            share = float(shares[i, k])
+            top = y + i * thick
+            parts.append(
+                f'<rect x="{left}" y="{top}" width="{max(share * scale, 0.5):.1f}" height="{thick - 2}" fill="{COLOURS[i]}"/>'
+            )
+            parts.append(
+                f'<text x="{left + share * scale + 5:.1f}" y="{top + 9}" style="font-size:10px">{share:.1%}</text>'
+            )
+    return f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="Shares per class">{"".join(parts)}</svg>'

@@ -1,0 +1,148 @@
+"""A tuning run's findings in plain sentences, shared by the terminal and the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from focalkit.tuning.result import FAMILIES, Cell, TuneResult
+from focalkit.tuning.scores import Metric
+from focalkit.tuning.verdict import Estimate, Verdict
+
+WHAT = {
+    "CE": "plain cross-entropy",
+    "CE + shift": "plain cross-entropy with shifted decisions",
+    "α-CE": "balanced cross-entropy",
+    "focal": "focal loss",
+    "OHEM": "online hard example mining",
+}
+
+
+def number(value: float, metric: Metric | None = None) -> str:
+    """Three significant digits for losses, three decimals for scores in [0, 1]."""
+    if metric is not None and metric.judges == "probabilities":
+        return f"{value:.3g}"
+    return f"{value:.3f}"
+
+
+def plus_minus(value: float, error: float, metric: Metric | None = None) -> str:
+    """``mean ± standard error``."""
+    return (
+        f"{number(value, metric)} ± {error:.2g}"
+        if metric and metric.judges == "probabilities"
+        else f"{value:.3f} ± {error:.3f}"
+    )
+
+
+def p_text(p: float) -> str:
+    """A p-value as papers print it."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def headline(result: TuneResult, verdict: Verdict) -> str:
+    """One sentence: what to use."""
+    cell = result.cells[verdict.recommended.cell]
+    if verdict.plain_is_enough:
+        return f"For {verdict.metric.title}, plain cross-entropy is as good as anything tried here."
+    return f"For {verdict.metric.title}, use {WHAT[verdict.recommended.family]}: {cell.title}."
+
+
+def sentences(result: TuneResult, verdict: Verdict) -> list[str]:
+    """How much it helps, how sure that is, what to expect, and what was not worth its price."""
+    metric, best = verdict.metric, verdict.recommended
+    out = []
+    if verdict.plain_is_enough:
+        tried = [family for family in verdict.families if family.family != FAMILIES[0] and family.gain.mean > 0]
+        if tried:
+            close = max(tried, key=lambda family: family.gain.mean)
+            out.append(
+                f"The nearest rival, {WHAT[close.family]}, differs from it by {_gain(close.gain, metric)}: "
+                f"within the noise of these folds ({p_text(close.adjusted_p)} after correction for {len(verdict.families) - 1} comparisons)."
+            )
+        else:
+            out.append("No other remedy has a better average.")
+    else:
+        sure = p_text(best.adjusted_p)
+        out.append(
+            f"It improves {metric.title} by {_gain(best.gain, metric)} over plain cross-entropy "
+            f"({sure} after correction for {len(verdict.families) - 1} comparisons)."
+        )
+    expected = best.expected
+    optimism = best.apparent - expected.mean
+    line = f"Expect {metric.title} {plus_minus(expected.mean, expected.standard_error, metric)} on new data"
+    if abs(optimism) > 0.05 * max(expected.standard_error, 1e-12):
+        line += f"; its average here, {number(best.apparent, metric)}, carries the luck of having been chosen"
+    out.append(line + ".")
+    out.extend(_not_worth(result, verdict))
+    return out
+
+
+def _gain(gain: Estimate, metric: Metric) -> str:
+    low, high = gain.low, gain.high
+    unit = "" if metric.judges == "probabilities" else " points"
+    scale = 1.0 if metric.judges == "probabilities" else 100.0
+    text = ".3g" if metric.judges == "probabilities" else ".1f"
+    if low == high:
+        return f"{gain.mean * scale:{text}}{unit}"
+    return f"{gain.mean * scale:{text}}{unit} (95 % interval {low * scale:{text}} to {high * scale:{text}})"
+
+
+def _not_worth(result: TuneResult, verdict: Verdict) -> list[str]:
+    """What costs more than the recommendation and was not shown to be better; what is worse."""
+    at = FAMILIES.index(verdict.recommended.family)
+    costlier = [f for f in verdict.families if FAMILIES.index(f.family) > at]
+    out = []
+    idle = [WHAT[f.family] for f in costlier]
+    if idle and not verdict.plain_is_enough:
+        out.append(f"Nothing costlier ({_listed(idle)}) was shown to be better still.")
+    worse = [f for f in verdict.families if f.gain.mean < 0 and f.adjusted_p < 0.05 and f.gain.low < f.gain.high]
+    for family in worse:
+        out.append(
+            f"{WHAT[family.family].capitalize()} is worse than plain cross-entropy here, "
+            f"by {_gain(Estimate(-family.gain.mean, 0, -family.gain.high, -family.gain.low, 1), verdict.metric)}."
+        )
+    looks = result.cells[verdict.best_looking]
+    if looks != result.cells[verdict.recommended.cell] and looks.family != verdict.recommended.family:
+        out.append(
+            f"The best average belongs to {looks.title}; the difference is within the noise or the price of having looked at {len(result.cells)} cells."
+        )
+    return out
+
+
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+
+
+def how_measured(result: TuneResult) -> str:
+    """One sentence on the experiment."""
+    folds = result.folds
+    return (
+        f"{folds.n_repeats} × {folds.n_splits}-fold stratified cross-validation, seed {result.seed}, the same folds for all "
+        f"{len(result.cells)} cells; ± is the standard error with the Nadeau–Bengio correction for overlapping training sets."
+    )
+
+
+def code(result: TuneResult, verdict: Verdict) -> str:
+    """The lines that use the recommendation."""
+    cell = result.cells[verdict.recommended.cell]
+    lines = ["from focalkit.estimator import FocalClassifier", ""]
+    lines.append(f"model = FocalClassifier({_arguments(cell)}).fit(X, y)")
+    if cell.tau is not None:
+        tau = float(result.taus.mean()) if cell.tau == "chosen" else float(cell.tau)
+        lines.insert(0, "import numpy as np")
+        lines.insert(1, "from focalkit import shift_prior")
+        lines.append("_, counts = np.unique(y, return_counts=True)")
+        lines.append(f"posterior = shift_prior(model.predict_proba(X_new), counts / counts.sum(), tau={tau:.3g})")
+        lines.append("decisions = model.classes_[posterior.argmax(axis=1)]")
+    else:
+        lines.append("decisions = model.predict(X_new)")
+    return "\n".join(lines)
+
+
+def _arguments(cell: Cell) -> str:
+    arguments: list[str] = [f"gamma={cell.gamma:g}"]
+    if cell.alpha is not None:
+        alpha: Any = list(cell.alpha) if isinstance(cell.alpha, tuple) else cell.alpha
+        arguments.append(f"alpha={alpha!r}")
+    if cell.keep_hardest is not None:
+        arguments.append(f"keep_hardest={cell.keep_hardest!r}")
+    return ", ".join(arguments)
