@@ -35,7 +35,8 @@ METRIC_NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "lo
     "alphas",
     default="none,power:0.25,power:0.5,power:0.75,power:1",
     show_default=True,
-    help="Class weights to try: none, balanced, inverse, sqrt, median, effective[:β], power:β (n^-β); for two classes also the weight in (0, 1) of the second class.",
+    help="Class weights to try: none, balanced, sqrt, median, effective:β, power:β (n^-β); "
+    "for two classes also the weight in (0, 1) of the second class.",
 )
 @click.option(
     "--keep-hardest",
@@ -143,7 +144,8 @@ def _problem(
         return X, y, pipeline(X.shape[1], (), C=strength), source, []
     table = read_table(file, target, header=header)
     n_classes = len(set(table.y.tolist()))
-    source = f"{file.name}: {len(table.y):,} rows × {table.X.shape[1]} features, {n_classes} classes, target {table.target_name!r}"
+    size = f"{len(table.y):,} rows × {table.X.shape[1]} features, {n_classes} classes"
+    source = f"{file.name}: {size}, target {table.target_name!r}"
     return table.X, table.y, pipeline(table.X.shape[1], table.categorical, C=strength), source, list(table.notes)
 
 

@@ -120,7 +120,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 def test_binary_garbage_is_refused(tmp_path):
     path = tmp_path / "g.csv"
     path.write_bytes(bytes(range(256)) * 20)
-    with pytest.raises(InputError, match="file must be a CSV table|target"):
+    with pytest.raises(InputError, match=r"file must be a CSV table|target"):
         read_table(path)
 
 

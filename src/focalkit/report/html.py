@@ -55,7 +55,8 @@ def page(result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: 
 def _verdict(result: TuneResult, verdict: Verdict) -> str:
     kind = escape(verdict.metric.judges.capitalize())
     rest = " ".join(escape(sentence) for sentence in words.sentences(result, verdict))
-    return f"<div class=verdict><p>{kind}. <strong>{escape(words.headline(result, verdict))}</strong></p><p>{rest}</p></div>"
+    headline = escape(words.headline(result, verdict))
+    return f"<div class=verdict><p>{kind}. <strong>{headline}</strong></p><p>{rest}</p></div>"
 
 
 def _table(head: Iterable[str], rows: Iterable[str], caption: str = "") -> str:

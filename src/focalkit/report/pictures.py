@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focalkit._spec import LossSpec
 from focalkit.diagnosis import diagnose
@@ -23,39 +24,33 @@ def figure_1(gammas: Sequence[float] = GAMMAS) -> str:
     """Figure 1 of the paper: loss against p_t, the well-classified region shaded."""
     width, height, left, bottom, top = 560, 330, 44, 40, 12
     across, down = width - left - 12, height - bottom - top
-
-    def at(p: float, value: float) -> str:
-        return f"{left + across * p:.1f},{top + down * (1 - min(value, 5.0) / 5.0):.1f}"
-
     curves = loss_curves(gammas, n_points=250)
-    shade = f'<rect x="{left + across / 2}" y="{top}" width="{across / 2}" height="{down}" fill="currentColor" opacity=".06"/>'
-    parts = [shade, f'<text x="{left + across * 0.75}" y="{top + 16}" text-anchor="middle">well classified</text>']
+    parts = [_rect(left + across / 2, top, across / 2, down, "currentColor", 'opacity=".06"')]
+    parts.append(_text(left + across * 0.75, top + 16, "well classified", "middle"))
     for value in range(6):
         y = top + down * (1 - value / 5)
         parts.append(f'<line x1="{left}" x2="{left + across}" y1="{y}" y2="{y}" stroke="var(--line)"/>')
-        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{value}</text>')
-    for i, value in enumerate(np.linspace(0, 1, 6)):
-        x = left + across * value
-        parts.append(f'<text x="{x}" y="{height - bottom + 18}" text-anchor="middle">{i / 5:g}</text>')
+        parts.append(_text(left - 8, y + 4, str(value), "end"))
+        parts.append(_text(left + across * value / 5, height - bottom + 18, f"{value / 5:g}", "middle"))
     for i, (gamma, losses) in enumerate(zip(curves.gammas, curves.loss, strict=True)):
-        points = " ".join(at(p, v) for p, v in zip(curves.p_t, losses, strict=True) if v <= 5)
         style = f'fill="none" stroke="{COLOURS[i % 5]}" stroke-width="2" stroke-dasharray="{DASHES[i % 5]}"'
+        points = " ".join(
+            f"{left + across * p:.1f},{top + down * (1 - value / 5):.1f}"
+            for p, value in zip(curves.p_t, losses, strict=True)
+            if value <= 5
+        )
         parts.append(f'<polyline points="{points}" {style}/>')
         y = top + 40 + 19 * i
         parts.append(f'<line x1="{left + across - 104}" x2="{left + across - 70}" y1="{y}" y2="{y}" {style}/>')
-        parts.append(f'<text x="{left + across - 62}" y="{y + 4}">γ = {gamma:g}</text>')
-    parts.append(
-        f'<text x="{left + across / 2}" y="{height - 4}" text-anchor="middle">p_t, probability of the true class</text>'
-    )
+        parts.append(_text(left + across - 62, y + 4, f"γ = {gamma:g}"))
+    parts.append(_text(left + across / 2, height - 4, "p_t, probability of the true class", "middle"))
     label = "Loss against the probability of the true class, for γ = " + ", ".join(f"{g:g}" for g in curves.gammas)
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
-        "<p class=soft>Loss in nats: (1 − p_t)^γ (−log p_t); γ = 0 is cross-entropy.</p>"
-    )
+    note = "<p class=soft>Loss in nats: (1 − p_t)^γ (−log p_t); γ = 0 is cross-entropy.</p>"
+    return _svg(width, height, label, parts) + note
 
 
 def loss_shares(result: TuneResult, verdict: Verdict) -> str:
-    """Per class: share of the rows, of plain cross-entropy's loss, and of a focal or balanced loss on the same predictions."""
+    """Per class: share of the rows, of plain CE's loss, and of another loss on the same predictions."""
     if not len(result.ce_rows):
         return "<p class=soft>The estimator gives no logits.</p>"
     targets = result.targets[result.ce_rows]
@@ -78,7 +73,7 @@ def loss_shares(result: TuneResult, verdict: Verdict) -> str:
     easy_after = changed.loss.easy_overall_alpha
     of_rows = float(np.average(plain.easy_samples, weights=plain.sample_share))
     text = (
-        f"Out-of-fold predictions of plain cross-entropy. Samples that are already on the right side (p_t > 0.5) are "
+        f"Out-of-fold predictions of plain cross-entropy. Samples already on the right side (p_t > 0.5) are "
         f"{of_rows:.1%} of all and carry {easy:.1%} of its loss; under {cell.title} they would carry {easy_after:.1%}."
     )
     more = "" if len(order) == n_classes else f" The {len(order)} classes with the most loss of {n_classes} are shown."
@@ -95,31 +90,35 @@ def _compared(result: TuneResult, verdict: Verdict) -> Cell:
     return result.cells[max(others, key=lambda i: merit[i])] if others else cell
 
 
-def _bars(names: Sequence[str], legend: Sequence[str], shares: np.ndarray) -> str:
+def _bars(names: Sequence[str], legend: Sequence[str], shares: NDArray[np.float64]) -> str:
     """Grouped horizontal bars; ``shares`` is (n_series, n_names)."""
     thick, gap, left, width = 11, 10, 120, 640
     step = thick * len(legend) + gap
-    height = step * len(names) + 34
     scale = (width - left - 64) / max(float(shares.max()), 1e-12)
     parts = []
     x = left
     for i, label in enumerate(legend):
-        parts.append(f'<rect x="{x}" y="4" width="12" height="12" fill="{COLOURS[i]}"/>')
-        parts.append(f'<text x="{x + 17}" y="14">{escape(label)}</text>')
+        parts += [_rect(x, 4, 12, 12, COLOURS[i]), _text(x + 17, 14, label)]
         x += 40 + 7 * len(label)
     for k, name in enumerate(names):
         y = 28 + k * step
-        shown = name if len(name) <= 16 else name[:15] + "…"
-        parts.append(
-            f'<text x="{left - 8}" y="{y + step / 2 - 2}" text-anchor="end">{escape(shown)}<title>{escape(name)}</title></text>'
-        )
+        parts.append(_text(left - 8, y + step / 2 - 2, name if len(name) <= 16 else name[:15] + "…", "end", hint=name))
         for i in range(len(legend)):
-            share = float(shares[i, k])
-            top = y + i * thick
-            parts.append(
-                f'<rect x="{left}" y="{top}" width="{max(share * scale, 0.5):.1f}" height="{thick - 2}" fill="{COLOURS[i]}"/>'
-            )
-            parts.append(
-                f'<text x="{left + share * scale + 5:.1f}" y="{top + 9}" style="font-size:10px">{share:.1%}</text>'
-            )
-    return f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="Shares per class">{"".join(parts)}</svg>'
+            share, top = float(shares[i, k]), y + i * thick
+            parts.append(_rect(left, top, max(share * scale, 0.5), thick - 2, COLOURS[i]))
+            parts.append(_text(left + share * scale + 5, top + 9, f"{share:.1%}", style="font-size:10px"))
+    return _svg(width, step * len(names) + 34, "Shares per class: " + ", ".join(legend), parts)
+
+
+def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+    head = f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{escape(label)}">'
+    return head + "".join(parts) + "</svg>"
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start", *, hint: str = "", style: str = "") -> str:
+    title = f"<title>{escape(hint)}</title>" if hint else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{style}">{escape(text)}{title}</text>'
+
+
+def _rect(x: float, y: float, width: float, height: float, fill: str, more: str = "") -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}" {more}/>'

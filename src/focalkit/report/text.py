@@ -130,7 +130,9 @@ def verdict_panel(result: TuneResult, verdicts: tuple[Verdict, ...]) -> Panel:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    return Table(
+        title=f"\n{title}", title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
+    )
 
 
 def _metric_columns(table: Table, headline: str) -> None:

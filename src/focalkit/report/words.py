@@ -6,7 +6,7 @@ from typing import Any
 
 from focalkit.tuning.result import FAMILIES, Cell, TuneResult
 from focalkit.tuning.scores import Metric
-from focalkit.tuning.verdict import Estimate, Verdict
+from focalkit.tuning.verdict import LEVEL, Estimate, Verdict
 
 WHAT = {
     "CE": "plain cross-entropy",
@@ -56,7 +56,8 @@ def sentences(result: TuneResult, verdict: Verdict) -> list[str]:
             close = max(tried, key=lambda family: family.gain.mean)
             out.append(
                 f"The nearest rival, {WHAT[close.family]}, differs from it by {_gain(close.gain, metric)}: "
-                f"within the noise of these folds ({p_text(close.adjusted_p)} after correction for {len(verdict.families) - 1} comparisons)."
+                f"within the noise of these folds ({p_text(close.adjusted_p)} after correction for "
+                f"{len(verdict.families) - 1} comparisons)."
             )
         else:
             out.append("No other remedy has a better average.")
@@ -89,21 +90,23 @@ def _gain(gain: Estimate, metric: Metric) -> str:
 def _not_worth(result: TuneResult, verdict: Verdict) -> list[str]:
     """What costs more than the recommendation and was not shown to be better; what is worse."""
     at = FAMILIES.index(verdict.recommended.family)
-    costlier = [f for f in verdict.families if FAMILIES.index(f.family) > at]
+    idle = [WHAT[f.family] for f in verdict.families if FAMILIES.index(f.family) > at]
     out = []
-    idle = [WHAT[f.family] for f in costlier]
     if idle and not verdict.plain_is_enough:
         out.append(f"Nothing costlier ({_listed(idle)}) was shown to be better still.")
-    worse = [f for f in verdict.families if f.gain.mean < 0 and f.adjusted_p < 0.05 and f.gain.low < f.gain.high]
-    for family in worse:
-        out.append(
-            f"{WHAT[family.family].capitalize()} is worse than plain cross-entropy here, "
-            f"by {_gain(Estimate(-family.gain.mean, 0, -family.gain.high, -family.gain.low, 1), verdict.metric)}."
-        )
+    for family in verdict.families:
+        gain = family.gain
+        if gain.mean < 0 and family.adjusted_p < LEVEL and gain.low < gain.high:
+            loss = Estimate(-gain.mean, gain.standard_error, -gain.high, -gain.low, gain.p_value)
+            name = WHAT[family.family]
+            out.append(
+                f"{name[0].upper()}{name[1:]} is worse than plain cross-entropy here, by {_gain(loss, verdict.metric)}."
+            )
     looks = result.cells[verdict.best_looking]
-    if looks != result.cells[verdict.recommended.cell] and looks.family != verdict.recommended.family:
+    if looks.family != verdict.recommended.family:
         out.append(
-            f"The best average belongs to {looks.title}; the difference is within the noise or the price of having looked at {len(result.cells)} cells."
+            f"The best average belongs to {looks.title}; its lead over the recommendation is within the noise, "
+            f"or the luck of the best of {len(result.cells)} cells."
         )
     return out
 
@@ -116,26 +119,36 @@ def how_measured(result: TuneResult) -> str:
     """One sentence on the experiment."""
     folds = result.folds
     return (
-        f"{folds.n_repeats} × {folds.n_splits}-fold stratified cross-validation, seed {result.seed}, the same folds for all "
-        f"{len(result.cells)} cells; ± is the standard error with the Nadeau–Bengio correction for overlapping training sets."
+        f"{folds.n_repeats} × {folds.n_splits}-fold stratified cross-validation, seed {result.seed}, the same folds "
+        f"for all {len(result.cells)} cells; ± is the standard error with the Nadeau–Bengio correction for "
+        "overlapping training sets. Each remedy is compared as a procedure: its cell is chosen without the fold that "
+        "scores it, and p-values are Holm-corrected for the number of remedies."
     )
 
 
 def code(result: TuneResult, verdict: Verdict) -> str:
     """The lines that use the recommendation."""
     cell = result.cells[verdict.recommended.cell]
-    lines = ["from focalkit.estimator import FocalClassifier", ""]
-    lines.append(f"model = FocalClassifier({_arguments(cell)}).fit(X, y)")
-    if cell.tau is not None:
-        tau = float(result.taus.mean()) if cell.tau == "chosen" else float(cell.tau)
-        lines.insert(0, "import numpy as np")
-        lines.insert(1, "from focalkit import shift_prior")
-        lines.append("_, counts = np.unique(y, return_counts=True)")
-        lines.append(f"posterior = shift_prior(model.predict_proba(X_new), counts / counts.sum(), tau={tau:.3g})")
-        lines.append("decisions = model.classes_[posterior.argmax(axis=1)]")
-    else:
-        lines.append("decisions = model.predict(X_new)")
-    return "\n".join(lines)
+    lines = [
+        "from sklearn.pipeline import make_pipeline",
+        "from sklearn.preprocessing import StandardScaler",
+        "from focalkit.estimator import FocalClassifier",
+        "",
+        f"model = make_pipeline(StandardScaler(), FocalClassifier({_arguments(cell)})).fit(X, y)",
+    ]
+    if cell.tau is None:
+        return "\n".join([*lines, "decisions = model.predict(X_new)"])
+    tau = float(result.taus.mean()) if cell.tau == "chosen" else float(cell.tau)
+    return "\n".join(
+        [
+            "import numpy as np",
+            "from focalkit import shift_prior",
+            *lines,
+            "classes, counts = np.unique(y, return_counts=True)",
+            f"posterior = shift_prior(model.predict_proba(X_new), counts / counts.sum(), tau={tau:.3g})",
+            "decisions = classes[posterior.argmax(axis=1)]",
+        ]
+    )
 
 
 def _arguments(cell: Cell) -> str:
