@@ -62,9 +62,10 @@ def softmax_log_odds(logits, targets, xp):
 def log_odds(own, largest, log_rest, xp):
     """``own - (largest + log_rest)``: the difference of the logits first, which is often exact.
 
-    A class at -inf has no odds whatever the others are, unless there are no others at all.
+    A class at -inf has no odds whatever the others are, unless there are no others at all; +inf is an
+    error of the model, and NaN as in logsumexp.
     """
-    difference = own - largest
+    difference = xp.where(own == xp.inf, xp.full_like(own, xp.nan), own - largest)
     difference = xp.where((own == -xp.inf) & (largest > -xp.inf), xp.full_like(own, -xp.inf), difference)
     return difference - log_rest
 
