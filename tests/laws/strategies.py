@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +14,7 @@ GAMMA_PROMISED = 5.0  # design.md promises its budget up to here
 SPECIAL_GAMMAS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
 
-def within(domain, cap=math.inf):
+def within(domain, cap=2.0**100):
     """Floats of an Interval, no further than ``cap``, and away from 0 by more than its underflow zone."""
     high = min(domain.high, cap)
     low_open = not domain.low_inclusive
