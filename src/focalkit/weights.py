@@ -88,7 +88,7 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
         exponent = _checks.number(
             "beta", 1.0 if beta is None else beta, _checks.GAMMA, "0 weighs all alike, 1 is 'balanced'."
         )
-    weights = n**-exponent
+    weights = (n / n.min()) ** -exponent  # the largest weight is 1: no exponent can make all of them 0
     return np.asarray(weights * (n.sum() / (n * weights).sum()))
 
 
