@@ -2,6 +2,7 @@
 #pragma once
 #include "sigmoid.hpp"
 #include "softmax_columns.hpp"
+#include "softmax_rows.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -42,6 +43,7 @@ void cut(Job& job, std::int64_t units, std::int64_t per_chunk) {
 
 ChunkFunction plan(Job& job) {
     ChunkFunction kernel = nullptr;
+    job.stream = job.rows() * job.classes >= (1 << 20) && job.classes >= 256;
     with_float_type(job.type, [&](auto* null) {
         using S = pointee<decltype(null)>;
         using T = typename Compute<S>::type;
@@ -49,6 +51,12 @@ ChunkFunction plan(Job& job) {
             job.scratch_bytes = sizeof(Elements<T>);
             cut(job, job.rows() * job.classes, 16 * Elements<T>::most);
             kernel = sigmoid_chunk<S>;
+        } else if (suits_rows(job)) {
+            const int group = rows_of_group<T>(job.classes);
+            job.scratch_bytes = rows_scratch<T>(job, group);
+            const std::int64_t groups = 131072 / (job.classes * group), shared = job.rows() / (16 * group);
+            cut(job, job.rows(), group * (groups > 4 ? groups : shared > 4 ? 4 : shared > 1 ? shared : 1));
+            kernel = job.order > 0 ? softmax_rows_chunk<true, S> : softmax_rows_chunk<false, S>;
         } else {
             const int columns = columns_of_tile(job);
             job.scratch_bytes = columns_scratch<T>(job, columns);

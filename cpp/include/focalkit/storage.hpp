@@ -133,7 +133,35 @@ FOCALKIT_INLINE void store_as(Bfloat* to, FloatV v) {
 #endif
 }
 
-/// The same into a type wider or narrower than the one S is computed in (targets beside logits).
+/// The first ``n`` elements, ``fill`` in the other lanes; nothing beyond them is touched.
+template <class S, class T>
+FOCALKIT_INLINE Vec<T> load_some(const S* from, int n, T fill) {
+    T lanes[width<T>];
+    for (int i = 0; i < width<T>; ++i) lanes[i] = i < n ? widen<T>(from[i]) : fill;
+    return load(lanes);
+}
+template <class S, class V>
+FOCALKIT_INLINE void store_some(S* to, V v, int n) {
+    typename Lane<V>::type lanes[width<typename Lane<V>::type>];
+    store(lanes, v);
+    for (int i = 0; i < n; ++i) narrow(lanes[i], to + i);
+}
+#if defined(FOCALKIT_AVX512)
+FOCALKIT_INLINE FloatV load_some(const float* from, int n, float fill) {
+    return (FloatV)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), static_cast<__mmask16>((1u << n) - 1), from);
+}
+FOCALKIT_INLINE DoubleV load_some(const double* from, int n, double fill) {
+    return (DoubleV)_mm512_mask_loadu_pd(_mm512_set1_pd(fill), static_cast<__mmask8>((1u << n) - 1), from);
+}
+FOCALKIT_INLINE void store_some(float* to, FloatV v, int n) {
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << n) - 1), (__m512)v);
+}
+FOCALKIT_INLINE void store_some(double* to, DoubleV v, int n) {
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << n) - 1), (__m512d)v);
+}
+#endif
+
+/// ``load_as`` into a type wider or narrower than the one S is computed in (targets beside logits).
 template <class T, class S>
 FOCALKIT_INLINE Vec<T> load_to(const S* from) {
     if constexpr (sizeof(typename Compute<S>::type) == sizeof(T)) {

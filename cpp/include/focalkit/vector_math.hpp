@@ -7,44 +7,64 @@
 
 namespace focalkit::FOCALKIT_ISA {
 
-/// exp(x + low) for x <= 0 and a tiny correction ``low``.
+/// exp(r + low) 2^n for x = n ln 2 + r, ``shifted`` holding n in its low bits.
 ///
-/// With n = round(x / ln 2) and r = x - n ln 2 in [-ln2/2, ln2/2], exp(x) = 2^n exp(r). ln 2 is
-/// split so that n times its high part is exact. Adding 1.5 * 2^(digits - 1) rounds to an integer and
-/// leaves that integer in the low bits, from where a shift moves it into the exponent.
+/// exp(r) = 1 + (r + r^2 P(r)); P is the minimax polynomial on |r| <= ln2/2 (relative error of the whole
+/// 3e-9) for float, Taylor's for double.
 template <class V>
-FOCALKIT_INLINE V exp_nonpositive(V x, V low = V{}) {
+FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
     using T = typename Lane<V>::type;
     using U = typename Lane<V>::UInt;
+    const V r2 = r * r;
     if constexpr (sizeof(T) == 4) {
-        const V shifted = x * 1.44269504088896341f + 12582912.0f;
-        const V n = shifted - 12582912.0f;
-        const V r = ((x - n * 0.693359375f) + n * 2.12194440e-4f) + low;
-        // exp(r) = 1 + r + r^2 (c2 + c3 r + ...), minimax on |r| <= 0.3466
-        const V r2 = r * r;
-        const V c45 = 4.1665795894e-2f + r * 8.3334519073e-3f;
-        const V c67 = 1.3981999507e-3f + r * 1.9875691500e-4f;
-        const V c23 = 5.0000001201e-1f + r * 1.6666665459e-1f;
-        const V tail = c23 + r2 * (c45 + r2 * c67);
-        const V y = 1.0f + (r + r2 * tail);
-        const V scaled = bits<V>(U(bits<U>(y) + (bits<U>(shifted) << 23)));
-        return where(x < -87.33f, V{}, scaled);
+        const V p = 0.49999994f + r * (0.1666652f + r * (0.0416684f + r * (0.00836885f + r * 0.001381432f)));
+        const V y = 1.0f + (r + r2 * p);
+        return where(x < -87.33f, V{}, bits<V>(U(bits<U>(y) + (bits<U>(shifted) << 23))));
     } else {
-        const V shifted = x * 1.44269504088896338700 + 6755399441055744.0;
-        const V n = shifted - 6755399441055744.0;
-        const V r = ((x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10) + low;
-        const V r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+        const V r4 = r2 * r2, r8 = r4 * r4;
         const V c23 = 1.0 / 2 + r * (1.0 / 6);
         const V c45 = 1.0 / 24 + r * (1.0 / 120);
         const V c67 = 1.0 / 720 + r * (1.0 / 5040);
         const V c89 = 1.0 / 40320 + r * (1.0 / 362880);
         const V cab = 1.0 / 3628800 + r * (1.0 / 39916800);
         const V ccd = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
-        const V tail = ((c23 + r2 * c45) + r4 * (c67 + r2 * c89)) + r8 * (cab + r2 * ccd);
-        const V y = 1.0 + (r + r2 * tail);
-        const V scaled = bits<V>(U(bits<U>(y) + (bits<U>(shifted) << 52)));
-        return where(x < -708.39, V{}, scaled);
+        const V p = ((c23 + r2 * c45) + r4 * (c67 + r2 * c89)) + r8 * (cab + r2 * ccd);
+        const V y = 1.0 + (r + r2 * p);
+        return where(x < -708.39, V{}, bits<V>(U(bits<U>(y) + (bits<U>(shifted) << 52))));
     }
+}
+
+/// n = round(x / ln 2), by adding 1.5 * 2^(digits - 1): the sum is ``shifted`` and its low bits are n.
+template <class V>
+FOCALKIT_INLINE V exp_shifted(V x) {
+    if constexpr (sizeof(typename Lane<V>::type) == 4) return x * 1.44269504088896341f + 12582912.0f;
+    else return x * 1.44269504088896338700 + 6755399441055744.0;
+}
+
+/// r = x - n ln 2 in [-ln2/2, ln2/2]. ln 2 is split so that n times its high part is exact.
+template <class V>
+FOCALKIT_INLINE V exp_remainder(V x, V shifted) {
+    if constexpr (sizeof(typename Lane<V>::type) == 4) {
+        const V n = shifted - 12582912.0f;
+        return (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    } else {
+        const V n = shifted - 6755399441055744.0;
+        return (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    }
+}
+
+/// exp(x) for x <= 0.
+template <class V>
+FOCALKIT_INLINE V exp_nonpositive(V x) {
+    const V shifted = exp_shifted(x);
+    return exp_reduced(x, shifted, exp_remainder(x, shifted));
+}
+
+/// exp(x + low) for x <= 0 and a correction ``low`` below its last digit.
+template <class V>
+FOCALKIT_INLINE V exp_nonpositive(V x, V low) {
+    const V shifted = exp_shifted(x);
+    return exp_reduced(x, shifted, V(exp_remainder(x, shifted) + low));
 }
 
 /// log(1 + t) for t in [sqrt(1/2) - 1, sqrt(2) - 1]; relatively exact as t -> 0.

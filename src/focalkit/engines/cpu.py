@@ -261,7 +261,7 @@ def _fresh(like: NDArray[Any]) -> NDArray[Any]:
     """An array of the same shape and dtype, in C order; large ones in recycled memory."""
     if like.nbytes < _POOLED_FROM:
         return np.empty(like.shape, like.dtype)
-    return np.ndarray(like.shape, like.dtype, _cpu.Block(like.nbytes))
+    return np.ndarray(like.shape, like.dtype, memoryview(_cpu.Block(like.nbytes)))
 
 
 _last: tuple[LossSpec | None, _cpu.Plan | None] = (None, None)
