@@ -8,7 +8,7 @@ import numpy as np
 
 from focalkit import _checks
 from focalkit._spec import LossSpec, PerClass, SpecOptions
-from focalkit.engines import _inputs, reference
+from focalkit.engines import _inputs, cpu
 
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
@@ -266,15 +266,23 @@ def loss_grad_hess(
     """
     if not isinstance(spec, LossSpec):
         _checks.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
+    if not check_finite:
+        result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
+        if result is not None:
+            return LossGradHess(*result)
     inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
     if out is not None:
-        _check_out(out, inputs.logits)
-    return LossGradHess(*reference.loss_grad_hess(spec, inputs, hess=hess, out=out))
+        _check_out(out, inputs)
+    return LossGradHess(*cpu.loss_grad_hess(spec, inputs, hess=hess, out=out))
 
 
 def _loss(spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normalizer: Any, check_finite: bool) -> Any:
+    if not check_finite:
+        result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
+        if result is not None:
+            return result[0]
     inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
-    return reference.loss(spec, inputs)
+    return cpu.loss(spec, inputs)
 
 
 def _host(logits: Any) -> Any:
@@ -287,7 +295,8 @@ def _host(logits: Any) -> Any:
     return logits
 
 
-def _check_out(out: Any, logits: Any) -> None:
+def _check_out(out: Any, inputs: _inputs.Inputs) -> None:
+    logits = inputs.logits
     if not isinstance(out, np.ndarray) or out.shape != logits.shape or out.dtype != logits.dtype:
         got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         _checks.reject(
@@ -295,3 +304,13 @@ def _check_out(out: Any, logits: Any) -> None:
         )
     if not out.flags.writeable:
         _checks.reject("out", "be writeable", "a read-only array", "Pass numpy.empty_like(logits).")
+    where = out.__array_interface__["data"], out.strides
+    is_logits = where == (logits.__array_interface__["data"], logits.strides)
+    others = [] if is_logits else [("the logits", logits)]
+    others += [("the targets", inputs.targets)]
+    others += [] if inputs.sample_weight is None else [("the sample weights", inputs.sample_weight)]
+    for name, other in others:
+        if np.shares_memory(out, other):
+            _checks.reject(
+                "out", "be the logits themselves or memory apart", f"an array that overlaps {name}", "Copy one of them."
+            )

@@ -1,0 +1,74 @@
+// One checked call as plain data: what the door hands to the kernels. No instruction set of its own.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace focalkit {
+
+/// Storage types; half types are computed in float.
+enum class Type : int { f32, f64, f16, bf16, i8, u8, i32, i64 };
+
+struct Half {
+    std::uint16_t bits;
+};
+struct Bfloat {
+    std::uint16_t bits;
+};
+
+/// An array addressed by (outer, class, inner) with strides in elements; rows are (outer, inner).
+struct Array {
+    void* data = nullptr;
+    std::int64_t outer = 0, classes = 0, inner = 0;
+};
+
+struct Job {
+    std::int64_t outer = 1, classes = 1, inner = 1;
+    Type type = Type::f32;
+    Array logits, grad, hess;
+    Type target_type = Type::i64;
+    bool sigmoid = false, soft = false;
+    Array targets;
+    const double* sample_weight = nullptr;
+    std::int64_t weight_outer = 0, weight_inner = 0, weight_classes = 0;
+    const std::uint8_t* keep = nullptr;  // per row (softmax) or element (sigmoid): after hard example mining
+    const void* gamma = nullptr;         // one or one per class, in the type computed in
+    const void* alpha = nullptr;
+    const void* alpha_other = nullptr;   // sigmoid: 1 - alpha
+    bool gamma_per_class = false, alpha_per_class = false;
+    double label_smoothing = 0;
+    std::int64_t ignore_index = -100;
+    double scale = 1;        // of the derivatives: one over the denominator
+    int order = 0;           // 0 loss, 1 gradient too, 2 Hessian too
+    int power = 3;           // gamma: 0, 1, 2, or 3 for any
+    void* losses = nullptr;  // one per row in the logits' type, or none
+    bool losses_unrounded = false;
+    bool stream = false;     // results too large for the caches
+    std::int64_t rows_per_chunk = 1, chunks = 0;
+    std::int64_t scratch_bytes = 0;
+
+    std::int64_t rows() const { return outer * inner; }
+};
+
+/// What a chunk adds up; combined in the order of the chunks, whatever thread did them.
+struct Partial {
+    double loss = 0, weight = 0;
+    std::int64_t counted = 0;
+    std::int64_t bad_targets = 0;
+};
+
+using ChunkFunction = void (*)(const Job&, std::int64_t chunk, void* scratch, Partial&);
+
+/// The kernels of one instruction set.
+struct Kernels {
+    const char* name;
+    /// Fills rows_per_chunk, chunks and scratch_bytes; returns the kernel for the job.
+    ChunkFunction (*plan)(Job&);
+    /// Counts class ids (rows) or 0/1 targets (elements) and finds invalid ones.
+    void (*count)(const Job&, std::int64_t first, std::int64_t last, Partial&);
+};
+
+const Kernels* kernels_baseline();
+const Kernels* kernels_avx2();
+const Kernels* kernels_avx512();
+
+}  // namespace focalkit

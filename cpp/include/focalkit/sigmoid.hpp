@@ -1,0 +1,251 @@
+// Sigmoid: every element by itself, in blocks that stay in the first cache.
+#pragma once
+#include "definition.hpp"
+#include "tiles.hpp"
+
+namespace focalkit::FOCALKIT_ISA {
+
+/// Calls ``visit(offset, place in the block, how many, step)`` for runs of elements in C order.
+template <class Visit>
+FOCALKIT_INLINE void each_element_run(const Job& job, const Array& array, std::int64_t first, int count, Visit visit) {
+    const bool inner_joins = array.classes == array.inner * job.inner || job.classes == 1 || job.inner == 1;
+    const std::int64_t step = job.inner == 1 ? array.classes : array.inner;
+    const std::int64_t line = inner_joins ? job.classes * job.inner : job.inner;
+    const bool all_join = inner_joins && (array.outer == step * line || job.outer == 1);
+    if (all_join) {
+        visit(first * step, 0, count, step);
+        return;
+    }
+    std::int64_t row = first / line, i = first - row * line;
+    for (int at = 0; at < count; ++row, i = 0) {
+        const std::int64_t left = line - i;
+        const int n = left < count - at ? static_cast<int>(left) : count - at;
+        const std::int64_t o = inner_joins ? row : row / job.classes;
+        const std::int64_t k = inner_joins ? 0 : row - o * job.classes;
+        visit(o * array.outer + k * array.classes + i * step, at, n, step);
+        at += n;
+    }
+}
+
+template <class T>
+struct Elements {
+    static constexpr int most = 1024;
+    T z[most], y[most], kept[most], gamma[most], positive[most], negative[most], loss[most], hess[most];
+};
+
+template <class T, class S>
+FOCALKIT_INLINE void load_elements(const Job& job, const Array& array, std::int64_t first, int count, T* to) {
+    const S* data = static_cast<const S*>(array.data);
+    each_element_run(job, array, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
+        const S* from = data + offset;
+        int i = 0;
+        if (step == 1)
+            for (; i + width<T> <= n; i += width<T>) store(to + at + i, load_to<T>(from + i));
+        for (; i < n; ++i) to[at + i] = widen<T>(from[i * step]);
+    });
+}
+
+template <class T, class S>
+FOCALKIT_INLINE void store_elements(const Job& job, const Array& array, std::int64_t first, int count, const T* from) {
+    S* data = static_cast<S*>(array.data);
+    each_element_run(job, array, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
+        S* to = data + offset;
+        int i = 0;
+        if (step == 1)
+            for (; i + width<T> <= n; i += width<T>) store_as(to + i, load(from + at + i));
+        for (; i < n; ++i) narrow(from[at + i], to + i * step);
+    });
+}
+
+/// Targets of a block into ``y``; what is ignored or invalid gets kept = 0. Returns how many count.
+template <class T>
+std::int64_t read_elements(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
+    if (job.soft) {
+        int bad_targets = 0;
+        with_float_type(job.target_type, [&](auto* null) {
+            using Y = pointee<decltype(null)>;
+            const Y* data = static_cast<const Y*>(job.targets.data);
+            each_element_run(job, job.targets, first, count,
+                             [&](std::int64_t offset, int at, int n, std::int64_t step) {
+                                 for (int i = 0; i < n; ++i) {
+                                     const T y = widen<T>(data[offset + i * step]);
+                                     bad_targets += !((y >= 0) & (y <= 1));
+                                     block.y[at + i] = y;
+                                 }
+                             });
+        });
+        sums.bad_targets += bad_targets;
+        return count;
+    }
+    int counted = 0, bad_targets = 0;
+    with_integer_type(job.target_type, [&](auto* null) {
+        using I = pointee<decltype(null)>;
+        const I* data = static_cast<const I*>(job.targets.data);
+        const std::int64_t ignore = job.ignore_index;
+        each_element_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
+            for (int i = 0; i < n; ++i) {
+                const std::int64_t id = data[offset + i * step];
+                const bool ignored = id == ignore;
+                const bool inside = static_cast<std::uint64_t>(id) <= 1u;
+                counted += inside & !ignored;
+                bad_targets += !inside & !ignored;
+                block.y[at + i] = static_cast<T>(static_cast<std::int32_t>(id));
+                block.kept[at + i] = static_cast<T>(static_cast<std::int32_t>(inside & !ignored));
+            }
+        });
+    });
+    sums.bad_targets += bad_targets;
+    return counted;
+}
+
+/// Fills per-element weights of positives and negatives, and exponents, where they are not constants.
+template <class T>
+void read_parameters(const Job& job, std::int64_t first, int count, bool some_out, Elements<T>& block) {
+    std::int64_t line = first / job.inner, i = first - line * job.inner, k = line % job.classes;
+    const bool per_class = job.alpha_per_class || job.gamma_per_class;
+    for (int at = 0; at < count; ++at) {
+        const std::int64_t entry = per_class ? k : 0;
+        block.gamma[at] = parameter<T>(job.gamma, job.gamma_per_class, entry, T(0));
+        block.positive[at] = parameter<T>(job.alpha, job.alpha_per_class, entry, T(1));
+        block.negative[at] = parameter<T>(job.alpha_other, job.alpha_per_class, entry, T(1));
+        if (++i == job.inner) i = 0, k = k + 1 == job.classes ? 0 : k + 1;
+    }
+    if (job.sample_weight) {
+        Array weights;
+        weights.outer = job.weight_outer, weights.classes = job.weight_classes, weights.inner = job.weight_inner;
+        each_element_run(job, weights, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
+            for (int e = 0; e < n; ++e) {
+                const T w = static_cast<T>(job.sample_weight[offset + e * step]);
+                block.positive[at + e] *= w;
+                block.negative[at + e] *= w;
+            }
+        });
+    }
+    if (some_out)
+        for (int e = 0; e < count; ++e)
+            if (block.kept[e] == 0) block.z[e] = block.y[e] = block.positive[e] = block.negative[e] = 0;
+}
+
+/// ``block.z`` becomes the gradient. ``step`` is 0 where weights and exponents are constants, which
+/// then fill the first vector of their arrays. Returns the sum of the losses.
+template <Power power, int order, bool soft, class T>
+double sigmoid_block(const Job& job, int count, std::int64_t step, Elements<T>& block) {
+    using V = Vec<T>;
+    constexpr int N = width<T>;
+    const V scale = constant<V>(static_cast<T>(job.scale));
+    const T s = static_cast<T>(job.label_smoothing);
+    DoubleV total{};
+    for (int i = 0; i < count; i += N) {
+        const V z = load(block.z + i), y = load(block.y + i);
+        const V gamma = load(block.gamma + i * step);
+        const V positive = load(block.positive + i * step), negative = load(block.negative + i * step);
+        V value, grad{}, hess{};
+        if constexpr (soft) {
+            const V of_positive = ((T(1) - s) * y + T(0.5) * s) * positive;
+            const V of_negative = ((T(1) - s) * (T(1) - y) + T(0.5) * s) * negative;
+            const Probabilities<V> at = probabilities(z), mirror = opposite(at, z);
+            const V w = modulation<power>(at, gamma), v = modulation<power>(mirror, gamma);
+            value = weighted(of_positive, loss(at, w)) + weighted(of_negative, loss(mirror, v));
+            if constexpr (order > 0)
+                grad = scale * of_positive * d1<power>(at, w, gamma) - scale * of_negative * d1<power>(mirror, v, gamma);
+            if constexpr (order > 1)
+                hess = scale * of_positive * d2(at, w, gamma) + scale * of_negative * d2(mirror, v, gamma);
+        } else {
+            const auto is_positive = y > T(0.5);
+            const V weight = where(is_positive, positive, negative);
+            const V m = where(is_positive, z, -z);
+            const Probabilities<V> at = probabilities(m);
+            const V w = modulation<power>(at, gamma);
+            value = weighted(weight, loss(at, w));
+            if constexpr (order > 0) {
+                const V d = scale * weight * d1<power>(at, w, gamma);
+                grad = where(is_positive, d, -d);
+            }
+            if constexpr (order > 1) hess = scale * weight * d2(at, w, gamma);
+        }
+        total = add_wide(total, value);
+        store(block.loss + i, value);
+        if constexpr (order > 0) store(block.z + i, grad);
+        if constexpr (order > 1) store(block.hess + i, hess);
+    }
+    return reduce_add(total);
+}
+
+template <Power power, bool soft, class T>
+double sigmoid_block_of_order(const Job& job, int count, std::int64_t step, Elements<T>& block) {
+    if (job.order == 0) return sigmoid_block<power, 0, soft>(job, count, step, block);
+    if (job.order == 1) return sigmoid_block<power, 1, soft>(job, count, step, block);
+    return sigmoid_block<power, 2, soft>(job, count, step, block);
+}
+
+template <bool soft, class T>
+double sigmoid_block_of_power(const Job& job, int count, std::int64_t step, Elements<T>& block) {
+    switch (job.power) {
+        case 0: return sigmoid_block_of_order<Power::zero, soft>(job, count, step, block);
+        case 1: return sigmoid_block_of_order<Power::one, soft>(job, count, step, block);
+        case 2: return sigmoid_block_of_order<Power::two, soft>(job, count, step, block);
+        default: return sigmoid_block_of_order<Power::any, soft>(job, count, step, block);
+    }
+}
+
+template <class T>
+double sum_of_weights(const Elements<T>& block, int count, std::int64_t step) {
+    double sum = 0;
+    for (int i = 0; i < count; ++i) {
+        const std::int64_t place = step ? i : 0;
+        const double y = static_cast<double>(block.y[i]);
+        sum += y * static_cast<double>(block.positive[place]) + (1 - y) * static_cast<double>(block.negative[place]);
+    }
+    return sum;
+}
+
+template <class S>
+void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& sums) {
+    using T = typename Compute<S>::type;
+    constexpr int N = width<T>;
+    Elements<T>& block = *static_cast<Elements<T>*>(scratch);
+    const std::int64_t elements = job.rows() * job.classes, begin = chunk * job.rows_per_chunk;
+    const std::int64_t end = begin + job.rows_per_chunk < elements ? begin + job.rows_per_chunk : elements;
+    const bool varied = job.sample_weight || job.alpha_per_class || job.gamma_per_class;
+    const bool soft = job.soft || job.label_smoothing != 0;
+    for (std::int64_t first = begin; first < end; first += Elements<T>::most) {
+        const int count = end - first < Elements<T>::most ? static_cast<int>(end - first) : Elements<T>::most;
+        const int padded = (count + N - 1) / N * N;
+        load_elements<T, S>(job, job.logits, first, count, block.z);
+        std::int64_t counted = read_elements(job, first, count, block, sums);
+        bool some_out = counted != count;
+        if (job.keep) {
+            counted = 0;
+            for (int i = 0; i < count; ++i) {
+                const bool stays = (job.soft || block.kept[i] != 0) && job.keep[first + i];
+                block.kept[i] = stays;
+                counted += stays;
+            }
+            some_out = counted != count;
+        }
+        const bool per_element = varied || some_out || padded != count;
+        if (per_element) {
+            read_parameters(job, first, count, some_out, block);
+            for (int i = count; i < padded; ++i)
+                block.z[i] = block.y[i] = block.positive[i] = block.negative[i] = block.gamma[i] = 0;
+        } else {
+            for (int i = 0; i < N; ++i) {
+                block.gamma[i] = parameter<T>(job.gamma, false, 0, T(0));
+                block.positive[i] = parameter<T>(job.alpha, false, 0, T(1));
+                block.negative[i] = parameter<T>(job.alpha_other, false, 0, T(1));
+            }
+        }
+        sums.counted += counted;
+        if (job.alpha || job.sample_weight) sums.weight += sum_of_weights(block, count, per_element);
+        else sums.weight += static_cast<double>(counted);
+        const std::int64_t step = per_element ? 1 : 0;
+        sums.loss += soft ? sigmoid_block_of_power<true>(job, padded, step, block)
+                          : sigmoid_block_of_power<false>(job, padded, step, block);
+        if (job.losses)
+            store_losses<T, S>(job, first, count, block.loss);
+        if (job.order > 0) store_elements<T, S>(job, job.grad, first, count, block.z);
+        if (job.order > 1) store_elements<T, S>(job, job.hess, first, count, block.hess);
+    }
+}
+
+}  // namespace focalkit::FOCALKIT_ISA

@@ -1,0 +1,74 @@
+// One small door to vector registers. Everything above it is written once, for a vector or a scalar.
+//
+// GCC and clang give arithmetic, comparison and selection on vector types by themselves; the few
+// operations they lack are spelled for x86 here. Other compilers get `portable_simd.hpp`.
+// The whole library of kernels is compiled once per instruction set, each time in its own namespace
+// FOCALKIT_ISA, so that no function of one is ever linked into another. For the same reason nothing
+// below this line uses a template of the standard library.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#ifndef FOCALKIT_ISA
+#define FOCALKIT_ISA baseline
+#endif
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#define FOCALKIT_AVX512 1
+#define FOCALKIT_BYTES 64
+#elif defined(__AVX2__) && defined(__FMA__)
+#define FOCALKIT_AVX2 1
+#define FOCALKIT_BYTES 32
+#else
+#define FOCALKIT_BYTES 16
+#endif
+
+#if defined(FOCALKIT_AVX512) || defined(FOCALKIT_AVX2)
+#include <immintrin.h>
+#elif defined(__SSE2__) || defined(_M_X64)
+#include <emmintrin.h>
+#define FOCALKIT_SSE2 1
+#endif
+
+#if defined(_MSC_VER)
+#define FOCALKIT_INLINE __forceinline
+#define FOCALKIT_RESTRICT __restrict
+#else
+#define FOCALKIT_INLINE inline __attribute__((always_inline))
+#define FOCALKIT_RESTRICT __restrict__
+#endif
+
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(FOCALKIT_PORTABLE_SIMD)
+#include "native_simd.hpp"
+#else
+#include "portable_simd.hpp"
+#endif
+
+namespace focalkit::FOCALKIT_ISA {
+
+/// The same bits as another type.
+template <class To, class From>
+FOCALKIT_INLINE To bits(From from) {
+    static_assert(sizeof(To) == sizeof(From));
+    To to;
+    std::memcpy(&to, &from, sizeof to);
+    return to;
+}
+
+// Scalars speak the same language as vectors.
+FOCALKIT_INLINE float where(bool mask, float a, float b) { return mask ? a : b; }
+FOCALKIT_INLINE double where(bool mask, double a, double b) { return mask ? a : b; }
+FOCALKIT_INLINE float absolute(float x) { return __builtin_fabsf(x); }
+FOCALKIT_INLINE double absolute(double x) { return __builtin_fabs(x); }
+
+template <class V>
+FOCALKIT_INLINE V constant(typename Lane<V>::type value) {
+    return V{} + value;
+}
+
+template <class V>
+FOCALKIT_INLINE V infinity() {
+    return constant<V>(static_cast<typename Lane<V>::type>(__builtin_inf()));
+}
+
+}  // namespace focalkit::FOCALKIT_ISA

@@ -1,0 +1,257 @@
+// Softmax over tiles: one lane a row, so a handful of classes fills the registers as well as many.
+#pragma once
+#include "links.hpp"
+#include "tiles.hpp"
+
+namespace focalkit::FOCALKIT_ISA {
+
+/// Hard targets. ``z`` holds the logits with the true class at -inf (its logit is in rows.own) and
+/// becomes the gradient; the Hessian goes to ``h``. Returns the sum of the losses.
+template <Power power, int order, class T>
+double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>& rows) {
+    using V = Vec<T>;
+    constexpr int N = width<T>, U = 2;
+    DoubleV total_loss{};
+    for (int c = 0; c < columns; c += N * U) {
+        V largest[U], anchor[U], total[U], pull[U], d1s[U], d2s[U];
+        ExclusiveSum<V> exclusive[U];
+        for (int u = 0; u < U; ++u) largest[u] = load(z + c + u * N);
+        for (std::int64_t k = 1; k < classes; ++k)
+            for (int u = 0; u < U; ++u) largest[u] = maximum(load(z + k * columns + c + u * N), largest[u]);
+        for (int u = 0; u < U; ++u) {
+            anchor[u] = where(largest[u] == -infinity<V>(), V{}, largest[u]);
+            total[u] = V{};
+        }
+        for (std::int64_t block = 0; block < classes; block += 64) {  // two levels keep long sums exact
+            const std::int64_t end = block + 64 < classes ? block + 64 : classes;
+            V sum[U] = {};
+            for (std::int64_t k = block; k < end; ++k)
+                for (int u = 0; u < U; ++u) {
+                    T* at = z + k * columns + c + u * N;
+                    const V e = exp_nonpositive<V>(load(at) - anchor[u]);
+                    if constexpr (order > 0) store(at, e);
+                    if constexpr (order > 1) exclusive[u].add(e, constant<V>(T(1)));
+                    sum[u] = sum[u] + e;
+                }
+            for (int u = 0; u < U; ++u) total[u] = total[u] + sum[u];
+        }
+        for (int u = 0; u < U; ++u) {
+            const int at_row = c + u * N;
+            const V gamma = load(rows.gamma + at_row), scaled = load(rows.scaled + at_row);
+            const V m = log_odds(load(rows.own + at_row), largest[u], total[u]);
+            const Probabilities<V> at = probabilities(m);
+            const V w = modulation<power>(at, gamma);
+            const V value = weighted(load(rows.weight + at_row), loss(at, w));
+            store(rows.loss + at_row, value);
+            total_loss = add_wide(total_loss, value);
+            if constexpr (order > 0) {
+                d1s[u] = scaled * d1<power>(at, w, gamma);
+                store(rows.d1 + at_row, d1s[u]);
+                pull[u] = pull_of(d1s[u], total[u]);
+            }
+            if constexpr (order > 1) {
+                d2s[u] = scaled * d2(at, w, gamma);
+                store(rows.d2 + at_row, d2s[u]);
+            }
+        }
+        if constexpr (order > 0)
+            for (std::int64_t k = 0; k < classes; ++k)
+                for (int u = 0; u < U; ++u) {
+                    T* at = z + k * columns + c + u * N;
+                    const V e = load(at);
+                    if constexpr (order > 1) {
+                        const V one = constant<V>(T(1));
+                        const V safe = where(total[u] == V{}, one, total[u]);
+                        const V r_rest = all_but(e, one, exclusive[u].rest(one)) / safe;
+                        store(h + k * columns + c + u * N, softmax_hessian(d1s[u], d2s[u], e / safe, r_rest));
+                    }
+                    store(at, softmax_gradient(e, pull[u]));
+                }
+    }
+    return reduce_add(total_loss);
+}
+
+/// Targets spread over classes. ``weight`` holds y_k alpha_k and becomes scratch; see
+/// softmax_log_odds_all, softmax_gradient_soft and softmax_hessian_soft in _links.py.
+///
+/// Only the leading class b can have p_b > 1/2. Its odds, and r of the others given b, are summed
+/// without it; for every other class 1 - p_k >= 1/2 and subtracting its share from the sum is safe.
+template <int order, class T>
+double soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, const Rows<T>& rows) {
+    using V = Vec<T>;
+    constexpr int N = width<T>;
+    const std::int64_t classes = job.classes;
+    const V one = constant<V>(T(1)), zero{};
+    DoubleV total_loss{};
+    for (int c = 0; c < columns; c += N) {
+        const V row_weight = load(rows.weight + c), scale = constant<V>(static_cast<T>(job.scale));
+        V largest = load(z + c);
+        for (std::int64_t k = 1; k < classes; ++k) largest = maximum(load(z + k * columns + c), largest);
+        // the first of the largest leads; ``rest`` is the sum of the others, ``second`` the largest of them
+        V rest{}, second{}, lead = constant<V>(T(-1));
+        for (std::int64_t k = 0; k < classes; ++k) {
+            const V logit = load(z + k * columns + c);
+            const V e = exp_nonpositive<V>(logit - largest);
+            store(e_tile + k * columns + c, e);
+            const auto leads = (logit == largest) & (lead < zero);
+            lead = where(leads, constant<V>(static_cast<T>(k)), lead);
+            const V other = where(leads, zero, e);
+            rest = rest + other;
+            second = maximum(second, other);
+        }
+        ExclusiveSum<V> without_lead;
+        if constexpr (order > 1)
+            for (std::int64_t k = 0; k < classes; ++k) {
+                const auto leads = lead == constant<V>(static_cast<T>(k));
+                without_lead.add(where(leads, zero, load(e_tile + k * columns + c)), second);
+            }
+        const V total = one + rest;
+        const V safe_rest = where(rest == zero, one, rest);
+        V value{}, d1_lead{}, d2_lead{}, first_sum{}, second_sum{};
+        for (std::int64_t k = 0; k < classes; ++k) {
+            const std::int64_t place = k * columns + c;
+            const V e = load(e_tile + place);
+            const auto leads = lead == constant<V>(static_cast<T>(k));
+            const V others = where(leads, rest, one + where(rest > e, rest - e, zero));
+            const V m = log_odds(load(z + place), largest, others);
+            const V gamma = constant<V>(parameter<T>(job.gamma, job.gamma_per_class, k, T(0)));
+            const V share = load(weight + place) * row_weight;
+            const Probabilities<V> at = probabilities(m);
+            const V w = modulation<Power::any>(at, gamma);
+            value = value + weighted(share, loss(at, w));
+            if constexpr (order > 0) {
+                const V d = share * scale * d1<Power::any>(at, w, gamma);
+                const V safe_q = others / total;
+                store(weight + place, d);
+                d1_lead = where(leads, d, d1_lead);
+                first_sum = first_sum + where(leads, zero, -d / safe_q);
+                if constexpr (order > 1) {
+                    const V dd = share * scale * d2(at, w, gamma);
+                    store(h + place, dd);
+                    d2_lead = where(leads, dd, d2_lead);
+                    second_sum = second_sum + where(leads, zero, (d + dd) / (safe_q * safe_q));
+                }
+            }
+        }
+        store(rows.loss + c, value);
+        total_loss = add_wide(total_loss, value);
+        if constexpr (order > 0)
+            for (std::int64_t k = 0; k < classes; ++k) {
+                const std::int64_t place = k * columns + c;
+                const V e = load(e_tile + place), d = load(weight + place);
+                const auto leads = lead == constant<V>(static_cast<T>(k));
+                const V q = where(leads, one, (one + where(rest > e, rest - e, zero)) / total);
+                const V p = e / total;
+                const V own_pull = where(leads, zero, -d / q);
+                const V pull = where(first_sum > own_pull, first_sum - own_pull, where(first_sum == first_sum, zero, first_sum));
+                const V r = where(leads, zero, e / safe_rest);
+                store(z + place, d + p * pull - d1_lead * r);
+                if constexpr (order > 1) {
+                    const V dd = load(h + place);
+                    const V own_second = where(leads, zero, (d + dd) / (q * q));
+                    const V r_rest = all_but(e, second, without_lead.rest(second)) / safe_rest;
+                    const V of_lead = where(leads, zero, softmax_hessian(d1_lead, d2_lead, r, r_rest));
+                    store(h + place, dd + p * pull + p * p * (second_sum - own_second) + of_lead);
+                }
+            }
+    }
+    return reduce_add(total_loss);
+}
+
+/// y_k alpha_k for each class and row: from probabilities or, smoothed, from class ids.
+template <class T>
+void spread_targets(const Job& job, std::int64_t first, int count, T* weight, int columns, const Rows<T>& rows,
+                    Partial& sums) {
+    const T s = static_cast<T>(job.label_smoothing), even = s / static_cast<T>(job.classes);
+    if (job.soft) {
+        with_float_type(job.target_type, [&](auto* null) {
+            load_tile<T, pointee<decltype(null)>>(job, job.targets, first, count, weight, columns);
+        });
+        for (int r = 0; r < columns; ++r) {
+            double share = 0;
+            for (std::int64_t k = 0; k < job.classes; ++k)
+                share += static_cast<double>(weight[k * columns + r]) *
+                         static_cast<double>(parameter<T>(job.alpha, job.alpha_per_class, k, T(1)));
+            sums.weight += (share - 1) * static_cast<double>(rows.weight[r]);
+        }
+    } else {
+        for (std::int64_t k = 0; k < job.classes; ++k)
+            for (int r = 0; r < columns; ++r) weight[k * columns + r] = rows.id[r] == k;
+    }
+    for (std::int64_t k = 0; k < job.classes; ++k) {
+        const T alpha = parameter<T>(job.alpha, job.alpha_per_class, k, T(1));
+        for (int r = 0; r < columns; ++r) {
+            T& y = weight[k * columns + r];
+            y = ((T(1) - s) * y + even) * alpha;
+        }
+    }
+}
+
+template <class T>
+std::int64_t columns_scratch(const Job& job, int columns) {
+    const bool spread = job.soft || job.label_smoothing != 0;
+    const int tiles = spread ? 4 : job.order > 1 ? 2 : 1;
+    return Rows<T>::bytes(columns) + tiles * job.classes * columns * static_cast<std::int64_t>(sizeof(T));
+}
+
+inline int columns_of_tile(const Job& job) {
+    const std::int64_t bytes = job.type == Type::f64 ? 8 : 4;
+    const std::int64_t most = 24576 / (job.classes * bytes) / 64 * 64;
+    return most < 64 ? (job.classes * bytes > 16384 ? 32 : 64) : most > 256 ? 256 : static_cast<int>(most);
+}
+
+template <Power power, class T>
+double hard_columns_of_order(const Job& job, T* z, T* h, int columns, const Rows<T>& rows) {
+    if (job.order == 0) return hard_columns<power, 0>(z, h, job.classes, columns, rows);
+    if (job.order == 1) return hard_columns<power, 1>(z, h, job.classes, columns, rows);
+    return hard_columns<power, 2>(z, h, job.classes, columns, rows);
+}
+
+template <class S>
+void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& sums) {
+    using T = typename Compute<S>::type;
+    const bool spread = job.soft || job.label_smoothing != 0;
+    const int most = columns_of_tile(job);
+    const std::int64_t begin = chunk * job.rows_per_chunk;
+    const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
+    for (std::int64_t first = begin; first < end; first += most) {
+        const int count = end - first < most ? static_cast<int>(end - first) : most;
+        const int columns = (count + 2 * width<T> - 1) / (2 * width<T>) * (2 * width<T>);
+        Rows<T> rows;
+        T* z = rows.place(static_cast<T*>(scratch), columns);
+        const std::int64_t size = job.classes * columns;
+        const bool some_out = read_rows(job, first, count, columns, rows, sums);
+        load_tile<T, S>(job, job.logits, first, count, z, columns);
+        if (some_out) blank_rows(job, count, z, columns, rows);
+        T* h = z + size;
+        if (spread) {
+            T *e = z + size, *weight = z + 2 * size;
+            h = z + 3 * size;
+            spread_targets(job, first, count, weight, columns, rows, sums);
+            sums.loss += job.order == 0   ? soft_columns<0>(job, z, e, weight, h, columns, rows)
+                         : job.order == 1 ? soft_columns<1>(job, z, e, weight, h, columns, rows)
+                                          : soft_columns<2>(job, z, e, weight, h, columns, rows);
+        } else {
+            for (int r = 0; r < columns; ++r) {
+                T& true_logit = z[static_cast<std::int64_t>(rows.id[r]) * columns + r];
+                rows.own[r] = true_logit;
+                true_logit = -infinity<T>();
+            }
+            switch (job.power) {
+                case 0: sums.loss += hard_columns_of_order<Power::zero>(job, z, h, columns, rows); break;
+                case 1: sums.loss += hard_columns_of_order<Power::one>(job, z, h, columns, rows); break;
+                case 2: sums.loss += hard_columns_of_order<Power::two>(job, z, h, columns, rows); break;
+                default: sums.loss += hard_columns_of_order<Power::any>(job, z, h, columns, rows); break;
+            }
+            if (job.order > 0)
+                for (int r = 0; r < count; ++r) z[static_cast<std::int64_t>(rows.id[r]) * columns + r] = rows.d1[r];
+            if (job.order > 1)
+                for (int r = 0; r < count; ++r) h[static_cast<std::int64_t>(rows.id[r]) * columns + r] = rows.d2[r];
+        }
+        if (job.losses) store_losses<T, S>(job, first, count, rows.loss);
+        if (job.order > 0) store_tile<T, S>(job, job.grad, first, count, z, columns);
+        if (job.order > 1) store_tile<T, S>(job, job.hess, first, count, h, columns);
+    }
+}
+
+}  // namespace focalkit::FOCALKIT_ISA

@@ -1,0 +1,192 @@
+// A tile: some rows of the logits with the classes apart, tile[class * columns + row], in the type
+// computed in. Whatever the layout and storage of the array, kernels over few classes see this.
+#pragma once
+#include "storage.hpp"
+#include "traits.hpp"
+
+namespace focalkit::FOCALKIT_ISA {
+
+/// Calls ``visit(offset of the first row, its place in the tile, how many rows)`` for each run of
+/// rows that are evenly spaced.
+template <class Visit>
+FOCALKIT_INLINE void each_run(const Job& job, const Array& array, std::int64_t first, int count, Visit visit) {
+    std::int64_t o = first / job.inner, i = first - o * job.inner;
+    for (int at = 0; at < count; ++o, i = 0) {
+        const std::int64_t left = job.inner - i;
+        const int n = left < count - at ? static_cast<int>(left) : count - at;
+        visit(o * array.outer + i * array.inner, at, n);
+        at += n;
+    }
+}
+
+template <class T, class S>
+void load_run(const S* from, const Array& array, std::int64_t classes, int n, T* tile, int columns) {
+    constexpr int N = width<T>;
+    if (array.inner == 1) {
+        for (std::int64_t k = 0; k < classes; ++k) {
+            const S* source = from + k * array.classes;
+            T* target = tile + k * columns;
+            int r = 0;
+            for (; r + N <= n; r += N) store(target + r, load_to<T>(source + r));
+            for (; r < n; ++r) target[r] = widen<T>(source[r]);
+        }
+    } else {
+        for (int r = 0; r < n; ++r) {
+            const S* source = from + r * array.inner;
+            for (std::int64_t k = 0; k < classes; ++k) tile[k * columns + r] = widen<T>(source[k * array.classes]);
+        }
+    }
+}
+
+template <class T, class S>
+void store_run(S* to, const Array& array, std::int64_t classes, int n, const T* tile, int columns) {
+    constexpr int N = width<T>;
+    if (array.inner == 1) {
+        for (std::int64_t k = 0; k < classes; ++k) {
+            S* target = to + k * array.classes;
+            const T* source = tile + k * columns;
+            int r = 0;
+            for (; r + N <= n; r += N) store_as(target + r, load(source + r));
+            for (; r < n; ++r) narrow(source[r], target + r);
+        }
+    } else {
+        for (int r = 0; r < n; ++r) {
+            S* target = to + r * array.inner;
+            for (std::int64_t k = 0; k < classes; ++k) narrow(tile[k * columns + r], target + k * array.classes);
+        }
+    }
+}
+
+/// ``count`` rows from ``first`` on; the columns beyond them are 0.
+template <class T, class S>
+void load_tile(const Job& job, const Array& array, std::int64_t first, int count, T* tile, int columns) {
+    const S* data = static_cast<const S*>(array.data);
+    each_run(job, array, first, count, [&](std::int64_t offset, int at, int n) {
+        load_run<T, S>(data + offset, array, job.classes, n, tile + at, columns);
+    });
+    for (std::int64_t k = 0; k < job.classes; ++k)
+        for (int r = count; r < columns; ++r) tile[k * columns + r] = 0;
+}
+
+template <class T, class S>
+void store_tile(const Job& job, const Array& array, std::int64_t first, int count, const T* tile, int columns) {
+    S* data = static_cast<S*>(array.data);
+    each_run(job, array, first, count, [&](std::int64_t offset, int at, int n) {
+        store_run<T, S>(data + offset, array, job.classes, n, tile + at, columns);
+    });
+}
+
+/// What is known of each row of a tile before its logits are read.
+template <class T>
+struct Rows {
+    std::int32_t* id;     // class, 0 where there is none
+    std::uint8_t* kept;   // counted, and kept by hard example mining
+    T* own;               // logit of the true class
+    T* gamma;
+    T* weight;            // alpha_t * sample_weight; without alpha_t where targets are spread over classes
+    T* scaled;            // the same over the denominator
+    T* loss;
+    T* d1;
+    T* d2;
+
+    static std::int64_t bytes(int columns) {
+        return static_cast<std::int64_t>(columns) * (8 * static_cast<int>(sizeof(T)) + 64);
+    }
+    /// Lays the parts out in ``memory``; returns what lies behind them.
+    T* place(T* memory, int columns) {
+        T** parts[] = {&own, &gamma, &weight, &scaled, &loss, &d1, &d2};
+        for (T** part : parts) {
+            *part = memory;
+            memory += columns;
+        }
+        id = reinterpret_cast<std::int32_t*>(memory);
+        memory += columns;  // T is at least as wide as an id
+        kept = reinterpret_cast<std::uint8_t*>(memory);
+        return reinterpret_cast<T*>(reinterpret_cast<char*>(memory) + (columns + 63) / 64 * 64);
+    }
+};
+
+template <class T>
+T parameter(const void* values, bool per_class, std::int64_t k, T otherwise) {
+    return values ? static_cast<const T*>(values)[per_class ? k : 0] : otherwise;
+}
+
+/// Class ids, weights and exponents of ``count`` rows. Ids out of range are counted and left out, so
+/// nothing is ever read at their place. Returns whether any row is left out.
+template <class T>
+bool read_rows(const Job& job, std::int64_t first, int count, int columns, const Rows<T>& rows, Partial& sums) {
+    std::int64_t counted = 0, bad_targets = 0;
+    if (job.soft) {
+        for (int r = 0; r < count; ++r) rows.id[r] = 0, rows.kept[r] = 1;
+        counted = count;
+    } else {
+        with_integer_type(job.target_type, [&](auto* null) {
+            using I = pointee<decltype(null)>;
+            const I* ids = static_cast<const I*>(job.targets.data);
+            each_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n) {
+                for (int r = 0; r < n; ++r) {
+                    const std::int64_t id = ids[offset + r * job.targets.inner];
+                    const bool ignored = id == job.ignore_index;
+                    const bool inside = static_cast<std::uint64_t>(id) < static_cast<std::uint64_t>(job.classes);
+                    const bool valid = inside & !ignored;
+                    rows.id[at + r] = valid ? static_cast<std::int32_t>(id) : 0;
+                    rows.kept[at + r] = valid;
+                    counted += valid;
+                    bad_targets += !inside & !ignored;
+                }
+            });
+        });
+    }
+    if (job.keep) {
+        counted = 0;
+        for (int r = 0; r < count; ++r) counted += rows.kept[r] &= job.keep[first + r] != 0;
+    }
+    for (int r = count; r < columns; ++r) rows.id[r] = 0, rows.kept[r] = 0;
+    for (int r = 0; r < columns; ++r) {
+        rows.weight[r] = rows.kept[r];
+        rows.gamma[r] = parameter<T>(job.gamma, job.gamma_per_class, rows.id[r], T(0));
+    }
+    if (job.sample_weight) {
+        Array weights;
+        weights.outer = job.weight_outer, weights.inner = job.weight_inner;
+        each_run(job, weights, first, count, [&](std::int64_t offset, int at, int n) {
+            for (int r = 0; r < n; ++r)
+                rows.weight[at + r] *= static_cast<T>(job.sample_weight[offset + r * weights.inner]);
+        });
+    }
+    const bool spread = job.soft || job.label_smoothing != 0;  // then alpha enters class by class
+    const T scale = static_cast<T>(job.scale);
+    double weight = 0;
+    for (int r = 0; r < columns; ++r) {
+        const T alpha = job.soft ? T(1) : parameter<T>(job.alpha, job.alpha_per_class, rows.id[r], T(1));
+        weight += static_cast<double>(rows.weight[r]) * static_cast<double>(alpha);
+        if (!spread) rows.weight[r] *= alpha;
+        rows.scaled[r] = rows.weight[r] * scale;
+    }
+    sums.weight += weight;
+    sums.counted += counted;
+    sums.bad_targets += bad_targets;
+    return counted != count;
+}
+
+/// Rows left out become zeros, so that nothing in them shows.
+template <class T>
+void blank_rows(const Job& job, int count, T* tile, int columns, const Rows<T>& rows) {
+    for (int r = 0; r < count; ++r)
+        if (!rows.kept[r])
+            for (std::int64_t k = 0; k < job.classes; ++k) tile[k * columns + r] = 0;
+}
+
+/// ``reduction="none"``: the losses, one per row; unrounded for hard example mining.
+template <class T, class S>
+void store_losses(const Job& job, std::int64_t first, int count, const T* loss) {
+    if (job.losses_unrounded) {
+        T* to = static_cast<T*>(job.losses) + first;
+        for (int r = 0; r < count; ++r) to[r] = loss[r];
+    } else {
+        S* to = static_cast<S*>(job.losses) + first;
+        for (int r = 0; r < count; ++r) narrow(loss[r], to + r);
+    }
+}
+
+}  // namespace focalkit::FOCALKIT_ISA

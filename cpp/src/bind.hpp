@@ -1,0 +1,9 @@
+#pragma once
+#include <nanobind/nanobind.h>
+
+namespace focalkit {
+
+void bind_evaluate(nanobind::module_& module);
+void bind_machine(nanobind::module_& module);
+
+}  // namespace focalkit

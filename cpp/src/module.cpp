@@ -1,0 +1,7 @@
+#include "bind.hpp"
+
+NB_MODULE(_cpu, module) {
+    module.doc() = "Compiled kernels; focalkit.engines.cpu is their door.";
+    focalkit::bind_evaluate(module);
+    focalkit::bind_machine(module);
+}

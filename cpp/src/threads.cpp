@@ -1,0 +1,74 @@
+// OpenMP rather than a pool of our own: its library has the SONAME of the one inside torch, so both use the
+// same threads and the same limits (OMP_NUM_THREADS, threadpoolctl), and its idle threads, which spin for a
+// while, are not in the way of a second pool's. Its one fault is fork: the child inherits a pool of threads
+// that do not exist there and waits for them for ever. So a child, and a build without OpenMP, start plain
+// threads for the one call.
+#include "threads.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace focalkit::threads {
+namespace {
+
+std::atomic<int> limit{0};
+std::atomic<bool> forked{false};
+
+#if defined(__unix__) || defined(__APPLE__)
+const int watching_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+#endif
+
+}  // namespace
+
+int count() noexcept {
+#if defined(_OPENMP)
+    const int available = omp_get_max_threads();
+#else
+    const int available = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+#endif
+    const int most = limit.load();
+    return most > 0 ? std::min(most, available) : available;
+}
+
+void set_limit(int threads) noexcept { limit = threads; }
+
+void run(std::int64_t pieces, int wanted, void (*work)(void*, std::int64_t, int), void* context) {
+    const int n = static_cast<int>(std::min<std::int64_t>(wanted, pieces));
+    if (n <= 1) {
+        for (std::int64_t piece = 0; piece < pieces; ++piece) work(context, piece, 0);
+        return;
+    }
+    std::atomic<std::int64_t> next{0};
+    const auto take = [&](int thread) {
+        for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;)
+            work(context, piece, thread);
+    };
+#if defined(_OPENMP)
+    if (!forked.load()) {
+#pragma omp parallel num_threads(n)
+        take(omp_get_thread_num());
+        return;
+    }
+#endif
+    std::vector<std::thread> helpers;
+    try {
+        helpers.reserve(static_cast<std::size_t>(n - 1));
+        for (int thread = 1; thread < n; ++thread) helpers.emplace_back(take, thread);
+    } catch (...) {
+        // no more threads to be had: those that started, and this one, do the work
+    }
+    take(0);
+    for (std::thread& helper : helpers) helper.join();
+}
+
+}  // namespace focalkit::threads
