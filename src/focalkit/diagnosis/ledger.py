@@ -334,7 +334,7 @@ def diagnose(
     >>> ledger.class_names
     ('negative', 'positive')
     >>> ledger.shares().loss.share.round(3)
-    array([0.95, 0.05])
+    array([0.946, 0.054])
     """
     spec = LossSpec(gamma=2.0) if spec is None else spec
     _check_spec(spec)
