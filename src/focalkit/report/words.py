@@ -38,6 +38,14 @@ def p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
+def gain_text(gain: Estimate, metric: Metric) -> str:
+    """Gain with its interval: points for scores, the figure's own unit for probabilities; – for none."""
+    scale, form = (1.0, "+.2g") if metric.judges == "probabilities" else (100.0, "+.1f")
+    if gain.low == gain.high:
+        return "–" if gain.mean == 0 else f"{gain.mean * scale:{form}}"
+    return f"{gain.mean * scale:{form}} [{gain.low * scale:{form}}, {gain.high * scale:{form}}]"
+
+
 def headline(result: TuneResult, verdict: Verdict) -> str:
     """One sentence: what to use."""
     cell = result.cells[verdict.recommended.cell]
