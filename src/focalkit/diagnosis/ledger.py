@@ -198,9 +198,10 @@ class Ledger:
         ----------
         gamma : None, float or (n_classes,), in [0, inf)
             None: the spec's.
-        by : {"class", "sign"}
-            One curve per row of the ledger, or two: negatives (sigmoid: targets 0; softmax: class 0,
-            the background) and positives, which need one gamma for all. Alpha cancels within a curve.
+        by : {"class", "sign", "all"}
+            One curve per row of the ledger; or two, negatives (sigmoid: targets 0; softmax: class 0,
+            the background) and positives; or one for everything. The last two need one gamma for
+            all. No alpha: it cancels within a class or sign.
 
         Returns
         -------
@@ -212,21 +213,24 @@ class Ledger:
         InputError
             Where an argument breaks its contract.
         """
-        _checks.one_of("by", by, ("class", "sign"))
+        _checks.one_of("by", by, ("class", "sign", "all"))
         gammas = self._gamma if gamma is None else self._per_row(self._checked("gamma", gamma))
         if by == "class":
             return cumulative_curves(self.class_names, self.count, self.weight, self.s1, self.s2, gammas)
         if np.unique(gammas).size > 1:
             _checks.reject(
-                "gamma", "be one number for curves by sign", gammas.tolist(), "Ask by='class', or for one gamma."
+                "gamma", f"be one number for by={by!r}", gammas.tolist(), "Ask by='class', or for one gamma."
             )
-        positive = np.arange(len(gammas)) % 2 == 1 if self.spec.link == "sigmoid" else np.arange(len(gammas)) > 0
-
-        def merged(table: NDArray[Any]) -> NDArray[Any]:
-            return np.stack([table[~positive].sum(axis=0), table[positive].sum(axis=0)])
-
-        count, weight, s1, s2 = (merged(table) for table in (self.count, self.weight, self.s1, self.s2))
-        return cumulative_curves(("negatives", "positives"), count, weight, s1, s2, np.full(2, gammas[0]))
+        row = np.arange(len(gammas))
+        groups = {"all": row >= 0}
+        if by == "sign":
+            positive = row % 2 == 1 if self.spec.link == "sigmoid" else row > 0
+            groups = {"negatives": ~positive, "positives": positive}
+        count, weight, s1, s2 = (
+            np.stack([table[group].sum(axis=0) for group in groups.values()])
+            for table in (self.count, self.weight, self.s1, self.s2)
+        )
+        return cumulative_curves(tuple(groups), count, weight, s1, s2, np.full(len(groups), gammas[0]))
 
     def alpha_of(self, alpha: PerClass | str | None) -> Real:
         """One weight per row for an ``alpha`` as :meth:`shares` takes it."""
