@@ -169,13 +169,21 @@ FOCALKIT_INLINE typename Lane<V>::type reduce_max(V v) {
 /// ``total + sum of v`` per lane pair, in double precision.
 FOCALKIT_INLINE DoubleV add_wide(DoubleV total, DoubleV v) { return total + v; }
 FOCALKIT_INLINE DoubleV add_wide(DoubleV total, FloatV v) {
-    constexpr int half = width<double>;
+#if defined(FOCALKIT_AVX512)
+    const __m512 f = (__m512)v;
+    return total + ((DoubleV)_mm512_cvtps_pd(_mm512_castps512_ps256(f)) +
+                    (DoubleV)_mm512_cvtps_pd(_mm512_extractf32x8_ps(f, 1)));
+#elif defined(FOCALKIT_AVX2)
+    const __m256 f = (__m256)v;
+    return total + ((DoubleV)_mm256_cvtps_pd(_mm256_castps256_ps128(f)) +
+                    (DoubleV)_mm256_cvtps_pd(_mm256_extractf128_ps(f, 1)));
+#else
     typedef float HalfV __attribute__((vector_size(FOCALKIT_BYTES / 2)));
     HalfV low, high;
     __builtin_memcpy(&low, &v, sizeof low);
     __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
-    static_assert(sizeof(HalfV) == half * sizeof(float));
     return total + (__builtin_convertvector(low, DoubleV) + __builtin_convertvector(high, DoubleV));
+#endif
 }
 
 /// Quads are 16 bytes of a row, 4 floats or 2 doubles. ``gather_quads(from, stride)`` takes one of each of

@@ -41,9 +41,11 @@ struct Elements {
 };
 
 /// What the targets of a block hold.
+template <class T>
 struct Seen {
     std::int64_t counted;
     bool spread;  // values between 0 and 1
+    const T* y;
 };
 
 template <class T, class S>
@@ -72,27 +74,34 @@ FOCALKIT_INLINE void store_elements(const Job& job, const Array& array, std::int
     });
 }
 
+/// Soft values are often only 0 and 1, which y^2 - y = 0 tells: then one side of each loss is enough.
 template <class T>
-Seen read_soft_targets(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
+Seen<T> read_soft_targets(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
     using V = Vec<T>;
+    using U = typename Lane<V>::UInt;
     constexpr int N = width<T>;
+    const T* ys = block.y;
     with_float_type(job.target_type, [&](auto* null) {
-        load_elements<T, pointee<decltype(null)>>(job, job.targets, first, count, block.y);
+        using Y = pointee<decltype(null)>;
+        if constexpr (sizeof(Y) == sizeof(T))
+            if (plain(job, job.targets) && count % N == 0) ys = static_cast<const T*>(job.targets.data) + first;
+        if (ys == block.y) load_elements<T, Y>(job, job.targets, first, count, block.y);
     });
     for (int i = count; i % N != 0; ++i) block.y[i] = 0;
-    const V zero{}, one = constant<V>(T(1));
-    V bad{}, between{};
+    U between{};
     for (int i = 0; i < count; i += N) {
-        const V y = load(block.y + i);
-        bad = where((y >= zero) & (y <= one), bad, one);
-        between = where((y == zero) | (y == one), between, one);
+        const V y = load(ys + i);
+        between |= bits<U>(V(y * y - y));
     }
-    sums.bad_targets += reduce_max(bad) > 0;
-    return {count, job.label_smoothing != 0 || reduce_max(between) > 0};
+    bool spread = false;
+    for (int i = 0; i < N; ++i) spread |= between[i] != 0;
+    if (spread)
+        for (int i = 0; i < count; ++i) sums.bad_targets += !((ys[i] >= 0) & (ys[i] <= 1));
+    return {count, job.label_smoothing != 0 || spread, ys};
 }
 
 template <class T, class I>
-Seen read_hard_targets(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
+Seen<T> read_hard_targets(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
     const I* data = static_cast<const I*>(job.targets.data);
     std::uint64_t all = 0;
     each_element_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
@@ -112,7 +121,7 @@ Seen read_hard_targets(const Job& job, std::int64_t first, int count, Elements<T
     if (all <= 1 && ignore != 0 && ignore != 1) {  // as nearly always
         if (job.keep)
             for (int i = 0; i < count; ++i) block.kept[i] = 1;
-        return {count, spread};
+        return {count, spread, block.y};
     }
     std::int64_t counted = 0;
     each_element_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
@@ -124,14 +133,14 @@ Seen read_hard_targets(const Job& job, std::int64_t first, int count, Elements<T
             block.kept[at + i] = inside & !ignored;
         }
     });
-    return {counted, spread};
+    return {counted, spread, block.y};
 }
 
-/// Targets of a block into ``y``; what is ignored or invalid gets kept = 0.
+/// Targets of a block, into ``block.y`` unless they can stay where they are; what is ignored or invalid gets kept = 0.
 template <class T>
-Seen read_elements(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
+Seen<T> read_elements(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
     if (job.soft) return read_soft_targets(job, first, count, block, sums);
-    Seen seen{};
+    Seen<T> seen{};
     with_integer_type(job.target_type, [&](auto* null) {
         seen = read_hard_targets<T, pointee<decltype(null)>>(job, first, count, block, sums);
     });
@@ -169,42 +178,42 @@ void read_parameters(const Job& job, std::int64_t first, int count, bool some_ou
 /// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are ``uniform`` they fill only the
 /// first vector of their arrays. Returns the sum of the losses.
 template <Power power, int order, bool soft, bool uniform, class T>
-double sigmoid_block(const Job& job, int count, const T* z_at, T* grad_at, Elements<T>& block) {
+double sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     const V scale = constant<V>(static_cast<T>(job.scale));
     const T s = static_cast<T>(job.label_smoothing);
-    const std::int64_t step = uniform ? 0 : 1;
     const bool streamed = grad_at != block.z && job.stream, keep_losses = job.losses != nullptr;
+    V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
+    V positive_scaled = scale * positive, negative_scaled = scale * negative;
     DoubleV total{};
     for (int i = 0; i < count; i += N) {
-        const V z = load(z_at + i), y = load(block.y + i);
-        const V gamma = load(block.gamma + i * step);
-        const V positive = load(block.positive + i * step), negative = load(block.negative + i * step);
+        const V z = load(z_at + i), y = load(y_at + i);
+        if constexpr (!uniform) {
+            gamma = load(block.gamma + i);
+            positive = load(block.positive + i), negative = load(block.negative + i);
+            positive_scaled = scale * positive, negative_scaled = scale * negative;
+        }
         V value, grad{}, hess{};
         if constexpr (soft) {
-            const V of_positive = ((T(1) - s) * y + T(0.5) * s) * positive;
-            const V of_negative = ((T(1) - s) * (T(1) - y) + T(0.5) * s) * negative;
+            const V share = (T(1) - s) * y + T(0.5) * s, other_share = (T(1) - s) * (T(1) - y) + T(0.5) * s;
             const Probabilities<V> at = probabilities(z), mirror = opposite(at, z);
             const V w = modulation<power>(at, gamma), v = modulation<power>(mirror, gamma);
-            value = weighted(of_positive, loss(at, w)) + weighted(of_negative, loss(mirror, v));
+            value = weighted<V>(share * positive, loss(at, w)) + weighted<V>(other_share * negative, loss(mirror, v));
+            const V of_positive = share * positive_scaled, of_negative = other_share * negative_scaled;
             if constexpr (order > 0)
-                grad = scale * of_positive * d1<power>(at, w, gamma) - scale * of_negative * d1<power>(mirror, v, gamma);
-            if constexpr (order > 1)
-                hess = scale * of_positive * d2(at, w, gamma) + scale * of_negative * d2(mirror, v, gamma);
+                grad = of_positive * d1<power>(at, w, gamma) - of_negative * d1<power>(mirror, v, gamma);
+            if constexpr (order > 1) hess = of_positive * d2(at, w, gamma) + of_negative * d2(mirror, v, gamma);
         } else {
             const auto is_positive = y > T(0.5);
             const V weight = where(is_positive, positive, negative);
-            const V m = where(is_positive, z, -z);
-            const Probabilities<V> at = probabilities(m);
+            const Probabilities<V> at = probabilities<V>(where(is_positive, z, -z));
             const V w = modulation<power>(at, gamma);
             if constexpr (uniform) value = weight * loss(at, w);  // no weight is 0
             else value = weighted(weight, loss(at, w));
-            if constexpr (order > 0) {
-                const V d = scale * weight * d1<power>(at, w, gamma);
-                grad = where(is_positive, d, -d);
-            }
-            if constexpr (order > 1) hess = scale * weight * d2(at, w, gamma);
+            if constexpr (order > 0)  // d m / d z is 1 or -1
+                grad = where(is_positive, positive_scaled, -negative_scaled) * d1<power>(at, w, gamma);
+            if constexpr (order > 1) hess = where(is_positive, positive_scaled, negative_scaled) * d2(at, w, gamma);
         }
         total = add_wide(total, value);
         if (keep_losses) store(block.loss + i, value);
@@ -218,11 +227,11 @@ double sigmoid_block(const Job& job, int count, const T* z_at, T* grad_at, Eleme
 }
 
 template <bool soft, bool uniform, class T>
-double sigmoid_block_of_job(const Job& job, int count, const T* z, T* grad, Elements<T>& block) {
+double sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block) {
     const auto with_power = [&]<Power power>() {
-        if (job.order == 0) return sigmoid_block<power, 0, soft, uniform>(job, count, z, grad, block);
-        if (job.order == 1) return sigmoid_block<power, 1, soft, uniform>(job, count, z, grad, block);
-        return sigmoid_block<power, 2, soft, uniform>(job, count, z, grad, block);
+        if (job.order == 0) return sigmoid_block<power, 0, soft, uniform>(job, count, z, y, grad, block);
+        if (job.order == 1) return sigmoid_block<power, 1, soft, uniform>(job, count, z, y, grad, block);
+        return sigmoid_block<power, 2, soft, uniform>(job, count, z, y, grad, block);
     };
     switch (job.power) {
         case 0: return with_power.template operator()<Power::zero>();
@@ -233,11 +242,11 @@ double sigmoid_block_of_job(const Job& job, int count, const T* z, T* grad, Elem
 }
 
 template <class T>
-double sum_of_weights(const Elements<T>& block, int count, std::int64_t step) {
+double sum_of_weights(const Elements<T>& block, const T* ys, int count, std::int64_t step) {
     double sum = 0;
     for (int i = 0; i < count; ++i) {
         const std::int64_t place = step ? i : 0;
-        const double y = static_cast<double>(block.y[i]);
+        const double y = static_cast<double>(ys[i]);
         sum += y * static_cast<double>(block.positive[place]) + (1 - y) * static_cast<double>(block.negative[place]);
     }
     return sum;
@@ -257,7 +266,7 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
     for (std::int64_t first = begin; first < end; first += Elements<T>::most) {
         const int count = end - first < Elements<T>::most ? static_cast<int>(end - first) : Elements<T>::most;
         const int padded = (count + N - 1) / N * N;
-        const Seen seen = read_elements(job, first, count, block, sums);
+        const Seen<T> seen = read_elements(job, first, count, block, sums);
         std::int64_t counted = seen.counted;
         bool some_out = counted != count;
         if (job.keep) {
@@ -277,6 +286,11 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
             if (plain_grad && padded == count) grad = static_cast<T*>(job.grad.data) + first;
         }
         if (z == block.z) load_elements<T, S>(job, job.logits, first, count, block.z);
+        const T* y = seen.y;
+        if (some_out && y != block.y) {  // of those left out nothing shows
+            for (int i = 0; i < count; ++i) block.y[i] = y[i];
+            y = block.y;
+        }
         if (per_element) {
             read_parameters(job, first, count, some_out, block);
             for (int i = count; i < padded; ++i)
@@ -289,11 +303,11 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
             }
         }
         sums.counted += counted;
-        if (job.alpha || job.sample_weight) sums.weight += sum_of_weights(block, count, per_element);
+        if (job.alpha || job.sample_weight) sums.weight += sum_of_weights(block, y, count, per_element);
         else sums.weight += static_cast<double>(counted);
-        if (seen.spread) sums.loss += sigmoid_block_of_job<true, false>(job, padded, z, grad, block);
-        else if (per_element) sums.loss += sigmoid_block_of_job<false, false>(job, padded, z, grad, block);
-        else sums.loss += sigmoid_block_of_job<false, true>(job, padded, z, grad, block);
+        if (seen.spread) sums.loss += sigmoid_block_of_job<true, false>(job, padded, z, y, grad, block);
+        else if (per_element) sums.loss += sigmoid_block_of_job<false, false>(job, padded, z, y, grad, block);
+        else sums.loss += sigmoid_block_of_job<false, true>(job, padded, z, y, grad, block);
         if (job.losses)
             store_losses<T, S>(job, first, count, block.loss);
         if (job.order > 0 && grad == block.z) store_elements<T, S>(job, job.grad, first, count, block.z);
