@@ -69,13 +69,13 @@ FOCALKIT_INLINE V modulation(const Probabilities<V>& at, V gamma) {
 /// ``p * nll``, and its limit 0 where p is 0 (there nll may be infinite).
 template <class V>
 FOCALKIT_INLINE V product_p_nll(V p, V nll) {
-    return where(p > V{}, p * nll, p);
+    return p * minimum(largest_finite<V>(), nll);
 }
 
-/// ``q^gamma nll``, in nats; ``w`` is the modulation.
+/// ``q^gamma nll``, in nats; ``w`` is the modulation, which is never infinite.
 template <class V>
 FOCALKIT_INLINE V loss(const Probabilities<V>& at, V w) {
-    return where(at.nll == V{}, at.nll, w * at.nll);
+    return w * at.nll;
 }
 
 /// First derivative in ``m``: a negative sum of positive terms, so nothing cancels.

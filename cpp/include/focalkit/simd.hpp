@@ -71,4 +71,11 @@ FOCALKIT_INLINE V infinity() {
     return constant<V>(static_cast<typename Lane<V>::type>(__builtin_inf()));
 }
 
+template <class V>
+FOCALKIT_INLINE V largest_finite() {
+    using T = typename Lane<V>::type;
+    return constant<V>(sizeof(T) == 4 ? static_cast<T>(3.40282346638528859812e+38)
+                                      : static_cast<T>(1.79769313486231570815e+308));
+}
+
 }  // namespace focalkit::FOCALKIT_ISA
