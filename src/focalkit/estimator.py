@@ -80,7 +80,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> model = FocalClassifier(gamma=2.0, alpha="balanced").fit(X, y)
-    >>> model.predict_proba(X[:1]).round(2)
+    >>> model.predict_proba(X[:1]).round(1)
     array([[1., 0., 0.]])
     """
 
