@@ -65,7 +65,7 @@ def test_cumulative_curves_equal_sorting_all_samples(seed, gamma, scale):
             continue
         true = lorenz(m[members], gamma, curves.sample_share[i])
         assert np.all(np.abs(curves.loss_share[i] - true) <= curves.loss_share_error[i] + 1e-13)
-        assert curves.loss_share_error[i].max() < 1e-3
+        assert curves.loss_share_error[i].max() < 5e-3
 
 
 def test_between_two_points_the_true_curve_is_on_or_below_the_chord():

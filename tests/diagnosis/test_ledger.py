@@ -1,5 +1,6 @@
 """The ledger against direct sums over samples."""
 
+import itertools
 import json
 import math
 
@@ -187,7 +188,7 @@ def test_ledgers_of_any_partition_added_in_any_order_are_the_whole(cuts, order):
     logits, targets = predictions(n=300)
     whole = diagnose(logits, targets)
     edges = [0, *sorted(cuts), 300]
-    parts = [diagnose(logits[a:b], targets[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [diagnose(logits[a:b], targets[a:b]) for a, b in itertools.pairwise(edges)]
     order.shuffle(parts)
     total = parts[0]
     for part in parts[1:]:

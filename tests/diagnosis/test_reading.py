@@ -149,7 +149,7 @@ def test_hostile_npz_is_refused(tmp_path, arrays, message):
 
 def test_a_file_that_is_no_npz_is_refused(tmp_path):
     for content in (b"", b"PK\x03\x04broken", b"\x93NUMPY"):
-        with pytest.raises(InputError, match="be a .npz file"):
+        with pytest.raises(InputError, match=r"be a \.npz file"):
             read(write(tmp_path, content, "p.npz"))
 
 

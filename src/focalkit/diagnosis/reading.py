@@ -191,7 +191,10 @@ def _read_csv(path: Path, targets: tuple[str, ...], link: str | None, header: bo
             if "Empty CSV" in str(error):
                 return
             _checks.reject(
-                "FILE", "be CSV with numbers for logits", f"{path.name}: {_plain(error, layout)}", "Mend the line."
+                "FILE",
+                "be CSV with numbers for logits",
+                f"{path.name}: {_plain(error, layout)}",
+                "Mend it, or drop columns that are neither logit nor target.",
             )
 
     return Predictions(path.name, link, len(layout.logits), layout.classes, ", ".join(layout.targets), batches())
