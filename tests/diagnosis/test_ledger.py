@@ -149,6 +149,17 @@ def test_shares_and_easy_shares_never_exceed_their_bounds(seed, gamma, beta, sca
             assert np.all(np.abs(part - true / np.where(there, total, 1))[there] <= error[there] + 1e-14)
 
 
+@pytest.mark.parametrize(("gamma", "worst"), [(1.0, 4e-4), (2.0, 1e-3), (5.0, 6e-3)])
+def test_a_class_skewed_in_one_bin_is_as_right_as_the_docs_say(gamma, worst):
+    rng = np.random.default_rng(0)
+    for n in (3, 10, 500):
+        for centre in (-8, -1, 0, 3, 6, 12):
+            m = centre + 0.125 * rng.beta(0.3, 0.9, n)
+            total = diagnose(np.column_stack([m, 0 * m]), np.zeros(n, int), LossSpec()).shares(gamma).loss
+            true = math.fsum(direct(m, gamma)[0])
+            assert abs(total.total[0] - true) <= min(total.total_error[0], worst * true)
+
+
 def test_sums_of_the_asked_spec_are_exact():
     logits, targets = predictions()
     gamma = np.array([0.5, 1.0, 2.0, 3.0])
