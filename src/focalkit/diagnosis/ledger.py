@@ -47,7 +47,7 @@ class Ledger:
     -----
     softmax: one row per class; sigmoid: two per column, negative and positive. A soft target puts
     weight y_k at the log-odds of class k. Bins are 1/8 wide over (-20, 44] with open ones beyond.
-    Every answer carries a bound on its own error. For gamma <= 5 the sums of a class of some hundred
+    Every answer carries a bound on its own error. For gamma <= 5 the sums of a class of a few hundred
     samples spread over several bins are right to about 1e-5 relative; where all of a class lies in
     one bin, skewed, only to 4e-3. Where gamma is the spec's the sums are exact (float64).
     Targets equal to ignore_index and samples of weight 0 are left out.
