@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,3 +168,28 @@ class Batch:
 
 def _classes_last(array: NDArray[Any], axis: int) -> NDArray[Any]:
     return array[..., None] if axis < 0 else np.moveaxis(array, axis, -1)
+
+
+def check_spec(spec: object) -> None:
+    """Refuse what is no spec, and mining, which depends on the batch."""
+    if not isinstance(spec, LossSpec):
+        _checks.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
+    if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
+        _checks.reject(
+            "spec", "keep every sample", spec, "Which ones mining keeps depends on the batch: leave it out of the spec."
+        )
+
+
+def row_names(link: str, n_classes: int, class_names: Sequence[str] | None) -> tuple[str, ...]:
+    """Name a ledger's rows: classes, or for each column its negatives and positives."""
+    if class_names is None:
+        names = tuple(str(k) for k in range(n_classes))
+    else:
+        names = tuple(str(name) for name in class_names)
+        if isinstance(class_names, str) or len(names) != n_classes or len(set(names)) != n_classes:
+            _checks.reject("class_names", f"be {n_classes} different names", class_names, "Pass one name per class.")
+    if link == "softmax":
+        return names
+    if n_classes == 1 and class_names is None:
+        return ("negative", "positive")
+    return tuple(f"{name}: {side}" for name in names for side in ("negative", "positive"))

@@ -38,3 +38,12 @@ def bin_of(m: NDArray[np.float64]) -> NDArray[Any]:
     index -= LOW * PER_UNIT
     index += m > LOG9
     return index
+
+
+def scatter(table: NDArray[Any], cell: NDArray[Any], values: NDArray[np.float64] | None) -> None:
+    """Add ``values`` (None: ones) to the ``cell`` entries of ``table``, in place."""
+    flat = table.reshape(-1)
+    if cell.size * 8 < flat.size:
+        np.add.at(flat, cell, 1 if values is None else values)
+    else:
+        flat += np.bincount(cell, values, minlength=flat.size).astype(flat.dtype, copy=False)

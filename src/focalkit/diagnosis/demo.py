@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 SEED = 42
 COUNTS = (6000, 1800, 540, 160, 50)
-NAMES = ("common", "frequent", "occasional", "rare", "very rare")
+NAMES = ("most", "many", "some", "few", "rare")
 
 
 def made_up_predictions() -> tuple[NDArray[np.float64], NDArray[np.int64]]:

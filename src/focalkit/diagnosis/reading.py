@@ -86,14 +86,14 @@ def read_predictions(
         opened = _read_npz(path, link)
     else:
         opened = _read_csv(path, tuple(targets), link, header)
-    opened.batches = _watched(opened)
+    opened.batches = _watched(opened, opened.batches)
     return opened
 
 
-def _watched(opened: Predictions) -> Iterator[Predicted]:
+def _watched(opened: Predictions, batches: Iterator[Predicted]) -> Iterator[Predicted]:
     """Refuse softmax logits that are probabilities; warn where sigmoid logits look like them."""
     n_rows, all_in_unit = 0, True
-    for batch in opened.batches:
+    for batch in batches:
         z = batch.logits
         in_unit = bool(np.all((z >= 0) & (z <= 1)))
         n_rows, all_in_unit = n_rows + len(z), all_in_unit and in_unit
@@ -114,7 +114,7 @@ def _watched(opened: Predictions) -> Iterator[Predicted]:
 
 def _read_npz(path: Path, link: str | None) -> Predictions:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             names = list(archive.files)
             arrays = {n: archive[n] for n in ("logits", "targets", "sample_weight", "class_names") if n in names}
     except (zipfile.BadZipFile, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
@@ -191,7 +191,10 @@ def _read_csv(path: Path, targets: tuple[str, ...], link: str | None, header: bo
             if "Empty CSV" in str(error):
                 return
             _checks.reject(
-                "FILE", "be CSV with numbers for logits", f"{path.name}: {_plain(error, layout)}", "Mend the line."
+                "FILE",
+                "be CSV with numbers for logits",
+                f"{path.name}: {_plain(error, layout)}",
+                "Mend it, or drop columns that are neither logit nor target.",
             )
 
     return Predictions(path.name, link, len(layout.logits), layout.classes, ", ".join(layout.targets), batches())

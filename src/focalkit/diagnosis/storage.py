@@ -76,6 +76,10 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
             state[name] = table
         for name in EXACT:
             state[name] = np.array([row[name] for row in rows], np.float64).reshape(len(rows), bins.N_ZONES)
-        return spec, int(document["n_classes"]), state
+        n_classes = int(document["n_classes"])
+        if not len(rows) == len(state["class_names"]) == n_classes * (2 if spec.link == "sigmoid" else 1):
+            message = f"{len(rows)} rows, {len(state['class_names'])} names for {n_classes} classes"
+            raise ValueError(message)
+        return spec, n_classes, state
     except (KeyError, TypeError, ValueError, IndexError) as error:
         _checks.reject("text", "be the whole JSON of a ledger", f"{type(error).__name__}: {error}", remedy)

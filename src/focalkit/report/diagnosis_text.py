@@ -18,15 +18,29 @@ TOP = 20
 
 
 def percent(share: float) -> str:
-    """A share as it is printed: one decimal, and never a bare zero for what is there."""
-    if 0 < share < 0.0005:
-        return "<0.1%"
-    return f"{100 * share:.1f}%"
+    """A share in a sentence: one decimal, and never a bare zero for what is there."""
+    return f"{_cell(share)} %"
+
+
+def _cell(share: float) -> str:
+    """A share in a table, in per cent."""
+    return "<0.1" if 0 < share < 0.0005 else f"{100 * share:.1f}"
 
 
 def number(value: float) -> str:
-    """A gamma or alpha in four digits at most."""
-    return f"{value:.4g}"
+    """A gamma or alpha in three digits."""
+    return f"{value:.3g}"
+
+
+def _table(title: str) -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title=title,
+        title_justify="left",
+        title_style="bold",
+    )
 
 
 def _focal_name(gamma: PerClass) -> str:
@@ -37,39 +51,51 @@ def diagnosis_table(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | Non
     """One row per class: samples, and shares of loss and gradient before alpha, after alpha, after focal."""
     plain, focal = ledger.shares(0.0, alpha), ledger.shares(gamma, alpha)
     weighted = not np.all(plain.alpha == plain.alpha[0])
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title_justify="left", title_style="bold")
-    table.title = f"Where the loss goes: α {alpha_words(ledger, alpha)}, {_focal_name(gamma)}"
-    table.add_column("class", overflow="fold", min_width=5, max_width=22)
+    table = _table(f"Where the loss goes: α {alpha_words(ledger, alpha)}, {_focal_name(gamma)} (shares in %)")
+    table.add_column("class", overflow="fold", min_width=8, max_width=24)
     table.add_column("samples", justify="right", no_wrap=True)
-    headers = ["loss\nCE", "\nα·CE", "\n+focal", "gradient\nCE", "\nα·CE", "\n+focal"]
     if weighted:
         table.add_column("α", justify="right", no_wrap=True)
-    else:
-        headers = [header for header in headers if "α" not in header]
-    for header in [*headers, "easy\nCE", "\nfocal"]:
+    stages = ["CE", "α·CE", "α·FL"] if weighted else ["CE", "FL"]
+    for group in ("loss", "grad"):
+        for i, stage in enumerate(stages):
+            table.add_column(f"{group if i == 0 else ''}\n{stage}", justify="right", no_wrap=True)
+    for header in ("easy\nCE", "\nFL"):
         table.add_column(header, justify="right", no_wrap=True)
     shown = _shown(plain, focal, top)
     for k in shown:
         cells = [escape(plain.class_names[k]), f"{int(plain.count[k]):,}"]
         cells += [number(plain.alpha[k])] if weighted else []
         for before, after in ((plain.loss, focal.loss), (plain.grad, focal.grad)):
-            cells.append(percent(before.share[k]))
-            cells += [percent(before.share_alpha[k])] if weighted else []
-            cells.append(percent(after.share_alpha[k]))
+            cells.append(_cell(before.share[k]))
+            cells += [_cell(before.share_alpha[k])] if weighted else []
+            cells.append(_cell(after.share_alpha[k]))
         if plain.weight[k] > 0:
-            cells += [percent(plain.loss.easy[k]), percent(focal.loss.easy[k])]
+            cells += [_cell(plain.loss.easy[k]), _cell(focal.loss.easy[k])]
         else:
             cells += ["–", "–"]
         table.add_row(*cells)
-    lines = [
-        "loss, gradient: the class's share of the sum over all classes. "
-        + ("CE before α; α·CE after α; +focal after α and γ." if weighted else "+focal: with γ."),
-        "easy: share of the class's own loss from samples with p_t > 0.5.",
-    ]
-    if len(shown) < len(plain.class_names):
-        lines.insert(0, f"The {len(shown)} of {len(plain.class_names)} classes with most of the gradient.")
-    table.caption, table.caption_justify, table.caption_style = "\n".join(lines), "left", "dim"
     return table
+
+
+def diagnosis_key(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None, *, top: int = TOP) -> list[str]:
+    """How to read :func:`diagnosis_table`."""
+    weights = ledger.alpha_of(alpha)
+    after = ", after α, and after α with γ" if not np.all(weights == weights[0]) else " and with γ"
+    worst = f"{100 * _worst_error(ledger, gamma, alpha):.1g}"
+    lines = [
+        f"loss, grad: the class's share of the loss and of the size of its gradient, as cross-entropy{after}.",
+        "easy: share of the class's own loss that comes from samples with p_t > 0.5.",
+        f"Every share is within {worst} percentage points of the sum over samples.",
+    ]
+    n = len(ledger.class_names)
+    return [f"Shown: the {top} of {n} classes with most of the gradient.", *lines] if n > top else lines
+
+
+GAMMA_KEY = (
+    "Over all classes, after α; last column: the share of the samples, the hardest ones, that carries half of the "
+    "loss before α."
+)
 
 
 def _shown(plain: Shares, focal: Shares, top: int) -> list[int]:
@@ -83,13 +109,12 @@ def _shown(plain: Shares, focal: Shares, top: int) -> list[int]:
 def gamma_table(ledger: Ledger, alpha: PerClass | str | None, gammas: Sequence[float] = GAMMAS) -> Table:
     """One row per gamma: what easy samples and the rarest class get, from the same pass over the data."""
     rarest = _rarest(ledger)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title_justify="left", title_style="bold")
-    table.title = "Other γ, from the same pass"
+    table = _table("Other γ, from the same pass (in %)")
     table.add_column("γ", justify="right")
-    for header in ("loss from\np_t > 0.5", "\np_t > 0.9", "gradient from\np_t > 0.5", "\np_t > 0.9"):
+    for header in ("loss from\np_t > 0.5", "\n> 0.9", "grad from\np_t > 0.5", "\n> 0.9"):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column(f"gradient of\n{escape(ledger.class_names[rarest])}", justify="right", overflow="fold")
-    table.add_column("half of the loss is in\nthe hardest … of the samples", justify="right")
+    table.add_column(f"grad of\n{escape(ledger.class_names[rarest])}", justify="right", overflow="fold", max_width=20)
+    table.add_column("half the loss:\nhardest …", justify="right", no_wrap=True)
     for gamma in gammas:
         s = ledger.shares(gamma, alpha)
         overall = (
@@ -99,10 +124,8 @@ def gamma_table(ledger: Ledger, alpha: PerClass | str | None, gammas: Sequence[f
             s.grad.very_easy_overall_alpha,
         )
         hardest = ledger.cumulative(gamma, by="all").hardest(0.5)[0]
-        cells = [percent(value) for value in (*overall, s.grad.share_alpha[rarest], hardest)]
+        cells = [_cell(value) for value in (*overall, s.grad.share_alpha[rarest], hardest)]
         table.add_row(number(gamma), *cells)
-    table.caption = "Over all classes, after α; the last column before α."
-    table.caption_justify, table.caption_style = "left", "dim"
     return table
 
 
@@ -165,13 +188,12 @@ def _on_easy(plain: Shares, focal: Shares, gamma: PerClass) -> str:
     return f"{start}; {_focal_name(gamma)} leaves them {percent(after)}."
 
 
-def error_line(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -> str:
-    """How far the shares in the table can be off."""
+def _worst_error(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -> float:
     worst = 0.0
     for shares in (ledger.shares(0.0, alpha), ledger.shares(gamma, alpha)):
         for part in (shares.loss, shares.grad):
             worst = max(worst, float(part.share_error.max()), float(part.share_alpha_error.max()))
-    return f"Every share is within {100 * worst:.1g} percentage points of the exact sum over samples (proven bound)."
+    return worst
 
 
 def print_diagnosis(
@@ -179,9 +201,12 @@ def print_diagnosis(
 ) -> None:
     """Tables first, then findings."""
     console.print(diagnosis_table(ledger, gamma, alpha, top=top))
+    for line in diagnosis_key(ledger, gamma, alpha, top=top):
+        console.print(line, style="dim", highlight=False)
     if ledger.n_samples:
+        console.print()
         console.print(gamma_table(ledger, alpha))
-    console.print("[bold]Findings[/bold]")
+        console.print(GAMMA_KEY, style="dim", highlight=False)
+    console.print("\n[bold]Findings[/bold]")
     for sentence in findings(ledger, gamma, alpha):
         console.print(f"• {escape(sentence)}", highlight=False)
-    console.print(error_line(ledger, gamma, alpha), style="dim", highlight=False)
