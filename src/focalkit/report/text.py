@@ -108,7 +108,11 @@ def family_table(result: TuneResult, verdict: Verdict) -> Group:
         chosen = family is verdict.recommended
         title = ("▶ " if chosen else "  ") + result.cells[family.cell].title
         average = _cell(float(mean[family.cell]), float(error[family.cell]), metric.name)
-        p = "" if family.family == FAMILIES[0] else f"{family.adjusted_p:.3f}"
+        p = (
+            ""
+            if family.family == FAMILIES[0]
+            else words.p_text(family.adjusted_p).removeprefix("p ").removeprefix("= ")
+        )
         style = "bold green" if chosen else ""
         table.add_row(title, average, words.gain_text(family.gain, metric), p, style=style)
     return _titled(f"Remedies, the cheapest first, by {metric.title}", table)
