@@ -127,13 +127,14 @@ struct Rows {
     T* loss;
     T* d1;
     T* d2;
+    T* place_of_id;       // the id as a number of type T
 
     static std::int64_t bytes(int columns) {
-        return static_cast<std::int64_t>(columns) * (8 * static_cast<int>(sizeof(T)) + 64);
+        return static_cast<std::int64_t>(columns) * (9 * static_cast<int>(sizeof(T)) + 64);
     }
     /// Lays the parts out in ``memory``; returns what lies behind them.
     T* place(T* memory, int columns) {
-        T** parts[] = {&own, &gamma, &weight, &scaled, &loss, &d1, &d2};
+        T** parts[] = {&own, &gamma, &weight, &scaled, &loss, &d1, &d2, &place_of_id};
         for (T** part : parts) {
             *part = memory;
             memory += columns;
