@@ -14,6 +14,7 @@ struct Direct {
     std::int64_t to_stride = 0;
     bool stream = false;
     bool more = false;  // the rows behind are read next
+    bool across = false;  // the result has contiguous classes: the tile is left unscaled, the pulls in rows.d2
 };
 
 /// The true class apart: its logit to rows.own, and -inf in its place, so that it takes no part in sums.
@@ -61,15 +62,19 @@ double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>
             const std::int64_t end = block + 64 < classes ? block + 64 : classes;
             V sum[U] = {}, anchor[U];
             for (int u = 0; u < U; ++u) anchor[u] = where(largest[u] == -infinity<V>(), V{}, largest[u]);
-            for (std::int64_t k = block; k < end; ++k)
-                for (int u = 0; u < U; ++u) {
-                    T* at = z + k * columns + c + u * N;
-                    const V e = exp_nonpositive<V>(load(at) - anchor[u]);
-                    if constexpr (order > 0) store(at, e);
-                    if constexpr (order > 1) exclusive[u].add(e, one);
-                    if (direct.more) prefetch(direct.from + k * direct.from_stride + c + u * N + columns);
-                    sum[u] = sum[u] + e;
-                }
+            const auto exp_pass = [&]<bool more>() {
+                for (std::int64_t k = block; k < end; ++k)
+                    for (int u = 0; u < U; ++u) {
+                        T* at = z + k * columns + c + u * N;
+                        const V e = exp_nonpositive<V>(load(at) - anchor[u]);
+                        if constexpr (order > 0) store(at, e);
+                        if constexpr (order > 1) exclusive[u].add(e, one);
+                        if constexpr (more) prefetch(direct.from + k * direct.from_stride + c + u * N + columns);
+                        sum[u] = sum[u] + e;
+                    }
+            };
+            if (direct.more) exp_pass.template operator()<true>();
+            else exp_pass.template operator()<false>();
             for (int u = 0; u < U; ++u) total[u] = total[u] + sum[u];
         }
         for (int u = 0; u < U; ++u) {
@@ -100,7 +105,9 @@ double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>
                     store(h + k * columns + c + u * N, softmax_hessian(d1s[u], d2s[u], e / safe, r_rest));
                 }
         if constexpr (order > 0) {
-            if (direct.to) {
+            if (direct.across) {
+                for (int u = 0; u < U; ++u) store(rows.d2 + c + u * N, pull[u]);
+            } else if (direct.to) {
                 V id[U];
                 for (int u = 0; u < U; ++u) id[u] = load(rows.place_of_id + c + u * N);
                 for (std::int64_t k = 0; k < classes; ++k)
@@ -246,10 +253,13 @@ std::int64_t columns_scratch(const Job& job, int columns) {
     return Rows<T>::bytes(columns) + tiles * job.classes * columns * static_cast<std::int64_t>(sizeof(T));
 }
 
+/// Rows of a tile: as many as stay in the first cache. Odd multiples of 32, so that the same row of two
+/// classes is seldom a multiple of 4096 bytes apart, which processors take for the same address.
 inline int columns_of_tile(const Job& job) {
-    const std::int64_t bytes = job.type == Type::f64 ? 8 : 4;
-    const std::int64_t most = 24576 / (job.classes * bytes) / 64 * 64;
-    return most < 64 ? (job.classes * bytes > 16384 ? 32 : 64) : most > 256 ? 256 : static_cast<int>(most);
+    const std::int64_t row_bytes = job.classes * (job.type == Type::f64 ? 8 : 4);
+    for (int columns : {224, 160, 96})
+        if (columns * row_bytes <= 28672) return columns;
+    return 32;
 }
 
 template <class T>
@@ -284,6 +294,16 @@ T* side_by_side(const Job& job, const Array& array, std::int64_t first, int coun
     return i + count <= job.inner ? static_cast<T*>(array.data) + o * array.outer + i : nullptr;
 }
 
+/// Scales a tile into rows of contiguous classes.
+template <class T>
+void write_across(const Job& job, std::int64_t first, int columns, const T* z, const Rows<T>& rows) {
+    T* to = static_cast<T*>(job.grad.data) + first * job.grad.inner;
+    transpose_out(to, job.grad.inner, job.classes, columns, z, columns, [&](Vec<T> e, std::int64_t k, int r) {
+        const Vec<T> of_others = softmax_gradient(e, load(rows.d2 + r));
+        return where(load(rows.place_of_id + r) == constant<Vec<T>>(static_cast<T>(k)), load(rows.d1 + r), of_others);
+    });
+}
+
 template <class S>
 void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& sums) {
     using T = typename Compute<S>::type;
@@ -305,10 +325,12 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
                 direct.from = side_by_side<const T>(job, job.logits, first, count);
                 direct.from_stride = job.logits.classes;
                 direct.more = direct.from && first + 2 * most <= end;
-                if (job.order == 1 && job.classes < (1 << 24)) direct.to = side_by_side<T>(job, job.grad, first, count);
+                if (job.order == 1 && job.classes < (1 << 24) && job.grad.classes != 1) direct.to = side_by_side<T>(job, job.grad, first, count);
                 direct.to_stride = job.grad.classes;
                 direct.stream = job.stream && reinterpret_cast<std::uintptr_t>(direct.to) % sizeof(Vec<T>) == 0 &&
                                 direct.to_stride % width<T> == 0;
+                direct.across = job.order == 1 && job.grad.classes == 1 && job.classes >= quad<T> &&
+                                job.classes < (1 << 24) && job.outer == 1;
                 for (int r = 0; r < columns; ++r) rows.place_of_id[r] = static_cast<T>(rows.id[r]);
             }
         if (!direct.from) load_tile<T, S>(job, job.logits, first, count, z, columns);
@@ -320,13 +342,14 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
         } else {
             if (!direct.from) set_apart(z, 0, columns, columns, rows);
             sums.loss += hard_columns_of_job(job, z, h, columns, rows, direct);
-            if (job.order > 0 && !direct.to)
+            if (direct.across) write_across(job, first, columns, z, rows);
+            if (job.order > 0 && !direct.to && !direct.across)
                 for (int r = 0; r < count; ++r) z[static_cast<std::int64_t>(rows.id[r]) * columns + r] = rows.d1[r];
             if (job.order > 1)
                 for (int r = 0; r < count; ++r) h[static_cast<std::int64_t>(rows.id[r]) * columns + r] = rows.d2[r];
         }
         if (job.losses) store_losses<T, S>(job, first, count, rows.loss);
-        if (job.order > 0 && !direct.to) store_tile<T, S>(job, job.grad, first, count, z, columns);
+        if (job.order > 0 && !direct.to && !direct.across) store_tile<T, S>(job, job.grad, first, count, z, columns);
         if (job.order > 1) store_tile<T, S>(job, job.hess, first, count, h, columns);
     }
     if (job.stream) stream_fence();
