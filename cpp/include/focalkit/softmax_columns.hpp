@@ -257,7 +257,7 @@ std::int64_t columns_scratch(const Job& job, int columns) {
 /// classes is seldom a multiple of 4096 bytes apart, which processors take for the same address.
 inline int columns_of_tile(const Job& job) {
     const std::int64_t row_bytes = job.classes * (job.type == Type::f64 ? 8 : 4);
-    for (int columns : {224, 160, 96})
+    for (int columns = 224; columns > 32; columns -= 64)
         if (columns * row_bytes <= 28672) return columns;
     return 32;
 }
