@@ -10,7 +10,7 @@
 namespace focalkit {
 namespace {
 
-constexpr std::int64_t elements_worth_a_thread = 32768;
+constexpr std::int64_t elements_worth_a_thread = 16384;
 
 int threads_for(const Job& job) {
     const std::int64_t elements = job.rows() * job.classes;

@@ -49,7 +49,7 @@ void cut(Job& job, std::int64_t units, std::int64_t per_chunk) {
 
 ChunkFunction plan(Job& job) {
     ChunkFunction kernel = nullptr;
-    job.stream = job.rows() * job.classes >= (1 << 20) && (job.sigmoid || job.classes >= 256);
+    job.stream = job.rows() * job.classes >= (1 << 20) && (job.sigmoid || job.classes >= 256 || job.logits.inner == 1);
     with_float_type(job.type, [&](auto* null) {
         using S = pointee<decltype(null)>;
         using T = typename Compute<S>::type;

@@ -33,13 +33,15 @@ void transpose_in(const T* from, std::int64_t row_stride, std::int64_t classes, 
             if (k + Q >= classes) break;
         }
 }
-template <class T>
-void transpose_out(T* to, std::int64_t row_stride, std::int64_t classes, int n, const T* tile, int columns) {
+/// Back again; ``finish(v, class, row)`` may change each vector on its way.
+template <class T, class Finish>
+void transpose_out(T* to, std::int64_t row_stride, std::int64_t classes, int n, const T* tile, int columns,
+                   Finish finish) {
     constexpr int N = width<T>, Q = quad<T>;
     for (int r = 0; r + N <= n; r += N)
         for (std::int64_t k = 0;; k = k + 2 * Q <= classes ? k + Q : classes - Q) {
             Vec<T> v[Q];
-            for (int q = 0; q < Q; ++q) v[q] = load(tile + (k + q) * columns + r);
+            for (int q = 0; q < Q; ++q) v[q] = finish(load(tile + (k + q) * columns + r), k + q, r);
             transpose_quads(v);
             for (int q = 0; q < Q; ++q) scatter_quads(to + (r + q) * row_stride + k, Q * row_stride, v[q]);
             if (k + Q >= classes) break;
@@ -86,7 +88,7 @@ void store_run(S* to, const Array& array, std::int64_t classes, int n, const T* 
         int r = 0;
         if constexpr (sizeof(S) == sizeof(T))
             if (array.classes == 1 && classes >= quad<T>) {
-                transpose_out(to, array.inner, classes, n, tile, columns);
+                transpose_out(to, array.inner, classes, n, tile, columns, [](Vec<T> v, std::int64_t, int) { return v; });
                 r = n / N * N;
             }
         for (; r < n; ++r) {
@@ -127,13 +129,14 @@ struct Rows {
     T* loss;
     T* d1;
     T* d2;
+    T* place_of_id;       // the id as a number of type T
 
     static std::int64_t bytes(int columns) {
-        return static_cast<std::int64_t>(columns) * (8 * static_cast<int>(sizeof(T)) + 64);
+        return static_cast<std::int64_t>(columns) * (9 * static_cast<int>(sizeof(T)) + 64);
     }
     /// Lays the parts out in ``memory``; returns what lies behind them.
     T* place(T* memory, int columns) {
-        T** parts[] = {&own, &gamma, &weight, &scaled, &loss, &d1, &d2};
+        T** parts[] = {&own, &gamma, &weight, &scaled, &loss, &d1, &d2, &place_of_id};
         for (T** part : parts) {
             *part = memory;
             memory += columns;
