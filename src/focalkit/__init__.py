@@ -2,6 +2,7 @@
 
 from focalkit._checks import InputError
 from focalkit._spec import LossSpec
+from focalkit.diagnosis import Ledger, diagnose
 from focalkit.losses import (
     LossGradHess,
     loss_grad_hess,
@@ -17,9 +18,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "InputError",
+    "Ledger",
     "LossGradHess",
     "LossSpec",
     "class_weights",
+    "diagnose",
     "loss_grad_hess",
     "prior_bias",
     "recover_posterior",

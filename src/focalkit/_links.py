@@ -21,13 +21,18 @@ def exclusive_sum(x, xp):
     largest = one_hot(xp.argmax(x, -1), x, xp)
     rest = xp.sum(xp.where(largest, xp.zeros_like(x), x), -1)[..., None]
     others = rest - xp.where(largest, xp.zeros_like(x), x)
-    top = xp.sum(xp.where(largest, x, xp.zeros_like(x)), -1)[..., None]
+    top = entry(largest, x, xp)
     return xp.where(largest, rest, top + xp.where(others > 0, others, xp.zeros_like(x)))
 
 
 def one_hot(index, like, xp):
     """Boolean array shaped like ``like``, true at ``index`` on the last axis."""
     return xp.arange(like.shape[-1]) == index[..., None]
+
+
+def entry(true, x, xp):
+    """The entry of ``x`` where the one-hot ``true`` is, the last axis kept with length 1."""
+    return xp.sum(xp.where(true, x, xp.zeros_like(x)), -1)[..., None]
 
 
 def softmax_of_others(logits, excluded, xp):
@@ -57,9 +62,10 @@ def softmax_log_odds(logits, targets, xp):
 def log_odds(own, largest, log_rest, xp):
     """``own - (largest + log_rest)``: the difference of the logits first, which is often exact.
 
-    A class at -inf has no odds whatever the others are, unless there are no others at all.
+    A class at -inf has no odds whatever the others are, unless there are no others at all; +inf is an
+    error of the model, and NaN as in logsumexp.
     """
-    difference = own - largest
+    difference = xp.where(own == xp.inf, xp.full_like(own, xp.nan), own - largest)
     difference = xp.where((own == -xp.inf) & (largest > -xp.inf), xp.full_like(own, -xp.inf), difference)
     return difference - log_rest
 
@@ -98,22 +104,23 @@ def softmax_gradient_soft(d1, p, q, leading, r, xp):
     """
     zero = xp.zeros_like(d1)
     pull = xp.where(leading, zero, -d1 / xp.where(leading, xp.ones_like(q), q))
-    d1_leading = xp.sum(xp.where(leading, d1, zero), -1)[..., None]
-    return d1 + p * exclusive_sum(pull, xp) - xp.where(leading, zero, d1_leading * r)
+    return d1 + p * exclusive_sum(pull, xp) - xp.where(leading, zero, entry(leading, d1, xp) * r)
 
 
 def softmax_hessian_soft(d1, d2, p, q, leading, r, rest, xp):
     """Diagonal of the Hessian for targets spread over classes.
 
     hess_j = d2_j + sum_{k != j} (d2_k r_kj^2 - d1_k r_kj (1 - r_kj)) with r_kj = p_j / q_k,
-    and for the leading class r_bj = r_j.
+    and for the leading class r_bj = r_j. r_kb tends to 1 as the leading class takes all, and there
+    1 - r_kb = q_b (1 - r_k) / q_k is used; any other r_kj is at most 1/2.
     """
     zero, one = xp.zeros_like(d1), xp.ones_like(d1)
     safe_q = xp.where(leading, one, q)
     first = xp.where(leading, zero, -d1 / safe_q)
     second = xp.where(leading, zero, (d1 + d2) / (safe_q * safe_q))
     second = xp.sum(second, -1)[..., None] - second
-    d1_leading = xp.sum(xp.where(leading, d1, zero), -1)[..., None]
-    d2_leading = xp.sum(xp.where(leading, d2, zero), -1)[..., None]
-    of_leading = xp.where(leading, zero, d2_leading * r * r - d1_leading * r * rest)
-    return d2 + p * exclusive_sum(first, xp) + p * p * second + of_leading
+    from_leading = entry(leading, d2, xp) * r * r - entry(leading, d1, xp) * r * rest
+    p_b, q_b = entry(leading, p, xp), entry(leading, q, xp)
+    to_leading = xp.where(leading, zero, (d2 * p_b - d1 * q_b * rest) * p_b / (safe_q * safe_q))
+    to_leading = xp.sum(to_leading, -1)[..., None]
+    return d2 + xp.where(leading, to_leading, p * exclusive_sum(first, xp) + p * p * second + from_leading)

@@ -24,10 +24,10 @@ def kept(
         return _largest(losses, counted, budget)
     ratio = spec.negatives_per_positive
     positives, negatives = counted & positive, counted & ~positive
-    places = int(positives.sum()) if spec.keep_hardest is None else max(1, int(budget / (1 + ratio)))
+    places = int(positives.sum()) if spec.keep_hardest is None else max(1, _whole(budget / (1 + ratio)))
     keep_positives = _largest(losses, positives, min(places, budget))
     n_kept = int(keep_positives.sum())
-    places = min(int(ratio * max(n_kept, 1)), budget - n_kept)
+    places = _whole(min(ratio * max(n_kept, 1), budget - n_kept))
     return keep_positives | _largest(losses, negatives, places)
 
 
@@ -36,14 +36,20 @@ def _budget(keep_hardest: float | int | None, n_counted: int) -> int:
         return n_counted
     if isinstance(keep_hardest, int):
         return min(keep_hardest, n_counted)
-    # a hair below the product, so that 0.1 * 30 keeps 3 and not 4
+    # a hair below the product, so that 0.07 * 100 = 7.000000000000001 keeps 7 and not 8
     return max(1, int(np.ceil(keep_hardest * n_counted * (1 - 1e-12))))
+
+
+def _whole(places: float) -> int:
+    # a hair above the product, so that 0.58 * 100 = 57.99999999999999 makes 58 places
+    return int(places * (1 + 1e-12))
 
 
 def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
     index = np.flatnonzero(among)
     chosen = np.zeros_like(among)
     order = np.argsort(-losses[index], kind="stable")
+    order = np.roll(order, np.count_nonzero(np.isnan(losses[index])))  # NaN is the hardest of all, never hidden
     chosen[index[order[:count]]] = True
     return chosen
 

@@ -88,8 +88,37 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
         exponent = _checks.number(
             "beta", 1.0 if beta is None else beta, _checks.GAMMA, "0 weighs all alike, 1 is 'balanced'."
         )
-    weights = n**-exponent
+    weights = (n / n.min()) ** -exponent  # the largest weight is 1: no exponent can make all of them 0
     return np.asarray(weights * (n.sum() / (n * weights).sum()))
+
+
+def alpha_vector(alpha: Any, counts: Any) -> NDArray[np.float64]:
+    """Class weights (n_classes,) from any form that a user may give them in.
+
+    ``alpha`` is None (all 1), a scheme of :func:`class_weights` with an optional parameter after a
+    colon ("balanced", "power:0.25", "effective:0.999"), for two classes a number in (0, 1) (the
+    weight of the second class, the first having 1 - alpha), or a vector.
+    """
+    n_classes = len(counts)
+    if alpha is None:
+        return np.ones(n_classes)
+    if isinstance(alpha, str):
+        scheme, _, parameter = alpha.partition(":")
+        try:
+            beta = float(parameter) if parameter else None
+        except ValueError:
+            _checks.reject("alpha", "be a scheme with a number after its colon", alpha, "E.g. 'power:0.5'.")
+        return class_weights(counts, scheme, beta=beta)
+    remedy = "Give a scheme such as 'balanced', one weight per class, or for two classes a number in (0, 1)."
+    weights = _checks.number_or_vector("alpha", alpha, _checks.ALPHA_SOFTMAX, remedy)
+    if isinstance(weights, float):
+        if n_classes != 2 or weights not in _checks.ALPHA_SIGMOID:
+            _checks.reject("alpha", f"be a vector for {n_classes} classes, or lie in (0, 1) for two", alpha, remedy)
+        return np.array([1 - weights, weights])
+    _checks.class_vector("alpha", weights, n_classes)
+    if sum(weights) == 0:
+        _checks.reject("alpha", "leave some class a weight above 0", alpha, remedy)
+    return np.asarray(weights)
 
 
 def prior_bias(prior: Any) -> Any:

@@ -1,0 +1,140 @@
+"""A tuning run as one self-contained page: no network, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from focalkit import __version__
+from focalkit.report import pictures, words
+from focalkit.report.files import write_text
+from focalkit.report.words import gain_text
+from focalkit.tuning.result import TuneResult, alpha_title
+from focalkit.tuning.scores import METRICS, NAMES, metric_named
+from focalkit.tuning.verdict import Verdict
+
+
+def write_html(
+    path: Path, result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: Sequence[str] = ()
+) -> None:
+    """Write the page to ``path``."""
+    write_text(path, page(result, verdicts, source, notes))
+
+
+def page(result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: Sequence[str] = ()) -> str:
+    """The page as text; ``source`` says what data it is about, ``notes`` what was done to them."""
+    main = verdicts[0]
+    sections = [
+        f"<h1>Which loss for these data?</h1><p class=soft>{escape(source)}</p>",
+        "".join(_verdict(result, verdict) for verdict in verdicts),
+        f"<h2>To use it</h2><pre><code>{escape(words.code(result, main))}</code></pre>",
+        "<h2>Remedies, the cheapest first</h2>",
+        f"<p>Each at the cell chosen for {escape(main.metric.title)}; ▶ marks the recommendation.</p>",
+        _families(result, main),
+        f"<h2>{escape(main.metric.title.capitalize())} over α and γ</h2>",
+        _surface(result),
+        "<h2>Ablations</h2>",
+        _cells(result, "α at γ = 0 (the paper's Table 1a)", result.ablation_alpha()),
+        _cells(result, "γ, each at its best α (Table 1b)", result.ablation_gamma()),
+        _cells(result, "Focal at its best against OHEM (Table 1d)", result.ablation_mining()),
+        "<h2>Where the loss goes</h2>",
+        pictures.loss_shares(result, main),
+        "<h2>The loss</h2>",
+        pictures.figure_1(),
+        "<h2>Data and method</h2>",
+        _classes(result),
+        _list([*notes, *result.notes]),
+        f"<p class=soft>{escape(words.how_measured(result))} focalkit {__version__}.</p>",
+    ]
+    template = Template(files("focalkit.report").joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(title=escape(f"focalkit: {source}"), body="\n".join(sections))
+
+
+def _verdict(result: TuneResult, verdict: Verdict) -> str:
+    kind = escape(verdict.metric.judges.capitalize())
+    rest = " ".join(escape(sentence) for sentence in words.sentences(result, verdict))
+    headline = escape(words.headline(result, verdict))
+    return f"<div class=verdict><p>{kind}. <strong>{headline}</strong></p><p>{rest}</p></div>"
+
+
+def _table(head: Iterable[str], rows: Iterable[str], caption: str = "") -> str:
+    cells = "".join(f"<th scope=col>{cell}</th>" for cell in head)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (
+        f"<div class=scroll><table>{title}<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _metric_heads() -> list[str]:
+    return [f"{escape(metric.title)} {'↑' if metric.larger_is_better else '↓'}" for metric in METRICS]
+
+
+def _metric_cells(result: TuneResult, cell: int) -> str:
+    out = []
+    for name in NAMES:
+        mean, error = result.mean_and_error(name)
+        out.append(f"<td>{_figure(float(mean[cell]), float(error[cell]), name)}</td>")
+    return "".join(out)
+
+
+def _figure(mean: float, error: float, name: str) -> str:
+    if metric_named(name).judges == "probabilities":
+        return f"{mean:.4f} <small>± {error:.4f}</small>"
+    return f"{100 * mean:.1f} <small>± {100 * error:.1f}</small>"
+
+
+def _families(result: TuneResult, verdict: Verdict) -> str:
+    rows = []
+    for family in verdict.families:
+        chosen = family is verdict.recommended
+        mark = "▶ " if chosen else ""
+        rows.append(
+            f"<tr{' class=chosen' if chosen else ''}><td>{mark}{escape(result.cells[family.cell].title)}</td>"
+            f"{_metric_cells(result, family.cell)}<td>{gain_text(family.gain, verdict.metric)}</td></tr>"
+        )
+    return _table(["remedy", *_metric_heads(), "gain over CE (95 % interval)"], rows)
+
+
+def _cells(result: TuneResult, caption: str, cells: Sequence[int]) -> str:
+    if len(cells) < 2:
+        return ""
+    rows = [f"<tr><td>{escape(result.cells[i].title)}</td>{_metric_cells(result, i)}</tr>" for i in cells]
+    return _table(["loss", *_metric_heads()], rows, caption)
+
+
+def _surface(result: TuneResult) -> str:
+    """A heat map that is a table: every figure can be read, colour only helps."""
+    surface = result.surface()
+    metric = metric_named(surface.metric)
+    merit = surface.mean if metric.larger_is_better else -surface.mean
+    low, high = float(merit.min()), float(merit.max())
+    best = divmod(int(merit.argmax()), merit.shape[1])
+    rows = []
+    for i, alpha in enumerate(surface.alphas):
+        cells = []
+        for j in range(len(surface.gammas)):
+            heat = 0.0 if high == low else 0.55 * (float(merit[i, j]) - low) / (high - low)
+            mark = " class=best" if (i, j) == best else ""
+            text = _figure(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.name)
+            cells.append(f'<td{mark} style="background: rgba(var(--heat), {heat:.3f})">{text}</td>')
+        rows.append(f"<tr><th scope=row>α {escape(alpha_title(alpha))}</th>{''.join(cells)}</tr>")
+    caption = "Mean ± standard error; darker is better, the frame marks the best average."
+    return _table(["", *(f"γ = {gamma:g}" for gamma in surface.gammas)], rows, caption)
+
+
+def _classes(result: TuneResult) -> str:
+    total = int(result.counts.sum())
+    order = sorted(range(len(result.classes)), key=lambda k: -int(result.counts[k]))
+    rows = [
+        f"<tr><td>{escape(str(result.classes[k]))}</td><td>{int(result.counts[k]):,}</td>"
+        f"<td>{int(result.counts[k]) / total:.2%}</td></tr>"
+        for k in order
+    ]
+    return _table(["class", "rows", "share"], rows)
+
+
+def _list(notes: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul>" if notes else ""

@@ -1,0 +1,7 @@
+"""Which alpha and gamma help on one's own data, and whether anything does."""
+
+from focalkit.tuning.result import Cell, TuneResult
+from focalkit.tuning.search import tune
+from focalkit.tuning.verdict import Verdict, judge, judge_all
+
+__all__ = ["Cell", "TuneResult", "Verdict", "judge", "judge_all", "tune"]

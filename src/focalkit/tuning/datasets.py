@@ -1,0 +1,32 @@
+"""The embedded long-tailed data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+
+def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArray[np.intp]:
+    """Class sizes n_k = int(n_largest mu^k) with n_0 / n_last = ``imbalance`` (Cui et al. 2019, section 5.1)."""
+    mu = imbalance ** (-1 / (n_classes - 1))
+    return np.array([int(n_largest * mu**k + 1e-9) for k in range(n_classes)], np.intp)
+
+
+def load_long_tail_digits(imbalance: float = 20.0) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """scikit-learn's digits, thinned to an exponential profile: class 0 has the most rows, class 9 the fewest.
+
+    Returns
+    -------
+    X : (n, 64) float64
+        Pixel values in [0, 16].
+    y : (n,) int
+        Digits.
+    """
+    X, y = load_digits(return_X_y=True)
+    sizes = long_tail_counts(int(np.bincount(y).min()), 10, imbalance)
+    rng = np.random.RandomState(0)
+    rows = np.concatenate([rng.permutation(np.flatnonzero(y == k))[:size] for k, size in enumerate(sizes)])
+    return X[np.sort(rows)], y[np.sort(rows)]

@@ -1,0 +1,103 @@
+"""The folds that every cell shares: repeated, stratified, duplicates of a row together."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
+
+from focalkit import _checks
+
+
+@dataclass(frozen=True)
+class Split:
+    """One train/test split: row numbers, and which repeat and fold it is."""
+
+    repeat: int
+    fold: int
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """All splits, and what had to be done to make them (plain sentences)."""
+
+    splits: tuple[Split, ...]
+    n_splits: int
+    n_repeats: int
+    notes: tuple[str, ...]
+
+
+def duplicate_groups(X: NDArray[Any]) -> NDArray[np.intp]:
+    """A group number for each row of ``X`` (n, n_features); equal rows share theirs (NaN equals NaN)."""
+    if X.dtype.kind == "f":
+        # one bit pattern for -0.0 and 0.0, and for every NaN
+        X = np.where(np.isnan(X), np.nan, X + 0.0)
+        rows = np.ascontiguousarray(X).view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
+    else:
+        rows = np.array(["\x1f".join(map(str, row)) for row in X.tolist()])
+    return np.asarray(np.unique(rows, return_inverse=True)[1], np.intp)
+
+
+def make_folds(targets: NDArray[Any], groups: NDArray[Any], *, n_splits: int, n_repeats: int, seed: int) -> Folds:
+    """Split rows with class ids ``targets`` (n,) into ``n_splits`` folds, ``n_repeats`` times.
+
+    The unit that is dealt out is a group of rows; it is stratified by the rarest class that it
+    holds. A class in one unit only is always trained on and never scored. A class in fewer units
+    than folds is scored in the folds that hold one.
+
+    Raises
+    ------
+    InputError
+        Where fewer than two classes can be both trained and scored.
+    """
+    n_classes = int(targets.max()) + 1
+    _, first, unit = np.unique(groups, return_index=True, return_inverse=True)
+    holds = np.zeros((len(first), n_classes), bool)
+    holds[unit, targets] = True
+    units_per_class = holds.sum(axis=0)
+    label = np.where(holds, units_per_class, len(first) + 1).argmin(axis=1)
+    scorable = units_per_class[label] >= 2
+    if (units_per_class >= 2).sum() < 2:
+        remedy = "Cross-validation needs two distinct rows of at least two classes."
+        _checks.reject("y", "have two classes of two or more distinct rows", units_per_class.tolist(), remedy)
+    n_splits = min(n_splits, int(units_per_class.max()))
+    notes = _notes(targets, len(first), units_per_class, n_splits)
+    loners = np.flatnonzero(~scorable[unit])
+    dealt = np.flatnonzero(scorable)
+    splits = []
+    for repeat in range(n_repeats):
+        dealer = StratifiedKFold(n_splits, shuffle=True, random_state=np.random.RandomState([seed, repeat]))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+            parts = list(dealer.split(np.zeros(len(dealt)), label[dealt]))
+        for fold, (train_units, test_units) in enumerate(parts):
+            train = np.union1d(np.flatnonzero(np.isin(unit, dealt[train_units])), loners)
+            test = np.flatnonzero(np.isin(unit, dealt[test_units]))
+            splits.append(Split(repeat, fold, train, test))
+    return Folds(tuple(splits), n_splits, n_repeats, notes)
+
+
+def _notes(targets: NDArray[Any], n_units: int, units: NDArray[Any], n_splits: int) -> tuple[str, ...]:
+    notes = []
+    n_copies = len(targets) - n_units
+    if n_copies:
+        notes.append(
+            f"{n_copies:,} of {len(targets):,} rows repeat another row; the copies of a row stay in one fold, "
+            "so that no row is scored by a model that has seen it."
+        )
+    single = np.flatnonzero(units == 1)
+    if len(single):
+        notes.append(f"{len(single)} class(es) have one distinct row: always trained on, never scored.")
+    rare = np.flatnonzero((units > 1) & (units < n_splits))
+    if len(rare):
+        notes.append(
+            f"{len(rare)} class(es) have fewer distinct rows than the {n_splits} folds; "
+            "each fold's averages run over the classes that it holds."
+        )
+    return tuple(notes)

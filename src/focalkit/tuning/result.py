@@ -1,0 +1,163 @@
+"""What a tuning run found: cells, their scores in every fold, and the tables made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit.tuning.folds import Folds
+from focalkit.tuning.scores import METRICS, NAMES
+
+FAMILIES = ("CE", "CE + shift", "α-CE", "focal", "OHEM")
+"""The remedies, the cheapest first."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One candidate: a loss, and how decisions are taken from it.
+
+    ``tau`` is the strength of the prior shift of the decisions: None (no shift), a number, or
+    "chosen" (inside each training fold).
+    """
+
+    alpha: Any = None
+    gamma: float = 0.0
+    keep_hardest: float | int | None = None
+    tau: float | str | None = None
+
+    @property
+    def family(self) -> str:
+        """The remedy that it belongs to, out of :data:`FAMILIES`."""
+        if self.keep_hardest is not None:
+            return "OHEM"
+        if self.tau is not None:
+            return "CE + shift"
+        if self.gamma > 0:
+            return "focal"
+        return "CE" if self.alpha is None else "α-CE"
+
+    @property
+    def title(self) -> str:
+        """A short name, e.g. "focal γ=2, α sqrt"."""
+        if self.keep_hardest is not None:
+            kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
+            return f"OHEM, hardest {kept}"
+        if self.tau is not None:
+            return "CE shifted, τ " + ("chosen" if self.tau == "chosen" else f"= {self.tau:g}")
+        weight = "" if self.alpha is None else f"α {alpha_title(self.alpha)}"
+        if self.gamma > 0:
+            return f"focal γ={self.gamma:g}" + (f", {weight}" if weight else "")
+        return f"CE, {weight}" if weight else "plain CE"
+
+
+def alpha_title(alpha: Any) -> str:
+    """How an alpha is written in tables."""
+    if alpha is None:
+        return "none"
+    if isinstance(alpha, str):
+        scheme, _, parameter = alpha.partition(":")
+        return f"n^-{parameter}" if scheme == "power" else alpha
+    if isinstance(alpha, (tuple, list)):
+        return "(" + ", ".join(f"{entry:.3g}" for entry in alpha) + ")"
+    return f"{alpha:g}"
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One metric over alpha (rows) and gamma (columns): mean and standard error, each (n_alphas, n_gammas)."""
+
+    metric: str
+    alphas: tuple[Any, ...]
+    gammas: tuple[float, ...]
+    mean: NDArray[np.float64]
+    standard_error: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """Scores of every cell in every fold; every table and verdict is computed from these.
+
+    ``scores`` is (n_cells, n_folds, n_metrics) float64 in the order of ``cells``, ``repeat_of_fold``
+    and :data:`focalkit.tuning.scores.METRICS`. ``ce_logits`` are plain cross-entropy's out-of-fold
+    logits of the first repeat for the rows ``ce_rows`` (empty where the estimator has none).
+    """
+
+    cells: tuple[Cell, ...]
+    scores: NDArray[np.float64]
+    repeat_of_fold: NDArray[np.intp]
+    taus: NDArray[np.float64]
+    folds: Folds
+    alphas: tuple[Any, ...]
+    gammas: tuple[float, ...]
+    metric: str
+    classes: tuple[Any, ...]
+    counts: NDArray[np.intp]
+    targets: NDArray[np.intp]
+    ce_rows: NDArray[np.intp]
+    ce_logits: NDArray[np.float64]
+    seed: int
+    seconds: float
+    finished: bool
+    notes: tuple[str, ...] = field(default=())
+
+    def column(self, metric: str) -> NDArray[np.float64]:
+        """Scores (n_cells, n_folds) of one metric."""
+        return self.scores[:, :, NAMES.index(metric)]
+
+    def gain(self, metric: str) -> NDArray[np.float64]:
+        """The same, with the sign changed where smaller is better."""
+        sign = 1 if METRICS[NAMES.index(metric)].larger_is_better else -1
+        return sign * self.column(metric)
+
+    def mean_and_error(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and corrected standard error of each cell, (n_cells,) each."""
+        values = self.column(metric)
+        return values.mean(axis=1), corrected_error(values, self.folds.n_splits)
+
+    def index(self, cell: Cell) -> int:
+        """Position of ``cell``."""
+        return self.cells.index(cell)
+
+    def of_family(self, family: str) -> list[int]:
+        """Positions of a family's cells, the simplest first."""
+        return [i for i, cell in enumerate(self.cells) if cell.family == family]
+
+    def surface(self, metric: str | None = None) -> Surface:
+        """The alpha x gamma surface of a metric."""
+        name = metric or self.metric
+        mean, error = self.mean_and_error(name)
+        at = np.array([[self.index(Cell(alpha, gamma)) for gamma in self.gammas] for alpha in self.alphas])
+        return Surface(name, self.alphas, self.gammas, mean[at], error[at])
+
+    def ablation_alpha(self) -> list[int]:
+        """Cells of the paper's Table 1a: alpha at gamma = 0."""
+        return [self.index(Cell(alpha, 0.0)) for alpha in self.alphas]
+
+    def ablation_gamma(self) -> list[int]:
+        """Cells of the paper's Table 1b: each gamma at its best alpha."""
+        mean = self.gain(self.metric).mean(axis=1)
+        rows = [[self.index(Cell(alpha, gamma)) for alpha in self.alphas] for gamma in self.gammas]
+        return [row[int(np.argmax(mean[row]))] for row in rows]
+
+    def ablation_mining(self) -> list[int]:
+        """Cells of the paper's Table 1d: focal at its best against OHEM."""
+        mean = self.gain(self.metric).mean(axis=1)
+        focal = self.of_family("focal")
+        best = [focal[int(np.argmax(mean[focal]))]] if focal else []
+        return best + self.of_family("OHEM")
+
+
+def corrected_error(values: NDArray[np.float64], n_splits: int) -> NDArray[np.float64]:
+    """Standard error of a mean over the folds of repeated cross-validation, (...,) from (..., n_folds).
+
+    Folds share training rows, so the naive s^2/J is too small: Nadeau & Bengio 2003 (Machine
+    Learning 52, eq. 9) replace 1/J by 1/J + n_test/n_train, here 1/J + 1/(n_splits - 1).
+    """
+    n_folds = values.shape[-1]
+    if n_folds < 2:
+        return np.full(values.shape[:-1], np.nan)
+    spread = values.std(axis=-1, ddof=1)
+    return np.asarray(spread * np.sqrt(1 / n_folds + 1 / (n_splits - 1)))

@@ -1,0 +1,235 @@
+"""A CSV file with or without a header as a numeric matrix, its text columns coded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit import _checks
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Features (n, n_features) float64 with NaN where missing, and the target (n,).
+
+    Text columns hold codes (one per distinct text); ``categorical`` lists them. ``notes`` says in
+    plain sentences what was found and done.
+    """
+
+    X: NDArray[np.float64]
+    y: NDArray[Any]
+    feature_names: tuple[str, ...]
+    target_name: str
+    categorical: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def read_table(path: str | Path, target: str | int | None = None, *, header: bool | None = None) -> Table:
+    """Read a CSV file.
+
+    Parameters
+    ----------
+    path : path
+        A comma-, semicolon- or tab-separated file, compressed (.gz, .bz2) or not.
+    target : str or int, optional
+        Name or position (from 0, or from the end: -1) of the column to predict; default the last.
+    header : bool, optional
+        Whether the first line names the columns; default: found out.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    InputError
+        Where the file cannot be read as a table, or the target is not in it.
+    """
+    columns, names, notes = _columns(Path(path), header)
+    index = _find(target, names)
+    y, label_notes = _labels(columns[index], names[index])
+    features = [i for i in range(len(names)) if i != index]
+    if not features:
+        _checks.reject("file", "have a column besides the target", f"columns {names}", "Check the delimiter.")
+    X, kept, categorical, feature_notes = _features([columns[i] for i in features], [names[i] for i in features])
+    known = np.array([label is not None for label in y])
+    if not known.all():
+        label_notes.append(f"{(~known).sum():,} rows have no target and are left out.")
+        X, y = X[known], y[known]
+    if not len(y):
+        _checks.reject("file", "have rows with a target", "none", "Check --target and the file.")
+    y = np.asarray(y.tolist())
+    return Table(X, y, tuple(kept), names[index], tuple(categorical), tuple(notes + label_notes + feature_notes))
+
+
+def _columns(path: Path, header: bool | None) -> tuple[list[Any], list[str], list[str]]:
+    try:
+        from pyarrow import ArrowInvalid, csv
+    except ImportError:
+        _checks.reject("pyarrow", "be installed to read files", "no such module", 'pip install "focalkit[tune]"')
+    if not path.exists():
+        _checks.reject("file", "exist", str(path), "Check the path.")
+    if path.is_dir() or path.stat().st_size == 0:
+        _checks.reject(
+            "file", "be a CSV file with rows", f"{path} ({'a folder' if path.is_dir() else 'empty'})", "Check the path."
+        )
+    delimiter = _delimiter(path)
+
+    def read(skip: int) -> Any:
+        return csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(autogenerate_column_names=True, skip_rows=skip),
+            parse_options=csv.ParseOptions(delimiter=delimiter),
+            convert_options=csv.ConvertOptions(null_values=list(MISSING), strings_can_be_null=True),
+        )
+
+    try:
+        whole = read(0)
+        names = [f"column {i}" for i in range(whole.num_columns)]
+        if header is not False and whole.num_rows > 1:
+            first = [str(column[0].as_py()) if column[0].is_valid else "" for column in whole.columns]
+            rest = read(1)
+            if header or _is_header(first, rest):
+                first[0] = first[0].lstrip("\ufeff")
+                named = [name.strip() or f"column {i}" for i, name in enumerate(first)]
+                return list(rest.columns), named, []
+        return list(whole.columns), names, ["The first line is taken as data: the file has no header."]
+    except (ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        first_line = str(error).splitlines()[0]
+        _checks.reject(
+            "file", "be a CSV table", f"{path}: {first_line}", "Every line needs the same number of columns."
+        )
+
+
+def _delimiter(path: Path) -> str:
+    import pyarrow
+
+    with pyarrow.input_stream(str(path)) as stream:
+        line = bytes(stream.read(65536)).split(b"\n", 1)[0].decode("utf-8", "replace")
+    return max(",;\t", key=line.count)
+
+
+def _is_header(first: list[str], rest: Any) -> bool:
+    """A first line of text above a column of numbers is a header; so are distinct texts that never recur."""
+    import pyarrow.types as types
+
+    numeric = [types.is_integer(c.type) or types.is_floating(c.type) for c in rest.columns]
+    if any(number and text and not _is_number(text) for number, text in zip(numeric, first, strict=True)):
+        return True
+    if any(_is_number(text) for text in first):
+        # numbered column names above numbers, as index-named exports write them: 0, 1, 2, ..., target
+        return first[:-1] == [str(i) for i in range(len(first) - 1)] and len(first) > 2
+    texts = zip(first, rest.columns, strict=True)
+    return len(set(first)) == len(first) and not any(text in column.unique().to_pylist() for text, column in texts)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.strip().strip("'\""))
+    except ValueError:
+        return False
+    return True
+
+
+def _find(target: str | int | None, names: list[str]) -> int:
+    if target is None:
+        return len(names) - 1
+    if isinstance(target, str) and target in names:
+        return names.index(target)
+    try:
+        index = int(target)
+    except ValueError:
+        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        _checks.reject("target", f"name a column out of: {shown}", target, "Give a name, or a position counted from 0.")
+    if not -len(names) <= index < len(names):
+        _checks.reject("target", f"be a position in [0, {len(names)})", index, "Negative positions count from the end.")
+    return index % len(names)
+
+
+def _labels(column: Any, name: str) -> tuple[NDArray[Any], list[str]]:
+    """Class labels as written, stripped of quotes; whole numbers stored as floats become integers."""
+    values = column.to_pylist()
+    notes: list[str] = []
+    if any(isinstance(value, str) for value in values):
+        values = [None if value is None else value.strip().strip("'\"") for value in values]
+    elif any(isinstance(value, float) for value in values):
+        known = [value for value in values if value is not None]
+        if all(value == int(value) for value in known if np.isfinite(value)) and all(np.isfinite(known)):
+            values = [None if value is None else int(value) for value in values]
+        elif len(set(known)) > 50:
+            remedy = "The target must hold classes; choose another column with --target."
+            _checks.reject(f"target {name!r}", "hold classes", f"{len(set(known)):,} different fractions", remedy)
+    n_distinct = len({value for value in values if value is not None})
+    if n_distinct > max(50, len(values) // 4):
+        remedy = "The target must hold classes; choose another column with --target."
+        _checks.reject(
+            f"target {name!r}", "hold classes that recur", f"{n_distinct:,} values in {len(values):,} rows", remedy
+        )
+    labels = np.empty(len(values), object)
+    labels[:] = values
+    return labels, notes
+
+
+def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[np.float64], list[str], list[int], list[str]]:
+    import pyarrow as pa
+
+    arrays, kept, categorical, notes = [], [], [], []
+    for column, name in zip(columns, names, strict=True):
+        if column.null_count == len(column):
+            notes.append(f"Column {name!r} is empty and left out.")
+            continue
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
+            arrays.append(column.cast(pa.float64()).to_numpy())
+        else:
+            text = column.cast(pa.string()).combine_chunks().dictionary_encode()
+            if len(text.dictionary) > 0.9 * len(text) and len(text) > 50:
+                notes.append(
+                    f"Column {name!r} differs in nearly every row, like a name or number of the row: left out."
+                )
+                continue
+            codes = text.indices.to_numpy(zero_copy_only=False).astype(np.float64)
+            categorical.append(len(arrays))
+            arrays.append(codes)
+        kept.append(name)
+    if not arrays:
+        _checks.reject("file", "have a usable feature column", f"columns {names}", "Check the delimiter and --target.")
+    X = np.column_stack(arrays)
+    infinite = np.isinf(X)
+    if infinite.any():
+        notes.append(f"{infinite.sum():,} infinite values are taken as missing.")
+        X[infinite] = np.nan
+    if np.isnan(X).any():
+        notes.append(f"{np.isnan(X).sum():,} values are missing; they are imputed inside the folds.")
+    if categorical:
+        notes.append(f"{len(categorical)} text column(s) are one-hot encoded inside the folds.")
+    return X, kept, categorical, notes
+
+
+def pipeline(n_features: int, categorical: tuple[int, ...], C: float = 1.0) -> Any:
+    """The preparation of a :class:`Table` and a linear model on it, all fitted inside the folds.
+
+    Numbers: the median for what is missing, then scaled to unit variance. Text: one-hot, rare and
+    unseen texts together, missing as a text of its own.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    from focalkit.estimator import FocalClassifier
+
+    numeric = [i for i in range(n_features) if i not in categorical]
+    parts = []
+    if numeric:
+        numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+        parts.append(("numbers", numbers, numeric))
+    if categorical:
+        encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=64, sparse_output=False)
+        parts.append(("texts", encoder, list(categorical)))
+    return Pipeline([("prepare", ColumnTransformer(parts)), ("model", FocalClassifier(C=C))])

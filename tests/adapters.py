@@ -1,0 +1,51 @@
+"""Engines as the laws see them: append one and every law runs over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import focalkit
+from focalkit.engines import _inputs, reference
+from tests.budget import DTYPES
+
+
+@dataclass(frozen=True)
+class Engine:
+    """NumPy in, NumPy out, whatever is between.
+
+    ``loss_grad_hess(spec, logits, targets, **kw)`` takes ``sample_weight``, ``normalizer``, ``hess``,
+    ``out`` and ``check_finite``; ``loss`` the same without ``hess`` and ``out``. ``dtypes`` are those of
+    the logits that it computes.
+    """
+
+    name: str
+    loss: Callable[..., Any]
+    loss_grad_hess: Callable[..., tuple[Any, Any, Any]]
+    dtypes: tuple[Any, ...] = DTYPES
+
+
+def _door_loss(spec, logits, targets, **kw):
+    function = {"softmax": focalkit.softmax_focal_loss, "sigmoid": focalkit.sigmoid_focal_loss}[spec.link]
+    fields = ("label_smoothing", "ignore_index", "reduction", "keep_hardest", "negatives_per_positive", "class_axis")
+    options = {name: getattr(spec, name) for name in fields}
+    return function(logits, targets, spec.gamma, spec.alpha, **options, **kw)
+
+
+def _read(spec, logits, targets, *, sample_weight=None, normalizer=None, check_finite=False):
+    return _inputs.read(spec, logits, targets, sample_weight, normalizer, check_finite=check_finite)
+
+
+def _reference_loss(spec, logits, targets, **kw):
+    return reference.loss(spec, _read(spec, logits, targets, **kw))
+
+
+def _reference_loss_grad_hess(spec, logits, targets, *, hess=True, out=None, **kw):
+    return reference.loss_grad_hess(spec, _read(spec, logits, targets, **kw), hess=hess, out=out)
+
+
+ENGINES = [
+    Engine("door", _door_loss, focalkit.loss_grad_hess),
+    Engine("reference", _reference_loss, _reference_loss_grad_hess),
+]

@@ -1,0 +1,19 @@
+"""What every test has: the engines, and one reproducible hypothesis profile."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.adapters import ENGINES
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=30, database=None)
+settings.register_profile(
+    "explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session", params=ENGINES, ids=lambda engine: engine.name)
+def engine(request):
+    return request.param

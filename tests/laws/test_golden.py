@@ -1,0 +1,61 @@
+"""Every engine against the golden table, in every dtype it computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from focalkit import LossSpec
+from tests.budget import DTYPES, QUANTITIES, TABLE, assert_within_budget, exact, numbers, softmax_cases
+
+MARGIN_NAMES = {"loss": "loss", "grad": "d1", "hess": "d2"}
+
+
+@pytest.fixture(params=DTYPES, ids=str)
+def dtype(request, engine):
+    if request.param not in engine.dtypes:
+        pytest.skip(f"{engine.name} does not compute {request.param}")
+    return request.param
+
+
+def margin_blocks(dtype):
+    for block in TABLE["margins"]:
+        keep = [exact(m, dtype) for m in block["m"]]
+        columns = {name: numbers(column)[keep] for name, column in block.items() if name != "gamma"}
+        yield block["gamma"], columns
+
+
+@pytest.mark.parametrize("form", ["sigmoid positive", "sigmoid negative", "softmax of two classes"])
+def test_margins_keep_the_budget(engine, dtype, form):
+    for gamma, block in margin_blocks(dtype):
+        m, sign = block["m"], 1
+        if form == "softmax of two classes":
+            logits, targets = np.stack([m, 0 * m], axis=1), np.zeros(len(m), int)
+            got = engine.loss_grad_hess(LossSpec("softmax", gamma, reduction="none"), logits.astype(dtype), targets)
+            got = (got[0], got[1][:, 0], got[2][:, 0])
+        else:
+            sign = 1 if form == "sigmoid positive" else -1
+            targets = np.full(len(m), int(sign > 0))
+            got = engine.loss_grad_hess(LossSpec("sigmoid", gamma, reduction="none"), (sign * m).astype(dtype), targets)
+        for name, result in zip(QUANTITIES, got, strict=True):
+            column = MARGIN_NAMES[name]
+            value = block[column] * (sign if name == "grad" else 1)
+            assert_within_budget(result, value, block[column + "_condition"], gamma, 2, dtype)
+
+
+def test_softmax_cases_keep_the_budget(engine, dtype):
+    seen = 0
+    for case in softmax_cases():
+        logits = case["logits"]
+        hard = isinstance(case["target"], int)
+        if not (exact(logits, dtype) and (hard or exact(case["target"], dtype))):
+            continue
+        seen += 1
+        targets = np.array([case["target"]]) if hard else np.array([case["target"]]).astype(dtype)
+        spec = LossSpec("softmax", case["gamma"], case["alpha"], reduction="none")
+        got = engine.loss_grad_hess(spec, logits[None].astype(dtype), targets)
+        weight = np.max(case["alpha"] or 1.0)
+        for name, result in zip(QUANTITIES, (got[0], got[1][0], got[2][0]), strict=True):
+            condition = case[name + "_condition"]
+            assert_within_budget(result, case[name], condition, case["gamma"], len(logits), dtype, weight)
+    assert seen > 60

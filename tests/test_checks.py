@@ -1,0 +1,234 @@
+"""Input contracts: what is accepted, what is refused, and that every refusal says what to do."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from focalkit import InputError, _checks
+from focalkit._checks import Interval
+
+FORM = re.compile(r"^[a-z_]+ must [^;]+; got .+\. [A-Z].*\.$", re.DOTALL)
+DOMAINS = [value for value in vars(_checks).values() if isinstance(value, Interval)]
+
+
+def refused(function, *args, match):
+    with pytest.raises(InputError, match=match) as caught:
+        function(*args)
+    assert FORM.match(str(caught.value)), str(caught.value)
+
+
+# intervals
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=str)
+@given(value=st.floats())
+def test_membership_of_a_number_and_of_an_array_agree(domain, value):
+    assert (value in domain) == domain.holds(np.array([value]))
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=str)
+def test_ends_belong_as_declared_and_nan_and_infinity_never(domain):
+    assert (domain.low in domain) == domain.low_inclusive
+    assert (domain.high in domain) == (domain.high_inclusive and math.isfinite(domain.high))
+    for alien in (math.nan, math.inf, -math.inf, True, "1", None, 1j):
+        assert alien not in domain
+
+
+def test_intervals_print_as_in_mathematics():
+    assert str(Interval(0, 1)) == "[0, 1]"
+    assert str(Interval(0, 1, low_inclusive=False, high_inclusive=False)) == "(0, 1)"
+    assert str(Interval(0, math.inf)) == "[0, inf)"
+
+
+# the form of a refusal
+
+
+def test_a_refusal_names_the_argument_the_contract_the_value_and_the_remedy():
+    refused(_checks.reject, "gamma", "be a number", -1, "Try 2.", match=r"^gamma must be a number; got -1\. Try 2\.$")
+
+
+def test_a_long_value_is_shortened():
+    with pytest.raises(InputError) as caught:
+        _checks.reject("alpha", "be short", list(range(1000)), "Shorten it.")
+    assert len(str(caught.value)) < 200
+    assert "…" in str(caught.value)
+
+
+# numbers
+
+
+def test_scalars_become_floats():
+    for value in (2, 2.0, np.float32(2), np.int8(2), np.array(2.0)):
+        got = _checks.number("gamma", value, _checks.GAMMA, "Try 2.")
+        assert type(got) is float
+        assert got == 2.0
+
+
+@pytest.mark.parametrize("value", [-0.5, math.nan, math.inf, True, "2", None, [2.0]])
+def test_a_scalar_outside_its_domain_is_refused(value):
+    refused(
+        _checks.number, "gamma", value, _checks.GAMMA, "Try 2.", match=r"^gamma must be a number in \[0, inf\); got"
+    )
+
+
+def test_vectors_become_tuples_of_floats():
+    for value in ([0, 1], (0.0, 1.0), np.array([0, 1], np.float32), np.array([0, 1])):
+        assert _checks.number_or_vector("alpha", value, _checks.GAMMA, "Try 1.") == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "value", [[], [[1.0]], [1.0, -1.0], [1.0, math.nan], "12", ["a"], None, {1: 2}, True, np.ones((2, 1))]
+)
+def test_what_is_no_vector_of_the_domain_is_refused(value):
+    refused(_checks.number_or_vector, "alpha", value, _checks.GAMMA, "Try 1.", match=r"^alpha must be a number")
+
+
+# logits
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
+def test_logits_keep_their_floating_dtype_and_are_not_copied(dtype):
+    z = np.zeros((2, 3), dtype)
+    assert _checks.logits_array(z) is z
+
+
+def test_lists_of_floats_are_float64_logits():
+    assert _checks.logits_array([[0.0, 1.0]]).dtype == np.float64
+
+
+@pytest.mark.parametrize("value", [np.zeros((2, 3), int), np.zeros((2, 3), bool), [["a"]], np.zeros(2, complex), None])
+def test_logits_that_are_not_floating_are_refused(value):
+    refused(_checks.logits_array, value, match="^logits must be a floating array")
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (0, 3), (2, 3, 4, 5)])
+def test_the_class_axis_is_one_unless_told(shape):
+    assert _checks.logits_shape("softmax", shape, 1) == 1
+    assert _checks.logits_shape("softmax", shape, -1) == len(shape) - 1
+
+
+@pytest.mark.parametrize(
+    ("link", "shape", "axis", "match"),
+    [
+        ("softmax", (4,), 1, r"^logits must have shape \(n, n_classes\).* use the sigmoid link"),
+        ("softmax", (), 1, "^logits must have shape"),
+        ("sigmoid", (), 1, r"^logits must have shape \(n,\), \(n, n_classes\)"),
+        ("softmax", (4, 0), 1, "^logits must have at least one class"),
+        ("softmax", (4, 3), 2, r"^class_axis must name an axis of logits of shape \(4, 3\); got 2"),
+        ("sigmoid", (4, 3), -3, "^class_axis must name an axis"),
+    ],
+)
+def test_ambiguous_shapes_are_refused_and_never_guessed(link, shape, axis, match):
+    refused(_checks.logits_shape, link, shape, axis, match=match)
+
+
+def test_a_vector_must_be_as_long_as_the_classes():
+    _checks.class_vector("alpha", (1.0, 2.0), 2)
+    _checks.class_vector("alpha", 1.0, 2)
+    refused(
+        _checks.class_vector,
+        "alpha",
+        (1.0, 2.0),
+        3,
+        match="^alpha must be a number or have one entry for each of the 3",
+    )
+
+
+# targets
+
+
+@pytest.mark.parametrize(
+    ("targets", "match"),
+    [
+        (np.array([0, 3]), r"^targets must lie in \[0, 3\) or equal ignore_index=-100; got 3"),
+        (np.array([0, -1]), r"^targets must lie in \[0, 3\)"),
+        (np.array([0]), r"^targets must have shape \(2,\); got 'shape \(1,\)'"),
+        (np.eye(3, dtype=int)[:2], r"^targets must have shape \(2,\).*Integer targets are class ids, not one-hot"),
+        (np.array([0.0, 1.0]), r"^targets must be integers of shape \(2,\).*astype\(int\)"),
+        (np.ones((2, 2)), "^targets must be integers of shape .*one probability per logit"),
+        (np.full((2, 3), 0.5), "^targets must sum to 1 over the class axis; got 'a sum of 1.5'"),
+        (np.array([[1.5, -0.5, 0.0], [1, 0, 0]]), r"^targets must lie in \[0, 1\]; got 1.5"),
+        (np.array([[np.nan, 0.5, 0.5], [1, 0, 0]]), r"^targets must lie in \[0, 1\]; got nan"),
+        (np.array(["a", "b"]), "^targets must be integers or floating.*Encode class names"),
+        (None, "^targets must be integers or floating"),
+    ],
+)
+def test_bad_softmax_targets_are_refused(targets, match):
+    refused(_checks.softmax_targets, targets, (2, 3), 1, -100, match=match)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
+def test_soft_targets_that_sum_to_one_within_their_dtype_are_accepted(dtype):
+    y = np.random.default_rng(0).dirichlet(np.ones(50), 20).astype(dtype)
+    assert _checks.softmax_targets(y, (20, 50), 1, -100) is y
+
+
+@pytest.mark.parametrize(
+    ("targets", "match"),
+    [
+        (np.array([0, 2]), "^targets must be 0, 1 or ignore_index=-100; got 2.*use the softmax loss"),
+        (np.array([0, -1]), "^targets must be 0, 1 or"),
+        (np.array([[0], [1]]), r"^targets must have the shape of the logits, \(2,\)"),
+        (np.array([0.0, 1.01]), r"^targets must lie in \[0, 1\]; got 1.01"),
+        (np.array([0.0, np.nan]), r"^targets must lie in \[0, 1\]; got nan"),
+        (np.array([0.0, -100.0]), r"^targets must lie in \[0, 1\]; got -100"),
+    ],
+)
+def test_bad_sigmoid_targets_are_refused(targets, match):
+    refused(_checks.sigmoid_targets, targets, (2,), -100, match=match)
+
+
+# weights and the rest
+
+
+def test_sample_weights_are_one_per_sample_or_per_target():
+    assert _checks.sample_weight_array(None, (2, 3)) is None
+    np.testing.assert_array_equal(_checks.sample_weight_array([1, 2], (2, 3)), [[1, 1, 1], [2, 2, 2]])
+    np.testing.assert_array_equal(_checks.sample_weight_array(np.eye(2), (2, 2)), np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("weight", "match"),
+    [
+        ([1.0, -1.0], r"^sample_weight must lie in \[0, inf\); got -1.0.*Drop samples by weight 0"),
+        ([1.0, math.nan], "^sample_weight must lie in"),
+        ([1.0, math.inf], "^sample_weight must lie in"),
+        ([1.0], r"^sample_weight must have shape \(2,\) or \(2, 3\)"),
+        (np.ones((2, 1)), "^sample_weight must have shape"),
+        (np.ones((3, 2)), "^sample_weight must have shape"),
+        (["a", "b"], "^sample_weight must be numbers"),
+    ],
+)
+def test_bad_sample_weights_are_refused(weight, match):
+    refused(_checks.sample_weight_array, weight, (2, 3), match=match)
+
+
+@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "3"])
+def test_a_normalizer_that_is_not_positive_is_refused_with_advice(value):
+    refused(
+        _checks.normalizer_number,
+        value,
+        "sum",
+        match=r"^normalizer must be a number in \(0, inf\).*max\(1, n_positives\)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        ([1.2], r"^probabilities must lie in \[0, 1\]; got 1.2.*These look like logits"),
+        ([[0.5, 0.6]], "^probabilities must sum to 1 over the classes; got 1.1"),
+        ([[[0.5]]], r"^probabilities must have shape \(n,\) or \(n, n_classes\)"),
+        (["a"], "^probabilities must be numbers"),
+        ([math.nan], "^probabilities must lie in"),
+    ],
+)
+def test_bad_probabilities_are_refused(value, match):
+    refused(_checks.probabilities_array, "probabilities", value, match=match)

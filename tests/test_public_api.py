@@ -1,0 +1,58 @@
+"""What the package shows, and what importing it costs."""
+
+from __future__ import annotations
+
+import inspect
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import focalkit
+
+FRAMEWORKS = "torch tensorflow jax keras sklearn scipy pandas pyarrow polars matplotlib rich click joblib xgboost"
+FRAMEWORKS += " lightgbm catboost numba triton optuna dask ml_dtypes hypothesis mpmath"
+SOURCE = pathlib.Path(focalkit.__file__).parent
+
+
+def test_all_is_exactly_what_is_defined():
+    defined = {
+        name for name, value in vars(focalkit).items() if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert set(focalkit.__all__) == defined
+    assert focalkit.__all__ == sorted(focalkit.__all__)
+
+
+def test_importing_the_package_loads_numpy_and_no_framework():
+    code = "import sys, focalkit; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SOURCE.parent).stdout.split()
+    assert "numpy" in loaded
+    assert not set(FRAMEWORKS.split()) & set(loaded)
+
+
+@pytest.mark.parametrize("name", focalkit.__all__)
+def test_every_public_name_is_documented(name):
+    value = getattr(focalkit, name)
+    assert value.__doc__
+    if inspect.isfunction(value):
+        for section in ("Parameters", "Returns", "Raises", "Examples"):
+            assert f"{section}\n    ---" in value.__doc__, section
+        assert ".. math::" in value.__doc__ or name == "class_weights"
+        assert "{common}" not in value.__doc__
+
+
+@pytest.mark.parametrize("name", ["_definition", "_links"])
+def test_the_mathematics_imports_nothing(name):
+    text = (SOURCE / f"{name}.py").read_text(encoding="utf-8")
+    assert not re.search(r"^\s*(import|from) ", text, re.MULTILINE)
+
+
+def test_the_version_is_the_package_s():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", focalkit.__version__)
+
+
+def test_input_errors_are_value_errors():
+    assert issubclass(focalkit.InputError, ValueError)

@@ -1,0 +1,19 @@
+import numpy as np
+
+from focalkit.tuning.datasets import load_long_tail_digits, long_tail_counts
+
+
+def test_the_profile_is_the_literatures():
+    expected = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert long_tail_counts(5000, 10, 100).tolist() == expected
+    assert long_tail_counts(500, 100, 100).sum() == 10847
+
+
+def test_the_embedded_set_has_a_long_tail_and_is_always_the_same():
+    X, y = load_long_tail_digits()
+    counts = np.bincount(y)
+    assert X.shape == (counts.sum(), 64)
+    assert (np.diff(counts) < 0).all()
+    assert 18 < counts[0] / counts[-1] < 22
+    again, _ = load_long_tail_digits()
+    assert (X == again).all()

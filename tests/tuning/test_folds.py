@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from focalkit import InputError
+from focalkit.tuning.folds import duplicate_groups, make_folds
+
+
+@st.composite
+def problems(draw):
+    n_classes = draw(st.integers(2, 4))
+    sizes = draw(st.lists(st.integers(1, 25), min_size=n_classes, max_size=n_classes))
+    sizes[0], sizes[1] = sizes[0] + 2, sizes[1] + 2
+    targets = np.repeat(np.arange(n_classes), sizes)
+    copies = draw(st.booleans())
+    groups = np.arange(len(targets))
+    if copies:
+        groups = groups // 2 + 1000 * targets
+    return targets, groups
+
+
+@given(problems(), st.integers(2, 6), st.integers(1, 3), st.integers(0, 5))
+def test_each_scored_row_is_scored_once_per_repeat_and_never_by_a_model_that_saw_its_copy(problem, k, r, seed):
+    targets, groups = problem
+    try:
+        folds = make_folds(targets, groups, n_splits=k, n_repeats=r, seed=seed)
+    except InputError:
+        units = [len(np.unique(groups[targets == c])) for c in range(targets.max() + 1)]
+        assert sum(u >= 2 for u in units) < 2
+        return
+    for repeat in range(r):
+        tests = [s.test for s in folds.splits if s.repeat == repeat]
+        rows, times = np.unique(np.concatenate(tests), return_counts=True)
+        assert (times == 1).all()
+        single = [c for c in range(targets.max() + 1) if len(np.unique(groups[targets == c])) == 1]
+        assert set(rows) == set(np.flatnonzero(~np.isin(targets, single)))
+    for split in folds.splits:
+        assert not set(groups[split.train]) & set(groups[split.test])
+        assert len(split.train) + len(split.test) == len(targets)
+        assert set(targets[split.train]) == set(targets)
+
+
+def test_folds_are_stratified():
+    targets = np.repeat([0, 1], [950, 50])
+    folds = make_folds(targets, np.arange(1000), n_splits=5, n_repeats=2, seed=0)
+    assert {int(targets[s.test].sum()) for s in folds.splits} == {10}
+
+
+def test_repeats_differ_and_the_seed_decides():
+    targets = np.repeat([0, 1], 50)
+
+    def tests(seed):
+        folds = make_folds(targets, np.arange(100), n_splits=5, n_repeats=2, seed=seed)
+        return [tuple(s.test) for s in folds.splits]
+
+    assert tests(0) == tests(0)
+    assert tests(0) != tests(1)
+    assert tests(0)[:5] != tests(0)[5:]
+
+
+def test_what_was_done_is_said():
+    targets = np.array([0] * 20 + [1] * 20 + [2] + [3] * 3)
+    groups = np.arange(len(targets))
+    groups[1] = 0
+    notes = " ".join(make_folds(targets, groups, n_splits=5, n_repeats=1, seed=0).notes)
+    assert "1 of 44 rows repeat another row" in notes
+    assert "1 class(es) have one distinct row: always trained on, never scored" in notes
+    assert "1 class(es) have fewer distinct rows than the 5 folds" in notes
+
+
+def test_one_scorable_class_is_refused():
+    with pytest.raises(InputError, match="two classes of two or more distinct rows"):
+        make_folds(np.array([0, 0, 0, 1]), np.arange(4), n_splits=2, n_repeats=1, seed=0)
+
+
+def test_equal_rows_share_a_group_whatever_their_zero_sign_or_nan_bits():
+    other_nan = np.frombuffer(np.int64(0x7FF8000000000001).tobytes(), np.float64)[0]
+    X = np.array([[0.0, np.nan], [-0.0, other_nan], [1.0, 2.0], [0.0, 1.0]])
+    groups = duplicate_groups(X)
+    assert groups[0] == groups[1]
+    assert len(set(groups.tolist())) == 3
+    texts = duplicate_groups(np.array([["a", 1], ["a", 1], ["b", 1]], object))
+    assert texts[0] == texts[1] != texts[2]

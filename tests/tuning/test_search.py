@@ -1,0 +1,187 @@
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from focalkit import InputError, recover_posterior, shift_prior
+from focalkit.estimator import FocalClassifier
+from focalkit.tuning import Cell, judge_all, tune
+from focalkit.tuning.scores import NAMES, score
+
+GRID = {"alphas": [None, "power:1"], "gammas": [0.0, 2.0], "keep_hardest": [0.5], "n_splits": 3, "n_repeats": 2}
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, y = make_classification(360, 5, n_classes=2, weights=[0.88], class_sep=0.8, random_state=0)
+    return X, np.array(["no", "yes"])[y]
+
+
+@pytest.fixture(scope="module")
+def result(data):
+    return tune(make_pipeline(StandardScaler(), FocalClassifier()), *data, **GRID)
+
+
+def test_every_cell_is_scored_in_every_fold(result):
+    assert result.scores.shape == (len(result.cells), 6, len(NAMES))
+    assert np.isfinite(result.scores).all()
+    assert result.finished
+    families = {cell.family for cell in result.cells}
+    assert families == {"CE", "CE + shift", "α-CE", "focal", "OHEM"}
+
+
+def test_scores_are_those_of_models_fitted_by_hand(data, result):
+    X, y = data
+    targets = (y == "yes").astype(int)
+    split = result.folds.splits[4]
+    for cell in (Cell(), Cell("power:1"), Cell("power:1", 2.0), Cell(None, 2.0)):
+        model = make_pipeline(StandardScaler(), FocalClassifier(cell.gamma, cell.alpha, tol=1e-7))
+        model.fit(X[split.train], targets[split.train])
+        posterior = model.predict_proba(X[split.test]) / model[-1].alpha_
+        posterior /= posterior.sum(1, keepdims=True)
+        by_hand = score(targets[split.test], model.predict(X[split.test]), posterior, np.bincount(targets[split.train]))
+        np.testing.assert_allclose(result.scores[result.index(cell), 4], by_hand, rtol=2e-2, atol=1e-3)
+
+
+def test_the_posterior_that_is_scored_undoes_alpha_and_gamma():
+    X, y = make_classification(4000, 4, weights=[0.9], random_state=1)
+    model = FocalClassifier(gamma=2.0, alpha="balanced").fit(X, y)
+    p = 1 / (1 + np.exp(-model.decision_function(X)))
+    ours = model.predict_proba(X) / model.alpha_
+    ours /= ours.sum(1, keepdims=True)
+    direct = recover_posterior(np.column_stack([1 - p, p]), 2.0, model.alpha_)
+    np.testing.assert_allclose(ours, direct, atol=1e-10)
+
+
+def test_shifted_decisions_are_plain_cross_entropys_with_the_prior_divided_out(data, result):
+    X, y = data
+    targets = (y == "yes").astype(int)
+    split = result.folds.splits[0]
+    model = make_pipeline(StandardScaler(), FocalClassifier(0.0, tol=1e-7)).fit(X[split.train], targets[split.train])
+    prior = np.bincount(targets[split.train]) / len(split.train)
+    shifted = shift_prior(model.predict_proba(X[split.test]), prior, 1.0).argmax(1)
+    expected = [np.mean(shifted[targets[split.test] == k] == k) for k in (0, 1)]
+    assert result.scores[result.index(Cell(tau=1.0)), 0, 0] == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+def test_shifting_leaves_ranking_and_probabilities_as_they_are(result):
+    for name in ("average_precision", "log_loss", "calibration_error"):
+        column = result.column(name)
+        for tau in (1.0, "chosen"):
+            assert (column[result.index(Cell(tau=tau))] == column[result.index(Cell())]).all()
+
+
+def test_any_number_of_jobs_gives_the_same_bits(data, result):
+    twin = tune(make_pipeline(StandardScaler(), FocalClassifier()), *data, **GRID, n_jobs=2)
+    assert (twin.scores == result.scores).all()
+    assert (twin.taus == result.taus).all()
+    assert (twin.ce_logits == result.ce_logits).all()
+
+
+def test_another_seed_gives_other_folds(data, result):
+    twin = tune(make_pipeline(StandardScaler(), FocalClassifier()), *data, **GRID, seed=1)
+    assert (twin.scores != result.scores).any()
+
+
+def test_plain_cross_entropys_logits_cover_every_row_once(data, result):
+    assert sorted(result.ce_rows) == list(range(len(data[1])))
+    assert result.ce_logits.shape == (len(data[1]), 1)
+
+
+def test_an_interrupt_leaves_the_finished_folds_usable(data):
+    def stop(done, total):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    cut = tune(make_pipeline(StandardScaler(), FocalClassifier()), *data, **GRID, progress=stop)
+    assert not cut.finished
+    assert cut.scores.shape[1] == 4
+    assert "Interrupted: 4 of 6 folds" in cut.notes[-1]
+    assert len(judge_all(cut)) == 3
+
+
+def test_an_interrupt_before_two_folds_is_an_interrupt(data):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(FocalClassifier(), *data, **GRID, progress=stop)
+
+
+def test_cross_entropy_is_in_the_grid_even_if_it_was_not_asked_for(data):
+    found = tune(FocalClassifier(), *data, alphas=["balanced"], gammas=[1.0], keep_hardest=[], n_splits=2, n_repeats=1)
+    assert found.alphas == (None, "balanced")
+    assert found.gammas == (0.0, 1.0)
+    assert Cell() in found.cells
+
+
+def test_a_users_own_classifier_with_alpha_and_gamma_is_tuned(data):
+    class Own(LogisticRegression):
+        def __init__(self, alpha=None, gamma=0.0):
+            super().__init__()
+            self.alpha = alpha
+            self.gamma = gamma
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = tune(Own(), *data, alphas=["balanced"], gammas=[1.0], n_splits=2, n_repeats=1)
+    assert np.isfinite(found.scores).all()
+    assert "OHEM" not in {cell.family for cell in found.cells}
+
+
+def test_rows_of_a_group_stay_together(data):
+    X, y = data
+    groups = np.arange(len(y)) // 4
+    found = tune(FocalClassifier(), X, y, **GRID, groups=groups)
+    for split in found.folds.splits:
+        assert not set(groups[split.train]) & set(groups[split.test])
+
+
+def test_many_classes_of_which_some_are_nearly_absent_are_tuned():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(6), [60, 30, 12, 5, 2, 1])
+    X = rng.normal(size=(len(y), 3)) + y[:, None]
+    found = tune(FocalClassifier(), X, y, **GRID)
+    assert np.isfinite(found.scores).all()
+    assert any("always trained on, never scored" in note for note in found.notes)
+
+
+def test_the_estimator_that_was_passed_is_not_changed(data):
+    model = FocalClassifier()
+    before = clone(model).get_params()
+    tune(model, *data, **GRID)
+    assert model.get_params() == before
+    assert not hasattr(model, "coef_")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": "accuracy"}, "metric must be one of"),
+        ({"n_splits": 1}, "n_splits must be a whole number of at least 2"),
+        ({"n_repeats": 0}, "n_repeats must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"alphas": ["nope"]}, "scheme must be one of"),
+        ({"alphas": [1.5]}, "alpha must be"),
+        ({"gammas": [-1.0]}, "gammas must be a number in"),
+        ({"groups": [1, 2]}, "groups must have one entry"),
+    ],
+)
+def test_bad_arguments_are_refused_with_the_way_out(data, change, message):
+    with pytest.raises(InputError, match=message):
+        tune(FocalClassifier(), *data, **{**GRID, **change})
+
+
+def test_a_classifier_without_alpha_and_gamma_is_refused(data):
+    with pytest.raises(InputError, match="parameters alpha and gamma"):
+        tune(LogisticRegression(), *data, **GRID)
+
+
+def test_a_single_class_is_refused(data):
+    with pytest.raises(InputError, match="at least two classes"):
+        tune(FocalClassifier(), data[0], np.zeros(len(data[0])), **GRID)

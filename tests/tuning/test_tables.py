@@ -1,0 +1,144 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from focalkit import InputError
+from focalkit.tuning.tables import pipeline, read_table
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def written(tmp_path, text, name="t.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_header_is_found_and_names_the_target(tmp_path):
+    table = read_table(written(tmp_path, "a,b,kind\n1,2,x\n3,4,y\n5,6,x\n"), "kind")
+    assert table.feature_names == ("a", "b")
+    assert table.y.tolist() == ["x", "y", "x"]
+    assert table.X.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_a_file_without_header_keeps_its_first_row(tmp_path):
+    table = read_table(written(tmp_path, "1,2,0\n3,4,1\n5,6,0\n"))
+    assert len(table.y) == 3
+    assert any("no header" in note for note in table.notes)
+
+
+def test_column_numbers_as_a_header_are_a_header(tmp_path):
+    assert read_table(written(tmp_path, "0,1,2,target\n5,6,7,1\n8,9,1,0\n"), "target").X.shape == (2, 3)
+
+
+def test_the_header_can_be_said(tmp_path):
+    path = written(tmp_path, "red,round,yes\nblue,flat,no\nred,flat,no\n")
+    assert len(read_table(path, header=False).y) == 3
+    assert read_table(path, "yes", header=True).y.tolist() == ["no", "no"]
+
+
+@pytest.mark.parametrize(("target", "name"), [("b", "b"), ("1", "b"), (1, "b"), (-1, "c"), (None, "c")])
+def test_the_target_is_a_name_or_a_position(tmp_path, target, name):
+    assert read_table(written(tmp_path, "a,b,c\n1,0,1\n2,1,1\n3,0,0\n"), target).target_name == name
+
+
+def test_quotes_around_labels_are_dropped(tmp_path):
+    assert set(read_table(written(tmp_path, "1,'-1'\n2,'1'\n3,'-1'\n")).y.tolist()) == {"-1", "1"}
+
+
+def test_whole_numbers_written_as_fractions_are_classes(tmp_path):
+    assert read_table(written(tmp_path, "a,t\n1,0.0\n2,1.0\n3,0.0\n")).y.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters_are_found(tmp_path, delimiter):
+    text = "a,b,t\n1,2,x\n3,4,y\n".replace(",", delimiter)
+    assert read_table(written(tmp_path, text)).feature_names == ("a", "b")
+
+
+def test_a_compressed_file_is_read(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,t\n1,x\n2,y\n"))
+    assert read_table(path).y.tolist() == ["x", "y"]
+
+
+def test_missing_values_text_columns_and_rows_without_target_are_handled_and_said(tmp_path):
+    text = "a,colour,empty,t\n1,red,,x\n,blue,,y\n3,,,x\n4,red,,\n"
+    table = read_table(written(tmp_path, text), "t")
+    assert table.feature_names == ("a", "colour")
+    assert table.categorical == (1,)
+    assert np.isnan(table.X).sum() == 2
+    said = " ".join(table.notes)
+    assert "'empty' is empty" in said
+    assert "1 rows have no target" in said
+    assert "imputed inside the folds" in said
+
+
+def test_a_column_like_a_row_name_is_left_out_and_said(tmp_path):
+    lines = "\n".join(f"id{i},{i % 7},{i % 2}" for i in range(80))
+    table = read_table(written(tmp_path, "name,a,t\n" + lines + "\n"))
+    assert table.feature_names == ("a",)
+    assert any("'name'" in note for note in table.notes)
+
+
+def test_the_pipeline_takes_numbers_texts_and_gaps(tmp_path):
+    lines = "\n".join(f"{i if i % 5 else ''},{'red' if i % 3 else ''},{i % 2}" for i in range(60))
+    table = read_table(written(tmp_path, "a,c,t\n" + lines + "\n"))
+    model = pipeline(table.X.shape[1], table.categorical).fit(table.X, table.y)
+    unseen = table.X.copy()
+    unseen[:, 1] = 17
+    assert np.isfinite(model.predict_proba(unseen)).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "message"),
+    [
+        ("", None, "be a CSV file with rows"),
+        ("a,b\n1,2\n3\n", None, "be a CSV table"),
+        ("a,t\n1,0\n2,1\n", "nope", "name a column out of: a, t"),
+        ("a,t\n1,0\n2,1\n", "5", "be a position in"),
+        ("t\n1\n0\n", None, "have a column besides the target"),
+        ("a,t\n1,\n2,\n", None, "have rows with a target"),
+        ("a,t\n" + "\n".join(f"{i},{i}.5" for i in range(99)), None, "hold classes"),
+        ("a,t\n" + "\n".join(f"{i},{i}" for i in range(99)), None, "hold classes that recur"),
+    ],
+)
+def test_a_bad_file_or_target_is_refused_with_the_way_out(tmp_path, text, target, message):
+    with pytest.raises(InputError, match=message):
+        read_table(written(tmp_path, text), target)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="file must exist"):
+        read_table(tmp_path / "no.csv")
+    with pytest.raises(InputError, match="a folder"):
+        read_table(tmp_path)
+
+
+def test_binary_garbage_is_refused(tmp_path):
+    path = tmp_path / "g.csv"
+    path.write_bytes(bytes(range(256)) * 20)
+    with pytest.raises(InputError, match=r"file must be a CSV table|target"):
+        read_table(path)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared data are not here")
+@pytest.mark.parametrize(
+    ("name", "shape", "n_classes"),
+    [
+        ("mammography", (11183, 6), 2),
+        ("letter_img", (20000, 16), 2),
+        ("abalone19", (4174, 8), 2),
+        ("creditcard_subset", (14240, 29), 2),
+        ("wine_quality", (4898, 11), 2),
+        ("page_blocks", (5473, 10), 5),
+        ("kropt", (28056, 6), 18),
+        ("ecoli", (336, 7), 8),
+    ],
+)
+def test_public_tables_are_read_whole(name, shape, n_classes):
+    table = read_table(SHARED / f"{name}.csv")
+    assert table.X.shape == shape
+    assert len(np.unique(table.y)) == n_classes
