@@ -77,6 +77,19 @@ FOCALKIT_INLINE V constant(typename Lane<V>::type value) {
     return V{} + value;
 }
 
+/// A product rounded by itself, never as part of a fused sum, so that it is the same wherever it is used.
+template <class V>
+FOCALKIT_INLINE V rounded(V product) {
+#if defined(FOCALKIT_AVX512)
+    __asm__("" : "+v"(product));
+#elif defined(FOCALKIT_AVX2) || defined(FOCALKIT_SSE2)
+    __asm__("" : "+x"(product));
+#elif defined(__aarch64__) && !defined(FOCALKIT_PORTABLE_SIMD)
+    __asm__("" : "+w"(product));
+#endif
+    return product;
+}
+
 template <class V>
 FOCALKIT_INLINE V infinity() {
     return constant<V>(static_cast<typename Lane<V>::type>(__builtin_inf()));
