@@ -52,6 +52,16 @@ def set_num_threads(threads: int | None) -> None:
 
     Never more than OpenMP allows (``OMP_NUM_THREADS``, threadpoolctl), and small inputs stay on one.
 
+    Parameters
+    ----------
+    threads : int >= 1 or None
+        The most threads for one call.
+
+    Raises
+    ------
+    InputError
+        Where ``threads`` is anything else.
+
     Examples
     --------
     >>> set_num_threads(1)
