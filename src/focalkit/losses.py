@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -85,7 +87,7 @@ def softmax_focal_loss(
     >>> float(softmax_focal_loss(logits, np.array([0, 2]), gamma=2.0).round(6))
     0.335711
     """
-    spec = LossSpec("softmax", gamma, alpha, **options)
+    spec = _spec("softmax", gamma, alpha, options)
     return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
 
 
@@ -125,7 +127,7 @@ def sigmoid_focal_loss(
     >>> sigmoid_focal_loss(np.array([3.0, -1.0]), np.array([1, 1]), reduction="none").round(6)
     array([1.09000e-04, 7.01868e-01])
     """
-    spec = LossSpec("sigmoid", gamma, alpha, **options)
+    spec = _spec("sigmoid", gamma, alpha, options)
     return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
 
 
@@ -162,7 +164,7 @@ def softmax_cross_entropy(
     >>> float(softmax_cross_entropy(np.zeros((1, 4)), np.array([3])).round(6))
     1.386294
     """
-    spec = LossSpec("softmax", 0.0, alpha, **options)
+    spec = _spec("softmax", 0.0, alpha, options)
     return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
 
 
@@ -199,8 +201,19 @@ def sigmoid_cross_entropy(
     >>> float(sigmoid_cross_entropy(np.array([0.0]), np.array([1])).round(6))
     0.693147
     """
-    spec = LossSpec("sigmoid", 0.0, alpha, **options)
+    spec = _spec("sigmoid", 0.0, alpha, options)
     return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+
+
+_known_spec: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)
+
+
+def _spec(link: str, gamma: PerClass, alpha: PerClass | None, options: SpecOptions) -> LossSpec:
+    """The spec of a call; training loops ask for the same one again and again."""
+    try:
+        return _known_spec(link, gamma, alpha, **options)
+    except TypeError:  # arrays have no hash
+        return LossSpec(link, gamma, alpha, **options)
 
 
 class LossGradHess(NamedTuple):

@@ -42,7 +42,7 @@ def spoil(call: Call, rng: np.random.Generator) -> Call:
         flat = logits.reshape(-1)
         flat[rng.integers(logits.size)] = rng.choice([np.nan, np.inf, -np.inf, 6e4, -6e4])
         logits = flat.reshape(logits.shape)
-    elif kind == 4:
+    elif kind == 4 and targets.dtype.kind in "iuf":
         targets = targets.astype(rng.choice(["S1", "c8", "u8", "f2"]))
     elif kind == 5 and call.sample_weight is not None and call.sample_weight.size:
         weight = np.array(call.sample_weight)

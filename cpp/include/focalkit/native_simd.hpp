@@ -232,10 +232,17 @@ FOCALKIT_INLINE V interleave(V a, V b, bool upper) {
     if constexpr (sizeof(typename Lane<V>::type) == 4)
         return (V)(upper ? _mm256_unpackhi_ps((__m256)a, (__m256)b) : _mm256_unpacklo_ps((__m256)a, (__m256)b));
     else return (V)(upper ? _mm256_unpackhi_pd((__m256d)a, (__m256d)b) : _mm256_unpacklo_pd((__m256d)a, (__m256d)b));
+#elif defined(FOCALKIT_SSE2)
+    if constexpr (sizeof(typename Lane<V>::type) == 4)
+        return (V)(upper ? _mm_unpackhi_ps((__m128)a, (__m128)b) : _mm_unpacklo_ps((__m128)a, (__m128)b));
+    else return (V)(upper ? _mm_unpackhi_pd((__m128d)a, (__m128d)b) : _mm_unpacklo_pd((__m128d)a, (__m128d)b));
 #else
     constexpr int n = quad<typename Lane<V>::type>;
     V v{};
-    for (int i = 0; i < n; ++i) v[i] = (i % 2 ? b : a)[i / 2 + (upper ? n / 2 : 0)];
+    for (int i = 0; i < n; i += 2) {
+        v[i] = a[i / 2 + (upper ? n / 2 : 0)];
+        v[i + 1] = b[i / 2 + (upper ? n / 2 : 0)];
+    }
     return v;
 #endif
 }

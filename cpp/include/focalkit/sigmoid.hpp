@@ -178,7 +178,7 @@ void read_parameters(const Job& job, std::int64_t first, int count, bool some_ou
 /// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are ``uniform`` they fill only the
 /// first vector of their arrays. Returns the sum of the losses.
 template <Power power, int order, bool soft, bool uniform, class T>
-double sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block) {
+Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     const V scale = constant<V>(static_cast<T>(job.scale));
@@ -186,7 +186,7 @@ double sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T*
     const bool streamed = grad_at != block.z && job.stream, keep_losses = job.losses != nullptr;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
     V positive_scaled = scale * positive, negative_scaled = scale * negative;
-    DoubleV total{};
+    LossSum total;
     for (int i = 0; i < count; i += N) {
         const V z = load(z_at + i), y = load(y_at + i);
         if constexpr (!uniform) {
@@ -215,7 +215,7 @@ double sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T*
                 grad = where(is_positive, positive_scaled, -negative_scaled) * d1<power>(at, w, gamma);
             if constexpr (order > 1) hess = where(is_positive, positive_scaled, negative_scaled) * d2(at, w, gamma);
         }
-        total = add_wide(total, value);
+        total.add(value);
         if (keep_losses) store(block.loss + i, value);
         if constexpr (order > 0) {
             if (streamed) stream(grad_at + i, grad);
@@ -223,11 +223,11 @@ double sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T*
         }
         if constexpr (order > 1) store(block.hess + i, hess);
     }
-    return reduce_add(total);
+    return total.sum();
 }
 
 template <bool soft, bool uniform, class T>
-double sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block) {
+Sum sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block) {
     const auto with_power = [&]<Power power>() {
         if (job.order == 0) return sigmoid_block<power, 0, soft, uniform>(job, count, z, y, grad, block);
         if (job.order == 1) return sigmoid_block<power, 1, soft, uniform>(job, count, z, y, grad, block);
@@ -305,9 +305,9 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
         sums.counted += counted;
         if (job.alpha || job.sample_weight) sums.weight += sum_of_weights(block, y, count, per_element);
         else sums.weight += static_cast<double>(counted);
-        if (seen.spread) sums.loss += sigmoid_block_of_job<true, false>(job, padded, z, y, grad, block);
-        else if (per_element) sums.loss += sigmoid_block_of_job<false, false>(job, padded, z, y, grad, block);
-        else sums.loss += sigmoid_block_of_job<false, true>(job, padded, z, y, grad, block);
+        if (seen.spread) sums.loss.add(sigmoid_block_of_job<true, false>(job, padded, z, y, grad, block));
+        else if (per_element) sums.loss.add(sigmoid_block_of_job<false, false>(job, padded, z, y, grad, block));
+        else sums.loss.add(sigmoid_block_of_job<false, true>(job, padded, z, y, grad, block));
         if (job.losses)
             store_losses<T, S>(job, first, count, block.loss);
         if (job.order > 0 && grad == block.z) store_elements<T, S>(job, job.grad, first, count, block.z);

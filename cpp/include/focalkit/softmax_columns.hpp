@@ -31,16 +31,14 @@ FOCALKIT_INLINE void set_apart(T* z, int first, int last, int columns, const Row
 /// is written directly; the Hessian goes to ``h``. Returns the sum of the losses.
 ///
 /// The anchor of the exponentials is the largest logit, the true class's own among them: only what is
-/// smaller than any result can be is lost by that. (The Hessian asks for the largest of the others.)
+/// smaller than any result can be is lost by that.
 template <Power power, int order, class T>
-double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>& rows, const Direct<T>& direct) {
+Sum hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>& rows, const Direct<T>& direct) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = 2;
-    const V one = constant<V>(T(1));
-    DoubleV total_loss{};
+    LossSum total_loss;
     for (int c = 0; c < columns; c += N * U) {
         V largest[U], total[U], pull[U], d1s[U], d2s[U];
-        ExclusiveSum<V> exclusive[U];
         for (int u = 0; u < U; ++u) largest[u] = total[u] = constant<V>(-infinity<T>());
         if (direct.from) {
             for (std::int64_t k = 0; k < classes; ++k)
@@ -50,14 +48,11 @@ double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>
                     largest[u] = maximum(logit, largest[u]);
                 }
             set_apart(z, c, c + N * U, columns, rows);
-        }
-        if (!direct.from || order > 1)
+        } else {
             for (std::int64_t k = 0; k < classes; ++k)
-                for (int u = 0; u < U; ++u) total[u] = maximum(load(z + k * columns + c + u * N), total[u]);
-        for (int u = 0; u < U; ++u) {
-            if (!direct.from || order > 1) largest[u] = total[u];
-            total[u] = V{};
+                for (int u = 0; u < U; ++u) largest[u] = maximum(load(z + k * columns + c + u * N), largest[u]);
         }
+        for (int u = 0; u < U; ++u) total[u] = V{};
         for (std::int64_t block = 0; block < classes; block += 64) {  // two levels keep long sums exact
             const std::int64_t end = block + 64 < classes ? block + 64 : classes;
             V sum[U] = {}, anchor[U];
@@ -68,7 +63,6 @@ double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>
                         T* at = z + k * columns + c + u * N;
                         const V e = exp_nonpositive<V>(load(at) - anchor[u]);
                         if constexpr (order > 0) store(at, e);
-                        if constexpr (order > 1) exclusive[u].add(e, one);
                         if constexpr (more) prefetch(direct.from + k * direct.from_stride + c + u * N + columns);
                         sum[u] = sum[u] + e;
                     }
@@ -85,7 +79,7 @@ double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>
             const V w = modulation<power>(at, gamma);
             const V value = weighted(load(rows.weight + at_row), loss(at, w));
             store(rows.loss + at_row, value);
-            total_loss = add_wide(total_loss, value);
+            total_loss.add(value);
             if constexpr (order > 0) {
                 d1s[u] = scaled * d1<power>(at, w, gamma);
                 store(rows.d1 + at_row, d1s[u]);
@@ -96,14 +90,21 @@ double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>
                 store(rows.d2 + at_row, d2s[u]);
             }
         }
-        if constexpr (order > 1)
+        if constexpr (order > 1) {
+            V top[U] = {};
+            ExclusiveSum<V> exclusive[U];
+            for (std::int64_t k = 0; k < classes; ++k)
+                for (int u = 0; u < U; ++u) top[u] = maximum(load(z + k * columns + c + u * N), top[u]);
+            for (std::int64_t k = 0; k < classes; ++k)
+                for (int u = 0; u < U; ++u) exclusive[u].add(load(z + k * columns + c + u * N), top[u]);
             for (std::int64_t k = 0; k < classes; ++k)
                 for (int u = 0; u < U; ++u) {
                     const V e = load(z + k * columns + c + u * N);
-                    const V safe = where(total[u] == V{}, one, total[u]);
-                    const V r_rest = all_but(e, one, exclusive[u].rest(one)) / safe;
+                    const V safe = where(total[u] == V{}, constant<V>(T(1)), total[u]);
+                    const V r_rest = all_but(e, top[u], exclusive[u].rest(top[u])) / safe;
                     store(h + k * columns + c + u * N, softmax_hessian(d1s[u], d2s[u], e / safe, r_rest));
                 }
+        }
         if constexpr (order > 0) {
             if (direct.across) {
                 for (int u = 0; u < U; ++u) store(rows.d2 + c + u * N, pull[u]);
@@ -127,7 +128,7 @@ double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>
             }
         }
     }
-    return reduce_add(total_loss);
+    return total_loss.sum();
 }
 
 /// Targets spread over classes. ``weight`` holds y_k alpha_k and becomes scratch; see
@@ -136,12 +137,12 @@ double hard_columns(T* z, T* h, std::int64_t classes, int columns, const Rows<T>
 /// Only the leading class b can have p_b > 1/2. Its odds, and r of the others given b, are summed
 /// without it; for every other class 1 - p_k >= 1/2 and subtracting its share from the sum is safe.
 template <int order, class T>
-double soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, const Rows<T>& rows) {
+Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, const Rows<T>& rows) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     const std::int64_t classes = job.classes;
     const V one = constant<V>(T(1)), zero{};
-    DoubleV total_loss{};
+    LossSum total_loss;
     for (int c = 0; c < columns; c += N) {
         const V row_weight = load(rows.weight + c), scale = constant<V>(static_cast<T>(job.scale));
         V largest = load(z + c);
@@ -166,7 +167,8 @@ double soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int column
             }
         const V total = one + rest;
         const V safe_rest = where(rest == zero, one, rest);
-        V value{}, d1_lead{}, d2_lead{}, first_sum{}, second_sum{};
+        V value{}, d1_lead{}, d2_lead{}, first_sum{}, second_sum{}, to_lead{};
+        const V p_lead = one / total, q_lead = rest / total;
         for (std::int64_t k = 0; k < classes; ++k) {
             const std::int64_t place = k * columns + c;
             const V e = load(e_tile + place);
@@ -189,11 +191,15 @@ double soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int column
                     store(h + place, dd);
                     d2_lead = where(leads, dd, d2_lead);
                     second_sum = second_sum + where(leads, zero, (d + dd) / (safe_q * safe_q));
+                    // r_kb tends to 1 as the leading class takes all; there 1 - r_kb = q_b (1 - r_k) / q_k
+                    const V r_rest = all_but(e, second, without_lead.rest(second)) / safe_rest;
+                    const V share_of_lead = (dd * p_lead - d * q_lead * r_rest) * p_lead / (safe_q * safe_q);
+                    to_lead = to_lead + where(leads, zero, share_of_lead);
                 }
             }
         }
         store(rows.loss + c, value);
-        total_loss = add_wide(total_loss, value);
+        total_loss.add(value);
         if constexpr (order > 0)
             for (std::int64_t k = 0; k < classes; ++k) {
                 const std::int64_t place = k * columns + c;
@@ -204,17 +210,18 @@ double soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int column
                 const V own_pull = where(leads, zero, -d / q);
                 const V pull = where(first_sum > own_pull, first_sum - own_pull, where(first_sum == first_sum, zero, first_sum));
                 const V r = where(leads, zero, e / safe_rest);
-                store(z + place, d + p * pull - d1_lead * r);
+                store(z + place, d + rounded<V>(p * pull) - rounded<V>(d1_lead * r));
                 if constexpr (order > 1) {
                     const V dd = load(h + place);
                     const V own_second = where(leads, zero, (d + dd) / (q * q));
                     const V r_rest = all_but(e, second, without_lead.rest(second)) / safe_rest;
-                    const V of_lead = where(leads, zero, softmax_hessian(d1_lead, d2_lead, r, r_rest));
-                    store(h + place, dd + p * pull + p * p * (second_sum - own_second) + of_lead);
+                    const V from_lead = softmax_hessian(d1_lead, d2_lead, r, r_rest);
+                    const V of_others = p * pull + p * p * (second_sum - own_second) + from_lead;
+                    store(h + place, dd + where(leads, to_lead, of_others));
                 }
             }
     }
-    return reduce_add(total_loss);
+    return total_loss.sum();
 }
 
 /// y_k alpha_k for each class and row: from probabilities or, smoothed, from class ids.
@@ -263,7 +270,7 @@ inline int columns_of_tile(const Job& job) {
 }
 
 template <class T>
-double hard_columns_of_job(const Job& job, T* z, T* h, int columns, const Rows<T>& rows, const Direct<T>& direct) {
+Sum hard_columns_of_job(const Job& job, T* z, T* h, int columns, const Rows<T>& rows, const Direct<T>& direct) {
     const auto with_power = [&]<Power power>() {
         if (job.order == 0) return hard_columns<power, 0>(z, h, job.classes, columns, rows, direct);
         if (job.order == 1) return hard_columns<power, 1>(z, h, job.classes, columns, rows, direct);
@@ -278,7 +285,7 @@ double hard_columns_of_job(const Job& job, T* z, T* h, int columns, const Rows<T
 }
 
 template <class T>
-double soft_columns_of_job(const Job& job, T* z, T* tiles, int columns, const Rows<T>& rows) {
+Sum soft_columns_of_job(const Job& job, T* z, T* tiles, int columns, const Rows<T>& rows) {
     const std::int64_t size = job.classes * columns;
     T *e = tiles, *weight = tiles + size, *h = tiles + 2 * size;
     if (job.order == 0) return soft_columns<0>(job, z, e, weight, h, columns, rows);
@@ -337,11 +344,11 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
         if (some_out) blank_rows(job, count, z, columns, rows);
         if (spread) {
             spread_targets(job, first, count, z + 2 * job.classes * columns, columns, rows, sums);
-            sums.loss += soft_columns_of_job(job, z, h, columns, rows);
+            sums.loss.add(soft_columns_of_job(job, z, h, columns, rows));
             h = z + 3 * job.classes * columns;
         } else {
             if (!direct.from) set_apart(z, 0, columns, columns, rows);
-            sums.loss += hard_columns_of_job(job, z, h, columns, rows, direct);
+            sums.loss.add(hard_columns_of_job(job, z, h, columns, rows, direct));
             if (direct.across) write_across(job, first, columns, z, rows);
             if (job.order > 0 && !direct.to && !direct.across)
                 for (int r = 0; r < count; ++r) z[static_cast<std::int64_t>(rows.id[r]) * columns + r] = rows.d1[r];

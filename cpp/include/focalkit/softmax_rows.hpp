@@ -129,9 +129,9 @@ FOCALKIT_INLINE T join_blocks(const RowBlocks<T>& parts, int row, T& sum) {
 }
 
 template <Power power, bool gradient, class T>
-double row_tails(int padded, const T* largest, const T* total, const Rows<T>& rows, T* pulls) {
+Sum row_tails(int padded, const T* largest, const T* total, const Rows<T>& rows, T* pulls) {
     using V = Vec<T>;
-    DoubleV total_loss{};
+    LossSum total_loss;
     for (int r = 0; r < padded; r += width<T>) {
         const V gamma = load(rows.gamma + r), sum = load(total + r);
         const V m = log_odds(load(rows.own + r), load(largest + r), sum);
@@ -139,14 +139,14 @@ double row_tails(int padded, const T* largest, const T* total, const Rows<T>& ro
         const V w = modulation<power>(at, gamma);
         const V value = weighted(load(rows.weight + r), loss(at, w));
         store(rows.loss + r, value);
-        total_loss = add_wide(total_loss, value);
+        total_loss.add(value);
         if constexpr (gradient) {
             const V d = load(rows.scaled + r) * d1<power>(at, w, gamma);
             store(rows.d1 + r, d);
             store(pulls + r, pull_of(d, sum));
         }
     }
-    return reduce_add(total_loss);
+    return total_loss.sum();
 }
 
 template <bool gradient, class S>
@@ -214,10 +214,10 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
             }
         }
         switch (job.power) {
-            case 0: sums.loss += row_tails<Power::zero, gradient>(padded, largest, total, rows, pulls); break;
-            case 1: sums.loss += row_tails<Power::one, gradient>(padded, largest, total, rows, pulls); break;
-            case 2: sums.loss += row_tails<Power::two, gradient>(padded, largest, total, rows, pulls); break;
-            default: sums.loss += row_tails<Power::any, gradient>(padded, largest, total, rows, pulls); break;
+            case 0: sums.loss.add(row_tails<Power::zero, gradient>(padded, largest, total, rows, pulls)); break;
+            case 1: sums.loss.add(row_tails<Power::one, gradient>(padded, largest, total, rows, pulls)); break;
+            case 2: sums.loss.add(row_tails<Power::two, gradient>(padded, largest, total, rows, pulls)); break;
+            default: sums.loss.add(row_tails<Power::any, gradient>(padded, largest, total, rows, pulls)); break;
         }
         if (job.losses) store_losses<T, S>(job, first, count, rows.loss);
         if constexpr (gradient) {

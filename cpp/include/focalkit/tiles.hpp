@@ -156,15 +156,17 @@ T parameter(const void* values, bool per_class, std::int64_t k, T otherwise) {
 /// Whether all of ``n`` class ids are classes; without branches, so that it is vector code.
 template <class I>
 FOCALKIT_INLINE bool all_inside(const I* ids, std::int64_t step, int n, std::int64_t classes) {
-    std::int64_t seen = 0;
+    const std::uint64_t last = static_cast<std::uint64_t>(classes) - 1;  // unsigned: nothing overflows
+    std::uint64_t seen = 0;
+    const auto look = [&](I given) {
+        const auto id = static_cast<std::uint64_t>(static_cast<std::int64_t>(given));
+        seen |= id | (last - id);
+    };
     if (step == 1)
-        for (int i = 0; i < n; ++i) seen |= static_cast<std::int64_t>(ids[i]) | (classes - 1 - static_cast<std::int64_t>(ids[i]));
+        for (int i = 0; i < n; ++i) look(ids[i]);
     else
-        for (int i = 0; i < n; ++i) {
-            const std::int64_t id = ids[i * step];
-            seen |= id | (classes - 1 - id);
-        }
-    return seen >= 0;
+        for (int i = 0; i < n; ++i) look(ids[i * step]);
+    return (seen >> 63) == 0;
 }
 
 /// Ids to int32, 0 for what is ignored or out of range; returns how many count.
