@@ -114,7 +114,8 @@ def _not_worth(result: TuneResult, verdict: Verdict) -> list[str]:
                 f"{name[0].upper()}{name[1:]} is worse than plain cross-entropy here, by {_gain(loss, verdict.metric)}."
             )
     looks = result.cells[verdict.best_looking]
-    if looks.family != verdict.recommended.family:
+    named = {verdict.recommended.family} | ({verdict.nearest.family} if verdict.plain_stands else set())
+    if looks.family not in named:
         out.append(
             f"The best average belongs to {looks.title}; its lead over the recommendation is within the noise, "
             f"or the luck of the best of {len(result.cells)} cells."
