@@ -8,17 +8,18 @@
 namespace focalkit::FOCALKIT_ISA {
 
 /// y 2^n, also where that is subnormal: n is in the low bits of ``shifted``, from where a shift moves it into
-/// the exponent, 2^lift too high, which a product takes back with the right rounding.
+/// the exponent of a number, too high at first, which a second product takes back with the right rounding.
+/// (Adding n to the exponent of y itself would spare one, and turn a NaN into a number.)
 template <class V>
 FOCALKIT_INLINE V scale_by_power(V y, V shifted) {
     using T = typename Lane<V>::type;
     using U = typename Lane<V>::UInt;
     if constexpr (sizeof(T) == 4) {
-        const U lifted = bits<U>(y) + (bits<U>(shifted) << 23) + (64u << 23);
-        return bits<V>(lifted) * 0x1p-64f;
+        const V power = bits<V>(U((bits<U>(shifted) << 23) + ((127u + 64u) << 23)));
+        return y * power * 0x1p-64f;
     } else {
-        const U lifted = bits<U>(y) + (bits<U>(shifted) << 52) + (128ull << 52);
-        return bits<V>(lifted) * 0x1p-128;
+        const V power = bits<V>(U((bits<U>(shifted) << 52) + ((1023ull + 128ull) << 52)));
+        return y * power * 0x1p-128;
     }
 }
 #if defined(FOCALKIT_AVX512)
