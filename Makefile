@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: tune test lint types unit clean
+.PHONY: tune test lint types unit bench sanitize clean
 
 $(VENV)/.for-tune: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,17 @@ types: $(VENV)/.for-test
 
 unit: $(VENV)/.for-test
 	$(BIN)/python -m pytest -n 2
+
+# Ours beside the peers, interleaved; an idle machine, please. Peers that are not installed are named and skipped.
+bench: $(VENV)/.for-test
+	$(BIN)/python benchmarks/cpu.py
+	$(BIN)/python benchmarks/accuracy.py
+
+# The kernels under the address and undefined-behaviour sanitizers: a short fuzz, or FUZZ=600 for a long one.
+FUZZ ?= 20
+sanitize: $(VENV)/.for-test
+	$(PIP) nanobind cmake ninja
+	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(abspath $(BIN))/python tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py --seconds $(FUZZ)
 
 clean:
 	rm -rf $(VENV) build dist report.html report.json

@@ -21,8 +21,16 @@ from numpy.typing import NDArray
 
 from focalkit import _checks, _reduce
 from focalkit._spec import REDUCTIONS, LossSpec
-from focalkit.engines import _cpu
 from focalkit.engines._inputs import Inputs
+
+try:
+    from focalkit.engines import _cpu
+except ImportError as error:
+    message = (
+        f"focalkit's compiled kernels could not be loaded ({error}). Install the package rather than running its "
+        "source tree: pip install . (it needs a C++20 compiler, e.g. g++ 11 or later)"
+    )
+    raise ImportError(message) from error
 
 _POOLED_FROM = 1 << 20
 _asked = os.environ.get("FOCALKIT_INSTRUCTION_SET")
