@@ -49,6 +49,12 @@ def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: s
     return Training(classes, targets.astype(np.int32), weight, objective)
 
 
+def plain(X: Any) -> Any:
+    """``X``, made a NumPy array where it is none of the containers that boosters read but can become one."""
+    known = hasattr(X, "dtype") or hasattr(X, "columns") or hasattr(X, "__arrow_c_stream__")
+    return np.asarray(X) if hasattr(X, "__array__") and not known else X
+
+
 def encode(name: str, y: Any, classes: NDArray[Any]) -> NDArray[np.int32]:
     """Class ids of labels out of ``classes``."""
     y = column_or_1d(y)

@@ -106,7 +106,7 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
     classes_ : (n_classes,)
     alpha_ : (n_classes,) float64
         The class weights as used, of mean 1 over the training samples.
-    objective_ : FocalObjective
+    focal_ : FocalObjective
 
     Notes
     -----
@@ -137,6 +137,12 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         self.alpha = alpha
         self.hessian = hessian
         self.min_split_loss = min_split_loss
+
+    def __sklearn_tags__(self) -> Any:
+        """Scikit-learn's capability tags: one label per sample."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        return tags
 
     def get_xgb_params(self) -> dict[str, Any]:
         """Parameters of the booster: without this package's own, and without those of the loss."""
@@ -178,6 +184,10 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         """
         if self.objective != "binary:logistic":
             _checks.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
+        if self.scale_pos_weight not in (None, 1):
+            remedy = "Give class weights as alpha, e.g. 'balanced'."
+            _checks.reject("scale_pos_weight", "be left alone", self.scale_pos_weight, remedy)
+        X = _fitting.plain(X)
         training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
         matrices = _Matrices(self, training)
         dtrain = matrices.make("X", None, X, training.targets, training.sample_weight, base_margin)
@@ -186,7 +196,12 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         evals = [
             (
                 matrices.make(
-                    f"eval_set[{i}]", dtrain, part_X, _fitting.encode(f"eval_set[{i}]", part_y, training.classes), w, m
+                    f"eval_set[{i}]",
+                    dtrain,
+                    _fitting.plain(part_X),
+                    _fitting.encode(f"eval_set[{i}]", part_y, training.classes),
+                    w,
+                    m,
                 ),
                 f"validation_{i}",
             )
@@ -239,11 +254,13 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
             last = asked[-1]
             name = last if isinstance(last, str) else last.__name__
             larger = METRICS[last].larger_is_better if _fitting.is_own(last) else None
-            stop = [xgboost.callback.EarlyStopping(rounds=self.early_stopping_rounds, metric_name=name, maximize=larger)]
+            stop = [
+                xgboost.callback.EarlyStopping(rounds=self.early_stopping_rounds, metric_name=name, maximize=larger)
+            ]
         return (figures if own else None), builtin, stop
 
     def _remember(self, objective: FocalObjective, classes: NDArray[Any]) -> None:
-        self.objective_ = objective
+        self.focal_ = objective
         self.alpha_ = np.asarray(objective.alpha)
         self._classes = classes
         self.n_classes_ = len(classes)
@@ -258,7 +275,7 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes)."""
         check_is_fitted(self)
         scores = xgboost.XGBModel.predict(
-            self, X, output_margin=True, base_margin=base_margin, iteration_range=iteration_range
+            self, _fitting.plain(X), output_margin=True, base_margin=base_margin, iteration_range=iteration_range
         )
         return np.asarray(scores, np.float64)
 
@@ -280,13 +297,13 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
     ) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
         scores = self.decision_function(X, base_margin=base_margin, iteration_range=iteration_range)
-        return self.objective_.posterior(scores)
+        return self.focal_.posterior(scores)
 
     def save_model(self, fname: Any) -> None:
         """Save in XGBoost's own format, with classes and loss as an attribute of the booster."""
         check_is_fitted(self)
         booster = self.get_booster()
-        booster.set_attr(focalkit=_fitting.to_text(self.objective_, self.classes_))
+        booster.set_attr(focalkit=_fitting.to_text(self.focal_, self.classes_))
         booster.save_model(fname)
 
     def load_model(self, fname: Any) -> None:
