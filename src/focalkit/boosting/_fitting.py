@@ -58,12 +58,12 @@ def plain(X: Any) -> Any:
 def encode(name: str, y: Any, classes: NDArray[Any]) -> NDArray[np.int32]:
     """Class ids of labels out of ``classes``."""
     y = column_or_1d(y)
-    position = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    position: NDArray[Any] = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     unknown = classes[position] != y
     if np.any(unknown):
         remedy = "Every class must be in the training labels too."
         _checks.reject(name, f"have labels out of {list(classes)}", y[unknown][0], remedy)
-    return position.astype(np.int32)
+    return np.asarray(position, np.int32)
 
 
 def metric_names(value: Any) -> list[Any]:
@@ -93,6 +93,6 @@ def from_text(text: str | None, source: object) -> tuple[FocalObjective, NDArray
         remedy = "Save it with the estimator's save_model(), not with the booster's."
         _checks.reject("model file", "be one that a focalkit estimator saved", source, remedy)
     held = json.loads(text)
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in held["objective"].items()}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in held["objective"].items()}
     dtype = object if held["dtype"].endswith("O") else np.dtype(held["dtype"])
     return FocalObjective(**fields), np.array(held["classes"], dtype=dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
 
     def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = DEFAULT_HESSIAN, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._Booster: Any
         self.gamma = gamma
         self.alpha = alpha
         self.hessian = hessian
@@ -203,12 +205,15 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
                 eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in eval_set]
         asked = _fitting.metric_names(DEFAULT_METRIC if eval_metric is None else eval_metric)
         self.focal_ = training.objective
+        parts = {"eval_set": eval_set}
+        if eval_set and "eval_X" in signature(lightgbm.LGBMClassifier.fit).parameters:  # from 4.7 on
+            parts = {"eval_X": tuple(part for part, _ in eval_set), "eval_y": tuple(part for _, part in eval_set)}
         super().fit(
             X,
             y,
             sample_weight=sample_weight,
             init_score=init_score,
-            eval_set=eval_set,
+            **parts,
             eval_names=eval_names,
             eval_sample_weight=eval_sample_weight,
             eval_class_weight=eval_class_weight,

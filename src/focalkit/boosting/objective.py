@@ -197,6 +197,39 @@ class FocalObjective:
             hess *= diagonal
         return (grad.T, hess.T) if transposed else (grad, hess)
 
+    def grad_hess_matrix(self, scores: Array, target: int, weight: float = 1.0) -> tuple[Array, Array]:
+        """Gradient (n_classes,) and whole Hessian (n_classes, n_classes) of one sample of several classes.
+
+        With u = e_t - r the exact matrix is d2 u u^T - d1 (diag r - r r^T). It is positive where d2
+        is, so "clipped" holds d2 at or above G p q; "majorizer" is (1 + gamma) G (diag p - p p^T).
+        """
+        scores, targets = scores[None, :], np.array([target])
+        spec, _ = self.unscaled_spec
+        factor = weight * self.scale
+        _, grad, hess = loss_grad_hess(spec, scores, targets, hess=self.hessian != "majorizer")
+        _, slope, plain = loss_grad_hess(_CROSS_ENTROPY["softmax"], scores, targets, hess=self.hessian != "majorizer")
+        grad = grad[0] * factor
+        own = grad[target]  # d1
+        ratio = own / slope[0, target] if slope[0, target] != 0 else 0.0
+        if self.hessian == "majorizer":
+            p = slope[0]
+            p[target] = 1 + p[target]
+            matrix = np.multiply.outer(p, p * (-(1 + self.gamma) * ratio))
+            matrix.flat[:: self.n_classes + 1] = 0
+            matrix.flat[:: self.n_classes + 1] = -matrix.sum(axis=1)
+            return grad, matrix
+        r = grad / -own if own != 0 else np.zeros_like(grad)
+        r[target] = 0
+        curvature = hess[0, target] * factor
+        if self.hessian == "clipped":
+            curvature = max(curvature, ratio * plain[0, target])
+        u = -r
+        u[target] = 1
+        spread = np.multiply.outer(r, r * own)
+        spread.flat[:: self.n_classes + 1] = 0
+        spread.flat[:: self.n_classes + 1] = -spread.sum(axis=1)
+        return grad, curvature * np.multiply.outer(u, u) + spread
+
     @property
     def unscaled_spec(self) -> tuple[LossSpec, float]:
         """The loss as the engine takes it, and the number to divide its sum by (1 for more than two classes)."""
@@ -267,7 +300,7 @@ def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
     w = np.asarray(weights, np.float64)
     log_prior = np.log(np.maximum(w, 1e-12 * w.sum()) / w.sum())
     if gamma == 0:
-        return log_prior - np.log(np.exp(log_prior).sum())
+        return np.asarray(log_prior - np.log(np.exp(log_prior).sum()))
     if len(w) == 2:
         m_second = _binary_start(float(log_prior[1] - log_prior[0]), gamma)
         m = np.array([-m_second, m_second])
@@ -280,7 +313,7 @@ def _binary_start(prior_logit: float, gamma: float) -> float:
     """The root of log(phi'(-s) / phi'(s)) = log h(s) - log h(-s) = logit(prior); |s| <= |logit(prior)|."""
     bound = np.float64(abs(prior_logit))
 
-    def excess(s: Array) -> tuple[Array, Array]:
+    def excess(s: Any) -> tuple[Any, Any]:
         value = _definition.log_h(s, gamma, np) - _definition.log_h(-s, gamma, np) - prior_logit
         return value, _log_h_slope(s, gamma) + _log_h_slope(-s, gamma)
 
@@ -292,17 +325,17 @@ def _softmax_start(log_prior: NDArray[np.float64], gamma: float) -> NDArray[np.f
     lead = int(log_prior.argmax())
     behind = np.delete(log_prior, lead) - log_prior[lead]
 
-    def others(m_lead: Array) -> NDArray[np.float64]:
+    def others(m_lead: Any) -> Any:
         goal = behind + _definition.log_h(m_lead, gamma, np)
         low = np.minimum(goal - gamma * np.log(2), 0.0)  # log h(m) <= m + gamma log 2 for m <= 0
         high = np.full_like(goal, m_lead)
 
-        def excess(m: Array) -> tuple[Array, Array]:
+        def excess(m: Any) -> tuple[Any, Any]:
             return _definition.log_h(m, gamma, np) - goal, _log_h_slope(m, gamma)
 
         return _increasing_root(excess, np.minimum(low, high), high)
 
-    def surplus(m_lead: Array) -> tuple[Array, Array]:
+    def surplus(m_lead: Any) -> tuple[Any, Any]:
         m = others(m_lead)
         p, q, _ = _definition.probabilities(m, np)
         p_lead, q_lead, _ = _definition.probabilities(m_lead, np)
@@ -322,7 +355,7 @@ def _log_h_slope(m: Array, gamma: float) -> Array:
     return np.asarray(q - p - _definition.d2(m, gamma, np) / _definition.d1(m, gamma, np))
 
 
-def _increasing_root(function: Callable[[Array], tuple[Array, Array]], low: Array, high: Array) -> Array:
+def _increasing_root(function: Callable[[Any], tuple[Any, Any]], low: Any, high: Any) -> Any:
     """Where the increasing ``function`` (value, slope) is 0 in [low, high], entry by entry, to rounding."""
     m = (low + high) / 2
     for _ in range(200):
