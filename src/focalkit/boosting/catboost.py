@@ -117,7 +117,7 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
     alpha : None, str, float, (n_classes,) or dict
         Class weights, as for :class:`focalkit.estimator.FocalClassifier`; takes the place of
         ``class_weights``, ``auto_class_weights`` and ``scale_pos_weight``.
-    hessian : {"majorizer", "clipped", "exact"}
+    hessian : {"clipped", "majorizer", "exact"}
         See :class:`focalkit.boosting.objective.FocalObjective`; "exact" for two classes only.
     **kwargs
         Everything else that :class:`catboost.CatBoostClassifier` takes, ``loss_function`` excepted.
@@ -225,7 +225,7 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
             for i, (part_X, part_y) in enumerate([eval_set] if isinstance(eval_set, tuple) else eval_set or [])
         ]
         try:
-            self._init_params = self._training_params(objective, bool(evals))
+            self._swap_params(self._training_params(objective, bool(evals)))
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Failed to import numba", category=UserWarning)
                 super().fit(
@@ -239,7 +239,7 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
                     **kwargs,
                 )
         finally:
-            self._init_params = params
+            self._swap_params(params)
         if fresh:
             add_start(self, objective)
         self._remember(objective, training.classes)
@@ -272,6 +272,10 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
             if "subsample" not in params:
                 params.setdefault("bootstrap_type", "Bayesian")
         return params
+
+    def _swap_params(self, params: dict[str, Any]) -> None:
+        self._init_params = params
+        self._canonized_params = None  # CatBoost's cached reading of them
 
     def _pool(self, X: Any, targets: Array, objective: FocalObjective, kinds: dict[str, Any], fresh: bool) -> Any:
         numeric = not any(kind is not None for kind in kinds.values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
     alpha : None, str, float, (n_classes,) or dict
         Class weights, as for :class:`focalkit.estimator.FocalClassifier`; takes the place of
         ``is_unbalance`` and ``scale_pos_weight``. ``class_weight`` multiplies sample weights, as ever.
-    hessian : {"majorizer", "clipped", "exact"}
+    hessian : {"clipped", "majorizer", "exact"}
         See :class:`focalkit.boosting.objective.FocalObjective`.
     **kwargs
         Everything else that :class:`lightgbm.LGBMClassifier` takes, ``objective`` excepted.
@@ -145,6 +145,8 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
         for name in _fitting.OWN_PARAMETERS:
             params.pop(name, None)
         params["objective"] = native_objective(self.focal_) if stage == "fit" else "None"
+        if stage == "fit" and self._keep_features:
+            params["feature_pre_filter"] = False
         if not {"metric", "metrics", "metric_types"} & set(self._other_params):
             params["metric"] = []
         return params
@@ -205,29 +207,44 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
                 eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in eval_set]
         asked = _fitting.metric_names(DEFAULT_METRIC if eval_metric is None else eval_metric)
         self.focal_ = training.objective
-        parts = {"eval_set": eval_set}
-        if eval_set and "eval_X" in signature(lightgbm.LGBMClassifier.fit).parameters:  # from 4.7 on
-            parts = {"eval_X": tuple(part for part, _ in eval_set), "eval_y": tuple(part for _, part in eval_set)}
-        super().fit(
-            X,
-            y,
-            sample_weight=sample_weight,
-            init_score=init_score,
-            **parts,
-            eval_names=eval_names,
-            eval_sample_weight=eval_sample_weight,
-            eval_class_weight=eval_class_weight,
-            eval_init_score=eval_init_score,
-            eval_metric=[sklearn_metric(training.objective, m) if _fitting.is_own(m) else m for m in asked],
-            feature_name=feature_name,
-            categorical_feature=categorical_feature,
-            callbacks=callbacks,
-            init_model=init_model,
-        )
+        given = {
+            "sample_weight": sample_weight,
+            "init_score": init_score,
+            "eval_set": eval_set,
+            "eval_names": eval_names,
+            "eval_sample_weight": eval_sample_weight,
+            "eval_class_weight": eval_class_weight,
+            "eval_init_score": eval_init_score,
+            "eval_metric": [sklearn_metric(training.objective, m) if _fitting.is_own(m) else m for m in asked],
+            "feature_name": feature_name,
+            "categorical_feature": categorical_feature,
+            "callbacks": callbacks,
+            "init_model": init_model,
+        }
+        self._keep_features = False
+        with warnings.catch_warnings():
+            # its successors, eval_X and eval_y, are not encoded by LightGBM 4.7
+            warnings.filterwarnings("ignore", message="The argument 'eval_set' is deprecated")
+            try:
+                super().fit(X, y, **given)
+            except lightgbm.basic.LightGBMError as error:
+                # under an objective of one's own LightGBM fails where it has put all features aside
+                if "num_features()" not in str(error):
+                    raise
+                self._keep_features = True
+                self._fit_without_filter(X, y, given)
         if fresh:
             add_start(self._Booster, training.objective)
         self.alpha_ = np.asarray(training.objective.alpha)
         return self
+
+    def _fit_without_filter(self, X: Any, y: Any, given: dict[str, Any]) -> None:
+        try:
+            super().fit(X, y, **given)
+        except lightgbm.basic.LightGBMError as error:
+            if "num_features()" not in str(error):
+                raise
+            _checks.reject("X", "have a feature that varies", "constant columns", "There is nothing to split on.")
 
     def _refuse_rivals(self) -> None:
         params = self.get_params()

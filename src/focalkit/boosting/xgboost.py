@@ -90,7 +90,7 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
     alpha : None, str, float, (n_classes,) or dict
         Class weights, as for :class:`focalkit.estimator.FocalClassifier`. XGBoost's own ``alpha``
         is ``reg_alpha``.
-    hessian : {"majorizer", "clipped", "exact"}
+    hessian : {"clipped", "majorizer", "exact"}
         See :class:`focalkit.boosting.objective.FocalObjective`.
     min_split_loss : float, optional
         Least loss reduction of a split.
