@@ -134,8 +134,9 @@ def test_recovered_probabilities_are_calibrated_where_the_raw_ones_are_not(libra
     y = (rng.random(len(X)) < true).astype(int)
     model = library.make(gamma=3.0, learning_rate=0.1, **{library.rounds: 40}).fit(X, y)
     raw = 1 / (1 + np.exp(-model.decision_function(X)))
-    assert np.abs(model.predict_proba(X)[:, 1] - true).mean() < 0.025
-    assert np.abs(raw - true).mean() > 0.08
+    recovered = model.predict_proba(X)[:, 1]
+    assert np.abs(recovered - true).mean() < 0.035
+    assert np.abs(raw - true).mean() > 2.5 * np.abs(recovered - true).mean()
 
 
 @pytest.mark.parametrize("alpha", [[0.5, 1.0, 4.0], {0: 0.5, 2: 4.0}, np.array([1.0, 2.0, 8.0])], ids=str)

@@ -275,7 +275,8 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
 
     def _swap_params(self, params: dict[str, Any]) -> None:
         self._init_params = params
-        self._canonized_params = None  # CatBoost's cached reading of them
+        self._canonized_params = None  # CatBoost's reading of them, which it caches
+        self._get_canonized_params()
 
     def _pool(self, X: Any, targets: Array, objective: FocalObjective, kinds: dict[str, Any], fresh: bool) -> Any:
         numeric = not any(kind is not None for kind in kinds.values())

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from focalkit import _checks
 from focalkit.boosting import _fitting
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
-from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
+from focalkit.boosting.objective import FocalObjective
 
 try:
     import lightgbm
@@ -104,8 +104,11 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
     alpha : None, str, float, (n_classes,) or dict
         Class weights, as for :class:`focalkit.estimator.FocalClassifier`; takes the place of
         ``is_unbalance`` and ``scale_pos_weight``. ``class_weight`` multiplies sample weights, as ever.
-    hessian : {"clipped", "majorizer", "exact"}
-        See :class:`focalkit.boosting.objective.FocalObjective`.
+    hessian : {"majorizer", "clipped", "exact"}
+        See :class:`focalkit.boosting.objective.FocalObjective`. The default is not that of the other
+        libraries: LightGBM multiplies the softmax diagonal by K / (K - 1) only, which is no bound of
+        the whole matrix (its own log loss diverges on many classes for that), and the majorizer's 1 + gamma
+        makes up for it. For more than two classes a gamma below 1 shares LightGBM's risk.
     **kwargs
         Everything else that :class:`lightgbm.LGBMClassifier` takes, ``objective`` excepted.
 

@@ -55,19 +55,18 @@ class FocalObjective:
     hessian : {"clipped", "majorizer", "exact"}
         Which second derivative the booster is given. Always
         0 < G p (1 - p) <= clipped, and exact <= clipped <= majorizer <= (1 + gamma) G / 4.
-        "clipped", the default, is the exact one wherever that is positive enough, so steps are
-        Newton's; "majorizer" takes shorter ones, tight on easy samples only; "exact" is negative where
-        p_t < 0.0585 and is for comparison. Measured on four tables with two libraries
-        (``benchmarks/boosting.md``): clipped learns fastest with many classes, majorizer
-        overfits a little later, exact may diverge.
+        "clipped", the default, is the exact one wherever that is positive enough, so that steps
+        are Newton's; "majorizer" takes shorter ones; "exact" is negative where p_t < 0.0585, and is
+        for comparison: boosters then take steps uphill or none. ``benchmarks/boosting.md`` has
+        the measurements behind the default.
 
     Notes
     -----
     Boosters compare sums of Hessians with absolute numbers (``min_child_weight``,
     ``min_sum_hessian_in_leaf``, ``reg_lambda``, ``min_split_loss``), and focal curvature is far
     below cross-entropy's. c makes the two sums equal at the start of training. Along the way they
-    then stay in proportion: with eta the posterior, (1 - eta) tends to (1 + gamma) q^(1 + gamma)
-    and the focal curvature to (1 + gamma)^2 q^(1 + gamma) on easy samples.
+    stay in proportion: on easy samples, with eta the posterior, 1 - eta tends to (1 + gamma) q^(1 + gamma)
+    and the focal curvature to (1 + gamma)^2 q^(1 + gamma). c does not change the Newton step.
 
     Examples
     --------
