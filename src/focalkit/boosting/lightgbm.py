@@ -135,7 +135,7 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
     array([[1., 0., 0.]])
     """
 
-    def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = DEFAULT_HESSIAN, **kwargs: Any) -> None:
+    def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = "majorizer", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._Booster: Any
         self.gamma = gamma
