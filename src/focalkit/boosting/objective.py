@@ -170,33 +170,56 @@ class FocalObjective:
         sample_weight : (n,), optional
         diagonal : float > 0
             Multiplies the Hessian of more than two classes: boosters treat the logits as
-            independent and make up for it by a factor of their own. 2 makes the diagonal a bound
-            of the whole matrix.
+            independent and make up for it by a factor of their own. 2 makes the diagonal of the
+            majorizer a bound of the whole matrix.
 
         Returns
         -------
         (grad, hess)
             Like ``scores``.
         """
-        spec, normalizer = self.unscaled_spec
-        plain = _CROSS_ENTROPY[spec.link]
         transposed = scores.ndim == 2 and scores.flags.f_contiguous and not scores.flags.c_contiguous
         if transposed:
-            spec, plain, scores = _by_columns(spec), _by_columns(plain), scores.T
+            scores = scores.T
+        class_axis = 0 if transposed else 1
+        spec, plain, normalizer = self._specs(class_axis)
         curved = self.gamma == 0 or self.hessian != "majorizer"
         _, grad, hess = loss_grad_hess(
-            spec, scores, targets, sample_weight=sample_weight, normalizer=normalizer / self.scale, hess=curved
+            spec, scores, targets, sample_weight=sample_weight, normalizer=normalizer, hess=curved
         )
+        factor = diagonal if self.n_classes > 2 else 1.0
         if self.gamma > 0 and self.hessian != "exact":
-            _, slope, common = loss_grad_hess(plain, scores, targets)
-            ratio = _ratio(grad, slope, targets, -2 if transposed else -1)
-            if self.hessian == "majorizer":
-                ratio *= 1 + self.gamma
-            common *= ratio if transposed or common.ndim == 1 else ratio[:, None]
-            hess = common if hess is None else np.maximum(hess, common, out=hess)
-        if self.n_classes > 2 and diagonal != 1:
-            hess *= diagonal
+            common = self._common(plain, scores, targets, grad, class_axis)
+            if self.hessian == "clipped":
+                hess = np.maximum(hess, common, out=hess)
+            else:
+                hess = common
+                factor *= 1 + self.gamma
+        if factor != 1:
+            hess *= factor
         return (grad.T, hess.T) if transposed else (grad, hess)
+
+    def _common(self, plain: LossSpec, scores: Array, targets: Array, grad: Array, class_axis: int) -> Array:
+        """G p (1 - p), weights included."""
+        if self.n_classes == 2:
+            # the gradient is +-G q, and cross-entropy's towards the other class -+p
+            _, other, _ = loss_grad_hess(plain, scores, 1 - targets, hess=False)
+            return np.asarray(np.negative(np.multiply(other, grad, out=other), out=other))
+        _, slope, common = loss_grad_hess(plain, scores, targets)
+        rows = np.arange(len(targets))
+        true = (targets, rows) if class_axis == 0 else (rows, targets)
+        own = slope[true]
+        ratio = np.zeros_like(own)
+        np.divide(grad[true], own, out=ratio, where=own != 0)
+        return np.asarray(np.multiply(common, ratio if class_axis == 0 else ratio[:, None], out=common))
+
+    def _specs(self, class_axis: int) -> tuple[LossSpec, LossSpec, float]:
+        """The loss and cross-entropy as the engine takes them, and the number to divide the first by."""
+        spec, normalizer = self.unscaled_spec
+        plain = _CROSS_ENTROPY[spec.link]
+        if class_axis == 0:
+            spec, plain = (LossSpec(s.link, s.gamma, s.alpha, reduction="sum", class_axis=0) for s in (spec, plain))
+        return spec, plain, normalizer / self.scale
 
     def grad_hess_matrix(self, scores: Array, target: int, weight: float = 1.0) -> tuple[Array, Array]:
         """Gradient (n_classes,) and whole Hessian (n_classes, n_classes) of one sample of several classes.
@@ -251,20 +274,6 @@ class FocalObjective:
 
 
 _CROSS_ENTROPY = {link: LossSpec(link, 0.0, reduction="sum") for link in ("softmax", "sigmoid")}
-
-
-def _by_columns(spec: LossSpec) -> LossSpec:
-    return LossSpec(spec.link, spec.gamma, spec.alpha, reduction=spec.reduction, class_axis=0)
-
-
-def _ratio(grad: Array, slope: Array, targets: Array, class_axis: int) -> Array:
-    """G, weights included, from the gradients at the true class; 0 where both have vanished."""
-    if grad.ndim == 2:
-        rows = np.arange(len(targets))
-        true = (rows, targets) if class_axis == -1 else (targets, rows)
-        grad, slope = grad[true], slope[true]
-    ratio = np.zeros_like(slope)
-    return np.divide(grad, slope, out=ratio, where=slope != 0)
 
 
 def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
