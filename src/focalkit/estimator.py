@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from focalkit import _checks, _links
+from focalkit import _checks
 from focalkit._spec import LossSpec
 from focalkit.losses import loss_grad_hess
-from focalkit.posterior import recover_from_log_odds
-from focalkit.weights import alpha_vector
+from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
+from focalkit.weights import alpha_of_classes
 
 
 class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -144,7 +143,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
             )
         counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
-        alpha = _alpha(self.alpha, classes, counts)
+        alpha = alpha_of_classes(self.alpha, classes, counts)
         alpha = alpha * (weight.sum() / (alpha * counts).sum())
         problem = _Problem(
             X,
@@ -202,30 +201,12 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
-        return recover_from_log_odds(_log_odds(self.decision_function(X)), self.gamma)
+        return recover_from_log_odds(log_odds_of_logits(self.decision_function(X)), self.gamma)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Logarithm of :meth:`predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
-
-
-def _log_odds(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-odds of every class (n, n_classes), from one logit or several."""
-    if logits.ndim == 1:
-        return np.column_stack([-logits, logits])
-    with np.errstate(all="ignore"):
-        return np.asarray(_links.softmax_log_odds_all(logits, np)[0])
-
-
-def _alpha(alpha: Any, classes: NDArray[Any], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Class weights in the order of ``classes`` from any of the forms that ``alpha`` has."""
-    if isinstance(alpha, Mapping):
-        unknown = [name for name in alpha if name not in classes]
-        if unknown:
-            _checks.reject("alpha", f"name classes out of {list(classes)}", unknown[0], "Drop it or correct it.")
-        alpha = [alpha.get(name, 1.0) for name in classes.tolist()]
-    return alpha_vector(alpha, counts)
 
 
 MAX_WHITENED = 1024

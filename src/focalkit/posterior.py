@@ -93,6 +93,14 @@ def recover_from_log_odds(
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
+def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-odds of every class (n, n_classes), from one logit (n,) of the second of two or from one per class."""
+    if logits.ndim == 1:
+        return np.column_stack([-logits, logits])
+    with np.errstate(all="ignore"):
+        return np.asarray(_links.softmax_log_odds_all(logits, np)[0])
+
+
 def shift_prior(probabilities: Any, prior: Any, tau: float = 1.0) -> NDArray[np.float64]:
     r"""Posterior for a class balance other than the training data's; its argmax is the shifted decision.
 

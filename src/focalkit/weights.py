@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,16 @@ def alpha_vector(alpha: Any, counts: Any) -> NDArray[np.float64]:
     if sum(weights) == 0:
         _checks.reject("alpha", "leave some class a weight above 0", alpha, remedy)
     return np.asarray(weights)
+
+
+def alpha_of_classes(alpha: Any, classes: NDArray[Any], counts: Any) -> NDArray[np.float64]:
+    """:func:`alpha_vector` in the order of ``classes``; ``alpha`` may also be a dict from class to weight."""
+    if isinstance(alpha, Mapping):
+        unknown = [name for name in alpha if name not in classes]
+        if unknown:
+            _checks.reject("alpha", f"name classes out of {list(classes)}", unknown[0], "Drop it or correct it.")
+        alpha = [alpha.get(name, 1.0) for name in classes.tolist()]
+    return alpha_vector(alpha, counts)
 
 
 def prior_bias(prior: Any) -> Any:

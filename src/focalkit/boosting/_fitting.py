@@ -1,0 +1,98 @@
+"""What the three estimators share: labels to class ids, weights checked, the objective of a training set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+from focalkit import _checks
+from focalkit.boosting.metrics import METRICS
+from focalkit.boosting.objective import FocalObjective
+from focalkit.weights import alpha_of_classes
+
+OWN_PARAMETERS = ("gamma", "alpha", "hessian")
+
+
+class Training(NamedTuple):
+    """The labels of a training set as the boosters take them."""
+
+    classes: NDArray[Any]
+    targets: NDArray[np.int32]
+    sample_weight: NDArray[np.float64] | None
+    objective: FocalObjective
+
+
+def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: str) -> Training:
+    """Check labels and weights; find classes, alpha, the scale and the start."""
+    if y is None:
+        _checks.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    weight = _checks.sample_weight_array(sample_weight, y.shape)
+    classes, targets = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        _checks.reject(
+            "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
+        )
+    counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
+    if not counts.sum() > 0:
+        _checks.reject("sample_weight", "leave some sample a weight above zero", "weights that are all zero", "")
+    weights = alpha_of_classes(alpha, classes, counts)
+    objective = FocalObjective.from_counts(counts, gamma, weights, hessian=hessian)
+    return Training(classes, targets.astype(np.int32), weight, objective)
+
+
+def plain(X: Any) -> Any:
+    """``X``, made a NumPy array where it is none of the containers that boosters read but can become one."""
+    known = hasattr(X, "dtype") or hasattr(X, "columns") or hasattr(X, "__arrow_c_stream__")
+    return np.asarray(X) if hasattr(X, "__array__") and not known else X
+
+
+def encode(name: str, y: Any, classes: NDArray[Any]) -> NDArray[np.int32]:
+    """Class ids of labels out of ``classes``."""
+    y = column_or_1d(y)
+    position: NDArray[Any] = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    unknown = classes[position] != y
+    if np.any(unknown):
+        remedy = "Every class must be in the training labels too."
+        _checks.reject(name, f"have labels out of {list(classes)}", y[unknown][0], remedy)
+    return np.asarray(position, np.int32)
+
+
+def metric_names(value: Any) -> list[Any]:
+    """The asked metrics as a list."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def is_own(metric: Any) -> bool:
+    """Whether ``metric`` names one of this package's."""
+    return isinstance(metric, str) and metric in METRICS
+
+
+def decide(scores: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """The class of the largest score."""
+    index = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+    return np.asarray(classes[index])
+
+
+def to_text(objective: FocalObjective, classes: NDArray[Any]) -> str:
+    """Everything that a booster's own model file does not hold, as one line of JSON."""
+    return json.dumps({"objective": asdict(objective), "classes": classes.tolist(), "dtype": classes.dtype.str})
+
+
+def from_text(text: str | None, source: object) -> tuple[FocalObjective, NDArray[Any]]:
+    """The inverse of :func:`to_text`."""
+    if not text:
+        remedy = "Save it with the estimator's save_model(), not with the booster's."
+        _checks.reject("model file", "be one that a focalkit estimator saved", source, remedy)
+    held = json.loads(text)
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in held["objective"].items()}
+    dtype = object if held["dtype"].endswith("O") else np.dtype(held["dtype"])
+    return FocalObjective(**fields), np.array(held["classes"], dtype=dtype)

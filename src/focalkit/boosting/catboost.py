@@ -1,0 +1,393 @@
+"""CatBoost: objective, evaluation metrics and the estimator.
+
+CatBoost asks an objective of its own in Python for blocks of 1,000 samples (two classes) or for one
+sample after another (more): with many classes and rows the other two libraries are far faster.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+
+from focalkit import _checks
+from focalkit.boosting import _fitting
+from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS, Metric
+from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
+
+try:
+    import catboost
+except ImportError:
+    _checks.reject("catboost", "be installed", "no such module", 'pip install "focalkit[catboost]"')
+
+Array = NDArray[Any]
+
+
+def start_baseline(objective: FocalObjective, n_samples: int) -> NDArray[np.float64]:
+    """``baseline`` of a :class:`catboost.Pool`: the focal start, (n,) or (n, n_classes)."""
+    start = _start(objective)
+    return np.full(n_samples, start[0]) if len(start) == 1 else np.tile(start, (n_samples, 1))
+
+
+def add_start(model: Any, objective: FocalObjective) -> None:
+    """Make the focal start the model's bias: CatBoost does not add a training baseline at prediction."""
+    scale, bias = model.get_scale_and_bias()
+    start = _start(objective)
+    total = np.broadcast_to(np.asarray(bias, np.float64), start.shape) + start
+    model.set_scale_and_bias(scale, total.tolist() if len(total) > 1 else float(total[0]))
+
+
+def _start(objective: FocalObjective) -> NDArray[np.float64]:
+    start = objective.start_scores
+    return start if len(start) == 1 else start - start.mean()
+
+
+class NativeObjective:
+    """``loss_function`` of :class:`catboost.CatBoostClassifier`; signs are CatBoost's, which ascends.
+
+    For more than two classes also set ``classes_count`` (or ``eval_metric="MultiClass"``). The
+    Hessian is then the whole matrix, so it needs no factor to be a bound: "majorizer" is
+    (1 + gamma) G (diag p - p p^T) and "clipped" the exact matrix with d2 held at or above G p q.
+    "exact" is refused there: CatBoost solves with the matrix, and it need not be positive.
+    """
+
+    def __init__(self, objective: FocalObjective) -> None:
+        if objective.hessian == "exact" and objective.n_classes > 2:
+            remedy = "CatBoost needs a positive definite matrix."
+            _checks.reject("hessian", "be 'majorizer' or 'clipped' for more than two classes", "exact", remedy)
+        self.objective = objective
+
+    def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> list[tuple[float, float]]:
+        """First and second derivative of minus the loss for a block of samples of two classes."""
+        weight = None if weights is None else np.asarray(weights, np.float64)
+        grad, hess = self.objective.grad_hess(np.asarray(approxes), np.asarray(targets).astype(np.int32), weight)
+        return list(zip((-grad).tolist(), (-hess).tolist(), strict=True))
+
+    def calc_ders_multi(self, approxes: Any, target: float, weight: float) -> tuple[Array, Array]:
+        """Gradient (n_classes,) and Hessian (n_classes, n_classes) of minus the loss for one sample."""
+        grad, hess = self.objective.grad_hess_matrix(np.asarray(approxes), int(target), weight)
+        return -grad, -hess
+
+
+def native_metric(objective: FocalObjective, name: str) -> Any:
+    """``eval_metric`` of :class:`catboost.CatBoostClassifier` for training with :class:`NativeObjective`."""
+    metric = METRICS[_checks.one_of("metric", name, tuple(METRICS))]
+    return type(name, (_Metric,), {})(objective, metric)  # CatBoost calls a metric by its class's name
+
+
+class _Metric:
+    def __init__(self, objective: FocalObjective, metric: Metric) -> None:
+        self.objective = objective
+        self.metric = metric
+
+    def is_max_optimal(self) -> bool:
+        """Whether larger is better."""
+        return self.metric.larger_is_better
+
+    def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
+        """The figure, and 1 as its weight."""
+        scores = np.asarray(approxes[0]) if len(approxes) == 1 else np.column_stack(approxes)
+        weights = None if weight is None or len(weight) == 0 else np.asarray(weight, np.float64)
+        return self.metric.compute(self.objective, scores, np.asarray(target).astype(np.int32), weights), 1.0
+
+    def get_final_error(self, error: float, weight: float) -> float:
+        """The figure as it is."""
+        return error / weight
+
+
+class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc]
+    r"""CatBoost trained with the (alpha-balanced) focal loss.
+
+    .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5.) With ``gamma=0`` and ``alpha=None`` its scores equal
+    those of :class:`catboost.CatBoostClassifier` to rounding, started at the class frequencies
+    (``boost_from_average``, or a baseline) and with the same ``learning_rate``,
+    ``leaf_estimation_iterations`` and ``leaf_estimation_backtracking="No"``: CatBoost's automatic
+    choice of these knows its own losses only, and falls back to 0.03 and 1 for others.
+
+    Parameters
+    ----------
+    gamma : float in [0, inf)
+        Focusing parameter; 0 is cross-entropy.
+    alpha : None, str, float, (n_classes,) or dict
+        Class weights, as for :class:`focalkit.estimator.FocalClassifier`; takes the place of
+        ``class_weights``, ``auto_class_weights`` and ``scale_pos_weight``.
+    hessian : {"clipped", "majorizer", "exact"}
+        See :class:`focalkit.boosting.objective.FocalObjective`; "exact" for two classes only.
+    **kwargs
+        Everything else that :class:`catboost.CatBoostClassifier` takes, ``loss_function`` excepted.
+        ``eval_metric`` may be "recovered_log_loss" (the default where there is an ``eval_set``),
+        "focal_loss", "macro_average_precision", or one of CatBoost's, which sees the distorted
+        probabilities.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,)
+    alpha_ : (n_classes,) float64
+        The class weights as used, of mean 1 over the training samples.
+    focal_ : FocalObjective
+
+    Notes
+    -----
+    ``predict_proba`` undoes gamma's distortion and keeps alpha's tilt, as that of
+    :class:`focalkit.estimator.FocalClassifier` does. ``decision_function`` gives the focal logits.
+    The focal start is the model's bias. More than two classes cost one Python call per sample and
+    round, some 25 microseconds each.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = FocalCatBoostClassifier(gamma=2.0, alpha="balanced", iterations=20, learning_rate=0.3)
+    >>> model.fit(X, y, verbose=False).predict_proba(X[:1]).round(1)
+    array([[1., 0.]])
+    """
+
+    def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = DEFAULT_HESSIAN, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._init_params: dict[str, Any]
+        self.gamma = gamma
+        self.alpha = alpha
+        self.hessian = hessian
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a model."""
+        return bool(self.is_fitted())
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All parameters that were set, and this package's own."""
+        own = {name: getattr(self, name) for name in _fitting.OWN_PARAMETERS}
+        return {**self._init_params, **own}
+
+    def set_params(self, **params: Any) -> FocalCatBoostClassifier:
+        """Set parameters; this package's own ones also of a fitted model, for its next fit."""
+        for name in _fitting.OWN_PARAMETERS:
+            if name in params:
+                setattr(self, name, params.pop(name))
+        if params:
+            super().set_params(**params)
+        return self
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        eval_set: Any = None,
+        *,
+        cat_features: Any = None,
+        text_features: Any = None,
+        embedding_features: Any = None,
+        baseline: Any = None,
+        init_model: Any = None,
+        **kwargs: Any,
+    ) -> FocalCatBoostClassifier:
+        """Fit to ``X`` (n, n_features) and class labels ``y`` (n,) of any kind.
+
+        Parameters
+        ----------
+        X, y, sample_weight, cat_features, text_features, embedding_features, baseline, init_model, **kwargs
+            As for :meth:`catboost.CatBoostClassifier.fit`; ``X`` is no :class:`catboost.Pool`.
+        eval_set : (X, y) or list of them, optional
+            For early stopping and the best model.
+
+        Returns
+        -------
+        FocalCatBoostClassifier
+            Itself.
+
+        Raises
+        ------
+        InputError
+            Where a parameter lies outside its domain, or y has a single class.
+        """
+        self._refuse_rivals(X)
+        params: dict[str, Any] = dict(self._init_params)
+        kinds = {
+            "cat_features": cat_features if cat_features is not None else params.get("cat_features"),
+            "text_features": text_features if text_features is not None else params.get("text_features"),
+            "embedding_features": (
+                embedding_features if embedding_features is not None else params.get("embedding_features")
+            ),
+        }
+        X = _features(X, numeric=not any(kind is not None for kind in kinds.values()))
+        check_consistent_length(X, y)
+        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
+        objective = training.objective
+        fresh = baseline is None and init_model is None
+        evals = [
+            self._pool(part_X, _fitting.encode(f"eval_set[{i}]", part_y, training.classes), objective, kinds, fresh)
+            for i, (part_X, part_y) in enumerate([eval_set] if isinstance(eval_set, tuple) else eval_set or [])
+        ]
+        try:
+            self._swap_params(self._training_params(objective, bool(evals)))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Failed to import numba", category=UserWarning)
+                super().fit(
+                    X,
+                    training.targets,
+                    sample_weight=training.sample_weight,
+                    eval_set=evals or None,
+                    baseline=start_baseline(objective, len(training.targets)) if fresh else baseline,
+                    init_model=init_model,
+                    **kinds,
+                    **kwargs,
+                )
+        finally:
+            self._swap_params(params)
+        if fresh:
+            add_start(self, objective)
+        self._remember(objective, training.classes)
+        return self
+
+    def _refuse_rivals(self, X: Any) -> None:
+        if isinstance(X, catboost.Pool):
+            _checks.reject(
+                "X", "be an array or a data frame", "a catboost.Pool", "Labels are encoded here: pass X and y."
+            )
+        for name in ("class_weights", "auto_class_weights", "scale_pos_weight"):
+            if self._init_params.get(name) is not None:
+                remedy = "Give class weights as alpha, e.g. 'balanced'."
+                _checks.reject(name, "be left alone", self._init_params[name], remedy)
+        for name in ("loss_function", "objective", "class_names", "classes_count"):
+            if self._init_params.get(name) is not None:
+                remedy = "The loss is the focal loss and the classes are those of y."
+                _checks.reject(name, "be left alone", self._init_params[name], remedy)
+
+    def _training_params(self, objective: FocalObjective, evaluated: bool) -> dict[str, Any]:
+        """Parameters as CatBoost takes them, with its defaults for its own multi-class loss."""
+        params = dict(self._init_params)
+        params["loss_function"] = NativeObjective(objective)
+        metric = params.get("eval_metric", DEFAULT_METRIC if evaluated else None)
+        if metric is None:  # CatBoost wants one, and its own costs nothing
+            metric = "Logloss" if objective.n_classes == 2 else "MultiClass"
+        params["eval_metric"] = native_metric(objective, metric) if _fitting.is_own(metric) else metric
+        if objective.n_classes > 2:
+            params["classes_count"] = objective.n_classes
+            if "subsample" not in params:
+                params.setdefault("bootstrap_type", "Bayesian")
+        return params
+
+    def _swap_params(self, params: dict[str, Any]) -> None:
+        self._init_params = params
+        self._canonized_params = None  # CatBoost's reading of them, which it caches
+        self._get_canonized_params()
+
+    def _pool(self, X: Any, targets: Array, objective: FocalObjective, kinds: dict[str, Any], fresh: bool) -> Any:
+        numeric = not any(kind is not None for kind in kinds.values())
+        baseline = start_baseline(objective, len(targets)) if fresh else None
+        return catboost.Pool(_features(X, numeric), targets, baseline=baseline, **kinds)
+
+    def _remember(self, objective: FocalObjective, classes: NDArray[Any]) -> None:
+        self.focal_ = objective
+        self.alpha_ = np.asarray(objective.alpha)
+        self._classes = classes
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Class labels, sorted."""
+        check_is_fitted(self)
+        return self._classes
+
+    @property
+    def n_features_in_(self) -> int:
+        """How many features it was fitted to."""
+        if not self.is_fitted():
+            message = "n_features_in_ is known once the model is fitted"
+            raise AttributeError(message)
+        return len(self.feature_names_)
+
+    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+        """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes).
+
+        ``kwargs`` as for :meth:`catboost.CatBoostClassifier.predict`.
+        """
+        check_is_fitted(self)
+        if not isinstance(X, catboost.Pool):
+            special = (
+                self.get_cat_feature_indices(),
+                self.get_text_feature_indices(),
+                self.get_embedding_feature_indices(),
+            )
+            X = _features(X, numeric=not any(special))
+            if X.shape[1] != self.n_features_in_:
+                name = type(self).__name__
+                message = (
+                    f"X has {X.shape[1]} features, but {name} is expecting {self.n_features_in_} features as input"
+                )
+                raise _checks.InputError(message)
+        scores = super().predict(X, prediction_type="RawFormulaVal", **kwargs)
+        return np.asarray(scores, np.float64)
+
+    def predict(self, X: Any, prediction_type: str = "Class", **kwargs: Any) -> NDArray[Any]:
+        """The class of the largest logit, (n,); "RawFormulaVal" gives the logits, "Probability" the posterior."""
+        _checks.one_of("prediction_type", prediction_type, ("Class", "RawFormulaVal", "Probability", "LogProbability"))
+        if prediction_type in ("Probability", "LogProbability"):
+            posterior = self.predict_proba(X, **kwargs)
+            return posterior if prediction_type == "Probability" else _log(posterior)
+        scores = self.decision_function(X, **kwargs)
+        return scores if prediction_type == "RawFormulaVal" else _fitting.decide(scores, self.classes_)
+
+    def predict_proba(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+        """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
+        scores = self.decision_function(X, **kwargs)
+        return self.focal_.posterior(scores)
+
+    def predict_log_proba(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+        """Logarithm of :meth:`predict_proba`."""
+        return _log(self.predict_proba(X, **kwargs))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of correct decisions."""
+        return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+
+    def save_model(self, fname: Any, format: str = "cbm", **kwargs: Any) -> None:
+        """Save in a format of CatBoost's; "cbm" and "json" also hold the classes and the loss, as metadata."""
+        check_is_fitted(self)
+        self.get_metadata()["focalkit"] = _fitting.to_text(self.focal_, self.classes_)
+        super().save_model(fname, format=format, **kwargs)
+
+    def load_model(self, fname: Any, format: str = "cbm") -> FocalCatBoostClassifier:
+        """Load what :meth:`save_model` saved."""
+        super().load_model(fname, format=format)
+        metadata = self.get_metadata()
+        held = metadata["focalkit"] if "focalkit" in metadata.keys() else None
+        objective, classes = _fitting.from_text(held, fname)
+        self.gamma, self.hessian, self.alpha = objective.gamma, objective.hessian, objective.alpha
+        self._remember(objective, classes)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """CatBoost's state, and what this class adds."""
+        names = (*_fitting.OWN_PARAMETERS, "focal_", "alpha_", "_classes")
+        own = {name: self.__dict__[name] for name in names if name in self.__dict__}
+        return {"catboost": super().__getstate__(), "focalkit": own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`__getstate__`."""
+        super().__setstate__(state["catboost"])
+        self.__dict__.update(state["focalkit"])
+
+
+def _features(X: Any, numeric: bool) -> Any:
+    """Features as CatBoost takes them: data frames as they are, everything else checked."""
+    if hasattr(X, "columns"):
+        return X
+    finite = "allow-nan" if numeric else False
+    dtype = "numeric" if numeric else None
+    checked = check_array(X, accept_sparse="csr", accept_large_sparse=False, dtype=dtype, ensure_all_finite=finite)
+    if hasattr(checked, "tocsr"):
+        from scipy.sparse import csr_matrix
+
+        return csr_matrix(checked)  # CatBoost does not know sparse arrays
+    return checked
+
+
+def _log(posterior: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        return np.log(posterior)

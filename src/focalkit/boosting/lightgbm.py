@@ -1,0 +1,307 @@
+"""LightGBM: objectives, evaluation metrics and the estimator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import check_is_fitted
+
+from focalkit import _checks
+from focalkit.boosting import _fitting
+from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
+from focalkit.boosting.objective import FocalObjective
+
+try:
+    import lightgbm
+except ImportError:
+    _checks.reject("lightgbm", "be installed", "no such module", 'pip install "focalkit[lightgbm]"')
+
+Array = NDArray[Any]
+_MARK = "focalkit:"
+
+
+def start_scores(objective: FocalObjective, n_samples: int) -> NDArray[np.float64]:
+    """``init_score`` of a :class:`lightgbm.Dataset`: the focal start, (n,) or (n, n_classes)."""
+    start = objective.start_scores
+    return np.full(n_samples, start[0]) if objective.n_classes == 2 else np.tile(start, (n_samples, 1))
+
+
+def add_start(booster: Any, objective: FocalObjective) -> None:
+    """Add the focal start to the leaves of the first trees, as LightGBM does with its own objectives.
+
+    LightGBM does not add ``init_score`` at prediction; after this the booster's raw scores, and its
+    model file, hold it.
+    """
+    for tree, start in enumerate(objective.start_scores.tolist()):
+        n_leaves = booster.dump_model(num_iteration=1)["tree_info"][tree]["num_leaves"]
+        for leaf in range(n_leaves):
+            booster.set_leaf_output(tree, leaf, booster.get_leaf_output(tree, leaf) + start)
+
+
+def native_objective(objective: FocalObjective) -> Callable[[Array, Any], tuple[Array, Array]]:
+    """``params["objective"]`` of :func:`lightgbm.train`, on data with :func:`start_scores`; see :func:`add_start`."""
+
+    def focal(preds: Array, dataset: Any) -> tuple[Array, Array]:
+        return _grad_hess(objective, preds, dataset.get_label(), dataset.get_weight())
+
+    return focal
+
+
+def sklearn_objective(objective: FocalObjective) -> Callable[[Array, Array, Any], tuple[Array, Array]]:
+    """``objective`` of :class:`lightgbm.LGBMClassifier`; fit with ``init_score`` of :func:`start_scores`."""
+
+    def focal(y_true: Array, y_pred: Array, weight: Array | None) -> tuple[Array, Array]:
+        return _grad_hess(objective, y_pred, y_true, weight)
+
+    return focal
+
+
+def native_metric(objective: FocalObjective, name: str) -> Callable[[Array, Any], tuple[str, float, bool]]:
+    """``feval`` of :func:`lightgbm.train` for training with :func:`native_objective`."""
+    figure = sklearn_metric(objective, name)
+
+    def evaluate(preds: Array, dataset: Any) -> tuple[str, float, bool]:
+        return figure(dataset.get_label(), preds, dataset.get_weight())
+
+    return evaluate
+
+
+def sklearn_metric(objective: FocalObjective, name: str) -> Callable[[Array, Array, Any], tuple[str, float, bool]]:
+    """``eval_metric`` of :meth:`lightgbm.LGBMClassifier.fit` for training with :func:`sklearn_objective`."""
+    metric = METRICS[_checks.one_of("metric", name, tuple(METRICS))]
+
+    def evaluate(y_true: Array, y_pred: Array, weight: Array | None) -> tuple[str, float, bool]:
+        value = metric.compute(objective, y_pred, np.asarray(y_true).astype(np.int32), weight)
+        return name, value, metric.larger_is_better
+
+    return evaluate
+
+
+def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: Any) -> tuple[Array, Array]:
+    # LightGBM's own factor on the diagonal of the softmax Hessian
+    diagonal = objective.n_classes / (objective.n_classes - 1)
+    return objective.grad_hess(scores, np.asarray(labels).astype(np.int32), weight, diagonal=diagonal)
+
+
+class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
+    r"""LightGBM trained with the (alpha-balanced) focal loss.
+
+    .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5.) With ``gamma=0`` and ``alpha=None`` it grows the
+    trees of :class:`lightgbm.LGBMClassifier`, with equal splits and leaf values equal to rounding.
+
+    Parameters
+    ----------
+    gamma : float in [0, inf)
+        Focusing parameter; 0 is cross-entropy.
+    alpha : None, str, float, (n_classes,) or dict
+        Class weights, as for :class:`focalkit.estimator.FocalClassifier`; takes the place of
+        ``is_unbalance`` and ``scale_pos_weight``. ``class_weight`` multiplies sample weights, as ever.
+    hessian : {"majorizer", "clipped", "exact"}
+        See :class:`focalkit.boosting.objective.FocalObjective`. The default is not that of the other
+        libraries: LightGBM multiplies the softmax diagonal by K / (K - 1) only, which is no bound of
+        the whole matrix (its own log loss diverges on many classes for that), and the majorizer's 1 + gamma
+        makes up for it. For more than two classes a gamma below 1 shares LightGBM's risk.
+    **kwargs
+        Everything else that :class:`lightgbm.LGBMClassifier` takes, ``objective`` excepted.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,)
+    alpha_ : (n_classes,) float64
+        The class weights as used, of mean 1 over the training samples.
+    focal_ : FocalObjective
+
+    Notes
+    -----
+    ``predict_proba`` undoes gamma's distortion and keeps alpha's tilt, as that of
+    :class:`focalkit.estimator.FocalClassifier` does. ``decision_function`` gives the focal logits.
+    The focal start lies in the leaves of the first trees, so that the booster's raw scores are
+    whole; with an ``init_score`` of one's own, add that to them as with LightGBM itself.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = FocalLGBMClassifier(gamma=2.0, alpha="balanced", n_estimators=20, verbose=-1).fit(X, y)
+    >>> model.predict_proba(X[:1]).round(1)
+    array([[1., 0., 0.]])
+    """
+
+    def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = "majorizer", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._Booster: Any
+        self.gamma = gamma
+        self.alpha = alpha
+        self.hessian = hessian
+
+    def _process_params(self, stage: str) -> dict[str, Any]:
+        """Parameters of the booster: without this package's own, with the focal objective while fitting."""
+        params: dict[str, Any] = super()._process_params(stage)
+        for name in _fitting.OWN_PARAMETERS:
+            params.pop(name, None)
+        params["objective"] = native_objective(self.focal_) if stage == "fit" else "None"
+        if stage == "fit" and self._keep_features:
+            params["feature_pre_filter"] = False
+        if not {"metric", "metrics", "metric_types"} & set(self._other_params):
+            params["metric"] = []
+        return params
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        init_score: Any = None,
+        eval_set: Any = None,
+        eval_names: Any = None,
+        eval_sample_weight: Any = None,
+        eval_class_weight: Any = None,
+        eval_init_score: Any = None,
+        eval_metric: Any = None,
+        feature_name: Any = "auto",
+        categorical_feature: Any = "auto",
+        callbacks: Any = None,
+        init_model: Any = None,
+    ) -> FocalLGBMClassifier:
+        """Fit to ``X`` (n, n_features) and class labels ``y`` (n,) of any kind.
+
+        Parameters
+        ----------
+        X, y, sample_weight, init_score, eval_set, eval_names, eval_sample_weight, eval_class_weight
+            As for :meth:`lightgbm.LGBMClassifier.fit`.
+        eval_metric : str, callable or list of them, optional
+            "recovered_log_loss" (the default), "focal_loss", "macro_average_precision", or one of
+            LightGBM's that needs an order only, such as "auc": it is given raw scores.
+        eval_init_score, feature_name, categorical_feature, callbacks, init_model
+            As for :meth:`lightgbm.LGBMClassifier.fit`.
+
+        Returns
+        -------
+        FocalLGBMClassifier
+            Itself.
+
+        Raises
+        ------
+        InputError
+            Where a parameter lies outside its domain, or y has a single class.
+        """
+        self._refuse_rivals()
+        counted = sample_weight
+        if self.class_weight is not None:
+            by_class = compute_sample_weight(self.class_weight, y)
+            counted = by_class if sample_weight is None else np.asarray(sample_weight) * by_class
+        training = _fitting.read_training(y, counted, self.gamma, self.alpha, self.hessian)
+        if isinstance(eval_set, tuple):
+            eval_set = [eval_set]
+        for i, (_, part_y) in enumerate(eval_set or []):
+            _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
+        fresh = init_score is None and init_model is None
+        if fresh:
+            init_score = start_scores(training.objective, len(training.targets))
+            if eval_set and eval_init_score is None:
+                eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in eval_set]
+        asked = _fitting.metric_names(DEFAULT_METRIC if eval_metric is None else eval_metric)
+        self.focal_ = training.objective
+        given = {
+            "sample_weight": sample_weight,
+            "init_score": init_score,
+            "eval_set": eval_set,
+            "eval_names": eval_names,
+            "eval_sample_weight": eval_sample_weight,
+            "eval_class_weight": eval_class_weight,
+            "eval_init_score": eval_init_score,
+            "eval_metric": [sklearn_metric(training.objective, m) if _fitting.is_own(m) else m for m in asked],
+            "feature_name": feature_name,
+            "categorical_feature": categorical_feature,
+            "callbacks": callbacks,
+            "init_model": init_model,
+        }
+        self._keep_features = False
+        with warnings.catch_warnings():
+            # its successors, eval_X and eval_y, are not encoded by LightGBM 4.7
+            warnings.filterwarnings("ignore", message="The argument 'eval_set' is deprecated")
+            try:
+                super().fit(X, y, **given)
+            except lightgbm.basic.LightGBMError as error:
+                # under an objective of one's own LightGBM fails where it has put all features aside
+                if "num_features()" not in str(error):
+                    raise
+                self._keep_features = True
+                self._fit_without_filter(X, y, given)
+        if fresh:
+            add_start(self._Booster, training.objective)
+        self.alpha_ = np.asarray(training.objective.alpha)
+        return self
+
+    def _fit_without_filter(self, X: Any, y: Any, given: dict[str, Any]) -> None:
+        try:
+            super().fit(X, y, **given)
+        except lightgbm.basic.LightGBMError as error:
+            if "num_features()" not in str(error):
+                raise
+            _checks.reject("X", "have a feature that varies", "constant columns", "There is nothing to split on.")
+
+    def _refuse_rivals(self) -> None:
+        params = self.get_params()
+        if params.get("objective") is not None:
+            _checks.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
+        for name in ("is_unbalance", "unbalance", "unbalanced_sets", "scale_pos_weight"):
+            if params.get(name):
+                _checks.reject(name, "be left alone", params[name], "Give class weights as alpha, e.g. 'balanced'.")
+        if params.get("linear_tree") or params.get("linear_trees"):
+            _checks.reject("linear_tree", "be False", True, "The focal start needs leaves that are constants.")
+
+    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+        """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes).
+
+        ``kwargs`` as for :meth:`lightgbm.LGBMClassifier.predict`.
+        """
+        check_is_fitted(self)
+        return np.asarray(lightgbm.LGBMModel.predict(self, X, raw_score=True, **kwargs))
+
+    def predict(
+        self, X: Any, raw_score: bool = False, pred_leaf: bool = False, pred_contrib: bool = False, **kwargs: Any
+    ) -> Any:
+        """The class of the largest logit, (n,); the flags as for :meth:`lightgbm.LGBMClassifier.predict`."""
+        if pred_leaf or pred_contrib:
+            return lightgbm.LGBMModel.predict(self, X, pred_leaf=pred_leaf, pred_contrib=pred_contrib, **kwargs)
+        scores = self.decision_function(X, **kwargs)
+        return scores if raw_score else _fitting.decide(scores, self.classes_)
+
+    def predict_proba(
+        self, X: Any, raw_score: bool = False, pred_leaf: bool = False, pred_contrib: bool = False, **kwargs: Any
+    ) -> Any:
+        """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
+        if raw_score or pred_leaf or pred_contrib:
+            return self.predict(X, raw_score, pred_leaf, pred_contrib, **kwargs)
+        scores = self.decision_function(X, **kwargs)
+        return self.focal_.posterior(scores)
+
+    def save_model(self, filename: Any) -> None:
+        """Save in LightGBM's own text format, which :class:`lightgbm.Booster` reads too, with classes and loss."""
+        check_is_fitted(self)
+        head, pandas, tail = self._Booster.model_to_string().rpartition("pandas_categorical:")
+        held = _fitting.to_text(self.focal_, self.classes_)
+        Path(filename).write_text(f"{head}{_MARK}{held}\n{pandas}{tail}", encoding="utf-8")
+
+    def load_model(self, filename: Any) -> None:
+        """Load what :meth:`save_model` saved."""
+        lines = Path(filename).read_text(encoding="utf-8").splitlines()
+        held = next((line[len(_MARK) :] for line in reversed(lines) if line.startswith(_MARK)), None)
+        objective, classes = _fitting.from_text(held, filename)
+        self.focal_ = objective
+        self.gamma, self.hessian, self.alpha = objective.gamma, objective.hessian, objective.alpha
+        self.alpha_ = np.asarray(objective.alpha)
+        self._Booster = lightgbm.Booster(model_file=filename)
+        self._classes, self._n_classes = classes, len(classes)
+        self._n_features = self._n_features_in = self._Booster.num_feature()
+        self._best_iteration = self._Booster.best_iteration
+        self.fitted_ = True

@@ -1,0 +1,379 @@
+"""The focal loss as a second-order booster needs it: gradient, a safe Hessian, the start, the posterior.
+
+With G the ratio of the focal gradient to that of cross-entropy (one number per sample, the same for
+all of its logits), and p the model's probabilities, every form of the Hessian's diagonal is
+
+    exact       d2 at the true class, d2 r_k^2 - d1 r_k (1 - r_k) at the others; negative in places
+    clipped     max(exact, G p_k (1 - p_k)): the exact one with d2 held at or above G p q; positive
+    majorizer   (1 + gamma) G p_k (1 - p_k): nowhere below the exact one, since
+                (1 + gamma) G p q - d2 = gamma p q^gamma (nll - q) >= 0 and nll >= 1 - p = q
+
+and at gamma = 0, where G = 1, all three are cross-entropy's p_k (1 - p_k). No formula of the loss is
+repeated here: G p_k (1 - p_k) is cross-entropy's own Hessian times the ratio of two gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit import _checks, _definition
+from focalkit._spec import LossSpec
+from focalkit.losses import loss_grad_hess
+from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
+from focalkit.weights import alpha_vector
+
+HESSIANS = ("clipped", "majorizer", "exact")
+DEFAULT_HESSIAN = "clipped"
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class FocalObjective:
+    r"""The (alpha-balanced) focal loss of one training set, for second-order boosting.
+
+    .. math:: \mathrm{FL}(p_t) = -c\, \alpha_t (1 - p_t)^\gamma \log p_t
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5.) Make it with :meth:`from_counts`, which finds alpha,
+    the scale c and the start. Two classes have one score per sample, more have one per class.
+
+    Parameters
+    ----------
+    gamma : float in [0, inf)
+        Focusing parameter; 0 is cross-entropy.
+    alpha : (n_classes,), in [0, inf)
+        Class weights as used.
+    start : (n_classes,)
+        The constant scores that minimise the risk, as log-probabilities.
+    scale : float > 0
+        c; see Notes.
+    hessian : {"clipped", "majorizer", "exact"}
+        Which second derivative the booster is given. Always
+        0 < G p (1 - p) <= clipped, and exact <= clipped <= majorizer <= (1 + gamma) G / 4.
+        "clipped", the default, is the exact one wherever that is positive enough, so that steps
+        are Newton's; "majorizer" takes shorter ones; "exact" is negative where p_t < 0.0585, and is
+        for comparison: boosters then take steps uphill or none. ``benchmarks/boosting.md`` has
+        the measurements behind the default.
+
+    Notes
+    -----
+    Boosters compare sums of Hessians with absolute numbers (``min_child_weight``,
+    ``min_sum_hessian_in_leaf``, ``reg_lambda``, ``min_split_loss``), and focal curvature is far
+    below cross-entropy's. c makes the two sums equal at the start of training. Along the way they
+    stay in proportion: on easy samples, with eta the posterior, 1 - eta tends to (1 + gamma) q^(1 + gamma)
+    and the focal curvature to (1 + gamma)^2 q^(1 + gamma). c does not change the Newton step.
+
+    Examples
+    --------
+    >>> objective = FocalObjective.from_counts([990, 10], gamma=2.0, alpha="sqrt")
+    >>> grad, hess = objective.grad_hess(np.array([-2.0, 1.0]), np.array([0, 1]))
+    >>> bool((hess > 0).all())
+    True
+    """
+
+    gamma: float
+    alpha: tuple[float, ...]
+    start: tuple[float, ...]
+    scale: float = 1.0
+    hessian: str = DEFAULT_HESSIAN
+
+    def __post_init__(self) -> None:
+        """Check each field against its domain."""
+        _checks.number("gamma", self.gamma, _checks.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
+        _checks.number("scale", self.scale, _checks.POSITIVE, "from_counts() finds it.")
+        _checks.one_of("hessian", self.hessian, HESSIANS)
+        if len(self.alpha) < 2 or len(self.start) != len(self.alpha):
+            contract = "have one entry per class, like start"
+            _checks.reject("alpha", contract, self.alpha, "from_counts() makes both.")
+        _checks.number_or_vector("alpha", self.alpha, _checks.ALPHA_SOFTMAX, "from_counts() makes it.")
+        if len(self.alpha) == 2 and min(self.alpha) == 0:
+            remedy = "A class of weight 0 is no class: give it a small weight."
+            _checks.reject("alpha", "leave both classes a weight above 0", self.alpha, remedy)
+
+    @classmethod
+    def from_counts(
+        cls, counts: Any, gamma: float = 2.0, alpha: Any = None, *, hessian: str = DEFAULT_HESSIAN
+    ) -> FocalObjective:
+        """The objective of training data with ``counts`` (n_classes,) samples, or sums of weights, per class.
+
+        Parameters
+        ----------
+        counts : (n_classes,) of numbers >= 0
+        gamma : float in [0, inf)
+        alpha : None, str, float or (n_classes,)
+            As for :class:`focalkit.estimator.FocalClassifier`; scaled to mean 1 over the samples.
+        hessian : {"clipped", "majorizer", "exact"}
+
+        Returns
+        -------
+        FocalObjective
+
+        Raises
+        ------
+        InputError
+            Where an argument breaks its contract.
+        """
+        gamma = _checks.number("gamma", gamma, _checks.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
+        n = np.asarray(counts, np.float64)
+        if n.ndim != 1 or len(n) < 2 or not _checks.SAMPLE_WEIGHT.holds(n) or not n.sum() > 0:
+            remedy = "E.g. numpy.bincount(targets)."
+            _checks.reject("counts", "be one number >= 0 for each of two or more classes", counts, remedy)
+        weights = alpha_vector(alpha, n)
+        total = weights @ n
+        if not total > 0:
+            _checks.reject("alpha", "leave a class with samples a weight above 0", alpha, "E.g. 'balanced'.")
+        weights = weights * (n.sum() / total)
+        plain = cls(0.0, tuple(weights.tolist()), tuple(focal_start(weights * n, 0.0).tolist()))
+        start = tuple(focal_start(weights * n, gamma).tolist())
+        objective = cls(gamma, plain.alpha, start, hessian=hessian)
+        if gamma == 0:
+            return objective
+        safe = cls(gamma, plain.alpha, start, hessian="clipped" if hessian == "exact" else hessian)
+        scale = plain._start_curvature(n) / safe._start_curvature(n)
+        return cls(gamma, plain.alpha, start, scale, hessian)
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.alpha)
+
+    @property
+    def start_scores(self) -> NDArray[np.float64]:
+        """The start as a booster's scores: (1,) of the second of two classes, otherwise (n_classes,)."""
+        start = np.asarray(self.start)
+        return start[1:] - start[:1] if self.n_classes == 2 else start
+
+    def _start_curvature(self, counts: NDArray[np.float64]) -> float:
+        """The Hessian summed over all samples and scores, at the start."""
+        scores = np.tile(self.start_scores, (self.n_classes, 1))
+        if self.n_classes == 2:
+            scores = scores[:, 0]
+        _, hess = self.grad_hess(scores, np.arange(self.n_classes), counts)
+        return float(hess.sum())
+
+    def grad_hess(
+        self, scores: Array, targets: Array, sample_weight: Array | None = None, *, diagonal: float = 1.0
+    ) -> tuple[Array, Array]:
+        """Gradient and the diagonal of the Hessian in the scores.
+
+        Parameters
+        ----------
+        scores : float32 or float64, (n,) for two classes, otherwise (n, n_classes)
+            In C or Fortran order, which the results keep.
+        targets : integers (n,)
+            Class ids.
+        sample_weight : (n,), optional
+        diagonal : float > 0
+            Multiplies the Hessian of more than two classes: boosters treat the logits as
+            independent and make up for it by a factor of their own. 2 makes the diagonal of the
+            majorizer a bound of the whole matrix.
+
+        Returns
+        -------
+        (grad, hess)
+            Like ``scores``.
+        """
+        transposed = scores.ndim == 2 and scores.flags.f_contiguous and not scores.flags.c_contiguous
+        if transposed:
+            scores = scores.T
+        class_axis = 0 if transposed else 1
+        spec, plain, normalizer = self._specs(class_axis)
+        curved = self.gamma == 0 or self.hessian != "majorizer"
+        _, grad, hess = loss_grad_hess(
+            spec, scores, targets, sample_weight=sample_weight, normalizer=normalizer, hess=curved
+        )
+        factor = diagonal if self.n_classes > 2 else 1.0
+        if self.gamma > 0 and self.hessian != "exact":
+            common = self._common(plain, scores, targets, grad, class_axis)
+            if self.hessian == "clipped":
+                hess = np.maximum(hess, common, out=hess)
+            else:
+                hess = common
+                factor *= 1 + self.gamma
+        if factor != 1:
+            hess *= factor
+        return (grad.T, hess.T) if transposed else (grad, hess)
+
+    def _common(self, plain: LossSpec, scores: Array, targets: Array, grad: Array, class_axis: int) -> Array:
+        """G p (1 - p), weights included."""
+        if self.n_classes == 2:
+            # the gradient is +-G q, and cross-entropy's towards the other class -+p
+            _, other, _ = loss_grad_hess(plain, scores, 1 - targets, hess=False)
+            return np.asarray(np.negative(np.multiply(other, grad, out=other), out=other))
+        _, slope, common = loss_grad_hess(plain, scores, targets)
+        rows = np.arange(len(targets))
+        true = (targets, rows) if class_axis == 0 else (rows, targets)
+        own = slope[true]
+        ratio = np.zeros_like(own)
+        np.divide(grad[true], own, out=ratio, where=own != 0)
+        return np.asarray(np.multiply(common, ratio if class_axis == 0 else ratio[:, None], out=common))
+
+    def _specs(self, class_axis: int) -> tuple[LossSpec, LossSpec, float]:
+        """The loss and cross-entropy as the engine takes them, and the number to divide the first by."""
+        spec, normalizer = self.unscaled_spec
+        plain = _CROSS_ENTROPY[spec.link]
+        if class_axis == 0:
+            spec, plain = (LossSpec(s.link, s.gamma, s.alpha, reduction="sum", class_axis=0) for s in (spec, plain))
+        return spec, plain, normalizer / self.scale
+
+    def grad_hess_matrix(self, scores: Array, target: int, weight: float = 1.0) -> tuple[Array, Array]:
+        """Gradient (n_classes,) and whole Hessian (n_classes, n_classes) of one sample of several classes.
+
+        With u = e_t - r the exact matrix is d2 u u^T - d1 (diag r - r r^T). It is positive where d2
+        is, so "clipped" holds d2 at or above G p q; "majorizer" is (1 + gamma) G (diag p - p p^T).
+        """
+        scores, targets = scores[None, :], np.array([target])
+        spec, _ = self.unscaled_spec
+        factor = weight * self.scale
+        _, grad, hess = loss_grad_hess(spec, scores, targets, hess=self.hessian != "majorizer")
+        _, slope, plain = loss_grad_hess(_CROSS_ENTROPY["softmax"], scores, targets, hess=self.hessian != "majorizer")
+        grad = grad[0] * factor
+        own = grad[target]  # d1
+        ratio = own / slope[0, target] if slope[0, target] != 0 else 0.0
+        if self.hessian == "majorizer":
+            p = slope[0]
+            p[target] = 1 + p[target]
+            matrix = np.multiply.outer(p, p * (-(1 + self.gamma) * ratio))
+            matrix.flat[:: self.n_classes + 1] = 0
+            matrix.flat[:: self.n_classes + 1] = -matrix.sum(axis=1)
+            return grad, matrix
+        r = grad / -own if own != 0 else np.zeros_like(grad)
+        r[target] = 0
+        curvature = hess[0, target] * factor
+        if self.hessian == "clipped":
+            curvature = max(curvature, ratio * plain[0, target])
+        u = -r
+        u[target] = 1
+        spread = np.multiply.outer(r, r * own)
+        spread.flat[:: self.n_classes + 1] = 0
+        spread.flat[:: self.n_classes + 1] = -spread.sum(axis=1)
+        return grad, curvature * np.multiply.outer(u, u) + spread
+
+    @property
+    def unscaled_spec(self) -> tuple[LossSpec, float]:
+        """The loss as the engine takes it, and the number to divide its sum by (1 for more than two classes)."""
+        if self.n_classes > 2:
+            return LossSpec("softmax", self.gamma, self.alpha, reduction="sum"), 1.0
+        total = sum(self.alpha)
+        return LossSpec("sigmoid", self.gamma, self.alpha[1] / total, reduction="sum"), 1 / total
+
+    def posterior(self, scores: Array) -> NDArray[np.float64]:
+        """Probabilities (n, n_classes) with gamma's distortion undone and alpha's tilt kept."""
+        return recover_from_log_odds(log_odds_of_logits(np.asarray(scores, np.float64)), self.gamma)
+
+    def population_posterior(self, scores: Array) -> NDArray[np.float64]:
+        """Probabilities (n, n_classes) under the training data's own class balance: alpha divided out."""
+        alpha = np.asarray(self.alpha)
+        m = log_odds_of_logits(np.asarray(scores, np.float64))
+        return recover_from_log_odds(m, self.gamma, np.where(alpha > 0, alpha, 1.0))
+
+
+_CROSS_ENTROPY = {link: LossSpec(link, 0.0, reduction="sum") for link in ("softmax", "sigmoid")}
+
+
+def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
+    r"""The constant that minimises the focal risk, as log-probabilities (n_classes,).
+
+    .. math:: \min_v \sum_k w_k (1 - v_k)^\gamma (-\log v_k), \qquad \sum_k v_k = 1
+
+    Parameters
+    ----------
+    weights : (n_classes,) of numbers >= 0
+        Summed sample weights of each class, alpha included. A class without any gets 1e-12 of the
+        sum: it is still a class.
+    gamma : float in [0, inf)
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n_classes,). For two classes the difference is the initial logit.
+
+    Notes
+    -----
+    This is not the log of the class frequencies unless gamma is 0. At the minimum
+    h(v_k) is proportional to w_k (see :func:`focalkit.recover_posterior`), and h rises with v, so
+    the log-odds of the leading class determine those of all others, and those at which the
+    probabilities sum to 1 are the root of an increasing function; for two classes it is
+    log(phi'(-s) / phi'(s)) = logit(prior). Solved in float64 by Newton steps in a bracket.
+
+    Examples
+    --------
+    >>> start = focal_start([99, 1], gamma=2.0)
+    >>> float((start[1] - start[0]).round(4)), float(np.log(1 / 99).round(4))
+    (-1.9111, -4.5951)
+    """
+    w = np.asarray(weights, np.float64)
+    log_prior = np.log(np.maximum(w, 1e-12 * w.sum()) / w.sum())
+    if gamma == 0:
+        return np.asarray(log_prior - np.log(np.exp(log_prior).sum()))
+    if len(w) == 2:
+        m_second = _binary_start(float(log_prior[1] - log_prior[0]), gamma)
+        m = np.array([-m_second, m_second])
+    else:
+        m = _softmax_start(log_prior, gamma)
+    return -np.asarray(_definition.probabilities(m, np)[2])
+
+
+def _binary_start(prior_logit: float, gamma: float) -> float:
+    """The root of log(phi'(-s) / phi'(s)) = log h(s) - log h(-s) = logit(prior); |s| <= |logit(prior)|."""
+    bound = np.float64(abs(prior_logit))
+
+    def excess(s: Any) -> tuple[Any, Any]:
+        value = _definition.log_h(s, gamma, np) - _definition.log_h(-s, gamma, np) - prior_logit
+        return value, _log_h_slope(s, gamma) + _log_h_slope(-s, gamma)
+
+    return float(_increasing_root(excess, -bound, bound))
+
+
+def _softmax_start(log_prior: NDArray[np.float64], gamma: float) -> NDArray[np.float64]:
+    """Log-odds of every class: those of the leading class determine the others, and all must sum to 1."""
+    lead = int(log_prior.argmax())
+    behind = np.delete(log_prior, lead) - log_prior[lead]
+
+    def others(m_lead: Any) -> Any:
+        goal = behind + _definition.log_h(m_lead, gamma, np)
+        low = np.minimum(goal - gamma * np.log(2), 0.0)  # log h(m) <= m + gamma log 2 for m <= 0
+        high = np.full_like(goal, m_lead)
+
+        def excess(m: Any) -> tuple[Any, Any]:
+            return _definition.log_h(m, gamma, np) - goal, _log_h_slope(m, gamma)
+
+        return _increasing_root(excess, np.minimum(low, high), high)
+
+    def surplus(m_lead: Any) -> tuple[Any, Any]:
+        m = others(m_lead)
+        p, q, _ = _definition.probabilities(m, np)
+        p_lead, q_lead, _ = _definition.probabilities(m_lead, np)
+        slope = _log_h_slope(m_lead, gamma) * (p * q / _log_h_slope(m, gamma)).sum() / p.sum() + p_lead
+        return np.log(p.sum()) - np.log(q_lead), slope
+
+    low, high = np.float64(-np.log(len(behind)) - 1e-9), np.float64(1.0)
+    while surplus(high)[0] < 0:
+        high = 2 * high
+    m_lead = _increasing_root(surplus, low, high)
+    return np.insert(others(m_lead), lead, m_lead)
+
+
+def _log_h_slope(m: Array, gamma: float) -> Array:
+    """Slope of log h; with log h = log p + log q - log(-d1) it is q - p - d2 / d1."""
+    p, q, _ = _definition.probabilities(m, np)
+    return np.asarray(q - p - _definition.d2(m, gamma, np) / _definition.d1(m, gamma, np))
+
+
+def _increasing_root(function: Callable[[Any], tuple[Any, Any]], low: Any, high: Any) -> Any:
+    """Where the increasing ``function`` (value, slope) is 0 in [low, high], entry by entry, to rounding."""
+    m = (low + high) / 2
+    for _ in range(200):
+        value, slope = function(m)
+        low, high = np.where(value < 0, m, low), np.where(value >= 0, m, high)
+        step = m - value / slope
+        step = np.where((step > low) & (step < high), step, (low + high) / 2)
+        moved, m = np.abs(step - m), step
+        if np.all(moved <= 4e-16 * np.maximum(np.abs(m), 1.0)):
+            break
+    return m

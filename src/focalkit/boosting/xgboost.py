@@ -1,0 +1,342 @@
+"""XGBoost: objectives, evaluation metrics and the estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from focalkit import _checks
+from focalkit.boosting import _fitting
+from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
+from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
+
+try:
+    import xgboost
+except ImportError:
+    _checks.reject("xgboost", "be installed", "no such module", 'pip install "focalkit[xgboost]"')
+
+Array = NDArray[Any]
+DIAGONAL = 2.0
+"""XGBoost's own factor on the diagonal of the softmax Hessian, which makes it a bound of the whole."""
+
+
+def start_parameters(objective: FocalObjective) -> dict[str, Any]:
+    """Parameters for :func:`xgboost.train`: the link, the number of classes and the focal start."""
+    scores = objective.start_scores
+    if objective.n_classes == 2:
+        # a probability; beyond these bounds XGBoost would cut it off anyway
+        probability = np.clip(1 / (1 + np.exp(-scores[0])), 1e-6, 1 - 1e-6)
+        return {"objective": "binary:logistic", "base_score": float(probability)}
+    centred = (scores - scores.mean()).tolist()
+    return {"objective": "multi:softprob", "num_class": objective.n_classes, "base_score": centred}
+
+
+def native_objective(objective: FocalObjective) -> Callable[[Array, Any], tuple[Array, Array]]:
+    """``obj`` of :func:`xgboost.train`, to be used with :func:`start_parameters`."""
+
+    def focal(predt: Array, dtrain: Any) -> tuple[Array, Array]:
+        return _grad_hess(objective, predt, dtrain.get_label(), _weights(dtrain))
+
+    return focal
+
+
+def sklearn_objective(objective: FocalObjective) -> Callable[..., tuple[Array, Array]]:
+    """``objective`` of :class:`xgboost.XGBClassifier`; give it ``base_score`` of :func:`start_parameters` too."""
+
+    def focal(y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> tuple[Array, Array]:
+        return _grad_hess(objective, y_pred, y_true, sample_weight)
+
+    return focal
+
+
+def native_metric(objective: FocalObjective, *names: str) -> Callable[[Array, Any], list[tuple[str, float]]]:
+    """``custom_metric`` of :func:`xgboost.train` for training with :func:`native_objective`."""
+    for name in names:
+        _checks.one_of("metric", name, tuple(METRICS))
+
+    def figures(predt: Array, dmatrix: Any) -> list[tuple[str, float]]:
+        targets, weight = dmatrix.get_label().astype(np.int32), _weights(dmatrix)
+        return [(name, METRICS[name].compute(objective, predt, targets, weight)) for name in names]
+
+    return figures
+
+
+def _weights(dmatrix: Any) -> Array | None:
+    weight = dmatrix.get_weight()
+    return weight if weight.size else None
+
+
+def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: Any) -> tuple[Array, Array]:
+    targets = np.asarray(labels).astype(np.int32)
+    return objective.grad_hess(scores, targets, weight, diagonal=DIAGONAL)
+
+
+class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
+    r"""XGBoost trained with the (alpha-balanced) focal loss.
+
+    .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5.) With ``gamma=0`` and ``alpha=None`` it grows the
+    trees of :class:`xgboost.XGBClassifier`, with equal splits and leaf values equal to float32 rounding.
+
+    Parameters
+    ----------
+    gamma : float in [0, inf)
+        Focusing parameter; 0 is cross-entropy. XGBoost's own ``gamma`` is here ``min_split_loss``.
+    alpha : None, str, float, (n_classes,) or dict
+        Class weights, as for :class:`focalkit.estimator.FocalClassifier`. XGBoost's own ``alpha``
+        is ``reg_alpha``.
+    hessian : {"clipped", "majorizer", "exact"}
+        See :class:`focalkit.boosting.objective.FocalObjective`.
+    min_split_loss : float, optional
+        Least loss reduction of a split.
+    eval_metric : str, callable or list of them, optional
+        "recovered_log_loss" (the default), "focal_loss", "macro_average_precision", or one of
+        XGBoost's, which sees the distorted probabilities. A callable takes (y_true, scores).
+        Early stopping goes by the last one.
+    **kwargs
+        Everything else that :class:`xgboost.XGBClassifier` takes, ``objective`` excepted.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,)
+    alpha_ : (n_classes,) float64
+        The class weights as used, of mean 1 over the training samples.
+    focal_ : FocalObjective
+
+    Notes
+    -----
+    ``predict_proba`` undoes gamma's distortion and keeps alpha's tilt, as that of
+    :class:`focalkit.estimator.FocalClassifier` does. ``decision_function`` gives the focal logits.
+    A ``base_score`` that is given takes the place of the focal start.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = FocalXGBClassifier(gamma=2.0, alpha="balanced", n_estimators=20).fit(X, y)
+    >>> model.predict_proba(X[:1]).round(1)
+    array([[1., 0., 0.]])
+    """
+
+    def __init__(
+        self,
+        *,
+        gamma: float = 2.0,
+        alpha: Any = None,
+        hessian: str = DEFAULT_HESSIAN,
+        min_split_loss: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.gamma = gamma
+        self.alpha = alpha
+        self.hessian = hessian
+        self.min_split_loss = min_split_loss
+
+    def __sklearn_tags__(self) -> Any:
+        """Scikit-learn's capability tags: one label per sample."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        return tags
+
+    def get_xgb_params(self) -> dict[str, Any]:
+        """Parameters of the booster: without this package's own, and without those of the loss."""
+        params: dict[str, Any] = super().get_xgb_params()
+        for name in (*_fitting.OWN_PARAMETERS, "objective", "eval_metric"):
+            params.pop(name, None)
+        params["gamma"] = params.pop("min_split_loss")
+        return params
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        base_margin: Any = None,
+        eval_set: Any = None,
+        verbose: bool | int = False,
+        xgb_model: Any = None,
+        sample_weight_eval_set: Any = None,
+        base_margin_eval_set: Any = None,
+    ) -> FocalXGBClassifier:
+        """Fit to ``X`` (n, n_features) and class labels ``y`` (n,) of any kind.
+
+        Parameters
+        ----------
+        X, y, sample_weight, base_margin, eval_set, verbose, xgb_model, sample_weight_eval_set, base_margin_eval_set
+            As for :meth:`xgboost.XGBClassifier.fit`.
+
+        Returns
+        -------
+        FocalXGBClassifier
+            Itself.
+
+        Raises
+        ------
+        InputError
+            Where a parameter lies outside its domain, or y has a single class.
+        """
+        if self.objective != "binary:logistic":
+            _checks.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
+        if self.scale_pos_weight not in (None, 1):
+            remedy = "Give class weights as alpha, e.g. 'balanced'."
+            _checks.reject("scale_pos_weight", "be left alone", self.scale_pos_weight, remedy)
+        X = _fitting.plain(X)
+        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
+        matrices = _Matrices(self, training)
+        dtrain = matrices.make("X", None, X, training.targets, training.sample_weight, base_margin)
+        weights = sample_weight_eval_set or [None] * len(eval_set or [])
+        margins = base_margin_eval_set or [None] * len(eval_set or [])
+        evals = [
+            (
+                matrices.make(
+                    f"eval_set[{i}]",
+                    dtrain,
+                    _fitting.plain(part_X),
+                    _fitting.encode(f"eval_set[{i}]", part_y, training.classes),
+                    w,
+                    m,
+                ),
+                f"validation_{i}",
+            )
+            for i, ((part_X, part_y), w, m) in enumerate(zip(eval_set or [], weights, margins, strict=True))
+        ]
+        params = self.get_xgb_params()
+        if xgb_model is None:
+            given = params.pop("base_score", None)
+            params |= start_parameters(training.objective)
+            if given is not None:
+                params["base_score"] = given
+        metric, builtin, stop = self._metrics(training.objective)
+        params["eval_metric"] = builtin
+        params["disable_default_eval_metric"] = not builtin
+        evals_result: dict[str, Any] = {}
+        self._Booster = xgboost.train(
+            params,
+            dtrain,
+            self.get_num_boosting_rounds(),
+            evals=evals,
+            evals_result=evals_result,
+            obj=native_objective(training.objective),
+            custom_metric=metric if evals else None,
+            callbacks=[*(self.callbacks or []), *stop] or None,
+            verbose_eval=verbose,
+            xgb_model=xgb_model.get_booster() if isinstance(xgb_model, xgboost.XGBModel) else xgb_model,
+        )
+        if evals_result:
+            self.evals_result_ = evals_result
+        self._remember(training.objective, training.classes)
+        return self
+
+    def _metrics(self, objective: FocalObjective) -> tuple[Any, list[str], list[Any]]:
+        """The custom metric, XGBoost's own ones by name, and early stopping by the last that was asked for."""
+        asked = _fitting.metric_names(self.eval_metric or DEFAULT_METRIC)
+        builtin = [m for m in asked if isinstance(m, str) and m not in METRICS]
+        own = [m for m in asked if not (isinstance(m, str) and m not in METRICS)]
+
+        def figures(predt: Array, dmatrix: Any) -> list[tuple[str, float]]:
+            found = []
+            for metric in own:
+                if isinstance(metric, str):
+                    found += native_metric(objective, metric)(predt, dmatrix)
+                else:
+                    found.append((metric.__name__, float(metric(dmatrix.get_label(), predt))))
+            return found
+
+        stop = []
+        if self.early_stopping_rounds is not None:
+            last = asked[-1]
+            name = last if isinstance(last, str) else last.__name__
+            larger = METRICS[last].larger_is_better if _fitting.is_own(last) else None
+            stop = [
+                xgboost.callback.EarlyStopping(rounds=self.early_stopping_rounds, metric_name=name, maximize=larger)
+            ]
+        return (figures if own else None), builtin, stop
+
+    def _remember(self, objective: FocalObjective, classes: NDArray[Any]) -> None:
+        self.focal_ = objective
+        self.alpha_ = np.asarray(objective.alpha)
+        self._classes = classes
+        self.n_classes_ = len(classes)
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Class labels, sorted."""
+        check_is_fitted(self)
+        return self._classes
+
+    def decision_function(self, X: Any, *, base_margin: Any = None, iteration_range: Any = None) -> NDArray[np.float64]:
+        """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes)."""
+        check_is_fitted(self)
+        scores = xgboost.XGBModel.predict(
+            self, _fitting.plain(X), output_margin=True, base_margin=base_margin, iteration_range=iteration_range
+        )
+        return np.asarray(scores, np.float64)
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        output_margin: bool = False,
+        validate_features: bool = True,
+        base_margin: Any = None,
+        iteration_range: Any = None,
+    ) -> NDArray[Any]:
+        """The class of the largest logit, (n,); with ``output_margin`` the logits."""
+        scores = self.decision_function(X, base_margin=base_margin, iteration_range=iteration_range)
+        return scores if output_margin else _fitting.decide(scores, self.classes_)
+
+    def predict_proba(
+        self, X: Any, validate_features: bool = True, base_margin: Any = None, iteration_range: Any = None
+    ) -> NDArray[np.float64]:
+        """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
+        scores = self.decision_function(X, base_margin=base_margin, iteration_range=iteration_range)
+        return self.focal_.posterior(scores)
+
+    def save_model(self, fname: Any) -> None:
+        """Save in XGBoost's own format, with classes and loss as an attribute of the booster."""
+        check_is_fitted(self)
+        booster = self.get_booster()
+        booster.set_attr(focalkit=_fitting.to_text(self.focal_, self.classes_))
+        booster.save_model(fname)
+
+    def load_model(self, fname: Any) -> None:
+        """Load what :meth:`save_model` saved."""
+        booster = xgboost.Booster({"n_jobs": self.n_jobs} if self.n_jobs else None)
+        booster.load_model(fname)
+        objective, classes = _fitting.from_text(booster.attr("focalkit"), fname)
+        self._Booster = booster
+        self.gamma, self.hessian, self.alpha = objective.gamma, objective.hessian, objective.alpha
+        self._remember(objective, classes)
+
+
+class _Matrices:
+    """Data as XGBoost's matrices; quantile sketches where the tree method has them."""
+
+    def __init__(self, model: FocalXGBClassifier, training: _fitting.Training) -> None:
+        self.model = model
+        self.sketch = model.tree_method in (None, "hist", "auto") and model.booster != "gblinear"
+
+    def make(self, name: str, reference: Any, X: Any, targets: Any, weight: Any, margin: Any) -> Any:
+        """A matrix of one data set."""
+        if weight is not None:
+            weight = _checks.sample_weight_array(weight, targets.shape)
+        common = {
+            "label": targets,
+            "weight": weight,
+            "base_margin": margin,
+            "missing": self.model.missing,
+            "nthread": self.model.n_jobs,
+            "feature_types": self.model.feature_types,
+            "feature_weights": self.model.feature_weights if reference is None else None,
+            "enable_categorical": self.model.enable_categorical,
+        }
+        if self.sketch:
+            return xgboost.QuantileDMatrix(X, **common, ref=reference, max_bin=self.model.max_bin)
+        return xgboost.DMatrix(X, **common)
