@@ -79,6 +79,8 @@ class Journal:
                 _checks.reject("journal", "be a journal of focalkit tune", str(self._path), "Name a new file.")
             self._take_lines()
             if self._header is None:
+                if self._read == 0:
+                    os.ftruncate(self._file, 0)  # at most a first line that was torn
                 self._append({"run": identity})
                 self._header = identity
         names = [name for name in {**identity, **self._header} if identity.get(name) != self._header.get(name)]
