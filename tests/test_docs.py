@@ -48,3 +48,20 @@ def test_the_pages_table_is_what_the_command_prints():
         assert [x for x in shown if x.startswith(first_word + " ")] == [
             x for x in printed if x.startswith(first_word + " ")
         ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/tuning.md", "docs/tuning.zh-CN.md"])
+def test_every_code_block_runs(page, capsys):
+    rng = np.random.default_rng(0)
+    space = {"X": rng.normal(size=(200, 3)), "y": (rng.random(200) < 0.3).astype(int)}
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS.parent / page).read_text(encoding="utf-8"), re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block.replace("n_jobs=-1", "n_repeats=1, gammas=[0, 2]"), page, "exec"), space)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/tuning.md", "docs/tuning.zh-CN.md"])
+def test_every_link_of_a_page_leads_somewhere(page):
+    path = DOCS.parent / page
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
