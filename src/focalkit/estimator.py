@@ -228,6 +228,9 @@ def _alpha(alpha: Any, classes: NDArray[Any], counts: NDArray[np.float64]) -> ND
     return alpha_vector(alpha, counts)
 
 
+BLOCK = 2048
+"""Rows that are worked on together: their features, in float64, stay in the cache."""
+
 MAX_WHITENED = 1024
 """Up to so many features the whole curvature matrix is used, above it the diagonal."""
 
@@ -240,9 +243,19 @@ def _curvature(X: Any, weight: NDArray[np.float64], fit_intercept: bool) -> tupl
     if X.shape[1] > MAX_WHITENED:
         square = X.multiply(X) if sparse else np.square(X, dtype=np.float64)
         return centre, np.maximum(np.asarray(square.T @ share, np.float64) - centre * centre, 0)
-    product = X.T @ (X.multiply(share[:, None]) if sparse else X * share[:, None])
-    product = np.asarray(product.todense() if sparse else product, np.float64)
+    if sparse:
+        product = np.asarray((X.T @ X.multiply(share[:, None])).todense(), np.float64)
+    else:
+        product = np.zeros((X.shape[1], X.shape[1]))
+        for rows in _blocks(X):
+            block = np.asarray(X[rows], np.float64)
+            product += block.T @ (block * share[rows, None])
     return centre, product - np.outer(centre, centre)
+
+
+def _blocks(X: Any) -> list[slice]:
+    """Slices of at most BLOCK rows."""
+    return [slice(first, first + BLOCK) for first in range(0, X.shape[0], BLOCK)]
 
 
 class _Problem:
@@ -251,7 +264,8 @@ class _Problem:
     The vector holds the coefficients of centred features, multiplied by the root of the risk's
     curvature at the prior: the minimum is the same (the intercept is free, the penalty is taken on
     the coefficients themselves), and L-BFGS finds it in few steps however the features are scaled
-    and correlated. X is not copied.
+    and correlated. X is not copied: float32 features are turned to float64 block by block, where
+    each block's logits, losses and gradients are computed too, so that one evaluation reads X once.
     """
 
     def __init__(
@@ -267,7 +281,13 @@ class _Problem:
         fit_intercept: bool,
     ) -> None:
         link = "sigmoid" if n_logits == 1 else "softmax"
-        self.spec = LossSpec(link, gamma, reduction="weighted_mean", keep_hardest=keep_hardest)
+        # the hardest are sought among all rows at once, and a sparse matrix is cut up dearly
+        self.sparse = hasattr(X, "multiply")
+        whole = self.sparse or keep_hardest is not None
+        self.blocks = [slice(None)] if whole else _blocks(X)
+        reduction = "weighted_mean" if whole else "sum"
+        self.share = 1.0 if whole else 1 / float(weight.sum())
+        self.spec = LossSpec(link, gamma, reduction=reduction, keep_hardest=keep_hardest)
         self.X, self.targets, self.weight = X, targets, weight
         self.n_logits, self.penalty, self.fit_intercept = n_logits, penalty, fit_intercept
         self.centre, covariance = _curvature(X, weight, fit_intercept)
@@ -301,15 +321,21 @@ class _Problem:
     def __call__(self, vector: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Risk and gradient."""
         coef, intercept = self.unpack(vector)
-        logits = np.asarray(self.X @ coef.T, np.float64) + intercept
-        if self.n_logits == 1:
-            logits = logits[:, 0]
-        value, grad, _ = loss_grad_hess(
-            self.spec, logits, self.targets, sample_weight=self.weight, hess=False, out=logits
-        )
-        grad = grad.reshape(-1, self.n_logits)
-        total = grad.sum(axis=0)
-        of_coef = np.asarray(self.X.T @ grad, np.float64).T - total[:, None] * self.centre
+        value, of_coef, total = 0.0, np.zeros_like(coef), np.zeros(self.n_logits)
+        for rows in self.blocks:
+            X = self.X[rows] if self.sparse else np.asarray(self.X[rows], np.float64)
+            logits = np.asarray(X @ coef.T, np.float64) + intercept
+            if self.n_logits == 1:
+                logits = logits[:, 0]
+            part, grad, _ = loss_grad_hess(
+                self.spec, logits, self.targets[rows], sample_weight=self.weight[rows], hess=False, out=logits
+            )
+            grad = grad.reshape(-1, self.n_logits)
+            value += float(part)
+            total += grad.sum(axis=0)
+            of_coef += np.asarray(X.T @ grad, np.float64).T
+        value, of_coef, total = value * self.share, of_coef * self.share, total * self.share
+        of_coef -= total[:, None] * self.centre
         of_coef = _times(of_coef + self.penalty * coef, self.inverse.T)
         if not self.fit_intercept:
             total = np.zeros_like(total)
