@@ -292,7 +292,10 @@ class _Problem:
         self.n_logits, self.penalty, self.fit_intercept = n_logits, penalty, fit_intercept
         self.centre, covariance = _curvature(X, weight, fit_intercept)
         share = np.bincount(targets, weights=weight) / weight.sum()
-        covariance = covariance * float(share @ (1 - share) / len(share))
+        spread = share * (1 - share)
+        covariance = covariance * float(spread.mean())
+        # a rare class has little curvature: without this its coefficients would be found last
+        self.stretch = np.sqrt(np.maximum(spread / spread.mean(), 1e-3))[-n_logits:, None]
         if covariance.ndim == 1:
             self.root = np.sqrt(covariance + penalty)
             self.inverse = 1 / self.root
@@ -307,16 +310,18 @@ class _Problem:
         intercept = log_counts[1:] - log_counts[0] if self.n_logits == 1 else log_counts - log_counts.mean()
         if not self.fit_intercept:
             intercept = np.zeros_like(intercept)
-        return np.concatenate([np.zeros(self.n_logits * len(self.centre)), intercept])
+        return np.concatenate([np.zeros(self.n_logits * len(self.centre)), intercept * self.stretch[:, 0]])
 
     def pack(self, coef: NDArray[Any], intercept: NDArray[Any]) -> NDArray[np.float64]:
         """The flat vector of a model."""
-        return np.concatenate([_times(coef, self.root).ravel(), intercept + coef @ self.centre])
+        stretch = self.stretch
+        intercept = (intercept + coef @ self.centre) * stretch[:, 0]
+        return np.concatenate([(_times(coef, self.root) * stretch).ravel(), intercept])
 
     def unpack(self, vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Coefficients and intercept of the model."""
-        coef = _times(vector[: -self.n_logits].reshape(self.n_logits, -1), self.inverse)
-        return coef, vector[-self.n_logits :] - coef @ self.centre
+        coef = _times(vector[: -self.n_logits].reshape(self.n_logits, -1), self.inverse) / self.stretch
+        return coef, vector[-self.n_logits :] / self.stretch[:, 0] - coef @ self.centre
 
     def __call__(self, vector: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Risk and gradient."""
@@ -336,7 +341,8 @@ class _Problem:
             of_coef += np.asarray(X.T @ grad, np.float64).T
         value, of_coef, total = value * self.share, of_coef * self.share, total * self.share
         of_coef -= total[:, None] * self.centre
-        of_coef = _times(of_coef + self.penalty * coef, self.inverse.T)
+        of_coef = _times(of_coef + self.penalty * coef, self.inverse.T) / self.stretch
+        total /= self.stretch[:, 0]
         if not self.fit_intercept:
             total = np.zeros_like(total)
         risk = float(value) + 0.5 * self.penalty * float((coef * coef).sum())
