@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from focalkit import _checks
 
+if TYPE_CHECKING:
+    from focalkit.tuning.collection import Progress
+
 METRIC_NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
+ESTIMATOR_NAMES = ("linear", "xgboost", "lightgbm", "catboost")
 
 
 @click.command()
@@ -45,10 +51,33 @@ METRIC_NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "lo
     show_default=True,
     help="OHEM: fractions or counts to keep; none for no OHEM.",
 )
+@click.option(
+    "--estimator",
+    "name",
+    type=click.Choice(ESTIMATOR_NAMES),
+    default="linear",
+    show_default=True,
+    help="What is trained.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Draws beyond the grid: n^-β, γ and the estimator's own parameters.",
+)
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
-@click.option("-C", "strength", type=float, default=1.0, show_default=True, help="Inverse strength of the L2 penalty.")
+@click.option(
+    "-C", "strength", type=float, default=1.0, show_default=True, help="Linear: inverse strength of the L2 penalty."
+)
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1: one per core.")
+@click.option("--dask", metavar="ADDRESS", help="Train on a Dask cluster: tcp://HOST:PORT, or local.")
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep what is finished in this file; the same command goes on from it, also in a second process at once.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every figure to this file."
@@ -68,10 +97,14 @@ def tune(
     gammas: str,
     alphas: str,
     keep: str,
+    name: str,
+    trials: int,
     folds: int,
     repeats: int,
     strength: float,
     jobs: int,
+    dask: str | None,
+    journal: Path | None,
     seed: int,
     json_file: Path | None,
     html_file: Path | None,
@@ -88,14 +121,14 @@ def tune(
     from focalkit.tuning.search import tune as run
     from focalkit.tuning.verdict import judge_all
 
-    for out in (json_file, html_file):
+    for out in (json_file, html_file, journal):
         if out is not None and not out.resolve().parent.is_dir():
             _checks.reject("output folder", "exist", str(out.resolve().parent), "Create it first.")
     console = Console()
     progress_console = Console(stderr=True)
-    X, y, estimator, source, notes = _problem(file, target, header, strength)
+    X, y, estimator, source, notes = _problem(file, target, header, name, strength)
     console.print(f"[bold]focalkit tune[/bold] · {source}", highlight=False)
-    bar = _Bar(progress_console, shown=not quiet and progress_console.is_terminal)
+    bar = _Bar(progress_console, shown=not (quiet or os.environ.get("CI")) and progress_console.is_terminal)
     with bar:
         result = run(
             estimator,
@@ -108,7 +141,10 @@ def tune(
             n_splits=folds,
             n_repeats=repeats,
             seed=seed,
+            n_trials=trials,
             n_jobs=jobs,
+            dask=dask,
+            journal=journal,
             progress=bar.update,
         )
     for note in notes:
@@ -130,23 +166,36 @@ def tune(
 
 
 def _problem(
-    file: Path | None, target: str | None, header: bool | None, strength: float
+    file: Path | None, target: str | None, header: bool | None, name: str, strength: float
 ) -> tuple[Any, Any, Any, str, list[str]]:
     """Features, labels, the pipeline for them, and what to call it all."""
     from focalkit.tuning.datasets import load_long_tail_digits
-    from focalkit.tuning.tables import pipeline, read_table
+    from focalkit.tuning.estimators import named_estimator
+    from focalkit.tuning.tables import read_table
 
     if file is None:
         if target is not None or header is not None:
             _checks.reject("FILE", "be given with --target and --header", None, "focalkit tune FILE --target NAME")
         X, y = load_long_tail_digits()
         source = f"embedded long-tailed digits: {len(y):,} rows × {X.shape[1]} features, {len(set(y.tolist()))} classes"
-        return X, y, pipeline(X.shape[1], (), C=strength), source, []
+        return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, []
     table = read_table(file, target, header=header)
     n_classes = len(set(table.y.tolist()))
     size = f"{len(table.y):,} rows × {table.X.shape[1]} features, {n_classes} classes"
     source = f"{file.name}: {size}, target {table.target_name!r}"
-    return table.X, table.y, pipeline(table.X.shape[1], table.categorical, C=strength), source, list(table.notes)
+    missing = bool(np.isnan(table.X).any())
+    estimator = named_estimator(name, table.X.shape[1], table.categorical, missing=missing, C=strength)
+    return table.X, table.y, estimator, source, [*table.notes, *_treatment(name, table.categorical, missing)]
+
+
+def _treatment(name: str, categorical: tuple[int, ...], missing: bool) -> list[str]:
+    """What the estimator does with texts and gaps."""
+    texts, gaps = f"{len(categorical)} text column(s) are", "Missing values are"
+    if name == "linear":
+        parts = [f"{texts} one-hot encoded inside the folds.", f"{gaps} imputed inside the folds."]
+    else:
+        parts = [f"{texts} given to {name} as categories.", f"{gaps} left to {name}."]
+    return [part for part, holds in zip(parts, (categorical, missing), strict=True) if holds]
 
 
 def _parts(text: str) -> list[str]:
@@ -175,17 +224,27 @@ def _fraction(text: str) -> float | int:
 
 
 class _Bar:
-    """A progress bar over folds, on the terminal's error stream."""
+    """What is done, how long the rest takes, and the best so far, on the terminal's error stream."""
 
     def __init__(self, console: Any, shown: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("folds"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            *(BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn()),
+            TextColumn("{task.fields[best]}", style="dim"),
+        )
         self.progress = Progress(*columns, console=console, transient=True, disable=not shown)
-        self.task = self.progress.add_task("folds", total=None)
+        self.task = self.progress.add_task("", total=None, best="")
 
-    def update(self, done: int, total: int) -> None:
-        self.progress.update(self.task, completed=done, total=total)
+    def update(self, state: Progress) -> None:
+        from focalkit.report.text import figure
+        from focalkit.tuning.scores import metric_named
+
+        best = ""
+        if state.best is not None:
+            score = figure(state.mean, state.standard_error, state.metric)
+            best = f"best so far: {state.best.title}, {metric_named(state.metric).title} {score}"
+        self.progress.update(self.task, completed=state.done, total=state.total, best=best)
 
     def __enter__(self) -> _Bar:
         self.progress.start()

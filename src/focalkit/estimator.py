@@ -209,6 +209,9 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return np.log(self.predict_proba(X))
 
 
+BLOCK = 2048
+"""Rows that are worked on together: their features, in float64, stay in the cache."""
+
 MAX_WHITENED = 1024
 """Up to so many features the whole curvature matrix is used, above it the diagonal."""
 
@@ -221,9 +224,19 @@ def _curvature(X: Any, weight: NDArray[np.float64], fit_intercept: bool) -> tupl
     if X.shape[1] > MAX_WHITENED:
         square = X.multiply(X) if sparse else np.square(X, dtype=np.float64)
         return centre, np.maximum(np.asarray(square.T @ share, np.float64) - centre * centre, 0)
-    product = X.T @ (X.multiply(share[:, None]) if sparse else X * share[:, None])
-    product = np.asarray(product.todense() if sparse else product, np.float64)
+    if sparse:
+        product = np.asarray((X.T @ X.multiply(share[:, None])).todense(), np.float64)
+    else:
+        product = np.zeros((X.shape[1], X.shape[1]))
+        for rows in _blocks(X):
+            block = np.asarray(X[rows], np.float64)
+            product += block.T @ (block * share[rows, None])
     return centre, product - np.outer(centre, centre)
+
+
+def _blocks(X: Any) -> list[slice]:
+    """Slices of at most BLOCK rows."""
+    return [slice(first, first + BLOCK) for first in range(0, X.shape[0], BLOCK)]
 
 
 class _Problem:
@@ -232,7 +245,8 @@ class _Problem:
     The vector holds the coefficients of centred features, multiplied by the root of the risk's
     curvature at the prior: the minimum is the same (the intercept is free, the penalty is taken on
     the coefficients themselves), and L-BFGS finds it in few steps however the features are scaled
-    and correlated. X is not copied.
+    and correlated. X is not copied: float32 features are turned to float64 block by block, where
+    each block's logits, losses and gradients are computed too, so that one evaluation reads X once.
     """
 
     def __init__(
@@ -248,12 +262,21 @@ class _Problem:
         fit_intercept: bool,
     ) -> None:
         link = "sigmoid" if n_logits == 1 else "softmax"
-        self.spec = LossSpec(link, gamma, reduction="weighted_mean", keep_hardest=keep_hardest)
+        # the hardest are sought among all rows at once, and a sparse matrix is cut up dearly
+        self.sparse = hasattr(X, "multiply")
+        whole = self.sparse or keep_hardest is not None
+        self.blocks = [slice(None)] if whole else _blocks(X)
+        reduction = "weighted_mean" if whole else "sum"
+        self.share = 1.0 if whole else 1 / float(weight.sum())
+        self.spec = LossSpec(link, gamma, reduction=reduction, keep_hardest=keep_hardest)
         self.X, self.targets, self.weight = X, targets, weight
         self.n_logits, self.penalty, self.fit_intercept = n_logits, penalty, fit_intercept
         self.centre, covariance = _curvature(X, weight, fit_intercept)
         share = np.bincount(targets, weights=weight) / weight.sum()
-        covariance = covariance * float(share @ (1 - share) / len(share))
+        spread = share * (1 - share)
+        covariance = covariance * float(spread.mean())
+        # a rare class has little curvature: without this its coefficients would be found last
+        self.stretch = np.sqrt(np.maximum(spread / spread.mean(), 1e-3))[-n_logits:, None]
         if covariance.ndim == 1:
             self.root = np.sqrt(covariance + penalty)
             self.inverse = 1 / self.root
@@ -268,30 +291,39 @@ class _Problem:
         intercept = log_counts[1:] - log_counts[0] if self.n_logits == 1 else log_counts - log_counts.mean()
         if not self.fit_intercept:
             intercept = np.zeros_like(intercept)
-        return np.concatenate([np.zeros(self.n_logits * len(self.centre)), intercept])
+        return np.concatenate([np.zeros(self.n_logits * len(self.centre)), intercept * self.stretch[:, 0]])
 
     def pack(self, coef: NDArray[Any], intercept: NDArray[Any]) -> NDArray[np.float64]:
         """The flat vector of a model."""
-        return np.concatenate([_times(coef, self.root).ravel(), intercept + coef @ self.centre])
+        stretch = self.stretch
+        intercept = (intercept + coef @ self.centre) * stretch[:, 0]
+        return np.concatenate([(_times(coef, self.root) * stretch).ravel(), intercept])
 
     def unpack(self, vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Coefficients and intercept of the model."""
-        coef = _times(vector[: -self.n_logits].reshape(self.n_logits, -1), self.inverse)
-        return coef, vector[-self.n_logits :] - coef @ self.centre
+        coef = _times(vector[: -self.n_logits].reshape(self.n_logits, -1), self.inverse) / self.stretch
+        return coef, vector[-self.n_logits :] / self.stretch[:, 0] - coef @ self.centre
 
     def __call__(self, vector: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Risk and gradient."""
         coef, intercept = self.unpack(vector)
-        logits = np.asarray(self.X @ coef.T, np.float64) + intercept
-        if self.n_logits == 1:
-            logits = logits[:, 0]
-        value, grad, _ = loss_grad_hess(
-            self.spec, logits, self.targets, sample_weight=self.weight, hess=False, out=logits
-        )
-        grad = grad.reshape(-1, self.n_logits)
-        total = grad.sum(axis=0)
-        of_coef = np.asarray(self.X.T @ grad, np.float64).T - total[:, None] * self.centre
-        of_coef = _times(of_coef + self.penalty * coef, self.inverse.T)
+        value, of_coef, total = 0.0, np.zeros_like(coef), np.zeros(self.n_logits)
+        for rows in self.blocks:
+            X = self.X[rows] if self.sparse else np.asarray(self.X[rows], np.float64)
+            logits = np.asarray(X @ coef.T, np.float64) + intercept
+            if self.n_logits == 1:
+                logits = logits[:, 0]
+            part, grad, _ = loss_grad_hess(
+                self.spec, logits, self.targets[rows], sample_weight=self.weight[rows], hess=False, out=logits
+            )
+            grad = grad.reshape(-1, self.n_logits)
+            value += float(part)
+            total += grad.sum(axis=0)
+            of_coef += np.asarray(X.T @ grad, np.float64).T
+        value, of_coef, total = value * self.share, of_coef * self.share, total * self.share
+        of_coef -= total[:, None] * self.centre
+        of_coef = _times(of_coef + self.penalty * coef, self.inverse.T) / self.stretch
+        total /= self.stretch[:, 0]
         if not self.fit_intercept:
             total = np.zeros_like(total)
         risk = float(value) + 0.5 * self.penalty * float((coef * coef).sum())

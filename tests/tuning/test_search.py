@@ -94,8 +94,8 @@ def test_plain_cross_entropys_logits_cover_every_row_once(data, result):
 
 
 def test_an_interrupt_leaves_the_finished_folds_usable(data):
-    def stop(done, total):
-        if done == 4:
+    def stop(state):
+        if state.done == 4:
             raise KeyboardInterrupt
 
     cut = tune(make_pipeline(StandardScaler(), FocalClassifier()), *data, **GRID, progress=stop)
@@ -106,7 +106,7 @@ def test_an_interrupt_leaves_the_finished_folds_usable(data):
 
 
 def test_an_interrupt_before_two_folds_is_an_interrupt(data):
-    def stop(done, total):
+    def stop(state):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -73,7 +73,7 @@ def test_missing_values_text_columns_and_rows_without_target_are_handled_and_sai
     said = " ".join(table.notes)
     assert "'empty' is empty" in said
     assert "1 rows have no target" in said
-    assert "imputed inside the folds" in said
+    assert "2 values are missing" in said
 
 
 def test_a_column_like_a_row_name_is_left_out_and_said(tmp_path):

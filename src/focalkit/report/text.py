@@ -79,7 +79,7 @@ def surface_table(result: TuneResult) -> Group:
     for i, alpha in enumerate(surface.alphas):
         row = []
         for j in range(len(surface.gammas)):
-            text = _cell(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.name)
+            text = figure(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.name)
             row.append(Text(text, style="bold green" if (i, j) == best else ""))
         table.add_row(alpha_title(alpha), *row)
     return _titled(f"{metric.title.capitalize()}: α (down) × γ (across), mean ± standard error", table)
@@ -107,7 +107,7 @@ def family_table(result: TuneResult, verdict: Verdict) -> Group:
     for family in verdict.families:
         chosen = family is verdict.recommended
         title = ("▶ " if chosen else "  ") + result.cells[family.cell].title
-        average = _cell(float(mean[family.cell]), float(error[family.cell]), metric.name)
+        average = figure(float(mean[family.cell]), float(error[family.cell]), metric.name)
         p = (
             ""
             if family.family == FAMILIES[0]
@@ -152,11 +152,11 @@ def _metric_cells(result: TuneResult, cell: int) -> list[str]:
     out = []
     for name in NAMES:
         mean, error = result.mean_and_error(name)
-        out.append(_cell(float(mean[cell]), float(error[cell]), name))
+        out.append(figure(float(mean[cell]), float(error[cell]), name))
     return out
 
 
-def _cell(mean: float, error: float, metric: str) -> str:
+def figure(mean: float, error: float, metric: str) -> str:
     """Scores in percent, probabilities' figures as they are; the error in the same unit."""
     if metric_named(metric).judges == "probabilities":
         return f"{mean:.3f}±{error:.3f}".replace("0.", ".")

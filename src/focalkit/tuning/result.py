@@ -20,13 +20,15 @@ class Cell:
     """One candidate: a loss, and how decisions are taken from it.
 
     ``tau`` is the strength of the prior shift of the decisions: None (no shift), a number, or
-    "chosen" (inside each training fold).
+    "chosen" (inside each training fold). ``params`` are the estimator's own parameters where a
+    search drew them, as (name, value) pairs; empty: as the estimator was given.
     """
 
     alpha: Any = None
     gamma: float = 0.0
     keep_hardest: float | int | None = None
     tau: float | str | None = None
+    params: tuple[tuple[str, Any], ...] = ()
 
     @property
     def family(self) -> str:
@@ -42,6 +44,13 @@ class Cell:
     @property
     def title(self) -> str:
         """A short name, e.g. "focal γ=2, α sqrt"."""
+        drawn = [
+            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in self.params
+        ]
+        return ", ".join([self._loss_title, *drawn])
+
+    @property
+    def _loss_title(self) -> str:
         if self.keep_hardest is not None:
             kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
             return f"OHEM, hardest {kept}"
@@ -83,6 +92,7 @@ class TuneResult:
     ``scores`` is (n_cells, n_folds, n_metrics) float64 in the order of ``cells``, ``repeat_of_fold``
     and :data:`focalkit.tuning.scores.METRICS`. ``ce_logits`` are plain cross-entropy's out-of-fold
     logits of the first repeat for the rows ``ce_rows`` (empty where the estimator has none).
+    ``estimator`` is the name of the class, or of the training function, that was tuned.
     """
 
     cells: tuple[Cell, ...]
@@ -101,6 +111,7 @@ class TuneResult:
     seed: int
     seconds: float
     finished: bool
+    estimator: str = "FocalClassifier"
     notes: tuple[str, ...] = field(default=())
 
     def column(self, metric: str) -> NDArray[np.float64]:

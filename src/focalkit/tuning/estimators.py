@@ -1,0 +1,100 @@
+"""Estimators by name: the linear model and the three boosters, with what each needs before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import Pipeline
+
+from focalkit import _checks
+from focalkit.tuning.tables import pipeline
+
+BOOSTERS = {"xgboost": "FocalXGBClassifier", "lightgbm": "FocalLGBMClassifier", "catboost": "FocalCatBoostClassifier"}
+NAMES = ("linear", *BOOSTERS)
+
+
+def named_estimator(
+    name: str, n_features: int, categorical: Sequence[int] = (), *, missing: bool = True, C: float = 1.0
+) -> Any:
+    """The estimator called ``name`` for a numeric matrix (n, n_features) with NaN where a value is missing.
+
+    Parameters
+    ----------
+    name : {"linear", "xgboost", "lightgbm", "catboost"}
+        The boosters run on one thread, since folds run in parallel, and keep missing values and
+        categories as they are; the linear model imputes, scales and encodes inside the folds.
+    n_features : int
+    categorical : sequence of int
+        Columns that hold codes 0, 1, … of categories.
+    missing : bool
+        Whether values may be missing.
+    C : float > 0
+        Inverse strength of the linear model's penalty.
+
+    Returns
+    -------
+    classifier or Pipeline
+
+    Raises
+    ------
+    InputError
+        Where the name is not known, or its library is not installed.
+    """
+    _checks.one_of("estimator", name, NAMES)
+    if name == "linear":
+        return pipeline(n_features, tuple(categorical), C=C, missing=missing)
+    try:
+        make = getattr(import_module("focalkit.boosting"), BOOSTERS[name])
+    except ImportError:
+        _checks.reject(name, "be installed", "no such module", f'pip install "focalkit[{name}]"')
+    options: dict[str, dict[str, Any]] = {
+        "xgboost": {"n_jobs": 1, "enable_categorical": bool(categorical)},
+        "lightgbm": {"n_jobs": 1, "verbose": -1},
+        "catboost": {
+            "thread_count": 1,
+            "verbose": False,
+            "allow_writing_files": False,
+            "cat_features": [int(column) for column in categorical] or None,
+        },
+    }
+    model = make(**options[name])
+    if not categorical:
+        return model
+    return Pipeline([("prepare", Categories(tuple(categorical), as_integers=name == "catboost")), ("model", model)])
+
+
+class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A data frame of a matrix, in which coded columns are categories, as boosters want them.
+
+    XGBoost and LightGBM take pandas' categories; CatBoost takes integers, with missing ones as -1.
+    """
+
+    def __init__(self, categorical: Sequence[int], *, as_integers: bool = False) -> None:
+        self.categorical = categorical
+        self.as_integers = as_integers
+
+    def fit(self, X: Any, y: Any = None) -> Categories:
+        """Note how many codes each column has."""
+        self.n_codes_ = [int(np.nanmax(X[:, k], initial=-1)) + 1 for k in self.categorical]
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """The data frame; codes that were not there in fit are missing."""
+        try:
+            import pandas
+        except ImportError:
+            _checks.reject("pandas", "be installed for text columns", "no such module", "pip install pandas")
+        columns = {f"f{k}": X[:, k] for k in range(X.shape[1])}
+        for k, n_codes in zip(self.categorical, self.n_codes_, strict=True):
+            codes = np.where(np.isnan(X[:, k]) | (X[:, k] >= n_codes), -1, X[:, k]).astype(np.int64)
+            frame = codes if self.as_integers else pandas.Categorical.from_codes(codes, categories=range(n_codes))
+            columns[f"f{k}"] = frame
+        return pandas.DataFrame(columns)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Scikit-learn asks before transform."""
+        return hasattr(self, "n_codes_")

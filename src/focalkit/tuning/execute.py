@@ -1,0 +1,138 @@
+"""Where units run: this process, processes of this machine, or a Dask cluster; with or without a journal."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from joblib import Parallel, cpu_count, delayed, parallel_config
+
+from focalkit import _checks
+from focalkit.tuning.identity import worker_versions
+from focalkit.tuning.journal import Journal
+from focalkit.tuning.units import Task, Unit, UnitScores, run_unit
+
+Found = Generator[tuple[Unit, UnitScores], None, None]
+Compute = Callable[[Iterable[Unit]], Found]
+
+POLL_SECONDS = 0.2
+CONNECT_SECONDS = 10
+
+
+def run_units(task: Task, units: Sequence[Unit], *, n_jobs: int, dask: Any, journal: Journal | None) -> Found:
+    """Every unit with its scores, in any order; those that the journal holds come first.
+
+    Raises
+    ------
+    ChildProcessError
+        Where a worker was killed.
+    """
+    with _backend(task, n_jobs, dask) as compute:
+        if journal is None:
+            yield from compute(units)
+            return
+        waiting = set(units)
+        while waiting:
+            journal.refresh()
+            known = [unit for unit in units if unit in waiting and unit in journal.done]
+            waiting -= set(known)
+            yield from ((unit, journal.done[unit]) for unit in known)
+            # lazily: a unit is claimed when a worker is nearly free, so that processes that share the journal share
+            # the work; what another process holds is looked at again later, since it may die
+            mine = (unit for unit in units if unit in waiting and journal.claim(unit))
+            idle = not known
+            for unit, found in compute(mine):
+                journal.keep(unit, found)
+                waiting.discard(unit)
+                idle = False
+                yield unit, found
+            if idle and waiting:
+                time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
+    if dask is None and n_jobs == 1:
+        yield lambda units: (run_unit(task, unit) for unit in units)
+        return
+    with ExitStack() as stack:
+        lost: tuple[type[BaseException], ...] = (concurrent.futures.BrokenExecutor,)
+        options: dict[str, Any] = {"backend": "loky"}
+        if dask is not None:
+            client = stack.enter_context(_client(dask, n_jobs))
+            options = {"backend": "dask", "client": client, "scatter": [task]}
+            lost = _lost_on_cluster()
+            n_jobs = -1
+        with parallel_config(**options):
+            # one unit a message: each is seconds of work, and is kept as soon as it is done
+            parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
+
+        def compute(units: Iterable[Unit]) -> Found:
+            try:
+                yield from parallel(delayed(run_unit)(task, unit) for unit in units)
+            except lost as error:
+                message = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
+                raise ChildProcessError(message) from error
+
+        yield compute
+
+
+@contextmanager
+def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
+    """A client of the cluster: one's own, of a scheduler's address, or of a cluster started here."""
+    try:
+        import distributed
+    except ImportError:
+        _checks.reject("dask", "be used with Dask installed", dask, 'pip install "focalkit[dask]"')
+    if isinstance(dask, distributed.Client):
+        _check_cluster(dask)
+        yield dask
+        return
+    with ExitStack() as stack:
+        address = dask
+        if dask == "local":
+            n_workers = cpu_count() if n_jobs in (1, -1) else n_jobs
+            address = stack.enter_context(
+                distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
+            )
+        remedy = "dask scheduler, then on each machine: dask worker ADDRESS --nworkers N --nthreads 1"
+        try:
+            client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            stack.enter_context(client)
+            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except (OSError, ValueError) as error:  # TimeoutError is an OSError
+            first = str(error).partition("\n")[0]
+            _checks.reject("dask", "be 'local' or the address of a scheduler with workers", f"{dask}: {first}", remedy)
+        _check_cluster(client)
+        yield client
+
+
+def _check_cluster(client: Any) -> None:
+    """The same bits need the same versions, and one thread in each worker (settings of threads are a process's)."""
+    threads = set(client.nthreads().values())
+    if threads - {1}:
+        remedy = "Start them with --nthreads 1 and --nworkers N."
+        _checks.reject("dask", "have workers of one thread each", f"{max(threads)} threads", remedy)
+    here = worker_versions()
+    try:
+        everywhere = client.run(worker_versions)
+    except ImportError as error:
+        _checks.reject("dask", "have focalkit on every worker", str(error), 'pip install "focalkit[tune,dask]" there.')
+    for worker, there in everywhere.items():
+        for name in here:
+            if here[name] != there[name]:
+                remedy = "Install the same version there."
+                _checks.reject(
+                    "dask", f"have {name} {here[name]} on every worker", f"{there[name]} on {worker}", remedy
+                )
+
+
+def _lost_on_cluster() -> tuple[type[BaseException], ...]:
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm.core import CommClosedError
+
+    return (KilledWorker, CommClosedError, CancelledError, asyncio.CancelledError, concurrent.futures.CancelledError)

@@ -1,0 +1,58 @@
+"""The candidates of a run, and which of them are fitted together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from focalkit import _checks
+from focalkit._spec import LossSpec
+from focalkit.tuning.result import Cell
+from focalkit.weights import alpha_vector
+
+ALPHAS: tuple[Any, ...] = (None, "power:0.25", "power:0.5", "power:0.75", "power:1")
+GAMMAS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+KEEP_HARDEST = (0.5, 0.25, 0.1)
+
+Plan = tuple[Cell, ...]
+"""Cells that are fitted one after the other in one process; their ``params`` are equal."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """alpha x gamma, OHEM and the shifted decisions of plain cross-entropy, with the estimator's ``params`` fixed."""
+
+    alphas: tuple[Any, ...]
+    gammas: tuple[float, ...]
+    keep_hardest: tuple[float | int, ...]
+    params: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def checked(
+        cls, alphas: Sequence[Any], gammas: Sequence[float], keep_hardest: Sequence[float | int], n_classes: int
+    ) -> Grid:
+        """A grid of checked values; alpha None and gamma 0 are always in it."""
+        alphas = [tuple(a) if isinstance(a, (list, np.ndarray)) else a for a in alphas]
+        for alpha in alphas:
+            alpha_vector(alpha, np.ones(n_classes))
+        zero = [0.0, *(_checks.number("gammas", g, _checks.GAMMA, "0 is cross-entropy.") for g in gammas)]
+        for part in keep_hardest:
+            LossSpec(keep_hardest=part)
+        return cls(tuple(dict.fromkeys([None, *alphas])), tuple(sorted(set(zero))), tuple(dict.fromkeys(keep_hardest)))
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every candidate, the simplest of each family first."""
+        cells = [Cell(), Cell(tau=1.0), Cell(tau="chosen")]
+        cells += [Cell(alpha) for alpha in self.alphas[1:]]
+        cells += [Cell(alpha, gamma) for gamma in self.gammas[1:] for alpha in self.alphas]
+        cells += [Cell(keep_hardest=part) for part in self.keep_hardest]
+        return tuple(replace(cell, params=self.params) for cell in cells)
+
+    def plans(self, chained: bool) -> tuple[Plan, ...]:
+        """What is fitted together: all of it where each fit starts from its neighbour, otherwise each fit by itself."""
+        cells = self.cells
+        return (cells,) if chained else (cells[:3], *((cell,) for cell in cells[3:]))

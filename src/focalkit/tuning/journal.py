@@ -1,0 +1,220 @@
+"""A journal of finished units, so that a killed run goes on where it was, and several processes share one.
+
+The file is append-only: one JSON line a record, with a CRC-32 of its bytes, written in one call under
+an exclusive lock and flushed to the disk. A line that fails its checksum (the torn end of a killed
+writer) is not taken, and its unit is done again. The first record says what run this is.
+
+A unit is claimed by a lock on one byte far behind the end of the file. The kernel drops the locks of
+a process that dies, however it dies, so that no claim can go stale and nothing has to guess a timeout.
+
+Optuna's JournalStorage was weighed: it keeps trials, not folds, shows a killed process's trials as
+running for ever, and would be needed by those who search nothing. Since draws do not depend on
+scores (see ``trials``), there is no state of a search to keep either.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit import _checks
+from focalkit.tuning.units import Unit, UnitScores
+
+START = b'{"crc32":"'
+CLAIMS = 1 << 40
+"""Locks on bytes from here on: this one for appending, the next ones for the units."""
+
+
+class Journal:
+    """An open journal; ``done`` holds the units read so far.
+
+    Parameters
+    ----------
+    path : path
+        Made where it does not exist.
+    identity : mapping of str to str
+        What the results depend on; a journal with another one is refused.
+    plans : sequence of str
+        A fingerprint of each plan's cells, by its position.
+    n_folds : int
+        Folds of each plan.
+
+    Raises
+    ------
+    InputError
+        Where the file is no journal, or that of another run.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, str], plans: list[str], n_folds: int) -> None:
+        try:
+            import fcntl
+        except ImportError:  # pragma: no cover - other systems
+            _checks.reject("journal", "be used where POSIX locks are", os.name, "Drop it: the result is the same.")
+        self._fcntl: Any = fcntl
+        self._path, self._plans, self._n_folds = path, plans, n_folds
+        self._read, self._mutex = 0, threading.Lock()
+        self._header: dict[str, str] | None = None
+        self.done: dict[Unit, UnitScores] = {}
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self._open(dict(identity))
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, identity: dict[str, str]) -> None:
+        with self._mutex, _Lock(self):
+            begin = os.pread(self._file, len(START), 0)
+            if not START.startswith(begin):
+                _checks.reject("journal", "be a journal of focalkit tune", str(self._path), "Name a new file.")
+            self._take_lines()
+            if self._header is None:
+                if self._read == 0:
+                    os.ftruncate(self._file, 0)  # at most a first line that was torn
+                self._append({"run": identity})
+                self._header = identity
+        names = [name for name in {**identity, **self._header} if identity.get(name) != self._header.get(name)]
+        if names:
+            differences = "; ".join(
+                f"{name}: there {self._header.get(name, 'none')}, here {identity.get(name, 'none')}" for name in names
+            )
+            contract = "be of the same data, seed, options and versions"
+            _checks.reject("journal", contract, _Plain(f"{self._path}: {differences}"), "Name another file.")
+
+    def refresh(self) -> list[Unit]:
+        """Read what was appended since the last time; the units that are new."""
+        with self._mutex:
+            return self._take_lines()
+
+    def claim(self, unit: Unit) -> bool:
+        """Take a unit, unless it is done or another process has it."""
+        with self._mutex:
+            try:
+                self._fcntl.lockf(self._file, self._fcntl.LOCK_EX | self._fcntl.LOCK_NB, 1, self._slot(unit))
+            except OSError:
+                return False
+            self._take_lines()  # it may have been finished, and let go, since the last reading
+            if unit in self.done:
+                self._release(unit)
+            return unit not in self.done
+
+    def keep(self, unit: Unit, found: UnitScores) -> None:
+        """Append a finished unit and let its claim go."""
+        record = {
+            "unit": list(unit),
+            "cells": self._plans[unit.plan],
+            "scores": found.scores.tolist(),
+            "tau": found.tau,
+            "ce_logits": None if found.ce_logits is None else _packed(found.ce_logits),
+            "n_unconverged": found.n_unconverged,
+        }
+        with self._mutex:
+            with _Lock(self):
+                self._append(record)
+            self._release(unit)
+
+    def close(self) -> None:
+        """Let all claims go."""
+        os.close(self._file)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _slot(self, unit: Unit) -> int:
+        return CLAIMS + 1 + unit.plan * self._n_folds + unit.fold
+
+    def _release(self, unit: Unit) -> None:
+        self._fcntl.lockf(self._file, self._fcntl.LOCK_UN, 1, self._slot(unit))
+
+    def _append(self, record: dict[str, Any]) -> None:
+        """Write a line and flush it; a torn end of another writer is closed first."""
+        body = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+        line = START + f'{zlib.crc32(body):08x}","kept":'.encode() + body + b"}\n"
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        while line:
+            line = line[os.write(self._file, line) :]
+        os.fsync(self._file)
+
+    def _take_lines(self) -> list[Unit]:
+        """Read whole lines from where the last reading ended."""
+        size = os.fstat(self._file).st_size
+        text = bytearray()
+        while self._read + len(text) < size:
+            part = os.pread(self._file, 1 << 24, self._read + len(text))
+            if not part:
+                break
+            text += part
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        fresh = []
+        for line in whole.splitlines():
+            record = _checked(line)
+            if record is None:
+                continue
+            if "run" in record:
+                self._header = self._header or record["run"]
+            elif (unit := Unit(*record["unit"])).plan < len(self._plans) and unit not in self.done:
+                if record["cells"] != self._plans[unit.plan]:
+                    contract = "hold the same draws"
+                    remedy = "Another space or another version of Optuna drew them: name another file."
+                    _checks.reject("journal", contract, f"{self._path}, plan {unit.plan}", remedy)
+                self.done[unit] = _scores(record)
+                fresh.append(unit)
+        return fresh
+
+
+class _Lock:
+    """The exclusive right to append."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._fcntl, self._file = journal._fcntl, journal._file
+
+    def __enter__(self) -> None:
+        self._fcntl.lockf(self._file, self._fcntl.LOCK_EX, 1, CLAIMS)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._fcntl.lockf(self._file, self._fcntl.LOCK_UN, 1, CLAIMS)
+
+
+class _Plain(str):
+    """A text that errors show whole and without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _checked(line: bytes | bytearray) -> dict[str, Any] | None:
+    """The record of a line, or None where its checksum does not agree."""
+    head = len(START) + len('00000000","kept":')
+    body = bytes(line[head:-1])
+    if line[: len(START)] != START or line[len(START) : len(START) + 8] != f"{zlib.crc32(body):08x}".encode():
+        return None
+    record: dict[str, Any] = json.loads(body)
+    return record
+
+
+def _packed(array: NDArray[np.float64]) -> dict[str, Any]:
+    text = base64.b64encode(np.ascontiguousarray(array, "<f8").tobytes()).decode()
+    return {"shape": list(array.shape), "float64": text}
+
+
+def _scores(record: dict[str, Any]) -> UnitScores:
+    logits = record["ce_logits"]
+    if logits is not None:
+        logits = np.frombuffer(base64.b64decode(logits["float64"]), "<f8").astype(np.float64).reshape(logits["shape"])
+    return UnitScores(np.array(record["scores"], np.float64), record["tau"], logits, record["n_unconverged"])
