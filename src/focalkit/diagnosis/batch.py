@@ -22,11 +22,16 @@ KEPT = 1 << 20
 
 
 class Entries(NamedTuple):
-    """One entry per counted target and row of the ledger: row, log-odds and weight (None: all 1)."""
+    """One entry per counted target and row of the ledger: row, log-odds and weight (None: all 1).
+
+    ``sample`` (None: all, in their order) numbers the chunk's samples from ``start`` on.
+    """
 
     row: NDArray[Any]
     m: Real
     weight: Real | None
+    start: int = 0
+    sample: NDArray[Any] | None = None
 
 
 class Chunk(NamedTuple):
@@ -155,7 +160,7 @@ class Batch:
             with np.errstate(all="ignore"):
                 m, _, _, _ = _links.softmax_log_odds_all(chunk.logits[rows].astype(np.float64), np)
             at = np.nonzero(mass[rows])
-            return Entries(at[1], m[at], mass[rows][at])
+            return Entries(at[1], m[at], mass[rows][at], chunk.start, np.flatnonzero(rows)[at[0]])
         return self._hard_entries(chunk, self._log_odds(chunk)[0])
 
     def _hard_entries(self, chunk: Chunk, m: Real) -> Entries:
@@ -164,9 +169,10 @@ class Batch:
         if weight is not None:
             weight = weight.reshape(-1)
             keep &= weight > 0
-        if not keep.all():
-            ids, m, weight = ids[keep], m[keep], None if weight is None else weight[keep]
-        return Entries(ids, m, weight)
+        if keep.all():
+            return Entries(ids, m, weight, chunk.start)
+        weight = None if weight is None else weight[keep]
+        return Entries(ids[keep], m[keep], weight, chunk.start, np.flatnonzero(keep))
 
     def _sigmoid_entries(self, chunk: Chunk) -> Entries:
         shape = chunk.logits.shape
@@ -177,10 +183,10 @@ class Batch:
         y = (1 - s) * y + s / 2 if s > 0 else y
         sides = [(0, -z, counts * (1 - y)), (1, z, counts * y)]
         column = np.broadcast_to(np.arange(shape[1]), shape)
-        kept = [(2 * column[w > 0] + side, m[w > 0], w[w > 0]) for side, m, w in sides]
-        row, m, weight = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+        kept = [(2 * column[w > 0] + side, m[w > 0], w[w > 0], np.nonzero(w > 0)[0]) for side, m, w in sides]
+        row, m, weight, sample = (np.concatenate(parts) for parts in zip(*kept, strict=True))
         plain = chunk.weight is None and not self.soft and s == 0
-        return Entries(row, m, None if plain else weight)
+        return Entries(row, m, None if plain else weight, chunk.start, sample)
 
     def tally(self) -> tuple[int, int]:
         """Count the targets: rows (softmax) or elements (sigmoid) that count, and ignored ones."""

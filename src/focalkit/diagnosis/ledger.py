@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,11 @@ class Ledger:
 
     def update(self, logits: Any, targets: Any, sample_weight: Any = None) -> None:
         """Add a batch; the arguments are those of the losses. A refused batch leaves the ledger as it was."""
+        for _ in self.take(logits, targets, sample_weight):
+            pass
+
+    def take(self, logits: Any, targets: Any, sample_weight: Any = None) -> Iterator[Entries]:
+        """:meth:`update`, showing each part of the batch once it is added."""
         batch = Batch(self.spec, logits, targets, sample_weight)
         if batch.n_classes != self.n_classes:
             _checks.reject(
@@ -101,15 +106,15 @@ class Ledger:
             )
         for entries in batch.read():
             self._add(entries)
+            yield entries
         n_counted, n_ignored = batch.tally()
         self.n_samples += n_counted
         self.n_ignored += n_ignored
 
     def _add(self, entries: Entries) -> None:
-        row, m, weight = entries
         gamma = self._gamma[:1] if self._one_gamma else self._gamma
         tables = (self.count, self.weight, self.s1, self.s2, self.exact_loss, self.exact_grad)
-        add_entries(row, m, weight, gamma, bins.DESCRIBED, tables)
+        add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, tables)
 
     def __add__(self, other: Ledger) -> Ledger:
         """Return the ledger of both data sets; spec and classes must be the same."""
