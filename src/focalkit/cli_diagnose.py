@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,14 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the ledger to this file."
 )
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with sliders to this file.",
+)
+@click.option("--open", "open_it", is_flag=True, help="Open the page (without --html: a temporary one) in the browser.")
+@click.option("--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the page.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @_one_line_errors
 def diagnose(
@@ -97,6 +106,9 @@ def diagnose(
     jobs: int | None,
     dask: str | None,
     json_file: Path | None,
+    html_file: Path | None,
+    open_it: bool,
+    language: str,
     quiet: bool,
 ) -> None:
     """Show where the loss of the predictions in FILE goes, before and after α and γ.
@@ -106,6 +118,7 @@ def diagnose(
     predictions.
     """
     _check_folder(json_file)
+    _check_folder(html_file)
     gammas, alphas = _gamma(gamma), _alpha(alpha)
     if not isinstance(alphas, str):
         LossSpec(link or "softmax", alpha=alphas)
@@ -122,6 +135,19 @@ def diagnose(
 
         write_text(json_file, done.ledger.to_json())
         click.echo(f"ledger: {json_file}")
+    if html_file is not None or open_it:
+        _page(done, gammas, alphas, language, html_file, open_it)
+
+
+def _page(done: Diagnosed, gamma: PerClass, alpha: Any, language: str, path: Path | None, open_it: bool) -> None:
+    from focalkit.report.diagnosis_page import write_page
+
+    if path is None:
+        path = Path(tempfile.mkdtemp(prefix="focalkit-")) / "diagnosis.html"
+    write_page(path, done.ledger, gamma, alpha, done.source, language=language)
+    click.echo(f"page: {path}")
+    if open_it:
+        click.launch(path.resolve().as_uri())
 
 
 _ABOUT_FILES = (
