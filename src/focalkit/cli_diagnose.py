@@ -82,7 +82,7 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     "--html",
     "html_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a page with sliders to this file.",
+    help="Write a page with sliders to it.",
 )
 @click.option("--open", "open_it", is_flag=True, help="Open the page (without --html: a temporary one) in the browser.")
 @click.option("--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the page.")

@@ -236,7 +236,7 @@ def _from_one_hot(p: Predicted, file: str) -> NDArray[Any]:
             row = int(several.argmax())
             got = f"{int(y[row].sum())} ones in row {p.row_of(row)} of {file}"
             _checks.reject("targets", "be one-hot", got, "For independent classes use --link sigmoid.")
-        return y.argmax(axis=1)
+        return np.asarray(y.argmax(axis=1))
     return y.astype(np.float64)
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def scan_dask(source: Source, job: Job, address: str, *, progress: Progress | No
         message = '--dask needs distributed; run: pip install "focalkit[dask]"'
         raise ImportError(message) from error
     try:
-        client = Client(address, timeout=20, set_as_default=False)
+        client: Any = Client(address, timeout=20, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         got = f"{address!r} ({type(error).__name__})"
         message = f"dask must be the address of a running scheduler; got {got}. E.g. --dask tcp://10.0.0.1:8786"

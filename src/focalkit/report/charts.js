@@ -87,14 +87,14 @@ const charts = (() => {
 
   // Per class: a ring at what cross-entropy gives it, a bar to what it gets now, a tick at its share of the samples.
   function bars(svg, { rows, words, percent, narrow }) {
-    const W = narrow ? 380 : 760, left = narrow ? 104 : 170, right = 58, step = 30, top = 26;
+    const W = narrow ? 380 : 1000, left = narrow ? 104 : 170, right = narrow ? 92 : 120, step = narrow ? 26 : 24, top = 8;
     const H = top + step * rows.length + 26;
     frame(svg, W, H, words.barsLabel);
     const most = Math.max(...rows.flatMap((r) => [r.before, r.after, r.samples]), 1e-9);
     const x = (s) => left + (W - left - right) * (s / most);
     const tick = niceStep(most, narrow ? 3 : 5);
     for (let v = 0; v <= most + 1e-12; v += tick) {
-      svg.append(make("line", { x1: x(v), x2: x(v), y1: top - 6, y2: H - 24, class: v ? "grid" : "axis" }));
+      svg.append(make("line", { x1: x(v), x2: x(v), y1: top, y2: H - 24, class: v ? "grid" : "axis" }));
       svg.append(text(x(v), H - 8, percent(v, tick < 0.01 ? 1 : 0), { "text-anchor": "middle", class: "tick" }));
     }
     rows.forEach((r, i) => {
@@ -102,10 +102,10 @@ const charts = (() => {
       const group = make("g", { class: "hoverable" });
       group.append(make("title", {}, `${r.name}: ${words.samples} ${percent(r.samples)}, ${words.beforeShort} ${percent(r.before)}, ${words.afterShort} ${percent(r.after)}`));
       group.append(text(left - 10, y + 4, short(r.name, narrow ? 12 : 22), { "text-anchor": "end" }));
-      group.append(make("rect", { x: left, y: y - 7, width: Math.max(x(r.after) - left, 1), height: 14, rx: 2, class: "bar after" }));
-      group.append(make("line", { x1: x(r.samples), x2: x(r.samples), y1: y - 11, y2: y + 11, class: "mark" }));
-      group.append(make("circle", { cx: x(r.before), cy: y, r: 5, class: "ring" }));
-      group.append(text(x(Math.max(r.after, r.before, r.samples)) + 10, y + 4, percent(r.after), { class: "value" }));
+      group.append(make("rect", { x: left, y: y - 6, width: Math.max(x(r.after) - left, 1), height: 12, rx: 2, class: "bar after" }));
+      group.append(make("line", { x1: x(r.samples), x2: x(r.samples), y1: y - 9, y2: y + 9, class: "mark" }));
+      group.append(make("circle", { cx: x(r.before), cy: y, r: 4.5, class: "ring" }));
+      group.append(text(W, y + 4, `${percent(r.before).replace(" %", "")} → ${percent(r.after)}`, { class: "value", "text-anchor": "end" }));
       svg.append(group);
     });
   }

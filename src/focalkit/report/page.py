@@ -22,6 +22,9 @@ SCRIPTS = ("definition.js", "model.js", "charts.js", "speech.js", "page.js")
 #: Cells of the table that a page carries at most; above, neighbouring bins are joined (p_t = 0.5 and 0.9 stay edges).
 MOST_CELLS = 40_000
 
+#: Shades of a heat map: styles in attributes would need a laxer policy.
+HEAT = "".join(f".heat-{i} {{ background: rgba(var(--heat), {0.0275 * i:.3f}); }}\n" for i in range(21))
+
 
 def _text(name: str) -> str:
     return files("focalkit.report").joinpath(name).read_text(encoding="utf-8")
@@ -36,7 +39,7 @@ def assemble(title: str, body: str, data: dict[str, Any] | None) -> str:
 
     Its policy allows the style and the script it was written with and nothing else.
     """
-    style = _text("page.css")
+    style = _text("page.css") + HEAT
     script = "\n".join(_text(name) for name in SCRIPTS) if data else ""
     policy = f"default-src 'none'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
     scripts = ""

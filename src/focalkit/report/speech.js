@@ -4,8 +4,8 @@ const SPEECH = {
   en: {
     other: "中文", otherCode: "zh-CN",
     title: "Where the loss goes",
-    controls: "Try another loss", gamma: "γ, focus", beta: "β, class weights α = n^−β",
-    gammaHint: "0 is cross-entropy, 2 the paper's choice", betaHint: "0: none, 1: inverse frequency",
+    controls: "Try another loss", gamma: "γ, focus", beta: "β, class weights",
+    gammaHint: "0 is cross-entropy, 2 the paper's choice", betaHint: "α = n^−β; 0: none, 1: inverse frequency",
     equalise: "Equalise gradients", equaliseHint: "Gives every class the same share of the gradient at this γ. A starting point, not advice.",
     reset: "Reset", custom: "own weights",
     curve: "The loss, and where your samples are", curveNote: "Above: loss in nats. Below: share of the samples (filled), of the loss under cross-entropy (dashed), and of the loss as set above (solid).",
@@ -34,8 +34,8 @@ const SPEECH = {
   "zh-CN": {
     other: "English", otherCode: "en",
     title: "损失花在了哪里",
-    controls: "换一种损失试试", gamma: "γ，聚焦程度", beta: "β，类别权重 α = n^−β",
-    gammaHint: "0 即交叉熵，论文取 2", betaHint: "0：不加权；1：按频率倒数",
+    controls: "换一种损失试试", gamma: "γ，聚焦程度", beta: "β，类别权重",
+    gammaHint: "0 即交叉熵，论文取 2", betaHint: "α = n^−β；0：不加权，1：按频率倒数",
     equalise: "拉平各类梯度", equaliseHint: "在当前 γ 下让每个类别占同样多的梯度。只是起点，不是建议。",
     reset: "复位", custom: "自定权重",
     curve: "损失曲线，以及样本所在的位置", curveNote: "上：损失（nat）。下：样本占比（填充）、交叉熵损失占比（虚线）、按上方设置的损失占比（实线）。",
