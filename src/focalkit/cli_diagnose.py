@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 from focalkit import _checks
 from focalkit._checks import InputError
 from focalkit._spec import LossSpec, PerClass
+from focalkit.cli_scan import Diagnosed, How, columns_of, diagnosed, made_up, no_file_options
 
 
 def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,15 +38,19 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option(
     "--target",
     "targets",
     metavar="NAME_OR_INDEX",
     multiple=True,
-    help="CSV: column of the true class, its name or its position from 0; default the last. "
-    "With the sigmoid link once per logit column.",
+    help="Column of the true class, its name or its position from 0; default target, label or y, else the last. "
+    "Independent or one-hot classes: once per logit column, or one list column.",
 )
+@click.option("--logits", metavar="NAME", help="List column with the logits, or what the logit columns begin with.")
+@click.option("--weight", metavar="NAME_OR_INDEX", help="Column of sample weights.")
+@click.option("--classes", metavar="A,B,…", help="Names of the classes, where the files do not tell.")
+@click.option("--probabilities", is_flag=True, help="The columns hold probabilities: take their logits.")
 @click.option(
     "--header/--no-header", default=None, help="CSV: whether the first line names the columns; found out by default."
 )
@@ -63,43 +69,94 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Classes shown.")
 @click.option(
+    "--hardest", type=click.IntRange(0), default=0, help="List that many rows with the largest loss per class."
+)
+@click.option("--against", metavar="FILE", multiple=True, help="Say what changed since these predictions or ledgers.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out what cannot be read, name it, and use the rest.")
+@click.option("--jobs", type=click.IntRange(1), help="Threads; default one per core.")
+@click.option("--dask", metavar="ADDRESS", help="Read on the workers of this Dask scheduler, e.g. tcp://10.0.0.1:8786.")
+@click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the ledger to this file."
 )
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with sliders to it.",
+)
+@click.option("--open", "open_it", is_flag=True, help="Open the page (without --html: a temporary one) in the browser.")
+@click.option("--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the page.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
 @_one_line_errors
 def diagnose(
-    file: Path | None,
+    files: tuple[str, ...],
     targets: tuple[str, ...],
+    logits: str | None,
+    weight: str | None,
+    classes: str | None,
+    probabilities: bool,
     header: bool | None,
     link: str | None,
     gamma: str,
     alpha: str,
     top: int,
+    hardest: int,
+    against: tuple[str, ...],
+    skip_damaged: bool,
+    jobs: int | None,
+    dask: str | None,
     json_file: Path | None,
+    html_file: Path | None,
+    open_it: bool,
+    language: str,
+    quiet: bool,
 ) -> None:
     """Show where the loss of the predictions in FILE goes, before and after α and γ.
 
-    FILE is CSV, one column per logit and one with the true class, or .npz with arrays logits and
-    targets. Without FILE it runs on made-up predictions.
+    FILE is Parquet, Arrow, CSV, .npz with arrays logits and targets, a pair of .npy files, a folder or
+    a glob of such, a URL that fsspec opens, or a ledger saved by --json. Without FILE it runs on made-up
+    predictions.
     """
-    from focalkit.diagnosis import Ledger
-
     _check_folder(json_file)
+    _check_folder(html_file)
     gammas, alphas = _gamma(gamma), _alpha(alpha)
     if not isinstance(alphas, str):
         LossSpec(link or "softmax", alpha=alphas)
-    ledger, notes = _ledger(file, targets, header, link, gammas)
+    if not files:
+        no_file_options(click.get_current_context(), _ABOUT_FILES)
+    options = {"logits": logits, "weight": weight, "probabilities": probabilities, "header": header, "link": link}
+    how = How(columns_of(targets, classes, **options), gammas, hardest, 0, skip_damaged, dask, jobs, quiet)
+    done = diagnosed(files, how) if files else made_up(gammas, 0)
     if not isinstance(alphas, str):
-        ledger.alpha_of(alphas)
-    assert isinstance(ledger, Ledger)
-    _print(ledger, notes, gammas, alphas, top)
+        done.ledger.alpha_of(alphas)
+    _print(done, gammas, alphas, top)
     if json_file is not None:
         from focalkit.report.files import write_text
 
-        write_text(json_file, ledger.to_json())
+        write_text(json_file, done.ledger.to_json())
         click.echo(f"ledger: {json_file}")
+    if html_file is not None or open_it:
+        _page(done, gammas, alphas, language, html_file, open_it)
 
 
-def _print(ledger: Any, notes: list[str], gamma: PerClass, alpha: Any, top: int) -> None:
+def _page(done: Diagnosed, gamma: PerClass, alpha: Any, language: str, path: Path | None, open_it: bool) -> None:
+    from focalkit.report.diagnosis_page import write_page
+
+    if path is None:
+        path = Path(tempfile.mkdtemp(prefix="focalkit-")) / "diagnosis.html"
+    write_page(path, done.ledger, gamma, alpha, done.source, language=language)
+    click.echo(f"page: {path}")
+    if open_it:
+        click.launch(path.resolve().as_uri())
+
+
+_ABOUT_FILES = (
+    *("targets", "logits", "weight", "classes", "probabilities", "header", "link", "hardest", "against"),
+    *("skip_damaged", "dask"),
+)
+
+
+def _print(done: Diagnosed, gamma: PerClass, alpha: Any, top: int) -> None:
     try:
         from rich.console import Console
     except ImportError as error:
@@ -109,37 +166,10 @@ def _print(ledger: Any, notes: list[str], gamma: PerClass, alpha: Any, top: int)
 
     console = Console()
     console.print("[bold]focalkit diagnose[/bold] · ", end="")
-    console.print(notes[0], highlight=False, markup=False)
-    for note in notes[1:]:
-        click.echo(f"warning: {note}", err=True)
-    print_diagnosis(console, ledger, gamma, alpha, top=top)
-
-
-def _ledger(
-    file: Path | None, targets: tuple[str, ...], header: bool | None, link: str | None, gamma: PerClass
-) -> tuple[Any, list[str]]:
-    """Fill the ledger of FILE; the notes are what it was made of, then warnings."""
-    from focalkit.diagnosis import Ledger
-    from focalkit.diagnosis import diagnose as run
-    from focalkit.diagnosis.demo import NAMES, SEED, made_up_predictions
-    from focalkit.diagnosis.reading import read_predictions
-
-    if file is None:
-        if targets or header is not None or link is not None:
-            _checks.reject("FILE", "be given with --target, --header and --link", None, "focalkit diagnose FILE …")
-        logits, ids = made_up_predictions()
-        ledger = run(logits, ids, LossSpec(gamma=gamma), class_names=NAMES)
-        source = f"made-up predictions (seeded noise, seed {SEED}; no model behind them): {len(ids):,} rows, 5 classes"
-        return ledger, [source]
-    opened = read_predictions(file, targets, link, header=header)
-    names = opened.class_names if opened.n_classes > 1 else None
-    ledger = Ledger(LossSpec(opened.link, gamma=gamma), opened.n_classes, names)
-    for batch in opened.batches:
-        ledger.update(*batch)
-    what = f"{opened.n_classes} classes" if opened.link == "softmax" else f"{opened.n_classes} independent logit(s)"
-    ignored = f", {ledger.n_ignored:,} ignored" if ledger.n_ignored else ""
-    source = f"{opened.source}: {ledger.n_samples:,} targets{ignored}, {what} ({opened.link}), target {opened.target}"
-    return ledger, [source, *opened.warnings]
+    console.print(done.source, highlight=False, markup=False)
+    for warning in done.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    print_diagnosis(console, done.ledger, gamma, alpha, top=top)
 
 
 def _check_folder(path: Path | None) -> None:

@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 
-from focalkit import InputError
+from focalkit import InputError, LossSpec
 from focalkit.diagnosis import reading
-from focalkit.diagnosis.reading import read_predictions
+from focalkit.diagnosis.layout import Asked
+from focalkit.diagnosis.reading import Trouble, batches, open_predictions
+from focalkit.diagnosis.scan import Job, scan
 
 
-def read(path, *args, **kwargs):
-    opened = read_predictions(path, *args, **kwargs)
-    batches = list(opened.batches)
-    return opened, np.concatenate([b.logits for b in batches]), np.concatenate([b.targets for b in batches])
+def read(path, targets=(), link=None, header=None):
+    source = open_predictions([path], Asked(targets=tuple(targets), link=link, header=header))
+    found = scan(source, Job(LossSpec(source.link), source.n_classes), workers=1)
+    parts = [batch for piece in source.pieces for batch in batches(piece, Trouble())]
+    logits, ids = np.concatenate([b.logits for b in parts]), np.concatenate([b.targets for b in parts])
+    return source, logits, ids, found.said
 
 
 def write(tmp_path, text, name="p.csv"):
@@ -26,48 +30,48 @@ def write(tmp_path, text, name="p.csv"):
 def test_csv_with_named_columns_gives_names_and_ids(tmp_path, delimiter, mark, eol):
     rows = ["logit_cat,logit_dog,y", "1.5,-2,0", "0,1e3,1"]
     path = write(tmp_path, mark + eol.join(rows).replace(",", delimiter) + eol)
-    opened, logits, targets = read(path)
+    opened, logits, targets, _ = read(path)
     assert (opened.link, opened.class_names, opened.target) == ("softmax", ("cat", "dog"), "y")
     assert logits.tolist() == [[1.5, -2], [0, 1000]]
     assert targets.tolist() == [0, 1]
 
 
 def test_targets_may_be_names_of_logit_columns(tmp_path):
-    _, _, targets = read(write(tmp_path, "y,cat,dog\n dog ,1,2\nlogit,3,4\n".replace("logit", "cat")), ["y"])
+    _, _, targets, _ = read(write(tmp_path, "y,cat,dog\n dog ,1,2\nlogit,3,4\n".replace("logit", "cat")), ["y"])
     assert targets.tolist() == [1, 0]
 
 
 def test_numeric_names_of_logit_columns_are_the_class_ids(tmp_path):
-    _, _, targets = read(write(tmp_path, "logit_1,logit_2,logit_3,y\n0,1,2,1\n0,1,2,3.0\n0,1,2,-100\n"))
+    _, _, targets, _ = read(write(tmp_path, "logit_1,logit_2,logit_3,y\n0,1,2,1\n0,1,2,3.0\n0,1,2,-100\n"))
     assert targets.tolist() == [0, 2, -100]
 
 
 @pytest.mark.parametrize(("target", "ids"), [("0", [1, 0]), ("-1", [1, 1]), ((), [1, 1])])
 def test_without_a_header_columns_go_by_position(tmp_path, target, ids):
-    opened, logits, targets = read(write(tmp_path, "1,5,1\n0,6,1\n"), [target] if target else ())
+    opened, logits, targets, _ = read(write(tmp_path, "1,5,1\n0,6,1\n"), [target] if target else ())
     assert opened.class_names == ("0", "1")
     assert targets.tolist() == ids
     assert logits.shape == (2, 2)
 
 
 def test_one_logit_column_is_binary(tmp_path):
-    opened, logits, targets = read(write(tmp_path, "z,y\n-1.5,0\n2,1\n"))
+    opened, logits, targets, _ = read(write(tmp_path, "z,y\n-1.5,0\n2,1\n"))
     assert opened.link == "sigmoid"
     assert logits.tolist() == [[-1.5], [2]]
     assert targets.tolist() == [[0], [1]]
 
 
 def test_independent_logits_take_one_target_column_each(tmp_path):
-    opened, logits, targets = read(write(tmp_path, "a,b,ya,yb\n1,2,0,1\n3,4,1,-100\n"), ["ya", "yb"])
+    opened, logits, targets, _ = read(write(tmp_path, "a,b,ya,yb\n1,2,0,1\n3,4,1,-100\n"), ["ya", "yb"])
     assert (opened.link, logits.tolist(), targets.tolist()) == ("sigmoid", [[1, 2], [3, 4]], [[0, 1], [1, -100]])
 
 
 def test_large_files_come_in_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "BLOCK_BYTES", 256)
     path = write(tmp_path, "a,b,y\n" + "1,2,1\n" * 500)
-    batches = list(read_predictions(path).batches)
-    assert len(batches) > 3
-    assert sum(len(b.targets) for b in batches) == 500
+    parts = list(batches(open_predictions([path]).pieces[0], Trouble()))
+    assert len(parts) > 3
+    assert sum(len(b.targets) for b in parts) == 500
 
 
 @pytest.mark.parametrize(
@@ -113,19 +117,19 @@ def test_target_columns_that_do_not_fit_the_link_are_refused(tmp_path, targets, 
 
 
 def test_sigmoid_logits_that_look_like_probabilities_are_warned_about(tmp_path):
-    opened, _, _ = read(write(tmp_path, "z,y\n" + "0.3,0\n" * 5))
-    assert len(opened.warnings) == 1
-    assert "log(p / (1 - p))" in opened.warnings[0]
+    said = read(write(tmp_path, "z,y\n" + "0.3,0\n" * 5))[3]
+    assert len(said) == 1
+    assert "log(p / (1 - p))" in said[0]
 
 
 def test_a_few_small_logits_are_no_probabilities(tmp_path):
-    assert read(write(tmp_path, "a,b,y\n0,1,1\n1,0,0\n"))[0].warnings == []
+    assert read(write(tmp_path, "a,b,y\n0,1,1\n1,0,0\n"))[3] == []
 
 
 def test_npz_is_read_with_its_names_and_weights(tmp_path):
     z, y = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32), np.arange(9) % 3
     np.savez(tmp_path / "p.npz", logits=z, targets=y, sample_weight=np.ones(9), class_names=["a", "b", "c"])
-    opened, logits, targets = read(tmp_path / "p.npz")
+    opened, logits, targets, _ = read(tmp_path / "p.npz")
     assert (opened.link, opened.class_names, opened.n_classes) == ("softmax", ("a", "b", "c"), 3)
     assert logits.dtype == np.float32
     assert targets.tolist() == y.tolist()
@@ -155,4 +159,4 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path):
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="existing file"):
-        read_predictions(tmp_path / "none.csv")
+        open_predictions([tmp_path / "none.csv"])

@@ -10,19 +10,28 @@ from numpy.typing import NDArray
 
 from focalkit import _checks, _links
 from focalkit._spec import LossSpec
+from focalkit.binning import log_odds
 
 Real = NDArray[np.float64]
 
 #: Logits looked at in one go: bounds the temporary memory of an update (some 15 float64 arrays of this size).
 CHUNK = 1 << 17
 
+#: Rows of a batch whose log-odds are kept from its check to its sum (16 bytes a row).
+KEPT = 1 << 20
+
 
 class Entries(NamedTuple):
-    """One entry per counted target and row of the ledger: row, log-odds and weight (None: all 1)."""
+    """One entry per counted target and row of the ledger: row, log-odds and weight (None: all 1).
+
+    ``sample`` (None: all, in their order) numbers the chunk's samples from ``start`` on.
+    """
 
     row: NDArray[Any]
     m: Real
     weight: Real | None
+    start: int = 0
+    sample: NDArray[Any] | None = None
 
 
 class Chunk(NamedTuple):
@@ -74,6 +83,28 @@ class Batch:
     @staticmethod
     def _flat(array: NDArray[Any], n_rows: int) -> NDArray[Any]:
         return array.reshape(n_rows) if array.size == n_rows and array.ndim < 2 else array.reshape(n_rows, -1)
+
+    @property
+    def _one_class(self) -> bool:
+        """Whether each row has one class: the quick way."""
+        return self.spec.link == "softmax" and not self.soft and self.spec.label_smoothing == 0
+
+    def read(self) -> Iterator[Entries]:
+        """Check all chunks before the first is returned; what was computed for it is kept unless it is much."""
+        keep = self.logits.size // max(self.n_classes, 1) <= KEPT
+        held = [entries for chunk in self.chunks() for entries in [self._checked(chunk)] if keep]
+        return iter(held) if keep else map(self.entries, self.chunks())
+
+    def _checked(self, chunk: Chunk) -> Entries:
+        if self._one_class:
+            m, refused = self._log_odds(chunk)
+            if not refused:
+                return self._hard_entries(chunk, m)
+        self.check(chunk)
+        return self.entries(chunk)
+
+    def _log_odds(self, chunk: Chunk) -> tuple[Real, int]:
+        return log_odds(chunk.logits, chunk.targets.reshape(-1), self.spec.ignore_index)
 
     def check(self, chunk: Chunk) -> None:
         """Refuse logits without a log-odds, and a true class that cannot be: its loss is infinite."""
@@ -129,17 +160,19 @@ class Batch:
             with np.errstate(all="ignore"):
                 m, _, _, _ = _links.softmax_log_odds_all(chunk.logits[rows].astype(np.float64), np)
             at = np.nonzero(mass[rows])
-            return Entries(at[1], m[at], mass[rows][at])
-        ids, z, weight = chunk.targets.reshape(-1), chunk.logits, chunk.weight
+            return Entries(at[1], m[at], mass[rows][at], chunk.start, np.flatnonzero(rows)[at[0]])
+        return self._hard_entries(chunk, self._log_odds(chunk)[0])
+
+    def _hard_entries(self, chunk: Chunk, m: Real) -> Entries:
+        ids, weight = chunk.targets.reshape(-1), chunk.weight
         keep = ids != self.spec.ignore_index
         if weight is not None:
             weight = weight.reshape(-1)
             keep &= weight > 0
-        if not keep.all():
-            ids, z, weight = ids[keep], z[keep], None if weight is None else weight[keep]
-        with np.errstate(all="ignore"):
-            m, _, _ = _links.softmax_log_odds(z.astype(np.float64), ids, np)
-        return Entries(ids.astype(np.intp), m, weight)
+        if keep.all():
+            return Entries(ids, m, weight, chunk.start)
+        weight = None if weight is None else weight[keep]
+        return Entries(ids[keep], m[keep], weight, chunk.start, np.flatnonzero(keep))
 
     def _sigmoid_entries(self, chunk: Chunk) -> Entries:
         shape = chunk.logits.shape
@@ -150,10 +183,10 @@ class Batch:
         y = (1 - s) * y + s / 2 if s > 0 else y
         sides = [(0, -z, counts * (1 - y)), (1, z, counts * y)]
         column = np.broadcast_to(np.arange(shape[1]), shape)
-        kept = [(2 * column[w > 0] + side, m[w > 0], w[w > 0]) for side, m, w in sides]
-        row, m, weight = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+        kept = [(2 * column[w > 0] + side, m[w > 0], w[w > 0], np.nonzero(w > 0)[0]) for side, m, w in sides]
+        row, m, weight, sample = (np.concatenate(parts) for parts in zip(*kept, strict=True))
         plain = chunk.weight is None and not self.soft and s == 0
-        return Entries(row, m, None if plain else weight)
+        return Entries(row, m, None if plain else weight, chunk.start, sample)
 
     def tally(self) -> tuple[int, int]:
         """Count the targets: rows (softmax) or elements (sigmoid) that count, and ignored ones."""

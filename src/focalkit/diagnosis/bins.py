@@ -26,6 +26,9 @@ LOWER: NDArray[np.float64] = np.append(EDGES[0], EDGES)
 UPPER: NDArray[np.float64] = np.append(EDGES, EDGES[-1])
 CENTRE: NDArray[np.float64] = (LOWER + UPPER) / 2
 
+#: The bins as the engine takes them: their centres, low and high end, bins per unit, and the one more edge.
+DESCRIBED = (CENTRE, float(LOW), float(HIGH), float(PER_UNIT), LOG9)
+
 #: 0 where p_t <= 0.5, 1 where 0.5 < p_t <= 0.9, 2 where p_t > 0.9.
 N_ZONES = 3
 ZONE: NDArray[np.intp] = (LOWER >= 0).astype(np.intp) + (LOWER >= LOG9)
@@ -38,12 +41,3 @@ def bin_of(m: NDArray[np.float64]) -> NDArray[Any]:
     index -= LOW * PER_UNIT
     index += m > LOG9
     return index
-
-
-def scatter(table: NDArray[Any], cell: NDArray[Any], values: NDArray[np.float64] | None) -> None:
-    """Add ``values`` (None: ones) to the ``cell`` entries of ``table``, in place."""
-    flat = table.reshape(-1)
-    if cell.size * 8 < flat.size:
-        np.add.at(flat, cell, 1 if values is None else values)
-    else:
-        flat += np.bincount(cell, values, minlength=flat.size).astype(flat.dtype, copy=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks, _definition
+from focalkit import _checks
 from focalkit._spec import LossSpec, PerClass
+from focalkit.binning import add_entries
 from focalkit.diagnosis import bins, storage
 from focalkit.diagnosis.batch import Batch, Entries, check_spec, row_names
 from focalkit.diagnosis.curves import CumulativeCurves, cumulative_curves
@@ -90,6 +91,11 @@ class Ledger:
 
     def update(self, logits: Any, targets: Any, sample_weight: Any = None) -> None:
         """Add a batch; the arguments are those of the losses. A refused batch leaves the ledger as it was."""
+        for _ in self.take(logits, targets, sample_weight):
+            pass
+
+    def take(self, logits: Any, targets: Any, sample_weight: Any = None) -> Iterator[Entries]:
+        """:meth:`update`, showing each part of the batch once it is added."""
         batch = Batch(self.spec, logits, targets, sample_weight)
         if batch.n_classes != self.n_classes:
             _checks.reject(
@@ -98,32 +104,17 @@ class Ledger:
                 f"{batch.n_classes} classes",
                 "Start another ledger for them.",
             )
-        for chunk in batch.chunks():
-            batch.check(chunk)
-        for chunk in batch.chunks():
-            self._add(batch.entries(chunk))
+        for entries in batch.read():
+            self._add(entries)
+            yield entries
         n_counted, n_ignored = batch.tally()
         self.n_samples += n_counted
         self.n_ignored += n_ignored
 
     def _add(self, entries: Entries) -> None:
-        row, m, weight = entries
-        index = bins.bin_of(m)
-        cell = row * bins.N_BINS + index
-        bins.scatter(self.count, cell, None)
-        bins.scatter(self.weight, cell, weight)
-        distance = m - bins.CENTRE[index]
-        # the open bins need no second moment, and the right one no first: there m may be +inf
-        distance = np.where(index == bins.RIGHT, 0.0, distance)
-        moment = distance if weight is None else weight * distance
-        bins.scatter(self.s1, cell, moment)
-        bins.scatter(self.s2, cell, np.where(index == bins.LEFT, 0.0, moment * distance))
-        zone = row * bins.N_ZONES + bins.ZONE[index]
-        gamma = self._gamma[0] if self._one_gamma else self._gamma[row]
-        with np.errstate(all="ignore"):
-            loss, grad = _definition.loss(m, gamma, np), -_definition.d1(m, gamma, np)
-        bins.scatter(self.exact_loss, zone, loss if weight is None else weight * loss)
-        bins.scatter(self.exact_grad, zone, grad if weight is None else weight * grad)
+        gamma = self._gamma[:1] if self._one_gamma else self._gamma
+        tables = (self.count, self.weight, self.s1, self.s2, self.exact_loss, self.exact_grad)
+        add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, tables)
 
     def __add__(self, other: Ledger) -> Ledger:
         """Return the ledger of both data sets; spec and classes must be the same."""

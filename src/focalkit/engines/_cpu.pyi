@@ -40,3 +40,21 @@ def held_memory() -> int: ...
 def release_memory() -> int: ...
 def memory_limit() -> int: ...
 def set_memory_limit(bytes: int) -> None: ...
+def log_odds(logits: Any, ids: Any, ignore_index: int, m: Any) -> int: ...
+def ledger_add(
+    rows: Any,
+    m: Any,
+    weight: Any,
+    gamma: Any,
+    centre: Any,
+    low: float,
+    high: float,
+    per_unit: float,
+    extra: float,
+    count: Any,
+    mass: Any,
+    s1: Any,
+    s2: Any,
+    loss: Any,
+    grad: Any,
+) -> None: ...

@@ -1,20 +1,21 @@
-"""A tuning run as one self-contained page: no network, no script."""
+"""A tuning run as one self-contained page: no network, and no script but its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
+from typing import Any
 
 from focalkit import __version__
 from focalkit.report import pictures, words
 from focalkit.report.files import write_text
+from focalkit.report.page import assemble, ledger_data, live
 from focalkit.report.words import gain_text
 from focalkit.tuning.result import TuneResult, alpha_title
 from focalkit.tuning.scores import METRICS, NAMES, metric_named
 from focalkit.tuning.verdict import Verdict
+from focalkit.weights import alpha_vector
 
 
 def write_html(
@@ -27,6 +28,7 @@ def write_html(
 def page(result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: Sequence[str] = ()) -> str:
     """The page as text; ``source`` says what data it is about, ``notes`` what was done to them."""
     main = verdicts[0]
+    data = _live_data(result, main)
     sections = [
         f"<h1>Which loss for these data?</h1><p class=soft>{escape(source)}</p>",
         "".join(_verdict(result, verdict) for verdict in verdicts),
@@ -42,15 +44,29 @@ def page(result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: 
         _cells(result, "Focal at its best against OHEM (Table 1d)", result.ablation_mining()),
         "<h2>Where the loss goes</h2>",
         pictures.loss_shares(result, main),
-        "<h2>The loss</h2>",
-        pictures.figure_1(),
+        *_moving(data),
         "<h2>Data and method</h2>",
         _classes(result),
         _list([*notes, *result.notes]),
         f"<p class=soft>{escape(words.how_measured(result))} focalkit {__version__}.</p>",
     ]
-    template = Template(files("focalkit.report").joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(title=escape(f"focalkit: {source}"), body="\n".join(sections))
+    return assemble(f"focalkit: {source}", "\n".join(sections), data)
+
+
+def _live_data(result: TuneResult, verdict: Verdict) -> dict[str, Any] | None:
+    """Plain cross-entropy's out-of-fold predictions as the page's ledger, beginning at the recommended loss."""
+    ledger = pictures.out_of_fold(result)
+    if ledger is None:
+        return None
+    cell = pictures.compared(result, verdict)
+    alpha = None if cell.alpha is None else alpha_vector(cell.alpha, result.counts)
+    return ledger_data(ledger, cell.gamma, "none" if alpha is None else alpha.tolist())
+
+
+def _moving(data: dict[str, Any] | None) -> list[str]:
+    if data is None:
+        return ["<h2>The loss</h2>", pictures.figure_1()]
+    return ["<h2>Try another loss on the same predictions</h2>", live()]
 
 
 def _verdict(result: TuneResult, verdict: Verdict) -> str:
@@ -116,10 +132,10 @@ def _surface(result: TuneResult) -> str:
     for i, alpha in enumerate(surface.alphas):
         cells = []
         for j in range(len(surface.gammas)):
-            heat = 0.0 if high == low else 0.55 * (float(merit[i, j]) - low) / (high - low)
-            mark = " class=best" if (i, j) == best else ""
+            heat = 0 if high == low else round(20 * (float(merit[i, j]) - low) / (high - low))
+            mark = " best" if (i, j) == best else ""
             text = _figure(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.name)
-            cells.append(f'<td{mark} style="background: rgba(var(--heat), {heat:.3f})">{text}</td>')
+            cells.append(f'<td class="heat-{heat}{mark}">{text}</td>')
         rows.append(f"<tr><th scope=row>α {escape(alpha_title(alpha))}</th>{''.join(cells)}</tr>")
     caption = "Mean ± standard error; darker is better, the frame marks the best average."
     return _table(["", *(f"γ = {gamma:g}" for gamma in surface.gammas)], rows, caption)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._spec import LossSpec
-from focalkit.diagnosis import diagnose
+from focalkit.diagnosis import Ledger, diagnose
 from focalkit.diagnosis.curves import GAMMAS, loss_curves
 from focalkit.tuning.result import Cell, TuneResult
 from focalkit.tuning.verdict import Verdict
@@ -51,16 +51,12 @@ def figure_1(gammas: Sequence[float] = GAMMAS) -> str:
 
 def loss_shares(result: TuneResult, verdict: Verdict) -> str:
     """Per class: share of the rows, of plain CE's loss, and of another loss on the same predictions."""
-    if not len(result.ce_rows):
+    ledger = out_of_fold(result)
+    if ledger is None:
         return "<p class=soft>The estimator gives no logits.</p>"
     targets = result.targets[result.ce_rows]
     n_classes = len(result.classes)
-    logits = result.ce_logits
-    if logits.shape[1] == 1:
-        # one logit z of two classes is the softmax over (0, z)
-        logits = np.column_stack([np.zeros(len(logits)), logits])
-    ledger = diagnose(logits, targets, LossSpec())
-    cell = _compared(result, verdict)
+    cell = compared(result, verdict)
     plain = ledger.shares(gamma=0.0)
     changed = ledger.shares(gamma=cell.gamma, alpha=alpha_vector(cell.alpha, result.counts).tolist())
     rows = np.bincount(targets, minlength=n_classes) / len(targets)
@@ -82,7 +78,20 @@ def loss_shares(result: TuneResult, verdict: Verdict) -> str:
     return f"<p>{escape(text + more)}</p>{bars}"
 
 
-def _compared(result: TuneResult, verdict: Verdict) -> Cell:
+def out_of_fold(result: TuneResult) -> Ledger | None:
+    """The ledger of plain cross-entropy's out-of-fold predictions, where there are logits."""
+    if not len(result.ce_rows):
+        return None
+    logits = result.ce_logits
+    if logits.shape[1] == 1:
+        # one logit z of two classes is the softmax over (0, z)
+        logits = np.column_stack([np.zeros(len(logits)), logits])
+    names = [str(name) for name in result.classes]
+    different = names if len(set(names)) == len(names) else None
+    return diagnose(logits, result.targets[result.ce_rows], LossSpec(), class_names=different)
+
+
+def compared(result: TuneResult, verdict: Verdict) -> Cell:
     """The recommended loss where it is another than plain CE, otherwise the focal cell with the best average."""
     cell = result.cells[verdict.recommended.cell]
     if cell.family in ("α-CE", "focal"):
@@ -108,7 +117,7 @@ def _bars(names: Sequence[str], legend: Sequence[str], shares: NDArray[np.float6
         for i in range(len(legend)):
             share, top = float(shares[i, k]), y + i * thick
             parts.append(_rect(left, top, max(share * scale, 0.5), thick - 2, COLOURS[i]))
-            parts.append(_text(left + share * scale + 5, top + 9, f"{share:.1%}", style="font-size:10px"))
+            parts.append(_text(left + share * scale + 5, top + 9, f"{share:.1%}", kind="small"))
     return _svg(width, step * len(names) + 34, "Shares per class: " + ", ".join(legend), parts)
 
 
@@ -117,9 +126,9 @@ def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
     return head + "".join(parts) + "</svg>"
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", *, hint: str = "", style: str = "") -> str:
+def _text(x: float, y: float, text: str, anchor: str = "start", *, hint: str = "", kind: str = "") -> str:
     title = f"<title>{escape(hint)}</title>" if hint else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{style}">{escape(text)}{title}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(text)}{title}</text>'
 
 
 def _rect(x: float, y: float, width: float, height: float, fill: str, more: str = "") -> str:

@@ -1,0 +1,37 @@
+"""The door of the diagnosis to the engine: logits to log-odds, log-odds to sums per class and bin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit.engines import cpu_ledger
+
+Real = NDArray[np.float64]
+
+
+def log_odds(logits: NDArray[Any], ids: NDArray[Any], ignore_index: int) -> tuple[Real, int]:
+    """``m`` (n,) of the classes ``ids`` in softmax logits (n, n_classes); and how many rows no ledger takes."""
+    return cpu_ledger.log_odds(logits, np.ascontiguousarray(ids, np.int64), ignore_index)
+
+
+def add_entries(
+    rows: NDArray[Any],
+    m: Real,
+    weight: Real | None,
+    gamma: Real,
+    edges: tuple[Real, float, float, float, float],
+    tables: tuple[NDArray[Any], ...],
+) -> None:
+    """Add entries (row, m, weight) in their order; ``tables`` are contiguous and written in place.
+
+    ``gamma`` holds one number, or one per row of the tables; ``edges`` are the bins' centres, lower and
+    upper end, bins per unit, and the one more edge.
+    """
+    weight = None if weight is None else np.ascontiguousarray(weight, np.float64)
+    flat = tuple(table.reshape(-1) for table in tables)
+    cpu_ledger.add_entries(
+        np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(m, np.float64), weight, gamma, edges, flat
+    )

@@ -1,0 +1,35 @@
+"""The pass of the diagnosis in compiled code: log-odds of the true class, and sums per class and bin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit.engines import _cpu
+
+Real = NDArray[np.float64]
+
+
+def log_odds(logits: NDArray[Any], ids: NDArray[np.int64], ignore_index: int) -> tuple[Real, int]:
+    """``m`` of class ``ids`` (n,) in softmax logits (n, n_classes) of any strides, computed in float64.
+
+    Also how many rows have none that a ledger takes: NaN or -inf, ignored rows aside.
+    """
+    if logits.dtype not in (np.float32, np.float64):
+        logits = logits.astype(np.float32)
+    m = np.empty(len(logits))
+    return m, _cpu.log_odds(logits, ids, ignore_index, m)
+
+
+def add_entries(
+    rows: NDArray[np.int64],
+    m: Real,
+    weight: Real | None,
+    gamma: Real,
+    edges: tuple[Real, float, float, float, float],
+    tables: tuple[NDArray[Any], ...],
+) -> None:
+    """Add entries to the flat tables (count, weight, s1, s2, exact loss, exact grad), in place."""
+    _cpu.ledger_add(rows, m, weight, gamma, *edges, *tables)

@@ -1,0 +1,120 @@
+// Hand-written SVG. Everything is made by createElementNS and textContent: no markup out of data.
+
+const charts = (() => {
+  const NS = "http://www.w3.org/2000/svg";
+
+  function make(tag, attributes, ...children) {
+    const node = document.createElementNS(NS, tag);
+    for (const [name, value] of Object.entries(attributes || {})) node.setAttribute(name, value);
+    for (const child of children) node.append(child);
+    return node;
+  }
+  const text = (x, y, words, attributes) => {
+    const node = make("text", { x, y, ...attributes });
+    node.textContent = words;
+    return node;
+  };
+
+  function frame(svg, width, height, label) {
+    svg.replaceChildren();
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", label);
+  }
+
+  const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+  // Figure 1 with the data's own p_t under it.
+  function lossCurve(svg, { gamma, before, after, words, percent }) {
+    const W = 560, H = 430, left = 46, right = 14, top = 30, split = 250, low = 396;
+    frame(svg, W, H, words.curveLabel);
+    const x = (p) => left + (W - left - right) * p;
+    const y = (l) => top + (split - top) * (1 - l / 5);
+    svg.append(make("rect", { x: x(0.5), y: top, width: x(1) - x(0.5), height: low - top, class: "easy" }));
+    svg.append(text(x(0.75), top + 16, words.wellClassified, { class: "faint", "text-anchor": "middle" }));
+    for (let v = 0; v <= 5; v++) {
+      svg.append(make("line", { x1: x(0), x2: x(1), y1: y(v), y2: y(v), class: v ? "grid" : "axis" }));
+      svg.append(text(left - 8, y(v) + 4, v, { "text-anchor": "end", class: "tick" }));
+    }
+    svg.append(text(left - 34, top - 12, words.lossAxis, { class: "faint" }));
+    const curve = (g) => {
+      const points = [];
+      for (let i = 1; i <= 400; i++) {
+        const p = i / 400, l = definition.loss(Math.log(p) - Math.log1p(-p), g);
+        if (l <= 5) points.push([x(p), y(Number.isFinite(l) ? l : 0)]);
+      }
+      return path(points);
+    };
+    svg.append(make("path", { d: curve(0), class: "line before" }));
+    svg.append(make("path", { d: curve(gamma), class: "line after" }));
+    // histogram
+    const n = before.samples.length, most = Math.max(...before.samples, ...before.loss, ...after.loss, 1e-9);
+    const scale = (s) => low - (low - split - 26) * (s / most);
+    before.samples.forEach((s, i) =>
+      svg.append(make("rect", { x: x(i / n) + 0.7, width: (x(1) - x(0)) / n - 1.4, y: scale(s), height: Math.max(low - scale(s), 0), class: "bar samples" })));
+    const steps = (values) => {
+      const points = [[x(0), low]];
+      values.forEach((s, i) => points.push([x(i / n), scale(s)], [x((i + 1) / n), scale(s)]));
+      points.push([x(1), low]);
+      return path(points);
+    };
+    svg.append(make("path", { d: steps(before.loss), class: "line before" }));
+    svg.append(make("path", { d: steps(after.loss), class: "line after" }));
+    svg.append(make("line", { x1: x(0), x2: x(1), y1: low, y2: low, class: "axis" }));
+    for (let v = 0; v <= 10; v += 2) svg.append(text(x(v / 10), low + 16, (v / 10).toFixed(1), { "text-anchor": "middle", class: "tick" }));
+    svg.append(text(left - 8, scale(most) + 4, percent(most, 0), { "text-anchor": "end", class: "tick" }));
+    svg.append(text(left - 8, low + 2, "0", { "text-anchor": "end", class: "tick" }));
+    svg.append(text(left + 2, split + 18, words.histogram, { class: "faint" }));
+    svg.append(text((x(0) + x(1)) / 2, H - 2, words.pAxis, { "text-anchor": "middle", class: "faint" }));
+  }
+
+  // Figure 4.
+  function cumulative(svg, { curves, words }) {
+    const W = 560, H = 430, left = 46, right = 14, top = 30, low = 386;
+    frame(svg, W, H, words.cumulativeLabel);
+    const x = (s) => left + (W - left - right) * s;
+    const y = (s) => low - (low - top) * s;
+    for (let v = 0; v <= 10; v += 2) {
+      svg.append(make("line", { x1: x(0), x2: x(1), y1: y(v / 10), y2: y(v / 10), class: v ? "grid" : "axis" }));
+      svg.append(text(left - 8, y(v / 10) + 4, (v / 10).toFixed(1), { "text-anchor": "end", class: "tick" }));
+      svg.append(text(x(v / 10), low + 16, (v / 10).toFixed(1), { "text-anchor": "middle", class: "tick" }));
+    }
+    svg.append(text(left - 34, top - 12, words.lossShare, { class: "faint" }));
+    svg.append(text((x(0) + x(1)) / 2, low + 38, words.sampleShare, { "text-anchor": "middle", class: "faint" }));
+    for (const { curve, kind } of curves)
+      svg.append(make("path", { d: path(curve.samples.map((s, i) => [x(s), y(curve.loss[i])])), class: `line ${kind}` }));
+  }
+
+  // Per class: a ring at what cross-entropy gives it, a bar to what it gets now, a tick at its share of the samples.
+  function bars(svg, { rows, words, percent, narrow }) {
+    const W = narrow ? 380 : 1000, left = narrow ? 104 : 170, right = narrow ? 92 : 120, step = narrow ? 26 : 24, top = 8;
+    const H = top + step * rows.length + 26;
+    frame(svg, W, H, words.barsLabel);
+    const most = Math.max(...rows.flatMap((r) => [r.before, r.after, r.samples]), 1e-9);
+    const x = (s) => left + (W - left - right) * (s / most);
+    const tick = niceStep(most, narrow ? 3 : 5);
+    for (let v = 0; v <= most + 1e-12; v += tick) {
+      svg.append(make("line", { x1: x(v), x2: x(v), y1: top, y2: H - 24, class: v ? "grid" : "axis" }));
+      svg.append(text(x(v), H - 8, percent(v, tick < 0.01 ? 1 : 0), { "text-anchor": "middle", class: "tick" }));
+    }
+    rows.forEach((r, i) => {
+      const y = top + step * i + 10;
+      const group = make("g", { class: "hoverable" });
+      group.append(make("title", {}, `${r.name}: ${words.samples} ${percent(r.samples)}, ${words.beforeShort} ${percent(r.before)}, ${words.afterShort} ${percent(r.after)}`));
+      group.append(text(left - 10, y + 4, short(r.name, narrow ? 12 : 22), { "text-anchor": "end" }));
+      group.append(make("rect", { x: left, y: y - 6, width: Math.max(x(r.after) - left, 1), height: 12, rx: 2, class: "bar after" }));
+      group.append(make("line", { x1: x(r.samples), x2: x(r.samples), y1: y - 9, y2: y + 9, class: "mark" }));
+      group.append(make("circle", { cx: x(r.before), cy: y, r: 4.5, class: "ring" }));
+      group.append(text(W, y + 4, `${percent(r.before).replace(" %", "")} → ${percent(r.after)}`, { class: "value", "text-anchor": "end" }));
+      svg.append(group);
+    });
+  }
+
+  function niceStep(most, n) {
+    const raw = most / n, power = Math.pow(10, Math.floor(Math.log10(raw)));
+    return [1, 2, 5, 10].find((s) => s * power >= raw) * power;
+  }
+  const short = (name, n) => (Array.from(name).length > n ? Array.from(name).slice(0, n - 1).join("") + "…" : name);
+
+  return { lossCurve, cumulative, bars };
+})();

@@ -1,0 +1,131 @@
+"""One self-contained page: a template, its style and scripts by hash, and the ledger as data. No network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._spec import PerClass
+from focalkit.diagnosis import Ledger
+from focalkit.diagnosis.bins import CENTRE, N_BINS, RIGHT, ZONE
+
+SCRIPTS = ("definition.js", "model.js", "charts.js", "speech.js", "page.js")
+#: Cells of the table that a page carries at most; above, neighbouring bins are joined (p_t = 0.5 and 0.9 stay edges).
+MOST_CELLS = 40_000
+
+#: Shades of a heat map: styles in attributes would need a laxer policy.
+HEAT = "".join(f".heat-{i} {{ background: rgba(var(--heat), {0.0275 * i:.3f}); }}\n" for i in range(21))
+
+
+def _text(name: str) -> str:
+    return files("focalkit.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def assemble(title: str, body: str, data: dict[str, Any] | None) -> str:
+    """The whole page; where there are ``data``, ``body`` has the live section in it (:func:`live`).
+
+    Its policy allows the style and the script it was written with and nothing else.
+    """
+    style = _text("page.css") + HEAT
+    script = "\n".join(_text(name) for name in SCRIPTS) if data else ""
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
+    scripts = ""
+    if data:
+        policy += f"; script-src '{_hash(script)}'"
+        scripts = f'<script type="application/json" id="ledger">{as_json(data)}</script>\n<script>{script}</script>'
+    template = Template(_text("page.html"))
+    return template.substitute(policy=policy, title=escape(title), style=style, body=body, scripts=scripts)
+
+
+def live() -> str:
+    """The section whose figures move."""
+    return _text("live.html")
+
+
+def as_json(data: dict[str, Any]) -> str:
+    """JSON that cannot end its script block, nor begin another."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for mark, code in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
+        text = text.replace(mark, code)
+    return text
+
+
+def ledger_data(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None, language: str = "en") -> dict[str, Any]:
+    """The ledger as the page's script takes it (see model.js), beginning at ``gamma`` and ``alpha``."""
+    one_gamma = float(gamma) if isinstance(gamma, (int, float)) else float(np.mean(np.asarray(gamma)))
+    beta, own = _weights(ledger, alpha)
+    return {
+        "link": ledger.spec.link,
+        "names": list(ledger.class_names),
+        "counts": ledger.count.sum(axis=1).tolist(),
+        "cells": [_cells(ledger, k, _joined(ledger)) for k in range(len(ledger.class_names))],
+        "gamma": min(one_gamma, 5.0),
+        "beta": beta,
+        "alpha": own,
+        "language": language,
+    }
+
+
+def _weights(ledger: Ledger, alpha: PerClass | str | None) -> tuple[float, list[float] | None]:
+    """The exponent that ``alpha`` is, where it is a power of the counts; otherwise the weights themselves."""
+    named = {"none": 0.0, "inverse": 1.0, "balanced": 1.0, "sqrt": 0.5}
+    if isinstance(alpha, str) and alpha in named:
+        return named[alpha], None
+    weights = ledger.alpha_of(alpha)
+    return (0.0, None) if np.all(weights == weights[0]) else (0.0, weights.tolist())
+
+
+def _joined(ledger: Ledger) -> NDArray[np.intp]:
+    """Which bins are one cell of the page."""
+    used, width = int(np.count_nonzero(ledger.count)), 1
+    group = np.arange(N_BINS)
+    while used > MOST_CELLS and width < 64:
+        width *= 2
+        group = np.unique(ZONE * N_BINS + np.arange(N_BINS) // width, return_inverse=True)[1]
+        held = np.zeros((len(ledger.count), group.max() + 1), bool)
+        for k, row in enumerate(ledger.count > 0):
+            held[k, group[row]] = True
+        used = int(held.sum())
+    return np.asarray(group, np.intp)
+
+
+def _cells(ledger: Ledger, k: int, group: NDArray[np.intp]) -> list[float]:
+    """Mean log-odds, weight and second moment about the mean of each cell of row ``k``, flat."""
+    (used,) = np.nonzero(ledger.weight[k])
+    weight, s1, s2 = ledger.weight[k, used], ledger.s1[k, used], ledger.s2[k, used]
+    mean = CENTRE[used] + s1 / weight
+    about = np.where((used == 0) | (used == RIGHT), 0.0, np.maximum(s2 - s1 * s1 / weight, 0.0))
+    out: list[float] = []
+    for cell in np.unique(group[used]):
+        at = group[used] == cell
+        w = float(weight[at].sum())
+        m = float((weight[at] * mean[at]).sum() / w)
+        v = float((about[at] + weight[at] * (mean[at] - m) ** 2).sum())
+        out += [round(m, 7), _short(w, 9), _short(v, 5)]
+    return out
+
+
+def _short(value: float, digits: int) -> float:
+    if value == 0 or not math.isfinite(value):
+        return 0
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded == int(rounded) and abs(rounded) < 1e15 else rounded

@@ -1,0 +1,292 @@
+"""The page in a real browser: its numbers against Python's, its controls, hostile names, small screens."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from focalkit import LossSpec, diagnose
+from focalkit.diagnosis.advice import starting_point
+from focalkit.diagnosis.demo import NAMES, made_up_predictions
+from focalkit.report.diagnosis_page import page as page_of
+from focalkit.report.page import as_json
+from tests.budget import TABLE, allowed, numbers
+
+HOSTILE = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>", "\"'&amp;<!--", "\u2028${title}"]
+
+
+@pytest.fixture(scope="module")
+def ledger():
+    return diagnose(*made_up_predictions(), LossSpec(gamma=2.0), class_names=NAMES)
+
+
+@pytest.fixture(scope="module")
+def text(ledger):
+    return page_of(ledger, 2.0, "inverse", "made-up predictions")
+
+
+def move(page, slider, value):
+    page.evaluate(
+        "([id, value]) => { const s = document.getElementById(id); s.value = value;"
+        " s.dispatchEvent(new Event('input', {bubbles: true})); }",
+        [slider, value],
+    )
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+def column(page, name):
+    """Numbers of a table column, in the order of the classes."""
+    at = ["name", "samples", "alpha", "lossBefore", "lossAfter", "gradBefore", "gradAfter", "easyBefore", "easyAfter"]
+    rows = page.eval_on_selector_all(
+        "#rows tr", "(rows, i) => rows.map(r => [Number(r.dataset.row), r.cells[i].textContent])", at.index(name)
+    )
+    return [value for _, value in sorted(rows)]
+
+
+# --- the definition in JavaScript
+
+
+def test_the_golden_table_binds_the_script_too(visit, text):
+    page = visit(text)
+    for block in TABLE["margins"]:
+        m = numbers(map(str, block["m"]))
+        got = page.evaluate(
+            "([m, g]) => ['loss', 'd1', 'd2'].map(f => m.map(x => focalkit.definition[f](x, g)))",
+            [m.tolist(), block["gamma"]],
+        )
+        for name, values in zip(("loss", "d1", "d2"), got, strict=True):
+            want, condition = numbers(block[name]), numbers(map(str, block[name + "_condition"]))
+            excess = np.abs(np.array(values) - want) - allowed(want, condition, block["gamma"], 2, np.dtype(float))
+            assert np.all(excess <= 0), (name, block["gamma"], m[np.argmax(excess)])
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.7, 5.0])
+def test_the_third_derivative_is_python_s(visit, text, gamma):
+    from focalkit import _definition
+
+    m = np.linspace(-20, 40, 241)
+    got = visit(text).evaluate("([m, g]) => m.map(x => focalkit.definition.d3(x, g))", [m.tolist(), gamma])
+    want = _definition.d3(m, np.float64(gamma), np)
+    assert np.allclose(got, want, rtol=1e-10, atol=1e-16)
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize(("gamma", "beta"), [(0, 0), (2, 1), (0.5, 0.5), (5, 1.5), (3.35, 0.25)])
+def test_moved_sliders_show_python_s_shares(visit, text, ledger, gamma, beta):
+    page = visit(text)
+    move(page, "gamma", gamma)
+    move(page, "beta", beta)
+    weight = ledger.weight.sum(axis=1)
+    shares = ledger.shares(float(gamma), (weight / weight.sum()) ** -float(beta))
+    for name, want in (("lossAfter", shares.loss.share_alpha), ("gradAfter", shares.grad.share_alpha)):
+        assert column(page, name) == [f"{100 * s:.1f}" if s >= 0.0005 else "<0.1" for s in want]
+    exact = np.array(page.evaluate("Array.from(focalkit.now.loss)"))
+    assert np.allclose(exact, shares.loss.share_alpha, rtol=1e-4)
+    assert page.text_content("#gamma-value") == f"{gamma:.2f}"
+
+
+def test_cross_entropy_and_easy_shares_are_python_s(visit, text, ledger):
+    page, plain = visit(text), ledger.shares(0.0)
+    assert column(page, "lossBefore") == [f"{100 * s:.1f}" for s in plain.loss.share]
+    assert column(page, "easyBefore") == [f"{100 * s:.1f}" for s in plain.loss.easy]
+    assert column(page, "samples") == [f"{n:,}" for n in plain.count]
+    half = page.evaluate("focalkit.model.hardestHalf(focalkit.model.cumulative(focalkit.book.rows, 2))")
+    assert abs(half - ledger.cumulative(2.0, by="all").hardest()[0]) < 2e-3
+
+
+def test_independent_columns_weigh_their_positives_against_their_negatives(visit):
+    rng = np.random.default_rng(0)
+    y = (rng.random((4000, 2)) < [0.1, 0.3]).astype(int)
+    ledger = diagnose(rng.normal(size=y.shape) + 3 * y - 2, y, LossSpec("sigmoid", gamma=2.0))
+    page = visit(page_of(ledger, 2.0, "inverse", "two columns"))
+    want = ledger.shares(2.0, "inverse").grad.share_alpha
+    assert np.allclose(page.evaluate("Array.from(focalkit.now.grad)"), want, rtol=1e-4)
+
+
+def test_equalised_weights_give_every_class_the_same_gradient(visit, text, ledger):
+    page = visit(text)
+    page.click("#equalise")
+    assert set(column(page, "gradAfter")) == {"20.0"}
+    assert np.allclose(page.evaluate("Array.from(focalkit.alpha)"), starting_point(ledger, 2.0).alpha, rtol=1e-4)
+    page.click("#reset")
+    assert column(page, "gradAfter")[4] == "43.5"
+
+
+def test_a_weight_typed_into_the_table_counts(visit, text):
+    page = visit(text)
+    before = float(column(page, "gradAfter")[0])
+    page.fill('input[data-k="0"]', "5")
+    page.keyboard.press("Tab")
+    assert float(column(page, "gradAfter")[0]) > before
+    page.fill('input[data-k="0"]', "-5")
+    page.keyboard.press("Tab")
+    assert page.input_value('input[data-k="0"]') == "5"
+
+
+def test_the_histogram_and_the_curves_add_up_to_one(visit, text):
+    page = visit(text)
+    got = page.evaluate(
+        "() => { const h = focalkit.model.histogram(focalkit.book, 25, focalkit.now, focalkit.alpha);"
+        " return [h.samples, h.loss].map(v => Array.from(v).reduce((a, b) => a + b)); }"
+    )
+    assert np.allclose(got, 1)
+    logits, targets = made_up_predictions()
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p_t = (p / p.sum(axis=1, keepdims=True))[np.arange(len(p)), targets]
+    samples = page.evaluate(
+        "Array.from(focalkit.model.histogram(focalkit.book, 25, focalkit.now, focalkit.alpha).samples)"
+    )
+    assert np.allclose(samples, np.histogram(p_t, 25, (0, 1))[0] / len(p_t), atol=0.01)
+
+
+# --- use
+
+
+def test_the_keyboard_alone_moves_the_figures_and_they_are_spoken(visit, text):
+    page = visit(text)
+    said = page.text_content("#live")
+    page.focus("#gamma")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert page.text_content("#gamma-value") == "2.20"
+    assert page.get_attribute("#gamma", "aria-valuetext") == "γ 2.20"
+    assert page.text_content("#live") != said
+    page.focus("#sort-name")
+    page.keyboard.press("Enter")
+    assert page.eval_on_selector_all("#rows th", "t => t.map(x => x.textContent)") == sorted(NAMES)
+    assert page.get_attribute("th:has(#sort-name)", "aria-sort") == "ascending"
+    assert page.evaluate("document.activeElement.id") == "sort-name"
+
+
+def test_everything_to_use_has_a_name(visit, text):
+    page = visit(text)
+    nameless = page.evaluate(
+        "() => [...document.querySelectorAll('button, input, select, svg')].filter(e => !(e.labels && e.labels.length)"
+        " && !e.textContent.trim() && !e.getAttribute('aria-label')).map(e => e.outerHTML)"
+    )
+    assert nameless == []
+    assert page.locator("svg[role=img]").count() == 3
+
+
+def test_chinese_is_a_click_away_and_whole(visit, text, screenshot):
+    page = visit(text)
+    page.click("#language")
+    assert page.get_attribute("html", "lang") == "zh-CN"
+    assert page.text_content("h1") == "损失花在了哪里"
+    assert "最稀有" in page.text_content("#findings")
+    keys = page.evaluate("() => [Object.keys(SPEECH.en), Object.keys(SPEECH['zh-CN'])].map(k => k.sort().join())")
+    assert keys[0] == keys[1]
+    screenshot(page, "chinese")
+    page.click("#language")
+    assert page.text_content("h1") == "Where the loss goes"
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone", "print"])
+def test_no_look_overflows_its_screen(visit, text, screenshot, look):
+    options = {
+        "dark": {"color_scheme": "dark"},
+        "phone": {"viewport": {"width": 360, "height": 800}, "has_touch": True},
+    }
+    page = visit(text, **options.get(look, {}))
+    if look == "print":
+        page.emulate_media(media="print")
+    wide, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    screenshot(page, look)
+    assert wide <= window
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_their_ground(visit, text, scheme):
+    page = visit(text, color_scheme=scheme)
+    for name in ("--ink", "--soft", "--after", "--before"):
+        assert contrast(*(colour(page, n) for n in (name, "--paper"))) > 4.3, name
+
+
+def colour(page, name):
+    value = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('{name}').trim()")
+    value = value[1:] if len(value) == 7 else "".join(c * 2 for c in value[1:])
+    return [int(value[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+
+
+def contrast(*colours):
+    light = []
+    for rgb in colours:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+        light.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+def test_a_thousand_classes_are_searched_sorted_and_cut(visit, screenshot):
+    rng = np.random.default_rng(1)
+    n = 1000
+    targets = np.minimum(rng.zipf(1.4, 60_000) - 1, n - 1)
+    logits = rng.normal(size=(len(targets), n)).astype(np.float32)
+    logits[np.arange(len(targets)), targets] += rng.normal(6, 2, len(targets)).astype(np.float32)
+    ledger = diagnose(logits, targets, class_names=[f"species {k}" for k in range(n)])
+    text = page_of(ledger, 2.0, "sqrt", "a thousand classes")
+    assert len(text) < 1_000_000
+    page = visit(text)
+    assert page.locator("#rows tr").count() == 20
+    page.click("#more")
+    assert page.locator("#rows tr").count() == 100
+    page.fill("#search", "species 77")
+    page.wait_for_function("document.querySelectorAll('#rows tr').length < 20")
+    assert page.locator("#rows tr").count() == 11
+    screenshot(page, "thousand")
+    took = page.evaluate(
+        "() => { const t = performance.now(); focalkit.model.shares(focalkit.book, 1.7, focalkit.alpha);"
+        " return performance.now() - t; }"
+    )
+    assert took < 400
+    exact = ledger.shares(2.0, "sqrt").grad.share_alpha
+    got = np.array(page.evaluate("Array.from(focalkit.now.grad)"))
+    assert np.allclose(got, exact, rtol=2e-3, atol=1e-7)
+
+
+# --- what must not happen
+
+
+def test_hostile_names_are_shown_and_never_run(visit, screenshot):
+    rng = np.random.default_rng(0)
+    ledger = diagnose(rng.normal(size=(300, 4)), rng.integers(0, 4, 300), class_names=HOSTILE)
+    text = page_of(ledger, 2.0, "inverse", "<script>alert(3)</script>.parquet")
+    assert text.count("<script") == 2
+    page = visit(text)
+    assert sorted(page.eval_on_selector_all("#rows th", "t => t.map(x => x.textContent)")) == sorted(HOSTILE)
+    assert page.locator("img").count() == 0
+    screenshot(page, "hostile")
+
+
+def test_the_policy_runs_this_script_and_no_other(visit, text):
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text).group(1)
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']|url\(|https?://(?!www\.w3\.org)", text)
+    smuggled = "<main><script>document.title = 'taken'</script><p style='color: red' id=x>x</p>"
+    page = visit(text.replace("<main>", smuggled, 1))
+    assert page.title() != "taken"
+    assert page.evaluate("getComputedStyle(document.getElementById('x')).color") != "rgb(255, 0, 0)"
+    assert page.text_content("#gamma-value") == "2.00"
+    assert len(visit.complaints) == 2
+    visit.complaints.clear()
+
+
+def test_without_scripts_the_findings_can_be_read(visit, text):
+    page = visit(text, java_script_enabled=False)
+    assert "Cross-entropy spends most" in page.locator("noscript").first.inner_text()
+
+
+def test_nothing_counted_and_one_class_make_a_page_too(visit):
+    assert visit(page_of(diagnose(np.zeros((3, 2)), np.full(3, -100)), 2.0, "none", "nothing")).title()
+    assert visit(page_of(diagnose(np.zeros((3, 1)), np.zeros(3, int)), 2.0, "none", "one")).title()
+
+
+def test_json_reads_back_what_went_in():
+    data = {"names": HOSTILE, "x": [1, 2.5]}
+    assert json.loads(as_json(data)) == data
+    assert "<" not in as_json(data)
