@@ -127,7 +127,7 @@ class FocalObjective:
         total = weights @ n
         if not total > 0:
             _checks.reject("alpha", "leave a class with samples a weight above 0", alpha, "E.g. 'balanced'.")
-        weights = weights * (n.sum() / total)
+        weights = np.ones_like(n) if np.ptp(weights) == 0 else weights * (n.sum() / total)
         plain = cls(0.0, tuple(weights.tolist()), tuple(focal_start(weights * n, 0.0).tolist()))
         start = tuple(focal_start(weights * n, gamma).tolist())
         objective = cls(gamma, plain.alpha, start, hessian=hessian)
@@ -136,6 +136,11 @@ class FocalObjective:
         safe = cls(gamma, plain.alpha, start, hessian="clipped" if hessian == "exact" else hessian)
         scale = plain._start_curvature(n) / safe._start_curvature(n)
         return cls(gamma, plain.alpha, start, scale, hessian)
+
+    @property
+    def is_cross_entropy(self) -> bool:
+        """Whether this is the log loss itself."""
+        return self.gamma == 0 and all(weight == 1 for weight in self.alpha)
 
     @property
     def n_classes(self) -> int:
@@ -231,13 +236,14 @@ class FocalObjective:
         spec, _ = self.unscaled_spec
         factor = weight * self.scale
         _, grad, hess = loss_grad_hess(spec, scores, targets, hess=self.hessian != "majorizer")
-        _, slope, plain = loss_grad_hess(_CROSS_ENTROPY["softmax"], scores, targets, hess=self.hessian != "majorizer")
+        _, slope, plain = loss_grad_hess(_CROSS_ENTROPY["softmax"], scores, targets)
         grad = grad[0] * factor
         own = grad[target]  # d1
-        ratio = own / slope[0, target] if slope[0, target] != 0 else 0.0
+        q = -slope[0, target]
+        ratio = -own / q if q > 0 else 0.0
         if self.hessian == "majorizer":
             p = slope[0]
-            p[target] = 1 + p[target]
+            p[target] = plain[0, target] / q if q > 0 else 1.0
             matrix = np.multiply.outer(p, p * (-(1 + self.gamma) * ratio))
             matrix.flat[:: self.n_classes + 1] = 0
             matrix.flat[:: self.n_classes + 1] = -matrix.sum(axis=1)

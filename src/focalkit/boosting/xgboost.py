@@ -75,13 +75,23 @@ def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: 
     return objective.grad_hess(scores, targets, weight, diagonal=DIAGONAL)
 
 
+def _logits(probabilities: Array) -> NDArray[np.float64]:
+    """The scores behind XGBoost's float32 probabilities, as far as these hold them."""
+    p = np.clip(np.asarray(probabilities, np.float64), 1e-38, None)
+    if p.ndim == 2:
+        return np.log(p)
+    return np.log(p) - np.log(np.maximum(1 - p, 2.0**-25))
+
+
 class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
     r"""XGBoost trained with the (alpha-balanced) focal loss.
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
 
-    (Lin et al. 2017, arXiv 1708.02002, eq. 5.) With ``gamma=0`` and ``alpha=None`` it grows the
-    trees of :class:`xgboost.XGBClassifier`, with equal splits and leaf values equal to float32 rounding.
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5.) With ``gamma=0`` and ``alpha=None`` it is
+    :class:`xgboost.XGBClassifier`, tree for tree and bit for bit: XGBoost's own objective is then used.
+    (:func:`native_objective` at gamma = 0 equals that one to float32 rounding, which may decide
+    ties between splits differently.)
 
     Parameters
     ----------
@@ -208,10 +218,11 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
             for i, ((part_X, part_y), w, m) in enumerate(zip(eval_set or [], weights, margins, strict=True))
         ]
         params = self.get_xgb_params()
+        plain = training.objective.is_cross_entropy
         if xgb_model is None:
             given = params.pop("base_score", None)
             params |= start_parameters(training.objective)
-            if given is not None:
+            if given is not None or plain:
                 params["base_score"] = given
         metric, builtin, stop = self._metrics(training.objective)
         params["eval_metric"] = builtin
@@ -223,7 +234,7 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
             self.get_num_boosting_rounds(),
             evals=evals,
             evals_result=evals_result,
-            obj=native_objective(training.objective),
+            obj=None if plain else native_objective(training.objective),
             custom_metric=metric if evals else None,
             callbacks=[*(self.callbacks or []), *stop] or None,
             verbose_eval=verbose,
@@ -241,6 +252,8 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         own = [m for m in asked if not (isinstance(m, str) and m not in METRICS)]
 
         def figures(predt: Array, dmatrix: Any) -> list[tuple[str, float]]:
+            if objective.is_cross_entropy:  # under an objective of its own XGBoost passes probabilities
+                predt = _logits(predt)
             found = []
             for metric in own:
                 if isinstance(metric, str):
