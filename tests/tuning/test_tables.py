@@ -1,3 +1,5 @@
+import datetime
+import decimal
 import gzip
 from pathlib import Path
 
@@ -142,3 +144,70 @@ def test_public_tables_are_read_whole(name, shape, n_classes):
     table = read_table(SHARED / f"{name}.csv")
     assert table.X.shape == shape
     assert len(np.unique(table.y)) == n_classes
+
+
+def columns():
+    import pyarrow as pa
+
+    return {
+        "x": pa.array([0.1, None, float("inf"), 2.0] * 5, pa.float32()),
+        "small": pa.array([1, 2, 3, 4] * 5, pa.int8()),
+        "colour": pa.array(["red", "blue", None, "red"] * 5).dictionary_encode(),
+        "yes": pa.array([True, False] * 10),
+        "pair": pa.array([[1, 2]] * 20),
+        "t": pa.array(["a", "b"] * 10),
+    }
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "feather"])
+def test_parquet_and_arrow_are_read_with_their_types(tmp_path, kind):
+    import pyarrow as pa
+    from pyarrow import feather, parquet
+
+    table, path = pa.table(columns()), tmp_path / "data.bin"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    elif kind == "feather":
+        feather.write_feather(table, path)
+    else:
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
+    found = read_table(path, "t")
+    assert found.feature_names == ("x", "small", "colour", "yes")
+    assert found.categorical == (2,)
+    assert found.X.dtype == np.float32
+    np.testing.assert_array_equal(found.X[:4, 0], np.array([0.1, np.nan, np.nan, 2.0], np.float32))
+    assert np.isnan(found.X[2, 2])
+    assert found.y.tolist() == ["a", "b"] * 10
+    said = " ".join(found.notes)
+    assert "'pair' holds list" in said
+    assert "5 infinite values are taken as missing" in said
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (datetime.datetime(1970, 1, 1, 0, 0, 5), 5e6),
+        (datetime.date(1970, 2, 1), 31.0),
+        (decimal.Decimal("1.25"), 1.25),
+        (2**40 + 1, 2.0**40 + 1),
+        (0.1, 0.1),
+    ],
+)
+def test_numbers_that_float32_would_round_are_kept(tmp_path, value, number):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"x": [value, None] * 4, "t": [0, 1] * 4}), tmp_path / "n.parquet")
+    found = read_table(tmp_path / "n.parquet")
+    assert found.X.dtype == np.float64
+    assert found.X[0, 0] == number
+    assert np.isnan(found.X[1, 0])
+
+
+@pytest.mark.parametrize(("text", "kind"), [(b"PAR1 and then nothing", "Parquet"), (b"ARROW1 torn", "Arrow")])
+def test_a_torn_columnar_file_is_refused(tmp_path, text, kind):
+    path = tmp_path / "torn.bin"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=f"be a whole {kind} file"):
+        read_table(path)

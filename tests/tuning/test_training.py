@@ -34,7 +34,7 @@ def test_a_training_function_gives_what_the_classifier_gives(result):
     assert twin.cells == result.cells
     np.testing.assert_allclose(twin.scores, result.scores, atol=1e-9)
     assert (twin.taus == result.taus).all()
-    assert result.estimator == "linear"
+    assert result.estimator == "linear(spec, train, test)"
 
 
 def test_a_training_function_is_given_the_loss_and_rows_that_it_may_use():

@@ -1,4 +1,4 @@
-"""A CSV file with or without a header as a numeric matrix, its text columns coded."""
+"""A CSV, Parquet or Arrow file as a numeric matrix, its text columns coded."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 
 @dataclass(frozen=True)
 class Table:
-    """Features (n, n_features) float64 with NaN where missing, and the target (n,).
+    """Features (n, n_features) with NaN where missing, and the target (n,).
+
+    The features are float32 where every column fits (float32, float16, small integers, texts and
+    truth values; a CSV's numbers are float64), otherwise float64.
 
     Text columns hold codes (one per distinct text); ``categorical`` lists them. ``notes`` says in
     plain sentences what was found and done.
     """
 
-    X: NDArray[np.float64]
+    X: NDArray[Any]
     y: NDArray[Any]
     feature_names: tuple[str, ...]
     target_name: str
@@ -31,16 +34,16 @@ class Table:
 
 
 def read_table(path: str | Path, target: str | int | None = None, *, header: bool | None = None) -> Table:
-    """Read a CSV file.
+    """Read a CSV, Parquet, or Arrow (IPC, Feather) file; its first bytes tell which.
 
     Parameters
     ----------
     path : path
-        A comma-, semicolon- or tab-separated file, compressed (.gz, .bz2) or not.
+        Parquet, Arrow, or a comma-, semicolon- or tab-separated text, compressed (.gz, .bz2) or not.
     target : str or int, optional
         Name or position (from 0, or from the end: -1) of the column to predict; default the last.
     header : bool, optional
-        Whether the first line names the columns; default: found out.
+        Whether the first line of a CSV names the columns; default: found out.
 
     Returns
     -------
@@ -79,6 +82,10 @@ def _columns(path: Path, header: bool | None) -> tuple[list[Any], list[str], lis
         _checks.reject(
             "file", "be a CSV file with rows", f"{path} ({'a folder' if path.is_dir() else 'empty'})", "Check the path."
         )
+    with path.open("rb") as stream:
+        magic = stream.read(6)
+    if magic.startswith(b"PAR1") or magic == b"ARROW1":
+        return _columnar(path, parquet=magic.startswith(b"PAR1"))
     delimiter = _delimiter(path)
 
     def read(skip: int) -> Any:
@@ -105,6 +112,19 @@ def _columns(path: Path, header: bool | None) -> tuple[list[Any], list[str], lis
         _checks.reject(
             "file", "be a CSV table", f"{path}: {first_line}", "Every line needs the same number of columns."
         )
+
+
+def _columnar(path: Path, *, parquet: bool) -> tuple[list[Any], list[str], list[str]]:
+    """Columns of a Parquet or Arrow file; names say nothing about rows, so there is nothing to find out."""
+    from pyarrow import ArrowException, feather
+    from pyarrow import parquet as pq
+
+    try:
+        table = pq.read_table(path) if parquet else feather.read_table(path)
+    except (ArrowException, OSError) as error:
+        kind = "Parquet" if parquet else "Arrow"
+        _checks.reject("file", f"be a whole {kind} file", f"{path}: {str(error).splitlines()[0]}", "Write it again.")
+    return list(table.columns), list(table.column_names), []
 
 
 def _delimiter(path: Path) -> str:
@@ -176,16 +196,22 @@ def _labels(column: Any, name: str) -> tuple[NDArray[Any], list[str]]:
     return labels, notes
 
 
-def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[np.float64], list[str], list[int], list[str]]:
+def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[Any], list[str], list[int], list[str]]:
     import pyarrow as pa
+
+    small = (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.float16(), pa.float32(), pa.bool_())
 
     arrays, kept, categorical, notes = [], [], [], []
     for column, name in zip(columns, names, strict=True):
         if column.null_count == len(column):
             notes.append(f"Column {name!r} is empty and left out.")
             continue
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
-            arrays.append(column.cast(pa.float64()).to_numpy())
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+            notes.append(f"Column {name!r} holds {column.type}, which is no number and no text: left out.")
+            continue
+        number = _numeric(column)
+        if number is not None:
+            arrays.append(number.cast(pa.float32() if column.type in small else pa.float64()).to_numpy())
         else:
             text = column.cast(pa.string()).combine_chunks().dictionary_encode()
             if len(text.dictionary) > 0.9 * len(text) and len(text) > 50:
@@ -193,20 +219,40 @@ def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[np.float64]
                     f"Column {name!r} differs in nearly every row, like a name or number of the row: left out."
                 )
                 continue
-            codes = text.indices.to_numpy(zero_copy_only=False).astype(np.float64)
+            exact = np.float32 if len(text.dictionary) < 2**24 else np.float64
+            codes = text.indices.to_numpy(zero_copy_only=False).astype(exact)
             categorical.append(len(arrays))
             arrays.append(codes)
         kept.append(name)
     if not arrays:
         _checks.reject("file", "have a usable feature column", f"columns {names}", "Check the delimiter and --target.")
-    X = np.column_stack(arrays)
-    infinite = np.isinf(X)
-    if infinite.any():
-        notes.append(f"{infinite.sum():,} infinite values are taken as missing.")
-        X[infinite] = np.nan
-    if np.isnan(X).any():
-        notes.append(f"{np.isnan(X).sum():,} values are missing.")
+    X = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
+    n_infinite = n_missing = 0
+    for k in range(len(arrays)):
+        column, arrays[k] = arrays[k], None  # each goes as soon as it is copied
+        infinite = np.isinf(column)
+        X[:, k] = np.where(infinite, np.nan, column)
+        n_infinite += int(infinite.sum())
+        n_missing += int(np.isnan(X[:, k]).sum())
+    if n_infinite:
+        notes.append(f"{n_infinite:,} infinite values are taken as missing.")
+    if n_missing:
+        notes.append(f"{n_missing:,} values are missing.")
     return X, kept, categorical, notes
+
+
+def _numeric(column: Any) -> Any:
+    """A column of numbers, truth values, decimals or times as numbers; None for texts."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        return column
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_temporal(kind):
+        return column.cast(pa.int32()).cast(pa.int64()) if kind.bit_width == 32 else column.cast(pa.int64())
+    return None
 
 
 def pipeline(n_features: int, categorical: tuple[int, ...], C: float = 1.0, *, missing: bool = True) -> Any:

@@ -185,8 +185,8 @@ class FunctionTrainer:
 
     @property
     def name(self) -> str:
-        """Its name."""
-        return str(getattr(self.fit_score, "__name__", type(self.fit_score).__name__))
+        """Its name and what it is called with."""
+        return f"{getattr(self.fit_score, '__name__', type(self.fit_score).__name__)}(spec, train, test)"
 
     @property
     def chained(self) -> bool:
