@@ -13,12 +13,15 @@ from focalkit.engines import _inputs, cpu
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
         Multiplies loss, gradient and Hessian.
-    normalizer : float > 0, optional
+    normalizer : float > 0, or a tensor of one, optional
         Divide the sum by this number instead of the mean's own count (RetinaNet's positives, the
         token count of a whole accumulated batch).
     check_finite : bool
         Refuse NaN and +inf logits. Otherwise they propagate, as NumPy's own functions do. A logit
         of -inf is a class that cannot be.
+    inplace : bool
+        PyTorch only: the gradient may be written over the logits, which are lost; no further memory
+        of their size is used.
     **options
         The remaining fields of :class:`LossSpec`: ``reduction``, ``ignore_index``,
         ``label_smoothing``, ``keep_hardest``, ``negatives_per_positive``, ``class_axis``.
@@ -56,8 +59,9 @@ def softmax_focal_loss(
     alpha: PerClass | None = None,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     check_finite: bool = False,
+    inplace: bool = False,
     **options: Unpack[SpecOptions],
 ) -> Any:
     r"""Focal loss over classes that exclude each other.
@@ -85,8 +89,7 @@ def softmax_focal_loss(
     >>> float(softmax_focal_loss(logits, np.array([0, 2]), gamma=2.0).round(6))
     0.335711
     """
-    spec = LossSpec("softmax", gamma, alpha, **options)
-    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+    return _loss("softmax", gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
 @_documented
@@ -97,8 +100,9 @@ def sigmoid_focal_loss(
     alpha: PerClass | None = None,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     check_finite: bool = False,
+    inplace: bool = False,
     **options: Unpack[SpecOptions],
 ) -> Any:
     r"""Focal loss of independent binary logits.
@@ -125,8 +129,7 @@ def sigmoid_focal_loss(
     >>> sigmoid_focal_loss(np.array([3.0, -1.0]), np.array([1, 1]), reduction="none").round(6)
     array([1.09000e-04, 7.01868e-01])
     """
-    spec = LossSpec("sigmoid", gamma, alpha, **options)
-    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+    return _loss("sigmoid", gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
 @_documented
@@ -136,8 +139,9 @@ def softmax_cross_entropy(
     alpha: PerClass | None = None,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     check_finite: bool = False,
+    inplace: bool = False,
     **options: Unpack[SpecOptions],
 ) -> Any:
     r"""(Balanced) cross-entropy over classes that exclude each other: the focal loss at gamma = 0.
@@ -162,8 +166,7 @@ def softmax_cross_entropy(
     >>> float(softmax_cross_entropy(np.zeros((1, 4)), np.array([3])).round(6))
     1.386294
     """
-    spec = LossSpec("softmax", 0.0, alpha, **options)
-    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+    return _loss("softmax", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
 @_documented
@@ -173,8 +176,9 @@ def sigmoid_cross_entropy(
     alpha: PerClass | None = None,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     check_finite: bool = False,
+    inplace: bool = False,
     **options: Unpack[SpecOptions],
 ) -> Any:
     r"""(Balanced) cross-entropy of independent binary logits: the focal loss at gamma = 0.
@@ -199,8 +203,7 @@ def sigmoid_cross_entropy(
     >>> float(sigmoid_cross_entropy(np.array([0.0]), np.array([1])).round(6))
     0.693147
     """
-    spec = LossSpec("sigmoid", 0.0, alpha, **options)
-    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+    return _loss("sigmoid", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
 class LossGradHess(NamedTuple):
@@ -217,7 +220,7 @@ def loss_grad_hess(
     targets: Any,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     hess: bool = True,
     out: Any = None,
     check_finite: bool = False,
@@ -266,6 +269,13 @@ def loss_grad_hess(
     """
     if not isinstance(spec, LossSpec):
         _checks.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
+    if _is_tensor(logits):
+        from focalkit.engines import torch as engine
+
+        tensors = engine.loss_grad_hess(
+            spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
+        )
+        return LossGradHess(*tensors)
     if not check_finite:
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
@@ -276,7 +286,28 @@ def loss_grad_hess(
     return LossGradHess(*cpu.loss_grad_hess(spec, inputs, hess=hess, out=out))
 
 
-def _loss(spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normalizer: Any, check_finite: bool) -> Any:
+def _loss(
+    link: str,
+    gamma: Any,
+    alpha: Any,
+    options: Any,
+    logits: Any,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    inplace: bool,
+) -> Any:
+    if _is_tensor(logits):
+        from focalkit.engines import torch as engine
+
+        return engine.door(
+            link, gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace
+        )
+    if inplace:
+        remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
+        _checks.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
+    spec = LossSpec(link, gamma, alpha, **options)
     if not check_finite:
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
         if result is not None:
@@ -285,13 +316,30 @@ def _loss(spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normali
     return cpu.loss(spec, inputs)
 
 
+def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
+    """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
+    if not _is_tensor(logits):
+        remedy = "Use torch.as_tensor(logits), or the functions of focalkit for NumPy arrays."
+        _checks.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
+    from focalkit.engines import torch as engine
+
+    return engine.loss(spec, logits, *arguments)
+
+
+def _is_tensor(logits: Any) -> bool:
+    """Whether PyTorch computes; nobody has a tensor who has not imported it."""
+    kind = type(logits)
+    if kind is np.ndarray:
+        return False
+    return any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in kind.__mro__)
+
+
 def _host(logits: Any) -> Any:
     """Refuse arrays of libraries that no engine serves, rather than convert them behind the user's back."""
     library = type(logits).__module__.partition(".")[0]
-    if library in ("torch", "jax", "jaxlib", "cupy", "tensorflow"):
-        _checks.reject(
-            "logits", "be a NumPy array", f"a {library} array", "Convert it with numpy.asarray(logits) first."
-        )
+    if library in ("jax", "jaxlib", "cupy", "tensorflow"):
+        contract, remedy = "be a NumPy array or a tensor of PyTorch", "Convert it with numpy.asarray(logits) first."
+        _checks.reject("logits", contract, f"a {library} array", remedy)
     return logits
 
 

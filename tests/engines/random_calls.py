@@ -51,7 +51,10 @@ def strided(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def random_call(rng: np.random.Generator, *, dtype: Any = None, max_classes: int = 40, max_rows: int = 300) -> Call:
     link = str(rng.choice(["softmax", "sigmoid"]))
     dtype = DTYPES[rng.integers(len(DTYPES))] if dtype is None else dtype
-    n, k = int(rng.integers(0, max_rows)) if rng.random() < 0.9 else int(rng.integers(0, 3)), int(rng.integers(1, max_classes))
+    n, k = (
+        int(rng.integers(0, max_rows)) if rng.random() < 0.9 else int(rng.integers(0, 3)),
+        int(rng.integers(1, max_classes)),
+    )
     extra = tuple(int(s) for s in rng.integers(1, 9, rng.integers(1, 3))) if rng.random() < 0.35 else ()
     n = n if not extra else n // 8
     if link == "sigmoid" and rng.random() < 0.2:

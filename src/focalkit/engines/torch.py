@@ -1,0 +1,233 @@
+"""PyTorch: compiled kernels for tensors on the processor, plain tensor operations for everything else.
+
+The kernels compute loss and gradient in one pass; backward scales that gradient. Where more is asked of
+automatic differentiation (a second derivative, forward mode, ``torch.func``, a gradient for soft targets,
+weights, alpha or gamma), on other devices and for tensor subclasses, the loss goes through
+``torch_plain``. Compiled code calls the kernels as an operator (``torch_operator``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focalkit import _checks
+from focalkit._spec import LossSpec
+from focalkit.engines import torch_contracts, torch_kernels, torch_plain
+
+_HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
+
+
+def door(
+    link: str,
+    gamma: Any,
+    alpha: Any,
+    options: dict[str, Any],
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    inplace: bool,
+) -> Tensor:
+    """Compute one of the four losses; gamma and alpha may be tensors."""
+    gamma_tensor = gamma if isinstance(gamma, Tensor) else None
+    alpha_tensor = alpha if isinstance(alpha, Tensor) else None
+    plain = 0.0 if gamma_tensor is not None else gamma, None if alpha_tensor is not None else alpha
+    spec = LossSpec(link, *plain, **options)
+    parameters = (gamma_tensor, alpha_tensor)
+    return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters)
+
+
+def loss(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any = None,
+    normalizer: Any = None,
+    check_finite: bool = False,
+    inplace: bool = False,
+    parameters: tuple[Tensor | None, Tensor | None] = (None, None),
+    kernels: bool = True,
+) -> Tensor:
+    """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to plain tensor operations."""
+    out_dtype = logits.dtype
+    if out_dtype in _HALF_TYPES and torch.is_autocast_enabled(logits.device.type):
+        out_dtype = torch.float32
+    gamma, alpha = parameters
+    arguments = (logits, targets, sample_weight, normalizer, gamma, alpha)
+    recorded = torch.is_grad_enabled()
+    others = recorded and any(isinstance(a, Tensor) and a.requires_grad for a in arguments[1:])
+    on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
+    if others or not (on_host or _on_device(arguments)) or torch_contracts.transformed():
+        if inplace:
+            remedy = "Only a first gradient in the logits alone can be written over them."
+            _checks.reject("inplace", "be False here", inplace, remedy)
+        call = torch_contracts.check(
+            spec, logits, targets, sample_weight, normalizer, check_finite, gamma, alpha, out_dtype
+        )
+        return torch_plain.evaluate(call)[0]
+    if on_host and (gamma is not None or alpha is not None):
+        spec = torch_contracts.with_values(spec, gamma, alpha)
+        parameters = (None, None)
+    first = (logits, spec, targets, sample_weight, normalizer, check_finite)
+    if recorded and logits.requires_grad:
+        if inplace:
+            _may_overwrite(logits, targets, sample_weight)
+        return _Fused.apply(*first, inplace, parameters, out_dtype, kernels and on_host)  # type: ignore[no-any-return]
+    return _compute(*first, parameters, out_dtype, kernels and on_host, 0, None)[0]
+
+
+def loss_grad_hess(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any = None,
+    normalizer: Any = None,
+    hess: bool = True,
+    out: Any = None,
+    check_finite: bool = False,
+    kernels: bool = True,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return loss, gradient and diagonal Hessian, none of them recorded for automatic differentiation."""
+    if out is not None:
+        _check_out(out, logits, targets, sample_weight)
+    with torch.no_grad():
+        arguments = (logits, targets, sample_weight, normalizer)
+        on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
+        kernels = kernels and on_host and not torch_contracts.transformed()
+        first = (logits, spec, targets, sample_weight, normalizer, check_finite)
+        order = 2 if hess else 1
+        value, grad, curvature = _compute(*first, (None, None), logits.dtype, kernels, order, out)
+        assert grad is not None
+        if out is not None and not out.is_inference():
+            torch.autograd.graph.increment_version(out)
+    return value, grad, curvature
+
+
+def _on_device(arguments: tuple[Any, ...]) -> bool:
+    plain = (Tensor, torch.nn.Parameter)
+    return all(type(a) in plain and not a.is_meta for a in arguments if isinstance(a, Tensor))
+
+
+def _compute(
+    logits: Tensor,
+    spec: LossSpec,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    parameters: tuple[Tensor | None, Tensor | None],
+    out_dtype: torch.dtype,
+    kernels: bool,
+    order: int,
+    out: Tensor | None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Loss and derivatives without recording, by kernels or in plain operations."""
+    if kernels:
+        return torch_kernels.evaluate(
+            spec, logits, targets, sample_weight, normalizer, check_finite, out_dtype, order, out
+        )
+    call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, check_finite, *parameters, out_dtype)
+    value, grad, hess = torch_plain.evaluate(call, order)
+    if out is not None and grad is not None:
+        grad = out.copy_(grad)
+    return value, grad, hess
+
+
+class _Fused(torch.autograd.Function):
+    """Loss whose gradient in the logits is computed with it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        spec: LossSpec,
+        targets: Any,
+        sample_weight: Any,
+        normalizer: Any,
+        check_finite: bool,
+        inplace: bool,
+        parameters: tuple[Tensor | None, Tensor | None],
+        out_dtype: torch.dtype,
+        kernels: bool,
+    ) -> Tensor:
+        arguments, out = logits.detach(), None
+        if inplace:
+            out = arguments
+        elif logits.dtype in _HALF_TYPES:  # the gradient stays wide until the upstream gradient has scaled it
+            out = arguments = arguments.float()
+        first = (arguments, spec, targets, sample_weight, normalizer, check_finite)
+        value, grad, _ = _compute(*first, parameters, out_dtype, kernels, 1, out)
+        ctx.spec, ctx.dtype, ctx.inplace = spec, logits.dtype, inplace
+        ctx.rest = (normalizer, *parameters, out_dtype)
+        if inplace:
+            torch.autograd.graph.increment_version(logits)
+            ctx.save_for_backward(grad)
+        else:
+            weight = torch_contracts.weight_tensor(sample_weight, logits)
+            ctx.save_for_backward(grad, logits, targets, weight)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            return _gradient_again(ctx, upstream), *(None,) * 9
+        grad, *_ = ctx.saved_tensors
+        spec = ctx.spec
+        final = not torch._C._autograd._get_current_graph_task_keep_graph()  # then the buffer is ours to change
+        if spec.reduction == "none":
+            upstream = upstream.unsqueeze(spec.class_axis) if spec.link == "softmax" else upstream
+        elif upstream.is_cpu and upstream.item() == 1.0:
+            return grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), *(None,) * 9
+        grad = grad.mul_(upstream) if final else grad * upstream
+        return grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), *(None,) * 9
+
+
+def _gradient_again(ctx: Any, upstream: Tensor) -> Tensor:
+    """Return the gradient as a function of the logits that can be differentiated again."""
+    if ctx.inplace:
+        remedy = "The logits are gone: a second derivative needs them."
+        _checks.reject("inplace", "be False where the gradient is differentiated", True, remedy)
+    _, logits, targets, weight = ctx.saved_tensors
+    normalizer, gamma, alpha, out_dtype = ctx.rest
+    call = torch_plain.Call(ctx.spec, logits, targets, weight, normalizer, gamma, alpha, out_dtype)
+    grad: Tensor
+    (grad,) = torch.autograd.grad(torch_plain.evaluate(call)[0], logits, upstream, create_graph=True)
+    return grad
+
+
+def _may_overwrite(logits: Tensor, *others: Any) -> None:
+    remedy = "Leave inplace out, or pass the output of a layer."
+    if logits.is_leaf:
+        _checks.reject("inplace", "be False where the logits are a leaf", True, remedy)
+    if torch._debug_has_internal_overlap(logits) == 1:
+        _checks.reject("inplace", "be False where the logits are an expanded view", True, remedy)
+    for other in others:
+        if isinstance(other, Tensor) and _same_storage(other, logits):
+            _checks.reject("inplace", "be False where targets or weights share the logits' memory", True, remedy)
+
+
+def _same_storage(one: Tensor, other: Tensor) -> bool:
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
+def _check_out(out: Any, logits: Tensor, targets: Any, sample_weight: Any) -> None:
+    same = isinstance(out, Tensor) and (out.shape, out.dtype, out.device) == (logits.shape, logits.dtype, logits.device)
+    if not same:
+        got = (
+            f"{out.dtype} of shape {tuple(out.shape)} on {out.device}"
+            if isinstance(out, Tensor)
+            else type(out).__name__
+        )
+        contract = f"be a {str(logits.dtype).removeprefix('torch.')} array of shape {tuple(logits.shape)}"
+        _checks.reject("out", contract, got, "Use torch.empty_like(logits).")
+    if torch._debug_has_internal_overlap(out) == 1:
+        _checks.reject("out", "have its own memory for each entry", "an expanded view", "Use torch.empty_like(logits).")
+    is_logits = out.data_ptr() == logits.data_ptr() and out.stride() == logits.stride()
+    for name, other in (("logits", None if is_logits else logits), ("targets", targets), ("weights", sample_weight)):
+        if isinstance(other, Tensor) and other.numel() and out.numel() and _same_storage(out, other):
+            contract = "be the logits themselves or memory apart"
+            _checks.reject("out", contract, f"a tensor in the memory of the {name}", "Copy one of them.")
