@@ -301,19 +301,40 @@ def _loss(
     if _is_tensor(logits):
         from focalkit.engines import torch as engine
 
-        return engine.door(
-            link, gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace
-        )
+        if _is_tensor(gamma) or _is_tensor(alpha):
+            return engine.door(
+                link, gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace
+            )
+        spec = _spec(link, gamma, alpha, options)
+        return engine.loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace)
     if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
         _checks.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
-    spec = LossSpec(link, gamma, alpha, **options)
+    spec = _spec(link, gamma, alpha, options)
     if not check_finite:
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
         if result is not None:
             return result[0]
     inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
     return cpu.loss(spec, inputs)
+
+
+_specs: dict[Any, LossSpec] = {}
+
+
+def _spec(link: str, gamma: Any, alpha: Any, options: Any) -> LossSpec:
+    """The spec of a call; kept for the next one, since making it costs more than a small batch's loss."""
+    try:
+        key = (link, gamma, type(gamma), alpha, *options.items(), *map(type, options.values()))
+        known = _specs.get(key)
+    except TypeError:  # lists and arrays
+        return LossSpec(link, gamma, alpha, **options)
+    if known is None:
+        known = LossSpec(link, gamma, alpha, **options)
+        if len(_specs) >= 256:
+            _specs.clear()
+        _specs[key] = known
+    return known
 
 
 def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
@@ -329,8 +350,10 @@ def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
 def _is_tensor(logits: Any) -> bool:
     """Whether PyTorch computes; nobody has a tensor who has not imported it."""
     kind = type(logits)
-    if kind is np.ndarray:
+    if kind is np.ndarray or kind is float or logits is None:
         return False
+    if kind.__module__ == "torch" and kind.__name__ == "Tensor":
+        return True
     return any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in kind.__mro__)
 
 

@@ -67,31 +67,24 @@ class _Loss(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
-        if not torch.compiler.is_compiling() and logits.device.type == "cpu":
+        on_host = isinstance(logits, Tensor) and logits.is_cpu
+        if on_host and not torch.compiler.is_compiling():
             self._follow_buffers()
-        loss: Tensor = tensor_loss(
-            self._spec,
-            logits,
-            targets,
-            sample_weight,
-            normalizer,
-            self.check_finite,
-            self.inplace,
-            self._tensors(logits),
-        )
+        first = (self._spec, logits, targets, sample_weight, normalizer, self.check_finite, self.inplace)
+        loss: Tensor = tensor_loss(*first) if on_host else tensor_loss(*first, self._tensors(logits))
         return loss
 
     def _follow_buffers(self) -> None:
         """A buffer written in place, by the user or by a broadcast over ranks, changes the spec."""
-        alpha = self.alpha
-        if self.gamma._version or (alpha is not None and alpha._version):
+        gamma, alpha = self._buffers["gamma"], self._buffers["alpha"]
+        if gamma._version or (alpha is not None and alpha._version):  # type: ignore[union-attr]
             _read_buffers(self)
 
     def _tensors(self, logits: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Gamma and alpha where they lie beside the logits on a device; on the host the spec has them."""
-        if logits.device.type == "cpu" or self.gamma.device != logits.device:
-            return None, None
-        return self.gamma, self.alpha
+        if isinstance(logits, Tensor) and self.gamma.device == logits.device:
+            return self.gamma, self.alpha
+        return None, None
 
     def extra_repr(self) -> str:
         """Whatever differs from the default."""

@@ -8,7 +8,7 @@ weights, alpha or gamma), on other devices and for tensor subclasses, the loss g
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +17,12 @@ from focalkit import _checks
 from focalkit._spec import LossSpec
 from focalkit.engines import torch_contracts, torch_kernels, torch_plain
 
+Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
+#: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, by kernels
+Rest: TypeAlias = tuple[LossSpec, Any, Any, Any, bool, bool, Parameters, torch.dtype, bool]
+
+#: Gamma and alpha as tensors, where the spec's are not meant.
+NO_PARAMETERS: Parameters = (None, None)
 _HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
 
 
@@ -24,7 +30,7 @@ def door(
     link: str,
     gamma: Any,
     alpha: Any,
-    options: dict[str, Any],
+    options: Any,
     logits: Tensor,
     targets: Any,
     sample_weight: Any,
@@ -32,12 +38,10 @@ def door(
     check_finite: bool,
     inplace: bool,
 ) -> Tensor:
-    """Compute one of the four losses; gamma and alpha may be tensors."""
-    gamma_tensor = gamma if isinstance(gamma, Tensor) else None
-    alpha_tensor = alpha if isinstance(alpha, Tensor) else None
-    plain = 0.0 if gamma_tensor is not None else gamma, None if alpha_tensor is not None else alpha
+    """Compute one of the four losses with gamma or alpha as tensors."""
+    parameters = gamma if isinstance(gamma, Tensor) else None, alpha if isinstance(alpha, Tensor) else None
+    plain = 0.0 if parameters[0] is not None else gamma, None if parameters[1] is not None else alpha
     spec = LossSpec(link, *plain, **options)
-    parameters = (gamma_tensor, alpha_tensor)
     return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters)
 
 
@@ -49,15 +53,44 @@ def loss(
     normalizer: Any = None,
     check_finite: bool = False,
     inplace: bool = False,
-    parameters: tuple[Tensor | None, Tensor | None] = (None, None),
+    parameters: Parameters = NO_PARAMETERS,
     kernels: bool = True,
 ) -> Tensor:
     """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to plain tensor operations."""
-    out_dtype = logits.dtype
-    if out_dtype in _HALF_TYPES and torch.is_autocast_enabled(logits.device.type):
-        out_dtype = torch.float32
-    gamma, alpha = parameters
-    arguments = (logits, targets, sample_weight, normalizer, gamma, alpha)
+    if (  # the common case first, for small batches
+        type(logits) is Tensor
+        and type(targets) is Tensor
+        and kernels
+        and not inplace
+        and sample_weight is None
+        and (normalizer is None or not isinstance(normalizer, Tensor))
+        and parameters is NO_PARAMETERS
+        and logits.is_cpu
+        and targets.is_cpu
+        and not targets.requires_grad
+        and not torch_contracts.transformed()
+    ):
+        dtype = _result_dtype(logits)
+        if logits.requires_grad and torch.is_grad_enabled():
+            rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, True)
+            return _fused(logits, rest)  # type: ignore[no-any-return]
+        return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
+    return _any_loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters, kernels)
+
+
+def _any_loss(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    inplace: bool,
+    parameters: Parameters,
+    kernels: bool,
+) -> Tensor:
+    dtype = _result_dtype(logits)
+    arguments = (logits, targets, sample_weight, normalizer, *parameters)
     recorded = torch.is_grad_enabled()
     others = recorded and any(isinstance(a, Tensor) and a.requires_grad for a in arguments[1:])
     on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
@@ -65,19 +98,24 @@ def loss(
         if inplace:
             remedy = "Only a first gradient in the logits alone can be written over them."
             _checks.reject("inplace", "be False here", inplace, remedy)
-        call = torch_contracts.check(
-            spec, logits, targets, sample_weight, normalizer, check_finite, gamma, alpha, out_dtype
-        )
-        return torch_plain.evaluate(call)[0]
-    if on_host and (gamma is not None or alpha is not None):
-        spec = torch_contracts.with_values(spec, gamma, alpha)
-        parameters = (None, None)
-    first = (logits, spec, targets, sample_weight, normalizer, check_finite)
+        first = (spec, logits, targets, sample_weight, normalizer, check_finite)
+        return torch_plain.evaluate(torch_contracts.check(*first, *parameters, dtype))[0]
+    if on_host and parameters != NO_PARAMETERS:
+        spec = torch_contracts.with_values(spec, *parameters)
+        parameters = NO_PARAMETERS
+    rest = (spec, targets, sample_weight, normalizer, check_finite, inplace, parameters, dtype, kernels and on_host)
     if recorded and logits.requires_grad:
         if inplace:
             _may_overwrite(logits, targets, sample_weight)
-        return _Fused.apply(*first, inplace, parameters, out_dtype, kernels and on_host)  # type: ignore[no-any-return]
-    return _compute(*first, parameters, out_dtype, kernels and on_host, 0, None)[0]
+        return _fused(logits, rest)  # type: ignore[no-any-return]
+    return _compute(logits, rest, 0, None)[0]
+
+
+def _result_dtype(logits: Tensor) -> torch.dtype:
+    dtype = logits.dtype
+    if dtype in _HALF_TYPES and torch.is_autocast_enabled(logits.device.type):
+        return torch.float32
+    return dtype
 
 
 def loss_grad_hess(
@@ -98,9 +136,8 @@ def loss_grad_hess(
         arguments = (logits, targets, sample_weight, normalizer)
         on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
         kernels = kernels and on_host and not torch_contracts.transformed()
-        first = (logits, spec, targets, sample_weight, normalizer, check_finite)
-        order = 2 if hess else 1
-        value, grad, curvature = _compute(*first, (None, None), logits.dtype, kernels, order, out)
+        rest = (spec, targets, sample_weight, normalizer, check_finite, False, NO_PARAMETERS, logits.dtype, kernels)
+        value, grad, curvature = _compute(logits, rest, 2 if hess else 1, out)
         assert grad is not None
         if out is not None and not out.is_inference():
             torch.autograd.graph.increment_version(out)
@@ -112,26 +149,13 @@ def _on_device(arguments: tuple[Any, ...]) -> bool:
     return all(type(a) in plain and not a.is_meta for a in arguments if isinstance(a, Tensor))
 
 
-def _compute(
-    logits: Tensor,
-    spec: LossSpec,
-    targets: Any,
-    sample_weight: Any,
-    normalizer: Any,
-    check_finite: bool,
-    parameters: tuple[Tensor | None, Tensor | None],
-    out_dtype: torch.dtype,
-    kernels: bool,
-    order: int,
-    out: Tensor | None,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def _compute(logits: Tensor, rest: Rest, order: int, out: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Loss and derivatives without recording, by kernels or in plain operations."""
+    spec, targets, sample_weight, normalizer, check_finite, _, parameters, dtype, kernels = rest
     if kernels:
-        return torch_kernels.evaluate(
-            spec, logits, targets, sample_weight, normalizer, check_finite, out_dtype, order, out
-        )
-    call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, check_finite, *parameters, out_dtype)
-    value, grad, hess = torch_plain.evaluate(call, order)
+        return torch_kernels.evaluate(spec, logits, targets, sample_weight, normalizer, check_finite, dtype, order, out)
+    first = (spec, logits, targets, sample_weight, normalizer, check_finite)
+    value, grad, hess = torch_plain.evaluate(torch_contracts.check(*first, *parameters, dtype), order)
     if out is not None and grad is not None:
         grad = out.copy_(grad)
     return value, grad, hess
@@ -141,59 +165,51 @@ class _Fused(torch.autograd.Function):
     """Loss whose gradient in the logits is computed with it."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        spec: LossSpec,
-        targets: Any,
-        sample_weight: Any,
-        normalizer: Any,
-        check_finite: bool,
-        inplace: bool,
-        parameters: tuple[Tensor | None, Tensor | None],
-        out_dtype: torch.dtype,
-        kernels: bool,
-    ) -> Tensor:
-        arguments, out = logits.detach(), None
+    def forward(ctx: Any, logits: Tensor, rest: Rest) -> Tensor:
+        arguments, out, inplace, weight = logits.detach(), None, rest[5], rest[2]
         if inplace:
             out = arguments
         elif logits.dtype in _HALF_TYPES:  # the gradient stays wide until the upstream gradient has scaled it
             out = arguments = arguments.float()
-        first = (arguments, spec, targets, sample_weight, normalizer, check_finite)
-        value, grad, _ = _compute(*first, parameters, out_dtype, kernels, 1, out)
-        ctx.spec, ctx.dtype, ctx.inplace = spec, logits.dtype, inplace
-        ctx.rest = (normalizer, *parameters, out_dtype)
+        value, grad, _ = _compute(arguments, rest, 1, out)
+        ctx.rest, ctx.dtype = rest, logits.dtype
         if inplace:
             torch.autograd.graph.increment_version(logits)
             ctx.save_for_backward(grad)
+        elif weight is None:
+            ctx.save_for_backward(grad, logits, rest[1])
         else:
-            weight = torch_contracts.weight_tensor(sample_weight, logits)
-            ctx.save_for_backward(grad, logits, targets, weight)
+            ctx.save_for_backward(grad, logits, rest[1], torch_contracts.weight_tensor(weight, logits))
         return value
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
         if torch.is_grad_enabled():
-            return _gradient_again(ctx, upstream), *(None,) * 9
-        grad, *_ = ctx.saved_tensors
-        spec = ctx.spec
-        final = not torch._C._autograd._get_current_graph_task_keep_graph()  # then the buffer is ours to change
+            return _gradient_again(ctx, upstream), None
+        grad, spec = ctx.saved_tensors[0], ctx.rest[0]
         if spec.reduction == "none":
             upstream = upstream.unsqueeze(spec.class_axis) if spec.link == "softmax" else upstream
         elif upstream.is_cpu and upstream.item() == 1.0:
-            return grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), *(None,) * 9
-        grad = grad.mul_(upstream) if final else grad * upstream
-        return grad if grad.dtype == ctx.dtype else grad.to(ctx.dtype), *(None,) * 9
+            return grad if grad.dtype is ctx.dtype else grad.to(ctx.dtype), None
+        grad = grad * upstream if _kept_for_later() else grad.mul_(upstream)
+        return grad if grad.dtype is ctx.dtype else grad.to(ctx.dtype), None
+
+
+#: ``_Fused.apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
+_fused: Any = super(torch.autograd.Function, _Fused).apply
+
+#: Whether the graph is kept after this backward; then its buffers are not ours to change.
+_kept_for_later = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
 
 
 def _gradient_again(ctx: Any, upstream: Tensor) -> Tensor:
     """Return the gradient as a function of the logits that can be differentiated again."""
-    if ctx.inplace:
+    spec, _, _, normalizer, _, inplace, (gamma, alpha), dtype, _ = ctx.rest
+    if inplace:
         remedy = "The logits are gone: a second derivative needs them."
         _checks.reject("inplace", "be False where the gradient is differentiated", True, remedy)
-    _, logits, targets, weight = ctx.saved_tensors
-    normalizer, gamma, alpha, out_dtype = ctx.rest
-    call = torch_plain.Call(ctx.spec, logits, targets, weight, normalizer, gamma, alpha, out_dtype)
+    _, logits, targets, *weight = ctx.saved_tensors
+    call = torch_plain.Call(spec, logits, targets, weight[0] if weight else None, normalizer, gamma, alpha, dtype)
     grad: Tensor
     (grad,) = torch.autograd.grad(torch_plain.evaluate(call)[0], logits, upstream, create_graph=True)
     return grad

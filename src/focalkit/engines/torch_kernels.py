@@ -38,14 +38,9 @@ def evaluate(
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
     if not check_finite and type(targets) is Tensor:
-        try:
-            z, y = _memory(logits), _memory(targets)
-        except (RuntimeError, TypeError):
-            z = None
-        if z is not None:
-            value = _call(spec, z, y, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
-            if value is not None:
-                return value, grad, hess
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
+        if value is not None:
+            return value, grad, hess
     return _carefully(spec, logits, targets, weight, normalizer, check_finite, out_dtype, order, grad, hess)
 
 
@@ -75,8 +70,8 @@ def _carefully(
             weight = None if weight is None else np.ascontiguousarray(weight)
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
-        z, y = _memory(logits.resolve_neg()), _memory(targets)
-        value = _call(spec, z, y, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True)
+        logits = logits.resolve_neg()
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True)
         if value is not None:
             if attempt:
                 pairs = zip(own, (grad, hess), strict=True)
@@ -88,8 +83,6 @@ def _carefully(
 
 def _call(
     spec: LossSpec,
-    z: NDArray[Any],
-    y: NDArray[Any],
     logits: Tensor,
     targets: Tensor,
     weight: NDArray[np.float64] | None,
@@ -102,6 +95,12 @@ def _call(
 ) -> Tensor | None:
     half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
     plan = cpu._plan(spec)
+    try:
+        z, y = _memory(logits), _memory(targets)
+    except (RuntimeError, TypeError):  # sparse, or lazily negated
+        if checked:
+            raise
+        return None
     keep: NDArray[np.bool_] | None = None
     losses: Tensor | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
