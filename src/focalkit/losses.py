@@ -270,9 +270,7 @@ def loss_grad_hess(
     if not isinstance(spec, LossSpec):
         _checks.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
     if _is_tensor(logits):
-        from focalkit.engines import torch as engine
-
-        tensors = engine.loss_grad_hess(
+        tensors = (_torch or _load_torch()).loss_grad_hess(
             spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
         )
         return LossGradHess(*tensors)
@@ -299,8 +297,7 @@ def _loss(
     inplace: bool,
 ) -> Any:
     if _is_tensor(logits):
-        from focalkit.engines import torch as engine
-
+        engine = _torch or _load_torch()
         if _is_tensor(gamma) or _is_tensor(alpha):
             return engine.door(
                 link, gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace
@@ -342,9 +339,19 @@ def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
     if not _is_tensor(logits):
         remedy = "Use torch.as_tensor(logits), or the functions of focalkit for NumPy arrays."
         _checks.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
-    from focalkit.engines import torch as engine
+    return (_torch or _load_torch()).loss(spec, logits, *arguments)
 
-    return engine.loss(spec, logits, *arguments)
+
+_torch: Any = None
+
+
+def _load_torch() -> Any:
+    """Load the engine of tensors, on first use."""
+    global _torch
+    from focalkit.engines import torch
+
+    _torch = torch
+    return torch
 
 
 def _is_tensor(logits: Any) -> bool:

@@ -18,8 +18,9 @@ from focalkit._spec import LossSpec
 from focalkit.engines import torch_contracts, torch_kernels, torch_plain
 
 Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
-#: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, by kernels
-Rest: TypeAlias = tuple[LossSpec, Any, Any, Any, bool, bool, Parameters, torch.dtype, bool]
+#: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, by kernels,
+#: dtype of the logits if a half type
+Rest: TypeAlias = tuple[LossSpec, Any, Any, Any, bool, bool, Parameters, torch.dtype, bool, torch.dtype | None]
 
 #: Gamma and alpha as tensors, where the spec's are not meant.
 NO_PARAMETERS: Parameters = (None, None)
@@ -72,7 +73,7 @@ def loss(
     ):
         dtype = _result_dtype(logits)
         if logits.requires_grad and torch.is_grad_enabled():
-            rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, True)
+            rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, True, _half(logits))
             return _fused(logits, rest)  # type: ignore[no-any-return]
         return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
     return _any_loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters, kernels)
@@ -103,12 +104,18 @@ def _any_loss(
     if on_host and parameters != NO_PARAMETERS:
         spec = torch_contracts.with_values(spec, *parameters)
         parameters = NO_PARAMETERS
-    rest = (spec, targets, sample_weight, normalizer, check_finite, inplace, parameters, dtype, kernels and on_host)
+    kernels = kernels and on_host
+    narrow = _half(logits)
+    rest = (spec, targets, sample_weight, normalizer, check_finite, inplace, parameters, dtype, kernels, narrow)
     if recorded and logits.requires_grad:
         if inplace:
             _may_overwrite(logits, targets, sample_weight)
         return _fused(logits, rest)  # type: ignore[no-any-return]
     return _compute(logits, rest, 0, None)[0]
+
+
+def _half(logits: Tensor) -> torch.dtype | None:
+    return logits.dtype if logits.dtype in _HALF_TYPES else None
 
 
 def _result_dtype(logits: Tensor) -> torch.dtype:
@@ -136,7 +143,18 @@ def loss_grad_hess(
         arguments = (logits, targets, sample_weight, normalizer)
         on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
         kernels = kernels and on_host and not torch_contracts.transformed()
-        rest = (spec, targets, sample_weight, normalizer, check_finite, False, NO_PARAMETERS, logits.dtype, kernels)
+        rest = (
+            spec,
+            targets,
+            sample_weight,
+            normalizer,
+            check_finite,
+            False,
+            NO_PARAMETERS,
+            logits.dtype,
+            kernels,
+            None,
+        )
         value, grad, curvature = _compute(logits, rest, 2 if hess else 1, out)
         assert grad is not None
         if out is not None and not out.is_inference():
@@ -151,7 +169,7 @@ def _on_device(arguments: tuple[Any, ...]) -> bool:
 
 def _compute(logits: Tensor, rest: Rest, order: int, out: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Loss and derivatives without recording, by kernels or in plain operations."""
-    spec, targets, sample_weight, normalizer, check_finite, _, parameters, dtype, kernels = rest
+    spec, targets, sample_weight, normalizer, check_finite, _, parameters, dtype, kernels, _ = rest
     if kernels:
         return torch_kernels.evaluate(spec, logits, targets, sample_weight, normalizer, check_finite, dtype, order, out)
     first = (spec, logits, targets, sample_weight, normalizer, check_finite)
@@ -169,10 +187,10 @@ class _Fused(torch.autograd.Function):
         arguments, out, inplace, weight = logits.detach(), None, rest[5], rest[2]
         if inplace:
             out = arguments
-        elif logits.dtype in _HALF_TYPES:  # the gradient stays wide until the upstream gradient has scaled it
+        elif rest[9] is not None:  # the gradient stays wide until the upstream gradient has scaled it
             out = arguments = arguments.float()
         value, grad, _ = _compute(arguments, rest, 1, out)
-        ctx.rest, ctx.dtype = rest, logits.dtype
+        ctx.rest = rest
         if inplace:
             torch.autograd.graph.increment_version(logits)
             ctx.save_for_backward(grad)
@@ -186,13 +204,16 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> Any:
         if torch.is_grad_enabled():
             return _gradient_again(ctx, upstream), None
-        grad, spec = ctx.saved_tensors[0], ctx.rest[0]
-        if spec.reduction == "none":
-            upstream = upstream.unsqueeze(spec.class_axis) if spec.link == "softmax" else upstream
-        elif upstream.is_cpu and upstream.item() == 1.0:
-            return grad if grad.dtype is ctx.dtype else grad.to(ctx.dtype), None
-        grad = grad * upstream if _kept_for_later() else grad.mul_(upstream)
-        return grad if grad.dtype is ctx.dtype else grad.to(ctx.dtype), None
+        grad = ctx.saved_tensors[0]
+        if upstream.dim() == 0 and upstream.is_cpu and upstream.item() == 1.0:
+            scaled = grad
+        else:
+            spec = ctx.rest[0]
+            if spec.reduction == "none" and spec.link == "softmax":
+                upstream = upstream.unsqueeze(spec.class_axis)
+            scaled = grad * upstream if _kept_for_later() else grad.mul_(upstream)
+        half = ctx.rest[9]
+        return scaled if half is None else scaled.to(half), None
 
 
 #: ``_Fused.apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
@@ -204,7 +225,7 @@ _kept_for_later = getattr(torch._C._autograd, "_get_current_graph_task_keep_grap
 
 def _gradient_again(ctx: Any, upstream: Tensor) -> Tensor:
     """Return the gradient as a function of the logits that can be differentiated again."""
-    spec, _, _, normalizer, _, inplace, (gamma, alpha), dtype, _ = ctx.rest
+    spec, _, _, normalizer, _, inplace, (gamma, alpha), dtype, *_ = ctx.rest
     if inplace:
         remedy = "The logits are gone: a second derivative needs them."
         _checks.reject("inplace", "be False where the gradient is differentiated", True, remedy)
