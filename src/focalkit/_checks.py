@@ -83,6 +83,10 @@ def number_or_vector(name: str, value: object, domain: Interval, remedy: str) ->
     """A scalar as a float, or a vector as a tuple, every entry in ``domain``."""
     if isinstance(value, (int, float, np.integer, np.floating)) or getattr(value, "ndim", None) == 0:
         return number(name, value, domain, remedy)
+    if isinstance(value, (list, tuple)) and value and all(type(entry) in (float, int) for entry in value):
+        if not all(entry in domain for entry in value):
+            reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
+        return tuple(float(entry) for entry in value)  # without NumPy, which torch.compile would trace
     try:
         vector = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

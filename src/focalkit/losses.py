@@ -354,10 +354,13 @@ def _load_torch() -> Any:
     return torch
 
 
+_NO_TENSORS = frozenset({np.ndarray, float, int, list, tuple, type(None)})
+
+
 def _is_tensor(logits: Any) -> bool:
     """Whether PyTorch computes; nobody has a tensor who has not imported it."""
     kind = type(logits)
-    if kind is np.ndarray or kind is float or logits is None:
+    if kind in _NO_TENSORS:
         return False
     if kind.__module__ == "torch" and kind.__name__ == "Tensor":
         return True

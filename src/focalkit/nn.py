@@ -68,7 +68,7 @@ class _Loss(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
         on_host = isinstance(logits, Tensor) and logits.is_cpu
-        if on_host and not torch.compiler.is_compiling():
+        if on_host:
             self._follow_buffers()
         first = (self._spec, logits, targets, sample_weight, normalizer, self.check_finite, self.inplace)
         loss: Tensor = tensor_loss(*first) if on_host else tensor_loss(*first, self._tensors(logits))
@@ -76,6 +76,8 @@ class _Loss(nn.Module):
 
     def _follow_buffers(self) -> None:
         """A buffer written in place, by the user or by a broadcast over ranks, changes the spec."""
+        if torch.compiler.is_compiling():
+            return
         gamma, alpha = self._buffers["gamma"], self._buffers["alpha"]
         if gamma._version or (alpha is not None and alpha._version):  # type: ignore[union-attr]
             _read_buffers(self)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from focalkit import _checks
 from focalkit._spec import LossSpec
-from focalkit.engines import torch_contracts, torch_kernels, torch_plain
+from focalkit.engines import torch_contracts, torch_kernels, torch_operator, torch_plain
 
 Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
 #: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, by kernels,
@@ -58,6 +58,8 @@ def loss(
     kernels: bool = True,
 ) -> Tensor:
     """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to plain tensor operations."""
+    if torch.compiler.is_compiling():
+        return _traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
     if (  # the common case first, for small batches
         type(logits) is Tensor
         and type(targets) is Tensor
@@ -77,6 +79,32 @@ def loss(
             return _fused(logits, rest)  # type: ignore[no-any-return]
         return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
     return _any_loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters, kernels)
+
+
+def _traced_loss(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Tensor,
+    sample_weight: Any,
+    normalizer: Any,
+    parameters: Parameters,
+    kernels: bool,
+) -> Tensor:
+    """Inside torch.compile: the kernels as an operator; what they do not do, and torch.export, in plain operations.
+
+    Values cannot be checked here: the operator does it when it runs. ``inplace`` is left to the compiler.
+    """
+    dtype = _result_dtype(logits)
+    sample_weight = torch_contracts.weight_tensor(sample_weight, logits)
+    others = (targets, sample_weight, normalizer, *parameters)
+    recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
+    if kernels and logits.device.type == "cpu" and not recorded and not torch.compiler.is_exporting():
+        if parameters == NO_PARAMETERS:
+            if normalizer is not None and not isinstance(normalizer, Tensor):
+                normalizer = torch.tensor(normalizer, dtype=torch.float64)
+            return torch_operator.loss(spec, logits, targets, sample_weight, normalizer, dtype)
+    call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, False, *parameters, dtype)
+    return torch_plain.evaluate(call)[0]
 
 
 def _any_loss(

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from focalkit import _definition, _links
 
-Maps: TypeAlias = Callable[..., Tensor]
+Maps: TypeAlias = Callable[..., Any]
 
 
 class Namespace:
@@ -45,31 +45,39 @@ class Namespace:
 def _differentiable(value: Maps, *partials: Maps) -> Maps:
     """``value(*tensors)``, whose partial derivatives in equally shaped tensors are ``partials`` of the same."""
 
-    class Differentiable(torch.autograd.Function):
-        generate_vmap_rule = True
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        inputs = ctx.saved_tensors
+        asked = zip(ctx.needs_input_grad, partials, strict=True)
+        grads = tuple(upstream * partial(*inputs) if needed else None for needed, partial in asked)
+        return grads if len(grads) > 1 else grads[0]
 
-        @staticmethod
-        def forward(*inputs: Tensor) -> Tensor:
-            return value(*inputs)
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Any:
+        pairs = zip(tangents, partials, strict=True)
+        return sum(t * partial(*ctx.saved_tensors) for t, partial in pairs if t is not None)
+
+    return _function(value, backward, jvp)
+
+
+def _function(value: Maps, derivative: Maps, forward_derivative: Maps) -> Maps:
+    """``value`` as an autograd.Function; torch.compile cannot trace one with a forward mode."""
+
+    class Reverse(torch.autograd.Function):
+        generate_vmap_rule = True
+        forward, backward = staticmethod(value), staticmethod(derivative)
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             ctx.save_for_backward(*inputs)
             ctx.save_for_forward(*inputs)
 
-        @staticmethod
-        def backward(ctx: Any, upstream: Tensor) -> Any:
-            inputs = ctx.saved_tensors
-            asked = zip(ctx.needs_input_grad, partials, strict=True)
-            grads = tuple(upstream * partial(*inputs) if needed else None for needed, partial in asked)
-            return grads if len(grads) > 1 else grads[0]
+    class Both(Reverse):
+        jvp = staticmethod(forward_derivative)
 
-        @staticmethod
-        def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-            pairs = zip(tangents, partials, strict=True)
-            return sum(t * partial(*ctx.saved_tensors) for t, partial in pairs if t is not None)  # type: ignore[return-value]
+    def apply(*inputs: Tensor) -> Tensor:
+        chosen = Reverse if torch.compiler.is_compiling() else Both
+        return chosen.apply(*inputs)  # type: ignore[no-any-return]
 
-    return Differentiable.apply
+    return apply
 
 
 def _probability(m: Tensor) -> Tensor:
@@ -95,12 +103,12 @@ def _loss(m: Tensor, gamma: Tensor) -> Tensor:
 
 
 def _loss_in_gamma(m: Tensor, gamma: Tensor) -> Tensor:
-    value = loss(m, gamma)
+    value: Tensor = loss(m, gamma)
     nothing = value == 0  # there nll(-m) = -log q may be infinite
     return torch.where(nothing, torch.zeros_like(value), -value * nll(torch.where(nothing, torch.zeros_like(m), -m)))
 
 
-def d1(m: Tensor, gamma: Tensor) -> Tensor:
+def d1(m: Tensor, gamma: Tensor) -> Any:
     """First derivative of the loss in ``m``, as ``_definition.d1``."""
     return -modulation(m, gamma) * (sigma(-m) + gamma * p_nll(m))
 
@@ -124,79 +132,57 @@ def softmax_of_others(z: Tensor, excluded: Tensor) -> Tensor:
     return torch.where(nothing, torch.zeros_like(r), r)
 
 
-class LogOdds(torch.autograd.Function):
-    """``m`` (n,) of the classes ``ids`` (n,): m = z_t - logsumexp over the others; its gradient is e_t - r."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(z: Tensor, ids: Tensor) -> Tensor:
-        """Take the value from the links."""
-        return _links.softmax_log_odds(z, ids, Namespace(z.device))[0]  # type: ignore[no-any-return]
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        """Keep what the derivatives need."""
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
-
-    @staticmethod
-    def _direction(ctx: Any) -> tuple[Tensor, Tensor]:
-        z, ids = ctx.saved_tensors
-        true = _links.one_hot(ids, z, Namespace(z.device))
-        return true, softmax_of_others(z, true)
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
-        """Reverse mode, itself differentiable."""
-        true, r = LogOdds._direction(ctx)
-        return _links.softmax_gradient(upstream, true, r, Namespace(r.device)), None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
-        """Forward mode."""
-        true, r = LogOdds._direction(ctx)
-        return torch.where(true, tangent, -r * tangent).sum(-1)
+def _log_odds(z: Tensor, ids: Tensor) -> Tensor:
+    return _links.softmax_log_odds(z, ids, Namespace(z.device))[0]  # type: ignore[no-any-return]
 
 
-class LogOddsOfAll(torch.autograd.Function):
-    """``m_k`` (n, K) of every class."""
+def _direction(ctx: Any) -> tuple[Tensor, Tensor]:
+    z, ids = ctx.saved_tensors
+    true = _links.one_hot(ids, z, Namespace(z.device))
+    return true, softmax_of_others(z, true)
 
-    generate_vmap_rule = True
 
-    @staticmethod
-    def forward(z: Tensor) -> Tensor:
-        """Take the value from the links."""
-        return _links.softmax_log_odds_all(z, Namespace(z.device))[0]  # type: ignore[no-any-return]
+def _log_odds_backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+    true, r = _direction(ctx)
+    return _links.softmax_gradient(upstream, true, r, Namespace(r.device)), None
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        """Keep what the derivatives need."""
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
-    @staticmethod
-    def _way_back(ctx: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Namespace]:
-        (z,) = ctx.saved_tensors
-        xp = Namespace(z.device)
-        leading = _links.one_hot(torch.argmax(z, -1), z, xp)
-        m = LogOddsOfAll.apply(z)
-        return sigma(m), sigma(-m), leading, softmax_of_others(z, leading), xp
+def _log_odds_jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+    true, r = _direction(ctx)
+    return torch.where(true, tangent, -r * tangent).sum(-1)
 
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Tensor:
-        """Reverse mode, itself differentiable; the links sum entries of one sign."""
-        way = LogOddsOfAll._way_back(ctx)
-        zero = torch.zeros_like(upstream)
-        below, above = torch.where(upstream > 0, zero, upstream), torch.where(upstream > 0, upstream, zero)
-        return (  # type: ignore[no-any-return]
-            _links.softmax_gradient_soft(below, *way) - _links.softmax_gradient_soft(-above, *way)
-        )
 
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        """Forward mode."""
-        p, q, leading, r, _ = LogOddsOfAll._way_back(ctx)
-        pull = p * tangent
-        others = (pull.sum(-1, keepdim=True) - pull) / torch.where(leading, torch.ones_like(q), q)
-        return tangent - torch.where(leading, (r * tangent).sum(-1, keepdim=True), others)
+#: ``m`` (n,) of the classes ``ids`` (n,); its gradient is e_t - r.
+log_odds: Maps = _function(_log_odds, _log_odds_backward, _log_odds_jvp)
+
+
+def _log_odds_of_all(z: Tensor) -> Tensor:
+    return _links.softmax_log_odds_all(z, Namespace(z.device))[0]  # type: ignore[no-any-return]
+
+
+def _way_back(ctx: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Namespace]:
+    (z,) = ctx.saved_tensors
+    xp = Namespace(z.device)
+    leading = _links.one_hot(torch.argmax(z, -1), z, xp)
+    m = log_odds_of_all(z)
+    return sigma(m), sigma(-m), leading, softmax_of_others(z, leading), xp
+
+
+def _log_odds_of_all_backward(ctx: Any, upstream: Tensor) -> Tensor:
+    way, zero = _way_back(ctx), torch.zeros_like(upstream)
+    below, above = torch.where(upstream > 0, zero, upstream), torch.where(upstream > 0, upstream, zero)
+    # the links sum entries of one sign
+    return (  # type: ignore[no-any-return]
+        _links.softmax_gradient_soft(below, *way) - _links.softmax_gradient_soft(-above, *way)
+    )
+
+
+def _log_odds_of_all_jvp(ctx: Any, tangent: Tensor) -> Tensor:
+    p, q, leading, r, _ = _way_back(ctx)
+    pull = p * tangent
+    others = (pull.sum(-1, keepdim=True) - pull) / torch.where(leading, torch.ones_like(q), q)
+    return tangent - torch.where(leading, (r * tangent).sum(-1, keepdim=True), others)
+
+
+#: ``m_k`` (n, K) of every class.
+log_odds_of_all: Maps = _function(_log_odds_of_all, _log_odds_of_all_backward, _log_odds_of_all_jvp)

@@ -152,7 +152,7 @@ def _hard_rows(
     z: Tensor, ids: Tensor, gamma: Tensor, weight: Tensor, order: int
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     if order == 0:
-        return _weighted(weight, smooth.loss(smooth.LogOdds.apply(z, ids), gamma)), None, None
+        return _weighted(weight, smooth.loss(smooth.log_odds(z, ids), gamma)), None, None
     xp = smooth.Namespace(z.device)
     m, r, rest = _links.softmax_log_odds(z, ids, xp)
     value = _weighted(weight, _definition.loss(m, gamma, xp))
@@ -168,7 +168,7 @@ def _hard_rows(
 def _soft_rows(z: Tensor, gamma: Tensor, weight: Tensor, order: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The expected loss; ``weight`` (n, K) holds y_k alpha_k sample_weight."""
     if order == 0:
-        return _weighted(weight, smooth.loss(smooth.LogOddsOfAll.apply(z), gamma)).sum(-1), None, None
+        return _weighted(weight, smooth.loss(smooth.log_odds_of_all(z), gamma)).sum(-1), None, None
     xp = smooth.Namespace(z.device)
     m, leading, r, rest = _links.softmax_log_odds_all(z, xp)
     value = _weighted(weight, _definition.loss(m, gamma, xp)).sum(-1)
