@@ -44,7 +44,7 @@ class Interval:
         number = float(value)
         above = number >= self.low if self.low_inclusive else number > self.low
         below = number <= self.high if self.high_inclusive else number < self.high
-        return above and below and math.isfinite(number)
+        return above and below and -math.inf < number < math.inf
 
     def holds(self, values: NDArray[Any]) -> bool:
         """Whether every entry lies inside."""

@@ -233,19 +233,22 @@ class _Fused(torch.autograd.Function):
         if torch.is_grad_enabled():
             return _gradient_again(ctx, upstream), None
         grad = ctx.saved_tensors[0]
-        if upstream.dim() == 0 and upstream.is_cpu and upstream.item() == 1.0:
+        batched = _is_batched(upstream)  # several upstream gradients at once
+        if upstream.dim() == 0 and upstream.is_cpu and not batched and upstream.item() == 1.0:
             scaled = grad
         else:
             spec = ctx.rest[0]
             if spec.reduction == "none" and spec.link == "softmax":
                 upstream = upstream.unsqueeze(spec.class_axis)
-            scaled = grad * upstream if _kept_for_later() else grad.mul_(upstream)
+            scaled = grad * upstream if batched or _kept_for_later() else grad.mul_(upstream)
         half = ctx.rest[9]
         return scaled if half is None else scaled.to(half), None
 
 
 #: ``_Fused.apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
 _fused: Any = super(torch.autograd.Function, _Fused).apply
+
+_is_batched = torch._C._functorch.is_legacy_batchedtensor
 
 #: Whether the graph is kept after this backward; then its buffers are not ours to change.
 _kept_for_later = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)

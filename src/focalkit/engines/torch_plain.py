@@ -51,7 +51,8 @@ def evaluate(call: Call, order: int = 0) -> tuple[Tensor, Tensor | None, Tensor 
     The loss is differentiable in every argument, to any order; the closed forms are meant for ``no_grad``.
     """
     spec, logits = call.spec, call.logits
-    with torch.autocast(logits.device.type, enabled=False):
+    device = "cpu" if logits.is_meta else logits.device.type
+    with torch.autocast(device, enabled=False):
         terms = _softmax_terms(call, order) if spec.link == "softmax" else _sigmoid_terms(call, order)
         keep = kept(spec, terms.loss.detach(), terms.counted, terms.positive)
         losses = torch.where(keep, terms.loss, torch.zeros_like(terms.loss))
