@@ -68,7 +68,7 @@ def test_d3_is_the_derivative_of_d2(gamma):
 
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_log_h_is_the_published_map(gamma):
-    m = np.array([-700.0, -30.0, -2.0, 0.0, 1.0, 17.0, 40.0, 300.0])
+    m = np.array([-700.0, -30.0, -2.0, 0.0, 1.0, 17.0, 40.0, 300.0, 800.0])
     for one, at in zip(_definition.log_h(m, gamma, np), m, strict=True):
         with mp.workdps(400):
             v = 1 / (1 + exp(-mpf(at)))

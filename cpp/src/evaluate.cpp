@@ -28,7 +28,7 @@ struct Pass {
 Partial total(const Partial* partials, std::int64_t n) {
     Partial sum;
     for (std::int64_t i = 0; i < n; ++i) {
-        sum.loss += partials[i].loss;
+        sum.loss.add(partials[i].loss);
         sum.weight += partials[i].weight;
         sum.counted += partials[i].counted;
         sum.bad_targets += partials[i].bad_targets;
@@ -143,7 +143,7 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer) {
     } else if (reduction == Reduction::weighted_mean) {
         denominator = or_one(sums.weight);
     }
-    return {sums.loss / denominator, false};
+    return {sums.loss.value() / denominator, false};
 }
 
 }  // namespace focalkit

@@ -19,7 +19,11 @@ namespace {
 
 constexpr std::size_t header = 64;  // in front of each block; keeps its alignment
 constexpr std::size_t huge_page = std::size_t{2} << 20;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t pooled_from = std::size_t{1} << 60;  // so that every block has ends to run over
+#else
 constexpr std::size_t pooled_from = std::size_t{1} << 20;
+#endif
 
 struct Header {
     std::size_t capacity;  // bytes of the whole mapping
@@ -48,6 +52,9 @@ void* map(std::size_t bytes) {
     const std::size_t capacity = rounded(bytes + header, large ? huge_page : 64);
 #if defined(_WIN32)
     void* origin = _aligned_malloc(capacity, 64);
+#elif defined(__SANITIZE_ADDRESS__)
+    void* origin = nullptr;
+    if (posix_memalign(&origin, 64, bytes + header) != 0) origin = nullptr;
 #else
     void* origin = std::aligned_alloc(large ? huge_page : 64, capacity);
 #endif

@@ -2,6 +2,8 @@
 
 from focalkit._checks import InputError
 from focalkit._spec import LossSpec
+from focalkit.diagnosis import Ledger, diagnose
+from focalkit.engines.cpu import get_num_threads, set_num_threads
 from focalkit.losses import (
     LossGradHess,
     loss_grad_hess,
@@ -17,12 +19,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "InputError",
+    "Ledger",
     "LossGradHess",
     "LossSpec",
     "class_weights",
+    "diagnose",
+    "get_num_threads",
     "loss_grad_hess",
     "prior_bias",
     "recover_posterior",
+    "set_num_threads",
     "shift_prior",
     "sigmoid_cross_entropy",
     "sigmoid_focal_loss",

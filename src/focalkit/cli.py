@@ -10,6 +10,7 @@ except ImportError:  # pragma: no cover - tested in a subprocess
     sys.exit('focalkit: the command line needs an extra; run: pip install "focalkit[tune]"')
 
 from focalkit import __version__
+from focalkit.cli_diagnose import curve, diagnose
 from focalkit.cli_tune import tune
 
 
@@ -38,4 +39,5 @@ def main() -> None:
     """Where an imbalanced classifier's loss goes, which α and γ help, and that loss, exact and fast."""
 
 
-main.add_command(tune)
+for command in (tune, diagnose, curve):
+    main.add_command(command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
@@ -206,6 +208,17 @@ def sigmoid_cross_entropy(
     return _loss("sigmoid", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
+_known_spec: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)
+
+
+def _spec(link: str, gamma: PerClass, alpha: PerClass | None, options: SpecOptions) -> LossSpec:
+    """The spec of a call; training loops ask for the same one again and again."""
+    try:
+        return _known_spec(link, gamma, alpha, **options)
+    except TypeError:  # arrays have no hash
+        return LossSpec(link, gamma, alpha, **options)
+
+
 class LossGradHess(NamedTuple):
     """Loss, its gradient and the diagonal of its Hessian, both in the logits."""
 
@@ -298,12 +311,8 @@ def _loss(
 ) -> Any:
     if _is_tensor(logits):
         engine = _torch or _load_torch()
-        if _is_tensor(gamma) or _is_tensor(alpha):
-            return engine.door(
-                link, gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace
-            )
-        spec = _spec(link, gamma, alpha, options)
-        return engine.loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace)
+        rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
+        return engine.door(_spec, link, gamma, alpha, options, *rest)
     if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
         _checks.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
@@ -314,24 +323,6 @@ def _loss(
             return result[0]
     inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
     return cpu.loss(spec, inputs)
-
-
-_specs: dict[Any, LossSpec] = {}
-
-
-def _spec(link: str, gamma: Any, alpha: Any, options: Any) -> LossSpec:
-    """The spec of a call; kept for the next one, since making it costs more than a small batch's loss."""
-    try:
-        key = (link, gamma, type(gamma), alpha, *options.items(), *map(type, options.values()))
-        known = _specs.get(key)
-    except TypeError:  # lists and arrays
-        return LossSpec(link, gamma, alpha, **options)
-    if known is None:
-        known = LossSpec(link, gamma, alpha, **options)
-        if len(_specs) >= 256:
-            _specs.clear()
-        _specs[key] = known
-    return known
 
 
 def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from random_calls import EPS, TINY, Call, random_call
+from threadpoolctl import threadpool_limits
 
-from focalkit import loss_grad_hess
+from focalkit import InputError, LossSpec, loss_grad_hess
 from focalkit.engines import _cpu, _inputs, cpu, reference
 
 
@@ -39,7 +47,9 @@ def check_against_reference(call: Call) -> None:
     gamma = np.max(np.asarray(call.spec.gamma), initial=0)
     inner = EPS["float32"] if EPS[dtype] > EPS["float32"] else EPS[dtype]
     size = np.abs(np.where(np.isfinite(call.logits), call.logits, 0).astype(np.float64)).max(initial=0)
-    slack = 8 * inner * (2 + gamma + np.log2(41) + (1 + gamma) * size) + (EPS[dtype] if EPS[dtype] > inner else 0)
+    slack = 8 * inner * (2 + gamma + np.log2(1 + max(call.logits.shape[1:], default=1)) + (1 + gamma) * size) + (
+        EPS[dtype] if EPS[dtype] > inner else 0
+    )
     top = max(1.0, np.max(np.asarray(1 if call.spec.alpha is None else call.spec.alpha), initial=0)) * 4
     floor = TINY[dtype] * 50 * top * (1 + gamma)
     mixed = call.targets.dtype.kind not in "iu" or call.spec.label_smoothing > 0
@@ -63,3 +73,207 @@ def test_agrees_with_the_reference_whatever_is_asked(seed, instruction_set):
     rng = np.random.default_rng(seed)
     for _ in range(4):
         check_against_reference(random_call(rng))
+
+
+def all_results(call: Call, **options: object) -> bytes:
+    return b"".join(
+        np.asarray(part).tobytes() for part in loss_grad_hess(*call.arguments(), **call.options(), **options)
+    )
+
+
+LARGE = [
+    (LossSpec("softmax", 2.0), (40_000, 10)),
+    (LossSpec("softmax", 0.5), (3_000, 700)),
+    (LossSpec("softmax", 1.0), (6, 50_000)),
+    (LossSpec("softmax", 2.0, ignore_index=3), (2, 12, 200, 210)),
+    (LossSpec("sigmoid", 1.5, 0.3), (60_000, 9)),
+]
+
+
+def large_call(spec: LossSpec, shape: tuple[int, ...], seed: int = 0) -> Call:
+    rng = np.random.default_rng(seed)
+    logits = rng.standard_normal(shape, dtype=np.float32) * 4
+    rows = shape[:1] + shape[2:]
+    targets = rng.integers(0, shape[1], rows) if spec.link == "softmax" else rng.integers(0, 2, shape)
+    return Call(spec, logits, targets, None, None)
+
+
+@pytest.fixture
+def threads():
+    yield cpu.set_num_threads
+    cpu.set_num_threads(None)
+
+
+@pytest.mark.parametrize(("spec", "shape"), LARGE)
+def test_the_bits_do_not_depend_on_the_number_of_threads(spec, shape, threads, instruction_set):
+    call = large_call(spec, shape)
+    results = set()
+    for n in (1, 2, 5):
+        with threadpool_limits(n):
+            threads(n)
+            results.add(all_results(call))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize(("spec", "shape"), LARGE)
+def test_large_inputs_agree_with_the_reference(spec, shape, instruction_set):
+    check_against_reference(large_call(spec, shape))
+
+
+def test_threadpoolctl_and_set_num_threads_limit_the_threads(threads):
+    with threadpool_limits(1):
+        assert cpu.get_num_threads() == 1
+    threads(1)
+    assert cpu.get_num_threads() == 1
+    with pytest.raises(InputError, match="threads must be an int of at least 1"):
+        threads(0)
+
+
+def _child(queue, call):
+    queue.put(all_results(call))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_computes_the_same_and_does_not_hang():
+    call = large_call(*LARGE[0])
+    here = all_results(call)  # starts the threads that the child will not have
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that the parent has threads is the point
+        child = context.Process(target=_child, args=(queue, call))
+        child.start()
+    assert queue.get(timeout=60) == here
+    child.join(timeout=60)
+    assert child.exitcode == 0
+
+
+def test_many_python_threads_at_once_get_the_same_bits():
+    call = large_call(*LARGE[1])
+    with ThreadPoolExecutor(8) as pool:
+        results = set(pool.map(lambda _: all_results(call), range(16)))
+    assert results == {all_results(call)}
+
+
+@pytest.mark.parametrize(("spec", "shape"), LARGE)
+def test_the_gradient_goes_to_out_or_over_the_logits(spec, shape):
+    call = large_call(spec, shape)
+    want = loss_grad_hess(*call.arguments(), hess=False).grad
+    out = np.empty_like(call.logits)
+    assert loss_grad_hess(*call.arguments(), hess=False, out=out).grad is out
+    assert np.array_equal(out, want)
+    odd = np.empty(out.size + 1, out.dtype)[1:].reshape(out.shape)  # not on a line of the cache
+    assert np.array_equal(loss_grad_hess(*call.arguments(), hess=False, out=odd).grad, want)
+    assert loss_grad_hess(*call.arguments(), hess=False, out=call.logits).grad is call.logits
+    assert np.array_equal(call.logits, want)
+
+
+@pytest.mark.parametrize("shift", [1, 5, 16])
+def test_out_that_overlaps_the_logits_is_refused_and_left_alone(shift):
+    base = np.arange(80, dtype=np.float32)
+    logits, out = base[:60].reshape(12, 5), base[shift : 60 + shift].reshape(12, 5)
+    with pytest.raises(InputError, match="out must be the logits themselves or memory apart"):
+        loss_grad_hess(LossSpec(), logits, np.zeros(12, int), out=out)
+    assert np.array_equal(base, np.arange(80))
+
+
+def test_interleaved_out_that_shares_no_element_is_taken():
+    base = np.zeros((12, 10), np.float32)
+    base[:, :5] = np.random.default_rng(0).standard_normal((12, 5))
+    want = loss_grad_hess(LossSpec(), base[:, :5].copy(), np.zeros(12, int)).grad
+    loss_grad_hess(LossSpec(), base[:, :5], np.zeros(12, int), out=base[:, 5:])
+    assert np.array_equal(base[:, 5:], want)
+
+
+@pytest.mark.parametrize("bad", [-1, 5, 2**31, -(2**63), 2**63 - 1, 2**32])
+@pytest.mark.parametrize("shape", [(8, 5), (5000, 5), (8, 5, 6)])
+def test_class_ids_out_of_range_are_refused_before_anything_is_written(bad, shape, instruction_set):
+    targets = np.zeros(shape[:1] + shape[2:], np.int64)
+    targets.flat[-1] = bad
+    out = np.full(shape, 7.0, np.float32)
+    with pytest.raises(InputError, match=r"targets must lie in \[0, 5\) or equal ignore_index=-100"):
+        loss_grad_hess(LossSpec(), np.zeros(shape, np.float32), targets, out=out)
+    assert (out == 7).all()
+
+
+@pytest.mark.parametrize("bad", [-1, 2, 2**40, -(2**63)])
+def test_binary_targets_other_than_0_and_1_are_refused(bad, instruction_set):
+    targets = np.zeros(5000, np.int64)
+    targets[4321] = bad
+    with pytest.raises(InputError, match="targets must be 0, 1 or ignore_index"):
+        loss_grad_hess(LossSpec("sigmoid"), np.zeros(5000, np.float32), targets)
+
+
+@pytest.mark.parametrize("bad", [np.nan, -0.1, 1.5, np.inf])
+def test_soft_values_outside_0_and_1_are_refused(bad, instruction_set):
+    targets = np.zeros(5000, np.float32)
+    targets[4321] = bad
+    with pytest.raises(InputError, match=r"targets must lie in \[0, 1\]"):
+        loss_grad_hess(LossSpec("sigmoid"), np.zeros(5000, np.float32), targets)
+
+
+def test_recycled_memory_is_bounded_and_given_back():
+    cpu.release_memory()
+    logits = np.zeros((4000, 300), np.float32)
+    result = loss_grad_hess(LossSpec(), logits, np.zeros(4000, int), hess=False)
+    del result
+    assert cpu.held_memory() >= logits.nbytes
+    assert cpu.release_memory() >= logits.nbytes
+    assert cpu.held_memory() == 0
+    limit = cpu.memory_limit()
+    try:
+        cpu.set_memory_limit(0)
+        loss_grad_hess(LossSpec(), logits, np.zeros(4000, int), hess=False)
+        assert cpu.held_memory() == 0
+    finally:
+        cpu.set_memory_limit(limit)
+
+
+def test_a_result_is_never_recycled_while_anyone_looks_at_it():
+    logits = np.random.default_rng(0).standard_normal((4000, 300)).astype(np.float32)
+    kept = [loss_grad_hess(LossSpec(gamma=g), logits, np.zeros(4000, int), hess=False).grad[::7] for g in (0.0, 2.0)]
+    copies = [part.copy() for part in kept]
+    for _ in range(5):
+        loss_grad_hess(LossSpec(gamma=1.0), logits, np.zeros(4000, int), hess=False)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, copies, strict=True))
+
+
+@pytest.mark.parametrize("name", cpu.instruction_sets())
+def test_the_environment_chooses_the_instruction_set(name):
+    code = "from focalkit.engines import cpu; print(cpu.instruction_set())"
+    environment = {**os.environ, "FOCALKIT_INSTRUCTION_SET": name}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == name
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none", "weighted_mean"])
+@pytest.mark.parametrize(("keep", "ratio"), [(0.3, None), (7, None), (None, 3.0), (0.5, 2.0)])
+def test_hard_example_mining_agrees_with_the_reference(link, reduction, keep, ratio):
+    rng = np.random.default_rng(3)
+    logits = rng.standard_normal((200, 4)) * 3
+    targets = rng.integers(0, 4, 200) if link == "softmax" else rng.integers(0, 2, (200, 4))
+    targets.flat[::9] = -100
+    spec = LossSpec(link, 2.0, 0.4, reduction=reduction, keep_hardest=keep, negatives_per_positive=ratio)
+    check_against_reference(Call(spec, logits, targets, None, None))
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (0, 5, 3), (4, 5, 0)])
+def test_a_mean_over_no_rows_is_0(shape):
+    value, grad, hess = loss_grad_hess(LossSpec(), np.zeros(shape, np.float32), np.zeros(shape[:1] + shape[2:], int))
+    assert value == 0
+    assert grad.shape == hess.shape == shape
+
+
+@pytest.mark.parametrize("layout", [(64, 7), (64, 300), (2, 7, 224)])
+def test_a_nan_or_infinite_logit_spoils_its_own_row_only(layout, instruction_set):
+    for bad in (np.nan, np.inf):
+        for target in (0, 1):
+            logits = np.zeros(layout, np.float32)
+            logits[(1, 0) + (5,) * (len(layout) - 2)] = bad
+            targets = np.full(layout[:1] + layout[2:], target)
+            losses, grad, _ = loss_grad_hess(LossSpec(gamma=2.0, reduction="none"), logits, targets)
+            spoiled = np.zeros(losses.shape, bool)
+            spoiled[(1,) + (5,) * (len(layout) - 2)] = True
+            assert np.array_equal(np.isnan(losses), spoiled)
+            assert np.array_equal(np.isnan(np.moveaxis(grad, 1, -1)).all(-1), spoiled)

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # as many test processes as cores
 
 
 def leaf(*shape, dtype=torch.float64, scale=3.0):
@@ -191,7 +192,7 @@ def random_call(seed, dtype=torch.float64):
 
 
 @PATHS
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, *HALF], ids=str)
 def test_backward_gives_the_gradient_times_the_upstream_gradient(seed, kernels, dtype):
     spec, z, t, weight = random_call(seed, dtype)
@@ -208,7 +209,7 @@ def test_backward_gives_the_gradient_times_the_upstream_gradient(seed, kernels, 
 
 
 @PATHS
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(12))
 def test_gradients_pass_gradcheck_to_second_order_and_forward(seed, kernels):
     spec, z, t, weight = random_call(seed)
 
@@ -216,8 +217,8 @@ def test_gradients_pass_gradcheck_to_second_order_and_forward(seed, kernels):
         return engine.loss(spec, z, t, weight, kernels=kernels)
 
     z = z.requires_grad_()
-    assert gradcheck(function, z, check_forward_ad=True, check_batched_grad=not kernels)
-    assert gradgradcheck(function, z)
+    assert gradcheck(function, z, check_forward_ad=True, check_batched_grad=True, fast_mode=True)
+    assert gradgradcheck(function, z, fast_mode=True)
 
 
 @pytest.mark.parametrize("link", ["softmax", "sigmoid"])
@@ -238,8 +239,8 @@ def test_targets_weights_and_parameters_have_gradients(link, soft):
         return door(z, y, gamma, alpha, sample_weight=w, normalizer=normalizer, label_smoothing=0.1)
 
     arguments = (z, w, alpha, gamma, normalizer, free if soft else free.detach())
-    assert gradcheck(function, arguments, check_forward_ad=True)
-    assert gradgradcheck(function, arguments)
+    assert gradcheck(function, arguments, check_forward_ad=True, fast_mode=True)
+    assert gradgradcheck(function, arguments, fast_mode=True)
     scalar = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda a: door(z.detach(), hard, 2.0, a, reduction="weighted_mean"), scalar)
     assert gradcheck(lambda g: door(z.detach(), hard, g), scalar)
@@ -307,7 +308,7 @@ def test_gradients_accumulate_in_a_leaf_and_are_its_own():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kernels", [True, False], ids=["operator", "plain"])
-@pytest.mark.parametrize("seed", range(0, 16, 3))
+@pytest.mark.parametrize("seed", (0, 3, 9, 14))
 def test_compiled_code_has_no_graph_break_and_the_same_result(kernels, seed):
     spec, z, t, weight = random_call(seed)
     z = z.requires_grad_()

@@ -90,7 +90,7 @@ def test_binary_logits_are_one_sigmoid_column(engine):
 
 
 @pytest.mark.parametrize("scale", [0.0, 3.0, -1e4])
-@pytest.mark.parametrize("targets", [np.zeros(2, int), np.ones((2, 1))])
+@pytest.mark.parametrize("targets", [np.zeros(2, int), np.ones((2, 1)), np.array([0, -100])])
 def test_a_single_softmax_class_has_no_loss_and_no_gradient(engine, scale, targets):
     for part in engine.loss_grad_hess(LossSpec(gamma=2.0, reduction="none"), np.full((2, 1), scale), targets):
         np.testing.assert_array_equal(part, np.zeros_like(part))

@@ -40,10 +40,11 @@ def test_results_have_the_dtype_and_shape_of_the_logits(engine, dtype, link, sof
         assert part.shape == z.shape
 
 
+@pytest.mark.parametrize("reduction", ["none", "mean"])
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-def test_narrow_results_are_the_wide_ones_rounded(engine, dtype, gamma):
+def test_narrow_results_are_the_wide_ones_rounded_once(engine, dtype, gamma, reduction):
     z = Z.astype(dtype)
-    spec, t = LossSpec(gamma=gamma, reduction="none"), np.arange(len(z)) % 6
+    spec, t = LossSpec(gamma=gamma, reduction=reduction), np.arange(len(z)) % 6
     wide = engine.loss_grad_hess(spec, z.astype(np.float32 if dtype in HALF else np.float64), t)
     for one, other in zip(engine.loss_grad_hess(spec, z, t), wide, strict=True):
         assert_within_budget(one, other, 80.0, gamma, 6, dtype)

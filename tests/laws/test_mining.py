@@ -74,6 +74,19 @@ def test_of_equal_losses_the_first_stay(engine):
     assert kept(engine, {"keep_hardest": 2}, np.zeros(5), np.ones(5, int)) == [0, 1]
 
 
+def test_of_many_equal_losses_the_first_stay(engine):
+    assert kept(engine, {"keep_hardest": 70}, np.tile([0.0, 1.0, -1.0], 100), np.ones(300, int))[:3] == [2, 5, 8]
+    assert kept(engine, {"keep_hardest": 70}, np.zeros(300), np.ones(300, int)) == list(range(70))
+
+
+def test_a_soft_target_of_one_half_is_a_positive_for_sigmoid_and_class_zero_a_negative_for_softmax(engine):
+    spec = {"reduction": "none", "negatives_per_positive": 1.0}
+    loss = engine.loss(LossSpec("sigmoid", **spec), np.zeros(4), np.array([0.5, 0.5, 0.25, 0.25]))
+    np.testing.assert_array_equal(loss > 0, [True] * 4)
+    loss = engine.loss(LossSpec("softmax", **spec), np.zeros((4, 2)), np.array([[0.5, 0.5]] * 3 + [[0.25, 0.75]]))
+    np.testing.assert_array_equal(loss > 0, [True, False, False, True])
+
+
 def test_a_fraction_is_of_the_counted_losses(engine):
     t = np.array([1, -100, 1, -100, 1, 1])
     assert kept(engine, {"keep_hardest": 0.5}, np.arange(6.0), t) == [0, 2]

@@ -6,6 +6,7 @@
 //
 // V is a scalar or a vector of float or double.
 #pragma once
+#include "job.hpp"
 #include "vector_math.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
@@ -69,13 +70,13 @@ FOCALKIT_INLINE V modulation(const Probabilities<V>& at, V gamma) {
 /// ``p * nll``, and its limit 0 where p is 0 (there nll may be infinite).
 template <class V>
 FOCALKIT_INLINE V product_p_nll(V p, V nll) {
-    return where(p > V{}, p * nll, p);
+    return p * minimum(largest_finite<V>(), nll);
 }
 
-/// ``q^gamma nll``, in nats; ``w`` is the modulation.
+/// ``q^gamma nll``, in nats; ``w`` is the modulation, which is never infinite.
 template <class V>
 FOCALKIT_INLINE V loss(const Probabilities<V>& at, V w) {
-    return where(at.nll == V{}, at.nll, w * at.nll);
+    return w * at.nll;
 }
 
 /// First derivative in ``m``: a negative sum of positive terms, so nothing cancels.
@@ -90,7 +91,8 @@ template <class V>
 FOCALKIT_INLINE V d2(const Probabilities<V>& at, V w, V gamma) {
     using T = typename Lane<V>::type;
     const V p_nll = product_p_nll(at.p, at.nll);
-    return w * (at.p * (T(1) + T(2) * gamma) * at.q + gamma * p_nll * (gamma * at.p - at.q));
+    // bracketed so that it shares no product with d1, which would round differently beside it
+    return w * (at.p * (T(1) + T(2) * gamma) * at.q + gamma * (p_nll * (gamma * at.p - at.q)));
 }
 
 /// ``weight * value``, where a weight of 0 silences an infinite loss but never a NaN.
@@ -98,5 +100,25 @@ template <class V>
 FOCALKIT_INLINE V weighted(V weight, V value) {
     return where((weight == V{}) & (value == infinity<V>()), V{}, weight * value);
 }
+
+/// The sum of vectors of losses. In double their rounding is carried along; floats lose nothing that shows.
+struct LossSum {
+    DoubleV high{}, low{};
+
+    FOCALKIT_INLINE void add(FloatV v) { high = add_wide(high, v); }
+    FOCALKIT_INLINE void add(DoubleV v) {
+        const DoubleV sum = high + v, part = sum - high;
+        low = low + ((high - (sum - part)) + (v - part));
+        high = sum;
+    }
+    FOCALKIT_INLINE Sum sum() const {
+        Sum all;
+        for (int i = 0; i < width<double>; ++i) {
+            all.add(high[i]);
+            all.low += low[i];
+        }
+        return all;
+    }
+};
 
 }  // namespace focalkit::FOCALKIT_ISA

@@ -3,6 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 
+// Always inline: a function shared by the instruction sets would be linked from any one of them.
+#if defined(_MSC_VER) && !defined(__clang__)
+#define FOCALKIT_SHARED_INLINE __forceinline
+#else
+#define FOCALKIT_SHARED_INLINE inline __attribute__((always_inline))
+#endif
+
 namespace focalkit {
 
 /// Storage types; half types are computed in float.
@@ -46,12 +53,29 @@ struct Job {
     std::int64_t rows_per_chunk = 1, chunks = 0;
     std::int64_t scratch_bytes = 0;
 
-    std::int64_t rows() const { return outer * inner; }
+    FOCALKIT_SHARED_INLINE std::int64_t rows() const { return outer * inner; }
+};
+
+/// A sum that carries what rounding took from it (Knuth's two-sum): right to the last digit.
+struct Sum {
+    double high = 0, low = 0;
+
+    FOCALKIT_SHARED_INLINE void add(double x) {
+        const double sum = high + x, part = sum - high;
+        low += (high - (sum - part)) + (x - part);
+        high = sum;
+    }
+    FOCALKIT_SHARED_INLINE void add(const Sum& other) {
+        add(other.high);
+        low += other.low;
+    }
+    FOCALKIT_SHARED_INLINE double value() const { return high - high == 0 ? high + low : high; }  // inf has no low part
 };
 
 /// What a chunk adds up; combined in the order of the chunks, whatever thread did them.
 struct Partial {
-    double loss = 0, weight = 0;
+    Sum loss;
+    double weight = 0;
     std::int64_t counted = 0;
     std::int64_t bad_targets = 0;
 };

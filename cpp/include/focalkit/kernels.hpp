@@ -13,8 +13,14 @@ void count_run(const Job& job, std::int64_t first, std::int64_t last, Partial& s
     const std::int64_t ignore = job.ignore_index;
     std::int64_t counted = 0, bad_targets = 0;
     const auto visit = [&](std::int64_t offset, int, int n, std::int64_t step) {
+        const I* run = ids + offset;
+        const auto classes = static_cast<std::int64_t>(limit);
+        if ((ignore < 0 || ignore >= classes) && all_inside(run, step, n, classes)) {
+            counted += n;
+            return;
+        }
         for (int i = 0; i < n; ++i) {
-            const std::int64_t id = ids[offset + i * step];
+            const std::int64_t id = run[i * step];
             const bool inside = static_cast<std::uint64_t>(id) < limit, ignored = id == ignore;
             counted += inside & !ignored;
             bad_targets += !inside & !ignored;
@@ -43,7 +49,7 @@ void cut(Job& job, std::int64_t units, std::int64_t per_chunk) {
 
 ChunkFunction plan(Job& job) {
     ChunkFunction kernel = nullptr;
-    job.stream = job.rows() * job.classes >= (1 << 20) && job.classes >= 256;
+    job.stream = job.rows() * job.classes >= (1 << 20) && (job.sigmoid || job.classes >= 256 || job.logits.inner == 1);
     with_float_type(job.type, [&](auto* null) {
         using S = pointee<decltype(null)>;
         using T = typename Compute<S>::type;

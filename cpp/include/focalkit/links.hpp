@@ -13,9 +13,11 @@
 namespace focalkit::FOCALKIT_ISA {
 
 /// ``own - (largest + log total)``: the difference of the logits first, which is often exact.
+///
+/// A logit of +inf is an overflow somewhere, and makes its row NaN wherever it stands.
 template <class V>
 FOCALKIT_INLINE V log_odds(V own, V largest, V total) {
-    return (own - largest) - log_nonnegative(total);
+    return where(own == infinity<V>(), own - own, (own - largest) - log_nonnegative(total));
 }
 
 /// A running sum of e_j that can tell, without cancelling, the sum of all but any one of them.

@@ -5,6 +5,12 @@
 
 namespace focalkit::FOCALKIT_ISA {
 
+/// Whether the elements lie one behind the other in C order.
+inline bool plain(const Job& job, const Array& array) {
+    return (job.inner == 1 || array.inner == 1) && (job.classes == 1 || array.classes == job.inner) &&
+           (job.outer == 1 || array.outer == job.classes * job.inner);
+}
+
 /// Calls ``visit(offset, place in the block, how many, step)`` for runs of elements in C order.
 template <class Visit>
 FOCALKIT_INLINE void each_element_run(const Job& job, const Array& array, std::int64_t first, int count, Visit visit) {
@@ -30,7 +36,16 @@ FOCALKIT_INLINE void each_element_run(const Job& job, const Array& array, std::i
 template <class T>
 struct Elements {
     static constexpr int most = 1024;
-    T z[most], y[most], kept[most], gamma[most], positive[most], negative[most], loss[most], hess[most];
+    static constexpr int place = most + 32;  // not a power of two apart, which caches would take for one place
+    T z[place], y[place], kept[place], gamma[place], positive[place], negative[place], loss[place], hess[place];
+};
+
+/// What the targets of a block hold.
+template <class T>
+struct Seen {
+    std::int64_t counted;
+    bool spread;  // values between 0 and 1
+    const T* y;
 };
 
 template <class T, class S>
@@ -51,51 +66,85 @@ FOCALKIT_INLINE void store_elements(const Job& job, const Array& array, std::int
     each_element_run(job, array, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
         S* to = data + offset;
         int i = 0;
+        if constexpr (sizeof(S) == sizeof(T))
+            if (step == 1 && job.stream) i = stream_run(from + at, n, to);
         if (step == 1)
-            for (; i + width<T> <= n; i += width<T>) store_as(to + i, load(from + at + i));
+            for (; i + width<T> <= n; i += width<T>) store_as(to + i, load_as(from + at + i));
         for (; i < n; ++i) narrow(from[at + i], to + i * step);
     });
 }
 
-/// Targets of a block into ``y``; what is ignored or invalid gets kept = 0. Returns how many count.
+/// Soft values are often only 0 and 1, which y^2 - y = 0 tells: then one side of each loss is enough.
 template <class T>
-std::int64_t read_elements(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
-    if (job.soft) {
-        int bad_targets = 0;
-        with_float_type(job.target_type, [&](auto* null) {
-            using Y = pointee<decltype(null)>;
-            const Y* data = static_cast<const Y*>(job.targets.data);
-            each_element_run(job, job.targets, first, count,
-                             [&](std::int64_t offset, int at, int n, std::int64_t step) {
-                                 for (int i = 0; i < n; ++i) {
-                                     const T y = widen<T>(data[offset + i * step]);
-                                     bad_targets += !((y >= 0) & (y <= 1));
-                                     block.y[at + i] = y;
-                                 }
-                             });
-        });
-        sums.bad_targets += bad_targets;
-        return count;
-    }
-    int counted = 0, bad_targets = 0;
-    with_integer_type(job.target_type, [&](auto* null) {
-        using I = pointee<decltype(null)>;
-        const I* data = static_cast<const I*>(job.targets.data);
-        const std::int64_t ignore = job.ignore_index;
-        each_element_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
-            for (int i = 0; i < n; ++i) {
-                const std::int64_t id = data[offset + i * step];
-                const bool ignored = id == ignore;
-                const bool inside = static_cast<std::uint64_t>(id) <= 1u;
-                counted += inside & !ignored;
-                bad_targets += !inside & !ignored;
-                block.y[at + i] = static_cast<T>(static_cast<std::int32_t>(id));
-                block.kept[at + i] = static_cast<T>(static_cast<std::int32_t>(inside & !ignored));
-            }
-        });
+Seen<T> read_soft_targets(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
+    using V = Vec<T>;
+    using U = typename Lane<V>::UInt;
+    constexpr int N = width<T>;
+    const T* ys = block.y;
+    with_float_type(job.target_type, [&](auto* null) {
+        using Y = pointee<decltype(null)>;
+        if constexpr (sizeof(Y) == sizeof(T))
+            if (plain(job, job.targets) && count % N == 0) ys = static_cast<const T*>(job.targets.data) + first;
+        if (ys == block.y) load_elements<T, Y>(job, job.targets, first, count, block.y);
     });
-    sums.bad_targets += bad_targets;
-    return counted;
+    for (int i = count; i % N != 0; ++i) block.y[i] = 0;
+    U between{};
+    for (int i = 0; i < count; i += N) {
+        const V y = load(ys + i);
+        between |= bits<U>(V(y * y - y));
+    }
+    bool spread = false;
+    for (int i = 0; i < N; ++i) spread |= between[i] != 0;
+    if (spread)
+        for (int i = 0; i < count; ++i) sums.bad_targets += !((ys[i] >= 0) & (ys[i] <= 1));
+    return {count, job.label_smoothing != 0 || spread, ys};
+}
+
+template <class T, class I>
+Seen<T> read_hard_targets(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
+    const I* data = static_cast<const I*>(job.targets.data);
+    std::uint64_t all = 0;
+    each_element_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
+        const I* from = data + offset;
+        T* y = block.y + at;
+        if (step == 1)  // said apart, for the compiler to make vectors of it
+            for (int i = 0; i < n; ++i) all |= static_cast<std::uint64_t>(static_cast<std::int64_t>(from[i]));
+        else
+            for (int i = 0; i < n; ++i) all |= static_cast<std::uint64_t>(static_cast<std::int64_t>(from[i * step]));
+        if (step == 1)
+            for (int i = 0; i < n; ++i) y[i] = static_cast<T>(static_cast<std::int32_t>(from[i]));
+        else
+            for (int i = 0; i < n; ++i) y[i] = static_cast<T>(static_cast<std::int32_t>(from[i * step]));
+    });
+    const std::int64_t ignore = job.ignore_index;
+    const bool spread = job.label_smoothing != 0;
+    if (all <= 1 && ignore != 0 && ignore != 1) {  // as nearly always
+        if (job.keep)
+            for (int i = 0; i < count; ++i) block.kept[i] = 1;
+        return {count, spread, block.y};
+    }
+    std::int64_t counted = 0;
+    each_element_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
+        for (int i = 0; i < n; ++i) {
+            const std::int64_t id = data[offset + i * step];
+            const bool ignored = id == ignore, inside = static_cast<std::uint64_t>(id) <= 1u;
+            counted += inside & !ignored;
+            sums.bad_targets += !inside & !ignored;
+            block.kept[at + i] = inside & !ignored;
+        }
+    });
+    return {counted, spread, block.y};
+}
+
+/// Targets of a block, into ``block.y`` unless they can stay where they are; what is ignored or invalid gets kept = 0.
+template <class T>
+Seen<T> read_elements(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
+    if (job.soft) return read_soft_targets(job, first, count, block, sums);
+    Seen<T> seen{};
+    with_integer_type(job.target_type, [&](auto* null) {
+        seen = read_hard_targets<T, pointee<decltype(null)>>(job, first, count, block, sums);
+    });
+    return seen;
 }
 
 /// Fills per-element weights of positives and negatives, and exponents, where they are not constants.
@@ -126,74 +175,78 @@ void read_parameters(const Job& job, std::int64_t first, int count, bool some_ou
             if (block.kept[e] == 0) block.z[e] = block.y[e] = block.positive[e] = block.negative[e] = 0;
 }
 
-/// ``block.z`` becomes the gradient. ``step`` is 0 where weights and exponents are constants, which
-/// then fill the first vector of their arrays. Returns the sum of the losses.
-template <Power power, int order, bool soft, class T>
-double sigmoid_block(const Job& job, int count, std::int64_t step, Elements<T>& block) {
+/// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are ``uniform`` they fill only the
+/// first vector of their arrays. Returns the sum of the losses.
+template <Power power, int order, bool soft, bool uniform, class T>
+Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     const V scale = constant<V>(static_cast<T>(job.scale));
     const T s = static_cast<T>(job.label_smoothing);
-    DoubleV total{};
+    const bool streamed = grad_at != block.z && job.stream, keep_losses = job.losses != nullptr;
+    V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
+    V positive_scaled = scale * positive, negative_scaled = scale * negative;
+    LossSum total;
     for (int i = 0; i < count; i += N) {
-        const V z = load(block.z + i), y = load(block.y + i);
-        const V gamma = load(block.gamma + i * step);
-        const V positive = load(block.positive + i * step), negative = load(block.negative + i * step);
+        const V z = load(z_at + i), y = load(y_at + i);
+        if constexpr (!uniform) {
+            gamma = load(block.gamma + i);
+            positive = load(block.positive + i), negative = load(block.negative + i);
+            positive_scaled = scale * positive, negative_scaled = scale * negative;
+        }
         V value, grad{}, hess{};
         if constexpr (soft) {
-            const V of_positive = ((T(1) - s) * y + T(0.5) * s) * positive;
-            const V of_negative = ((T(1) - s) * (T(1) - y) + T(0.5) * s) * negative;
+            const V share = (T(1) - s) * y + T(0.5) * s, other_share = (T(1) - s) * (T(1) - y) + T(0.5) * s;
             const Probabilities<V> at = probabilities(z), mirror = opposite(at, z);
             const V w = modulation<power>(at, gamma), v = modulation<power>(mirror, gamma);
-            value = weighted(of_positive, loss(at, w)) + weighted(of_negative, loss(mirror, v));
+            value = weighted<V>(share * positive, loss(at, w)) + weighted<V>(other_share * negative, loss(mirror, v));
+            const V of_positive = share * positive_scaled, of_negative = other_share * negative_scaled;
             if constexpr (order > 0)
-                grad = scale * of_positive * d1<power>(at, w, gamma) - scale * of_negative * d1<power>(mirror, v, gamma);
-            if constexpr (order > 1)
-                hess = scale * of_positive * d2(at, w, gamma) + scale * of_negative * d2(mirror, v, gamma);
+                grad = of_positive * d1<power>(at, w, gamma) - of_negative * d1<power>(mirror, v, gamma);
+            if constexpr (order > 1) hess = of_positive * d2(at, w, gamma) + of_negative * d2(mirror, v, gamma);
         } else {
             const auto is_positive = y > T(0.5);
             const V weight = where(is_positive, positive, negative);
-            const V m = where(is_positive, z, -z);
-            const Probabilities<V> at = probabilities(m);
+            const Probabilities<V> at = probabilities<V>(where(is_positive, z, -z));
             const V w = modulation<power>(at, gamma);
-            value = weighted(weight, loss(at, w));
-            if constexpr (order > 0) {
-                const V d = scale * weight * d1<power>(at, w, gamma);
-                grad = where(is_positive, d, -d);
-            }
-            if constexpr (order > 1) hess = scale * weight * d2(at, w, gamma);
+            if constexpr (uniform) value = weight * loss(at, w);  // no weight is 0
+            else value = weighted(weight, loss(at, w));
+            if constexpr (order > 0)  // d m / d z is 1 or -1
+                grad = where(is_positive, positive_scaled, -negative_scaled) * d1<power>(at, w, gamma);
+            if constexpr (order > 1) hess = where(is_positive, positive_scaled, negative_scaled) * d2(at, w, gamma);
         }
-        total = add_wide(total, value);
-        store(block.loss + i, value);
-        if constexpr (order > 0) store(block.z + i, grad);
+        total.add(value);
+        if (keep_losses) store(block.loss + i, value);
+        if constexpr (order > 0) {
+            if (streamed) stream(grad_at + i, grad);
+            else store(grad_at + i, grad);
+        }
         if constexpr (order > 1) store(block.hess + i, hess);
     }
-    return reduce_add(total);
+    return total.sum();
 }
 
-template <Power power, bool soft, class T>
-double sigmoid_block_of_order(const Job& job, int count, std::int64_t step, Elements<T>& block) {
-    if (job.order == 0) return sigmoid_block<power, 0, soft>(job, count, step, block);
-    if (job.order == 1) return sigmoid_block<power, 1, soft>(job, count, step, block);
-    return sigmoid_block<power, 2, soft>(job, count, step, block);
-}
-
-template <bool soft, class T>
-double sigmoid_block_of_power(const Job& job, int count, std::int64_t step, Elements<T>& block) {
+template <bool soft, bool uniform, class T>
+Sum sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block) {
+    const auto with_power = [&]<Power power>() {
+        if (job.order == 0) return sigmoid_block<power, 0, soft, uniform>(job, count, z, y, grad, block);
+        if (job.order == 1) return sigmoid_block<power, 1, soft, uniform>(job, count, z, y, grad, block);
+        return sigmoid_block<power, 2, soft, uniform>(job, count, z, y, grad, block);
+    };
     switch (job.power) {
-        case 0: return sigmoid_block_of_order<Power::zero, soft>(job, count, step, block);
-        case 1: return sigmoid_block_of_order<Power::one, soft>(job, count, step, block);
-        case 2: return sigmoid_block_of_order<Power::two, soft>(job, count, step, block);
-        default: return sigmoid_block_of_order<Power::any, soft>(job, count, step, block);
+        case 0: return with_power.template operator()<Power::zero>();
+        case 1: return with_power.template operator()<Power::one>();
+        case 2: return with_power.template operator()<Power::two>();
+        default: return with_power.template operator()<Power::any>();
     }
 }
 
 template <class T>
-double sum_of_weights(const Elements<T>& block, int count, std::int64_t step) {
+double sum_of_weights(const Elements<T>& block, const T* ys, int count, std::int64_t step) {
     double sum = 0;
     for (int i = 0; i < count; ++i) {
         const std::int64_t place = step ? i : 0;
-        const double y = static_cast<double>(block.y[i]);
+        const double y = static_cast<double>(ys[i]);
         sum += y * static_cast<double>(block.positive[place]) + (1 - y) * static_cast<double>(block.negative[place]);
     }
     return sum;
@@ -206,13 +259,15 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
     Elements<T>& block = *static_cast<Elements<T>*>(scratch);
     const std::int64_t elements = job.rows() * job.classes, begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < elements ? begin + job.rows_per_chunk : elements;
+    const bool plain_logits = plain(job, job.logits);
+    const bool aligned = reinterpret_cast<std::uintptr_t>(job.grad.data) % sizeof(Vec<T>) == 0;
+    const bool plain_grad = job.order > 0 && plain(job, job.grad) && (aligned || !job.stream);
     const bool varied = job.sample_weight || job.alpha_per_class || job.gamma_per_class;
-    const bool soft = job.soft || job.label_smoothing != 0;
     for (std::int64_t first = begin; first < end; first += Elements<T>::most) {
         const int count = end - first < Elements<T>::most ? static_cast<int>(end - first) : Elements<T>::most;
         const int padded = (count + N - 1) / N * N;
-        load_elements<T, S>(job, job.logits, first, count, block.z);
-        std::int64_t counted = read_elements(job, first, count, block, sums);
+        const Seen<T> seen = read_elements(job, first, count, block, sums);
+        std::int64_t counted = seen.counted;
         bool some_out = counted != count;
         if (job.keep) {
             counted = 0;
@@ -223,7 +278,19 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
             }
             some_out = counted != count;
         }
-        const bool per_element = varied || some_out || padded != count;
+        const bool per_element = varied || some_out || seen.spread || padded != count;
+        const T* z = block.z;
+        T* grad = block.z;
+        if constexpr (sizeof(S) == sizeof(T)) {  // no copies between where that can be
+            if (plain_logits && !some_out && padded == count) z = static_cast<const T*>(job.logits.data) + first;
+            if (plain_grad && padded == count) grad = static_cast<T*>(job.grad.data) + first;
+        }
+        if (z == block.z) load_elements<T, S>(job, job.logits, first, count, block.z);
+        const T* y = seen.y;
+        if (some_out && y != block.y) {  // of those left out nothing shows
+            for (int i = 0; i < count; ++i) block.y[i] = y[i];
+            y = block.y;
+        }
         if (per_element) {
             read_parameters(job, first, count, some_out, block);
             for (int i = count; i < padded; ++i)
@@ -236,16 +303,17 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
             }
         }
         sums.counted += counted;
-        if (job.alpha || job.sample_weight) sums.weight += sum_of_weights(block, count, per_element);
+        if (job.alpha || job.sample_weight) sums.weight += sum_of_weights(block, y, count, per_element);
         else sums.weight += static_cast<double>(counted);
-        const std::int64_t step = per_element ? 1 : 0;
-        sums.loss += soft ? sigmoid_block_of_power<true>(job, padded, step, block)
-                          : sigmoid_block_of_power<false>(job, padded, step, block);
+        if (seen.spread) sums.loss.add(sigmoid_block_of_job<true, false>(job, padded, z, y, grad, block));
+        else if (per_element) sums.loss.add(sigmoid_block_of_job<false, false>(job, padded, z, y, grad, block));
+        else sums.loss.add(sigmoid_block_of_job<false, true>(job, padded, z, y, grad, block));
         if (job.losses)
             store_losses<T, S>(job, first, count, block.loss);
-        if (job.order > 0) store_elements<T, S>(job, job.grad, first, count, block.z);
+        if (job.order > 0 && grad == block.z) store_elements<T, S>(job, job.grad, first, count, block.z);
         if (job.order > 1) store_elements<T, S>(job, job.hess, first, count, block.hess);
     }
+    if (job.stream) stream_fence();
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

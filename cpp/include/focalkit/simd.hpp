@@ -13,21 +13,32 @@
 #define FOCALKIT_ISA baseline
 #endif
 
+#if !(defined(__GNUC__) || defined(__clang__)) && !defined(FOCALKIT_PORTABLE_SIMD)
+#define FOCALKIT_PORTABLE_SIMD 1
+#endif
+
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-#define FOCALKIT_AVX512 1
 #define FOCALKIT_BYTES 64
-#elif defined(__AVX2__) && defined(__FMA__)
-#define FOCALKIT_AVX2 1
+#elif defined(__AVX2__)
 #define FOCALKIT_BYTES 32
 #else
 #define FOCALKIT_BYTES 16
 #endif
 
+#if defined(FOCALKIT_PORTABLE_SIMD)
+// no intrinsics at all
+#elif FOCALKIT_BYTES == 64
+#define FOCALKIT_AVX512 1
+#elif FOCALKIT_BYTES == 32
+#define FOCALKIT_AVX2 1
+#elif defined(__SSE2__)
+#define FOCALKIT_SSE2 1
+#endif
+
 #if defined(FOCALKIT_AVX512) || defined(FOCALKIT_AVX2)
 #include <immintrin.h>
-#elif defined(__SSE2__) || defined(_M_X64)
+#elif defined(FOCALKIT_SSE2)
 #include <emmintrin.h>
-#define FOCALKIT_SSE2 1
 #endif
 
 #if defined(_MSC_VER)
@@ -38,10 +49,10 @@
 #define FOCALKIT_RESTRICT __restrict__
 #endif
 
-#if (defined(__GNUC__) || defined(__clang__)) && !defined(FOCALKIT_PORTABLE_SIMD)
-#include "native_simd.hpp"
-#else
+#if defined(FOCALKIT_PORTABLE_SIMD)
 #include "portable_simd.hpp"
+#else
+#include "native_simd.hpp"
 #endif
 
 namespace focalkit::FOCALKIT_ISA {
@@ -66,9 +77,29 @@ FOCALKIT_INLINE V constant(typename Lane<V>::type value) {
     return V{} + value;
 }
 
+/// A product rounded by itself, never as part of a fused sum, so that it is the same wherever it is used.
+template <class V>
+FOCALKIT_INLINE V rounded(V product) {
+#if defined(FOCALKIT_AVX512)
+    __asm__("" : "+v"(product));
+#elif defined(FOCALKIT_AVX2) || defined(FOCALKIT_SSE2)
+    __asm__("" : "+x"(product));
+#elif defined(__aarch64__) && !defined(FOCALKIT_PORTABLE_SIMD)
+    __asm__("" : "+w"(product));
+#endif
+    return product;
+}
+
 template <class V>
 FOCALKIT_INLINE V infinity() {
     return constant<V>(static_cast<typename Lane<V>::type>(__builtin_inf()));
+}
+
+template <class V>
+FOCALKIT_INLINE V largest_finite() {
+    using T = typename Lane<V>::type;
+    return constant<V>(sizeof(T) == 4 ? static_cast<T>(3.40282346638528859812e+38)
+                                      : static_cast<T>(1.79769313486231570815e+308));
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

@@ -15,7 +15,7 @@ namespace focalkit::FOCALKIT_ISA {
 constexpr int block_of_row = 2048;
 
 inline bool suits_rows(const Job& job) {
-    return !job.soft && job.label_smoothing == 0 && job.order < 2 && job.classes >= 32 && job.logits.classes == 1 &&
+    return !job.soft && job.label_smoothing == 0 && job.order < 2 && job.classes >= 128 && job.logits.classes == 1 &&
            job.classes < (std::int64_t{1} << 30) && (job.order == 0 || job.grad.classes == 1);
 }
 
@@ -25,10 +25,11 @@ struct RowBlocks {
     int blocks, stride;
 };
 
-/// exp of one block, from ``z`` to ``e``; returns its anchor and sum.
-template <bool keep, class T, class S>
-FOCALKIT_INLINE void exp_block(const S* z, int n, T* e, T& anchor, T& sum) {
+/// exp of one block, from ``z`` to ``e``; returns its anchor, and its sum without entry ``t`` if ``without``.
+template <bool keep, bool without, class T, class S>
+FOCALKIT_INLINE void exp_block(const S* z, int n, int t, T* e, T& anchor, T& sum) {
     using V = Vec<T>;
+    using I = typename Lane<V>::Int;
     constexpr int N = width<T>, U = 4;
     const V lowest = constant<V>(-infinity<T>());
     V top[U] = {lowest, lowest, lowest, lowest};
@@ -41,57 +42,24 @@ FOCALKIT_INLINE void exp_block(const S* z, int n, T* e, T& anchor, T& sum) {
     anchor = reduce_max(maximum(maximum(top[0], top[1]), maximum(top[2], top[3])));
     const V at = constant<V>(anchor == -infinity<T>() ? T(0) : anchor);  // a block may be masked wholly
     V total[U] = {};
+    I lane{};  // of each lane, how far behind t it is
+    if constexpr (without)
+        for (int i = 0; i < N; ++i) lane[i] = i - t;
+    const auto take = [&](int place, V logit, V& into) {
+        const V x = exp_nonpositive<V>(logit - at);
+        if constexpr (keep) store(e + place, x);
+        if constexpr (without) {
+            into = into + where(lane == I{}, V{}, x);
+            lane = lane + N;
+        } else {
+            into = into + x;
+        }
+    };
     for (j = 0; j < many; j += N * U)
-        for (int u = 0; u < U; ++u) {
-            const V x = exp_nonpositive<V>(load_as(z + j + u * N) - at);
-            if constexpr (keep) store(e + j + u * N, x);
-            total[u] = total[u] + x;
-        }
-    for (; j < whole; j += N) {
-        const V x = exp_nonpositive<V>(load_as(z + j) - at);
-        if constexpr (keep) store(e + j, x);
-        total[0] = total[0] + x;
-    }
-    if (whole < n) {
-        const V x = exp_nonpositive<V>(load_some(z + whole, n - whole, -infinity<T>()) - at);
-        if constexpr (keep) store(e + whole, x);
-        total[1] = total[1] + x;
-    }
+        for (int u = 0; u < U; ++u) take(j + u * N, load_as(z + j + u * N), total[u]);
+    for (; j < whole; j += N) take(j, load_as(z + j), total[0]);
+    if (whole < n) take(whole, load_some(z + whole, n - whole, -infinity<T>()), total[1]);
     sum = reduce_add(V((total[0] + total[1]) + (total[2] + total[3])));
-}
-
-/// The block's sum without its entry ``t``.
-template <class T, class S>
-FOCALKIT_INLINE T sum_without(const S* z, int n, int t, T anchor) {
-    using V = Vec<T>;
-    constexpr int N = width<T>;
-    V total{};
-    T lanes[N];
-    for (int j = 0; j < n; j += N) {
-        V x = load_some(z + j, n - j < N ? n - j : N, -infinity<T>());
-        if (t >= j && t < j + N) {
-            store(lanes, x);
-            lanes[t - j] = -infinity<T>();
-            x = load(lanes);
-        }
-        total = total + exp_nonpositive<V>(x - constant<V>(anchor == -infinity<T>() ? T(0) : anchor));
-    }
-    return reduce_add(total);
-}
-template <class T>
-FOCALKIT_INLINE T sum_without(const T* e, int whole_vectors, int t) {
-    using V = Vec<T>;
-    using I = typename Lane<V>::Int;
-    constexpr int N = width<T>;
-    V total[2] = {};
-    I lane;
-    for (int i = 0; i < N; ++i) lane[i] = i;
-    const I excluded = I{} + t;
-    int j = 0;
-    for (; j + 2 * N <= whole_vectors; j += 2 * N)
-        for (int u = 0; u < 2; ++u) total[u] = total[u] + where(lane + (j + u * N) == excluded, V{}, load(e + j + u * N));
-    for (; j < whole_vectors; j += N) total[0] = total[0] + where(lane + j == excluded, V{}, load(e + j));
-    return reduce_add(V(total[0] + total[1]));
 }
 
 /// ``e * factor`` to the result; ``ahead`` is fetched meanwhile.
@@ -161,9 +129,9 @@ FOCALKIT_INLINE T join_blocks(const RowBlocks<T>& parts, int row, T& sum) {
 }
 
 template <Power power, bool gradient, class T>
-double row_tails(int padded, const T* largest, const T* total, const Rows<T>& rows, T* pulls) {
+Sum row_tails(int padded, const T* largest, const T* total, const Rows<T>& rows, T* pulls) {
     using V = Vec<T>;
-    DoubleV total_loss{};
+    LossSum total_loss;
     for (int r = 0; r < padded; r += width<T>) {
         const V gamma = load(rows.gamma + r), sum = load(total + r);
         const V m = log_odds(load(rows.own + r), load(largest + r), sum);
@@ -171,14 +139,14 @@ double row_tails(int padded, const T* largest, const T* total, const Rows<T>& ro
         const V w = modulation<power>(at, gamma);
         const V value = weighted(load(rows.weight + r), loss(at, w));
         store(rows.loss + r, value);
-        total_loss = add_wide(total_loss, value);
+        total_loss.add(value);
         if constexpr (gradient) {
             const V d = load(rows.scaled + r) * d1<power>(at, w, gamma);
             store(rows.d1 + r, d);
             store(pulls + r, pull_of(d, sum));
         }
     }
-    return reduce_add(total_loss);
+    return total_loss.sum();
 }
 
 template <bool gradient, class S>
@@ -234,11 +202,10 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
             rows.own[r] = widen<T>(row[t]);
             for (int b = 0, j = 0; b < parts.blocks; ++b, j += block_of_row) {
                 const int n = classes - j < block_of_row ? classes - j : block_of_row;
-                exp_block<gradient>(row + j, n, e_row + j, anchors[b], block_sums[b]);
-                if (t >= j && t < j + n) {
-                    if constexpr (gradient) block_sums[b] = sum_without(e_row + j, (n + width<T> - 1) / width<T> * width<T>, t - j);
-                    else block_sums[b] = sum_without(row + j, n, t - j, anchors[b]);
-                }
+                if (t >= j && t < j + n)
+                    exp_block<gradient, true>(row + j, n, t - j, e_row + j, anchors[b], block_sums[b]);
+                else
+                    exp_block<gradient, false>(row + j, n, 0, e_row + j, anchors[b], block_sums[b]);
             }
             if (parts.blocks == 1) {
                 largest[r] = anchors[0], total[r] = block_sums[0], parts.factor[r * parts.stride] = 1;
@@ -247,10 +214,10 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
             }
         }
         switch (job.power) {
-            case 0: sums.loss += row_tails<Power::zero, gradient>(padded, largest, total, rows, pulls); break;
-            case 1: sums.loss += row_tails<Power::one, gradient>(padded, largest, total, rows, pulls); break;
-            case 2: sums.loss += row_tails<Power::two, gradient>(padded, largest, total, rows, pulls); break;
-            default: sums.loss += row_tails<Power::any, gradient>(padded, largest, total, rows, pulls); break;
+            case 0: sums.loss.add(row_tails<Power::zero, gradient>(padded, largest, total, rows, pulls)); break;
+            case 1: sums.loss.add(row_tails<Power::one, gradient>(padded, largest, total, rows, pulls)); break;
+            case 2: sums.loss.add(row_tails<Power::two, gradient>(padded, largest, total, rows, pulls)); break;
+            default: sums.loss.add(row_tails<Power::any, gradient>(padded, largest, total, rows, pulls)); break;
         }
         if (job.losses) store_losses<T, S>(job, first, count, rows.loss);
         if constexpr (gradient) {

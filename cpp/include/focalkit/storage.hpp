@@ -161,6 +161,19 @@ FOCALKIT_INLINE void store_some(double* to, DoubleV v, int n) {
 }
 #endif
 
+/// Copies with stores that do not read the result's lines first; returns how many, the rest being too few.
+template <class T>
+FOCALKIT_INLINE int stream_run(const T* from, int n, T* to) {
+    constexpr int N = width<T>;
+    const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(to) % sizeof(Vec<T>) / sizeof(T));
+    const int head = misplaced ? N - misplaced : 0;
+    if (head > n) return 0;
+    if (head) store_some(to, load_some(from, head, T(0)), head);
+    int i = head;
+    for (; i + N <= n; i += N) stream(to + i, load(from + i));
+    return i;
+}
+
 /// ``load_as`` into a type wider or narrower than the one S is computed in (targets beside logits).
 template <class T, class S>
 FOCALKIT_INLINE Vec<T> load_to(const S* from) {

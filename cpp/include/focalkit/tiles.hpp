@@ -19,6 +19,35 @@ FOCALKIT_INLINE void each_run(const Job& job, const Array& array, std::int64_t f
     }
 }
 
+/// Rows of contiguous classes into columns, a quad of classes by as many rows as a vector has lanes at a
+/// time; the last quad overlaps the one before.
+template <class T>
+void transpose_in(const T* from, std::int64_t row_stride, std::int64_t classes, int n, T* tile, int columns) {
+    constexpr int N = width<T>, Q = quad<T>;
+    for (int r = 0; r + N <= n; r += N)
+        for (std::int64_t k = 0;; k = k + 2 * Q <= classes ? k + Q : classes - Q) {
+            Vec<T> v[Q];
+            for (int q = 0; q < Q; ++q) v[q] = gather_quads(from + (r + q) * row_stride + k, Q * row_stride);
+            transpose_quads(v);
+            for (int q = 0; q < Q; ++q) store(tile + (k + q) * columns + r, v[q]);
+            if (k + Q >= classes) break;
+        }
+}
+/// Back again; ``finish(v, class, row)`` may change each vector on its way.
+template <class T, class Finish>
+void transpose_out(T* to, std::int64_t row_stride, std::int64_t classes, int n, const T* tile, int columns,
+                   Finish finish) {
+    constexpr int N = width<T>, Q = quad<T>;
+    for (int r = 0; r + N <= n; r += N)
+        for (std::int64_t k = 0;; k = k + 2 * Q <= classes ? k + Q : classes - Q) {
+            Vec<T> v[Q];
+            for (int q = 0; q < Q; ++q) v[q] = finish(load(tile + (k + q) * columns + r), k + q, r);
+            transpose_quads(v);
+            for (int q = 0; q < Q; ++q) scatter_quads(to + (r + q) * row_stride + k, Q * row_stride, v[q]);
+            if (k + Q >= classes) break;
+        }
+}
+
 template <class T, class S>
 void load_run(const S* from, const Array& array, std::int64_t classes, int n, T* tile, int columns) {
     constexpr int N = width<T>;
@@ -31,7 +60,13 @@ void load_run(const S* from, const Array& array, std::int64_t classes, int n, T*
             for (; r < n; ++r) target[r] = widen<T>(source[r]);
         }
     } else {
-        for (int r = 0; r < n; ++r) {
+        int r = 0;
+        if constexpr (sizeof(S) == sizeof(T))
+            if (array.classes == 1 && classes >= quad<T>) {
+                transpose_in(from, array.inner, classes, n, tile, columns);
+                r = n / N * N;
+            }
+        for (; r < n; ++r) {
             const S* source = from + r * array.inner;
             for (std::int64_t k = 0; k < classes; ++k) tile[k * columns + r] = widen<T>(source[k * array.classes]);
         }
@@ -50,7 +85,13 @@ void store_run(S* to, const Array& array, std::int64_t classes, int n, const T* 
             for (; r < n; ++r) narrow(source[r], target + r);
         }
     } else {
-        for (int r = 0; r < n; ++r) {
+        int r = 0;
+        if constexpr (sizeof(S) == sizeof(T))
+            if (array.classes == 1 && classes >= quad<T>) {
+                transpose_out(to, array.inner, classes, n, tile, columns, [](Vec<T> v, std::int64_t, int) { return v; });
+                r = n / N * N;
+            }
+        for (; r < n; ++r) {
             S* target = to + r * array.inner;
             for (std::int64_t k = 0; k < classes; ++k) narrow(tile[k * columns + r], target + k * array.classes);
         }
@@ -88,13 +129,14 @@ struct Rows {
     T* loss;
     T* d1;
     T* d2;
+    T* place_of_id;       // the id as a number of type T
 
     static std::int64_t bytes(int columns) {
-        return static_cast<std::int64_t>(columns) * (8 * static_cast<int>(sizeof(T)) + 64);
+        return static_cast<std::int64_t>(columns) * (9 * static_cast<int>(sizeof(T)) + 64);
     }
     /// Lays the parts out in ``memory``; returns what lies behind them.
     T* place(T* memory, int columns) {
-        T** parts[] = {&own, &gamma, &weight, &scaled, &loss, &d1, &d2};
+        T** parts[] = {&own, &gamma, &weight, &scaled, &loss, &d1, &d2, &place_of_id};
         for (T** part : parts) {
             *part = memory;
             memory += columns;
@@ -111,11 +153,54 @@ T parameter(const void* values, bool per_class, std::int64_t k, T otherwise) {
     return values ? static_cast<const T*>(values)[per_class ? k : 0] : otherwise;
 }
 
+/// Whether all of ``n`` class ids are classes; without branches, so that it is vector code.
+template <class I>
+FOCALKIT_INLINE bool all_inside(const I* ids, std::int64_t step, int n, std::int64_t classes) {
+    const std::uint64_t last = static_cast<std::uint64_t>(classes) - 1;  // unsigned: nothing overflows
+    std::uint64_t seen = 0;
+    const auto look = [&](I given) {
+        const auto id = static_cast<std::uint64_t>(static_cast<std::int64_t>(given));
+        seen |= id | (last - id);
+    };
+    if (step == 1)
+        for (int i = 0; i < n; ++i) look(ids[i]);
+    else
+        for (int i = 0; i < n; ++i) look(ids[i * step]);
+    return (seen >> 63) == 0;
+}
+
+/// Ids to int32, 0 for what is ignored or out of range; returns how many count.
+template <class I>
+int read_ids(const I* ids, std::int64_t step, int n, const Job& job, std::int32_t* id, std::uint8_t* kept,
+             Partial& sums) {
+    const std::int64_t ignore = job.ignore_index, classes = job.classes;
+    if ((ignore < 0 || ignore >= classes) && all_inside(ids, step, n, classes)) {  // as nearly always
+        if (step == 1)
+            for (int i = 0; i < n; ++i) id[i] = static_cast<std::int32_t>(ids[i]);
+        else
+            for (int i = 0; i < n; ++i) id[i] = static_cast<std::int32_t>(ids[i * step]);
+        for (int i = 0; i < n; ++i) kept[i] = 1;
+        return n;
+    }
+    int counted = 0;
+    for (int i = 0; i < n; ++i) {
+        const std::int64_t given = ids[i * step];
+        const bool ignored = given == ignore;
+        const bool inside = static_cast<std::uint64_t>(given) < static_cast<std::uint64_t>(classes);
+        const bool valid = inside & !ignored;
+        id[i] = valid ? static_cast<std::int32_t>(given) : 0;
+        kept[i] = valid;
+        counted += valid;
+        sums.bad_targets += !inside & !ignored;
+    }
+    return counted;
+}
+
 /// Class ids, weights and exponents of ``count`` rows. Ids out of range are counted and left out, so
 /// nothing is ever read at their place. Returns whether any row is left out.
 template <class T>
 bool read_rows(const Job& job, std::int64_t first, int count, int columns, const Rows<T>& rows, Partial& sums) {
-    std::int64_t counted = 0, bad_targets = 0;
+    int counted = 0;
     if (job.soft) {
         for (int r = 0; r < count; ++r) rows.id[r] = 0, rows.kept[r] = 1;
         counted = count;
@@ -124,16 +209,7 @@ bool read_rows(const Job& job, std::int64_t first, int count, int columns, const
             using I = pointee<decltype(null)>;
             const I* ids = static_cast<const I*>(job.targets.data);
             each_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n) {
-                for (int r = 0; r < n; ++r) {
-                    const std::int64_t id = ids[offset + r * job.targets.inner];
-                    const bool ignored = id == job.ignore_index;
-                    const bool inside = static_cast<std::uint64_t>(id) < static_cast<std::uint64_t>(job.classes);
-                    const bool valid = inside & !ignored;
-                    rows.id[at + r] = valid ? static_cast<std::int32_t>(id) : 0;
-                    rows.kept[at + r] = valid;
-                    counted += valid;
-                    bad_targets += !inside & !ignored;
-                }
+                counted += read_ids(ids + offset, job.targets.inner, n, job, rows.id + at, rows.kept + at, sums);
             });
         });
     }
@@ -142,10 +218,11 @@ bool read_rows(const Job& job, std::int64_t first, int count, int columns, const
         for (int r = 0; r < count; ++r) counted += rows.kept[r] &= job.keep[first + r] != 0;
     }
     for (int r = count; r < columns; ++r) rows.id[r] = 0, rows.kept[r] = 0;
-    for (int r = 0; r < columns; ++r) {
-        rows.weight[r] = rows.kept[r];
-        rows.gamma[r] = parameter<T>(job.gamma, job.gamma_per_class, rows.id[r], T(0));
-    }
+    for (int r = 0; r < columns; ++r) rows.weight[r] = rows.kept[r];
+    if (job.gamma_per_class)
+        for (int r = 0; r < columns; ++r) rows.gamma[r] = static_cast<const T*>(job.gamma)[rows.id[r]];
+    else
+        for (int r = 0; r < columns; ++r) rows.gamma[r] = *static_cast<const T*>(job.gamma);
     if (job.sample_weight) {
         Array weights;
         weights.outer = job.weight_outer, weights.inner = job.weight_inner;
@@ -156,16 +233,19 @@ bool read_rows(const Job& job, std::int64_t first, int count, int columns, const
     }
     const bool spread = job.soft || job.label_smoothing != 0;  // then alpha enters class by class
     const T scale = static_cast<T>(job.scale);
-    double weight = 0;
-    for (int r = 0; r < columns; ++r) {
-        const T alpha = job.soft ? T(1) : parameter<T>(job.alpha, job.alpha_per_class, rows.id[r], T(1));
-        weight += static_cast<double>(rows.weight[r]) * static_cast<double>(alpha);
-        if (!spread) rows.weight[r] *= alpha;
-        rows.scaled[r] = rows.weight[r] * scale;
+    if (job.alpha || job.sample_weight) {
+        double weight = 0;
+        for (int r = 0; r < columns; ++r) {
+            const T alpha = job.soft ? T(1) : parameter<T>(job.alpha, job.alpha_per_class, rows.id[r], T(1));
+            weight += static_cast<double>(rows.weight[r]) * static_cast<double>(alpha);
+            if (!spread) rows.weight[r] *= alpha;
+        }
+        sums.weight += weight;
+    } else {
+        sums.weight += static_cast<double>(counted);
     }
-    sums.weight += weight;
+    for (int r = 0; r < columns; ++r) rows.scaled[r] = rows.weight[r] * scale;
     sums.counted += counted;
-    sums.bad_targets += bad_targets;
     return counted != count;
 }
 

@@ -1,11 +1,35 @@
 // exp, log and log1p on vectors or scalars, each good to about one unit in the last place.
 //
 // Arguments are those the definition needs: exp of what is not positive, log of what is not
-// negative, log1p of [0, 1]. NaN goes through. Results below the smallest normal number are 0.
+// negative, log1p of [0, 1]. NaN goes through; results below the smallest normal number lose digits, not all.
 #pragma once
 #include "simd.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
+
+/// y 2^n, also where that is subnormal: n is in the low bits of ``shifted``, from where a shift moves it into
+/// the exponent of a number, too high at first, which a second product takes back with the right rounding.
+/// (Adding n to the exponent of y itself would spare one, and turn a NaN into a number.)
+template <class V>
+FOCALKIT_INLINE V scale_by_power(V y, V shifted) {
+    using T = typename Lane<V>::type;
+    using U = typename Lane<V>::UInt;
+    if constexpr (sizeof(T) == 4) {
+        const V power = bits<V>(U((bits<U>(shifted) << 23) + ((127u + 64u) << 23)));
+        return y * power * 0x1p-64f;
+    } else {
+        const V power = bits<V>(U((bits<U>(shifted) << 52) + ((1023ull + 128ull) << 52)));
+        return y * power * 0x1p-128;
+    }
+}
+#if defined(FOCALKIT_AVX512)
+FOCALKIT_INLINE FloatV scale_by_power(FloatV y, FloatV shifted) {
+    return (FloatV)_mm512_scalef_ps((__m512)y, (__m512)(shifted - 12582912.0f));
+}
+FOCALKIT_INLINE DoubleV scale_by_power(DoubleV y, DoubleV shifted) {
+    return (DoubleV)_mm512_scalef_pd((__m512d)y, (__m512d)(shifted - 6755399441055744.0));
+}
+#endif
 
 /// exp(r + low) 2^n for x = n ln 2 + r, ``shifted`` holding n in its low bits.
 ///
@@ -14,12 +38,11 @@ namespace focalkit::FOCALKIT_ISA {
 template <class V>
 FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
     using T = typename Lane<V>::type;
-    using U = typename Lane<V>::UInt;
     const V r2 = r * r;
     if constexpr (sizeof(T) == 4) {
         const V p = 0.49999994f + r * (0.1666652f + r * (0.0416684f + r * (0.00836885f + r * 0.001381432f)));
         const V y = 1.0f + (r + r2 * p);
-        return where(x < -87.33f, V{}, bits<V>(U(bits<U>(y) + (bits<U>(shifted) << 23))));
+        return where(x < -104.0f, V{}, scale_by_power(y, shifted));
     } else {
         const V r4 = r2 * r2, r8 = r4 * r4;
         const V c23 = 1.0 / 2 + r * (1.0 / 6);
@@ -30,7 +53,7 @@ FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
         const V ccd = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
         const V p = ((c23 + r2 * c45) + r4 * (c67 + r2 * c89)) + r8 * (cab + r2 * ccd);
         const V y = 1.0 + (r + r2 * p);
-        return where(x < -708.39, V{}, bits<V>(U(bits<U>(y) + (bits<U>(shifted) << 52))));
+        return where(x < -746.0, V{}, scale_by_power(y, shifted));
     }
 }
 
@@ -93,7 +116,7 @@ FOCALKIT_INLINE V log_near_one(V t) {
     }
 }
 
-/// log(x) for x >= 0 that is 0, normal or NaN.
+/// log(x) for x >= 0 or NaN; subnormal numbers are lifted first.
 ///
 /// x = 2^k f with f in [sqrt(1/2), sqrt(2)); subtracting the bits of sqrt(1/2) makes k the exponent
 /// field. k becomes a floating number by planting it into the low digits of a large one.
@@ -101,16 +124,19 @@ template <class V>
 FOCALKIT_INLINE V log_nonnegative(V x) {
     using T = typename Lane<V>::type;
     using U = typename Lane<V>::UInt;
-    const U u = bits<U>(x);
+    const T lift = sizeof(T) == 4 ? T(0x1p24) : T(0x1p53);
+    const auto small = x < (sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022));
+    const U u = bits<U>(V(where(small, x * lift, x)));
     V result;
     if constexpr (sizeof(T) == 4) {
         const U shifted = u - 0x3f3504f3u + 0x3f800000u;
-        const V k = bits<V>(U((shifted >> 23) + 0x4b400000u)) - (12582912.0f + 127.0f);
+        const V k = bits<V>(U((shifted >> 23) + 0x4b400000u)) - where(small, constant<V>(12582912.0f + 127.0f + 24.0f), constant<V>(12582912.0f + 127.0f));
         const V f = bits<V>(U((shifted & 0x007fffffu) + 0x3f3504f3u));
         result = k * 0.693359375f + (log_near_one<V>(f - 1.0f) - k * 2.12194440e-4f);
     } else {
         const U shifted = u - 0x3fe6a09e667f3bcdull + 0x3ff0000000000000ull;
-        const V k = bits<V>(U((shifted >> 52) + 0x4338000000000000ull)) - (6755399441055744.0 + 1023.0);
+        const V k = bits<V>(U((shifted >> 52) + 0x4338000000000000ull)) -
+                    where(small, constant<V>(6755399441055744.0 + 1023.0 + 53.0), constant<V>(6755399441055744.0 + 1023.0));
         const V f = bits<V>(U((shifted & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull));
         result = k * 6.93147180369123816490e-01 + (log_near_one<V>(f - 1.0) + k * 1.90821492927058770002e-10);
     }

@@ -52,6 +52,16 @@ def set_num_threads(threads: int | None) -> None:
 
     Never more than OpenMP allows (``OMP_NUM_THREADS``, threadpoolctl), and small inputs stay on one.
 
+    Parameters
+    ----------
+    threads : int >= 1 or None
+        The most threads for one call.
+
+    Raises
+    ------
+    InputError
+        Where ``threads`` is anything else.
+
     Examples
     --------
     >>> set_num_threads(1)
@@ -137,8 +147,8 @@ def _checked(spec: LossSpec, inputs: Inputs, order: int, out: NDArray[Any] | Non
         targets = targets.astype(np.float64)
     result = _compute(spec, logits, targets, weight, inputs.normalizer, order, None, True)
     if result is None:
-        logits, targets = np.ascontiguousarray(logits), np.ascontiguousarray(targets)
-        weight = None if weight is None else np.ascontiguousarray(weight)
+        logits, targets = np.array(logits, order="C"), np.array(targets, order="C")  # aligned, too
+        weight = None if weight is None else np.array(weight, order="C")
         result = _compute(spec, logits, targets, weight, inputs.normalizer, order, None, True)
     if result is None:
         message = f"the kernels refused {logits.dtype} logits of shape {logits.shape}; please report this"

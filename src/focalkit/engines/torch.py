@@ -8,6 +8,7 @@ weights, alpha or gamma), on other devices and for tensor subclasses, the loss g
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
@@ -28,6 +29,7 @@ _HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
 
 
 def door(
+    known_spec: Callable[..., LossSpec],
     link: str,
     gamma: Any,
     alpha: Any,
@@ -39,10 +41,15 @@ def door(
     check_finite: bool,
     inplace: bool,
 ) -> Tensor:
-    """Compute one of the four losses with gamma or alpha as tensors."""
+    """Compute one of the four losses; gamma and alpha may be tensors."""
+    numbers = not isinstance(gamma, Tensor) and not isinstance(alpha, Tensor)
+    if numbers and not torch.compiler.is_compiling():
+        spec = known_spec(link, gamma, alpha, options)
+        return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace)
     parameters = gamma if isinstance(gamma, Tensor) else None, alpha if isinstance(alpha, Tensor) else None
     plain = 0.0 if parameters[0] is not None else gamma, None if parameters[1] is not None else alpha
     spec = LossSpec(link, *plain, **options)
+    parameters = NO_PARAMETERS if numbers else parameters
     return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters)
 
 

@@ -66,8 +66,9 @@ def _carefully(
     own = grad, hess
     for attempt in range(2):
         if attempt:
-            logits, targets = logits.contiguous(), targets.contiguous()
-            weight = None if weight is None else np.ascontiguousarray(weight)
+            plain = {"memory_format": torch.contiguous_format}  # and aligned
+            logits, targets = logits.clone(**plain), targets.clone(**plain)
+            weight = None if weight is None else np.array(weight, order="C")
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
         logits = logits.resolve_neg()

@@ -11,9 +11,10 @@ from string import Template
 from focalkit import __version__
 from focalkit.report import pictures, words
 from focalkit.report.files import write_text
+from focalkit.report.words import gain_text
 from focalkit.tuning.result import TuneResult, alpha_title
 from focalkit.tuning.scores import METRICS, NAMES, metric_named
-from focalkit.tuning.verdict import Estimate, Verdict
+from focalkit.tuning.verdict import Verdict
 
 
 def write_html(
@@ -92,16 +93,9 @@ def _families(result: TuneResult, verdict: Verdict) -> str:
         mark = "▶ " if chosen else ""
         rows.append(
             f"<tr{' class=chosen' if chosen else ''}><td>{mark}{escape(result.cells[family.cell].title)}</td>"
-            f"{_metric_cells(result, family.cell)}<td>{_gain(family.gain, verdict)}</td></tr>"
+            f"{_metric_cells(result, family.cell)}<td>{gain_text(family.gain, verdict.metric)}</td></tr>"
         )
     return _table(["remedy", *_metric_heads(), "gain over CE (95 % interval)"], rows)
-
-
-def _gain(gain: Estimate, verdict: Verdict) -> str:
-    if gain.low == gain.high:
-        return "–"
-    scale, form = (1.0, "+.2g") if verdict.metric.judges == "probabilities" else (100.0, "+.1f")
-    return f"{gain.mean * scale:{form}} <small>[{gain.low * scale:{form}}, {gain.high * scale:{form}}]</small>"
 
 
 def _cells(result: TuneResult, caption: str, cells: Sequence[int]) -> str:

@@ -56,8 +56,10 @@ def loss_shares(result: TuneResult, verdict: Verdict) -> str:
     targets = result.targets[result.ce_rows]
     n_classes = len(result.classes)
     logits = result.ce_logits
-    spec = LossSpec("sigmoid" if logits.shape[1] == 1 else "softmax")
-    ledger = diagnose(logits[:, 0] if logits.shape[1] == 1 else logits, targets, spec)
+    if logits.shape[1] == 1:
+        # one logit z of two classes is the softmax over (0, z)
+        logits = np.column_stack([np.zeros(len(logits)), logits])
+    ledger = diagnose(logits, targets, LossSpec())
     cell = _compared(result, verdict)
     plain = ledger.shares(gamma=0.0)
     changed = ledger.shares(gamma=cell.gamma, alpha=alpha_vector(cell.alpha, result.counts).tolist())

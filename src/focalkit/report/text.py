@@ -6,14 +6,12 @@ from collections.abc import Iterable
 
 from rich.console import Console, Group
 from rich.markup import escape
-from rich.padding import Padding
 from rich.panel import Panel
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
 from focalkit.report import words
-from focalkit.tuning.result import TuneResult, alpha_title
+from focalkit.tuning.result import FAMILIES, TuneResult, alpha_title
 from focalkit.tuning.scores import METRICS, NAMES, metric_named
 from focalkit.tuning.verdict import Verdict
 
@@ -43,15 +41,16 @@ def print_result(console: Console, result: TuneResult, verdicts: tuple[Verdict, 
     for title, cells in ablations:
         if len(cells) > 1:
             console.print(cell_table(result, title, cells))
+    console.print(cell_table(result, "Each remedy's cell on every figure", [f.cell for f in main.families]))
     console.print(family_table(result, main))
     console.print(verdict_panel(result, verdicts))
-    console.print("To use it:")
-    console.print(Padding(Syntax(words.code(result, main), "python", background_color="default"), (0, 2)))
+    console.print("To use it:\n")
+    console.print(Text(words.code(result, main), style="cyan"), soft_wrap=True)
 
 
-def class_table(result: TuneResult, most: int = 12) -> Table:
+def class_table(result: TuneResult, most: int = 12) -> Group:
     """Classes and their sizes; of many the largest and the smallest."""
-    table = Table(title="Classes", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = _table()
     table.add_column("class")
     table.add_column("rows", justify="right")
     table.add_column("share", justify="right")
@@ -64,16 +63,16 @@ def class_table(result: TuneResult, most: int = 12) -> Table:
         else:
             n = int(result.counts[k])
             table.add_row(escape(str(result.classes[k])), f"{n:,}", f"{n / total:.2%}")
-    return table
+    return _titled("Classes", table)
 
 
-def surface_table(result: TuneResult) -> Table:
+def surface_table(result: TuneResult) -> Group:
     """The alpha x gamma surface of the run's metric; the best cell is marked."""
     surface = result.surface()
     metric = metric_named(surface.metric)
     better = surface.mean if metric.larger_is_better else -surface.mean
     best = divmod(int(better.argmax()), better.shape[1])
-    table = _table(f"{metric.title.capitalize()}: α (down) × γ (across), mean ± standard error")
+    table = _table()
     table.add_column("α")
     for gamma in surface.gammas:
         table.add_column(f"γ = {gamma:g}", justify="right", no_wrap=True)
@@ -83,35 +82,40 @@ def surface_table(result: TuneResult) -> Table:
             text = _cell(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.name)
             row.append(Text(text, style="bold green" if (i, j) == best else ""))
         table.add_row(alpha_title(alpha), *row)
-    return table
+    return _titled(f"{metric.title.capitalize()}: α (down) × γ (across), mean ± standard error", table)
 
 
-def cell_table(result: TuneResult, title: str, cells: Iterable[int]) -> Table:
+def cell_table(result: TuneResult, title: str, cells: Iterable[int]) -> Group:
     """Every metric of some cells."""
-    table = _table(title)
+    table = _table()
     table.add_column("loss")
     _metric_columns(table, result.metric)
     for i in cells:
         table.add_row(result.cells[i].title, *_metric_cells(result, i))
-    return table
+    return _titled(title, table)
 
 
-def family_table(result: TuneResult, verdict: Verdict) -> Table:
-    """Each remedy at the cell chosen for it, the cheapest first, with its gain over plain cross-entropy."""
-    table = _table(f"Remedies, the cheapest first, each at the cell chosen for {verdict.metric.title}")
-    table.add_column("remedy")
-    _metric_columns(table, result.metric)
-    table.add_column("gain over CE\n(95 % interval)", justify="right", no_wrap=True)
+def family_table(result: TuneResult, verdict: Verdict) -> Group:
+    """Each remedy, the cheapest first, at the cell chosen for it, with its gain over plain cross-entropy."""
+    metric = verdict.metric
+    table = _table()
+    table.add_column("remedy, at the cell chosen for it")
+    table.add_column("average", justify="right", no_wrap=True)
+    table.add_column("gain over CE [95 %]", justify="right", no_wrap=True)
+    table.add_column("p (Holm)", justify="right", no_wrap=True)
+    mean, error = result.mean_and_error(metric.name)
     for family in verdict.families:
         chosen = family is verdict.recommended
-        gain = family.gain
-        scale, form = (1.0, "+.2g") if verdict.metric.judges == "probabilities" else (100.0, "+.1f")
-        text = f"{gain.mean * scale:{form}} [{gain.low * scale:{form}}, {gain.high * scale:{form}}]"
-        if gain.low == gain.high:
-            text = "–" if gain.mean == 0 else f"{gain.mean * scale:{form}}"
-        title = Text(("▶ " if chosen else "  ") + result.cells[family.cell].title, style="bold green" if chosen else "")
-        table.add_row(title, *_metric_cells(result, family.cell), text)
-    return table
+        title = ("▶ " if chosen else "  ") + result.cells[family.cell].title
+        average = _cell(float(mean[family.cell]), float(error[family.cell]), metric.name)
+        p = (
+            ""
+            if family.family == FAMILIES[0]
+            else words.p_text(family.adjusted_p).removeprefix("p ").removeprefix("= ")
+        )
+        style = "bold green" if chosen else ""
+        table.add_row(title, average, words.gain_text(family.gain, metric), p, style=style)
+    return _titled(f"Remedies, the cheapest first, by {metric.title}", table)
 
 
 def verdict_panel(result: TuneResult, verdicts: tuple[Verdict, ...]) -> Panel:
@@ -129,10 +133,12 @@ def verdict_panel(result: TuneResult, verdicts: tuple[Verdict, ...]) -> Panel:
     return Panel(Group(*parts), title="Verdict", title_align="left", border_style="green")
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=f"\n{title}", title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
-    )
+def _titled(title: str, table: Table) -> Group:
+    return Group(Text(f"\n{title}", style="bold"), table)
+
+
+def _table() -> Table:
+    return Table(header_style="dim", box=None, pad_edge=False)
 
 
 def _metric_columns(table: Table, headline: str) -> None:

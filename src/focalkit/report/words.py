@@ -38,35 +38,46 @@ def p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
+def gain_text(gain: Estimate, metric: Metric) -> str:
+    """Gain with its interval: points for scores, the figure's own unit for probabilities; – for none."""
+    scale, form = (1.0, "+.2g") if metric.judges == "probabilities" else (100.0, "+.1f")
+    if gain.low == gain.high:
+        return "–" if gain.mean == 0 else f"{gain.mean * scale:{form}}"
+    return f"{gain.mean * scale:{form}} [{gain.low * scale:{form}}, {gain.high * scale:{form}}]"
+
+
 def headline(result: TuneResult, verdict: Verdict) -> str:
     """One sentence: what to use."""
-    cell = result.cells[verdict.recommended.cell]
-    if verdict.plain_is_enough:
+    if verdict.settled:
         return f"For {verdict.metric.title}, plain cross-entropy is as good as anything tried here."
+    if verdict.plain_stands:
+        return f"For {verdict.metric.title}, nothing was shown to beat plain cross-entropy."
+    cell = result.cells[verdict.recommended.cell]
     return f"For {verdict.metric.title}, use {WHAT[verdict.recommended.family]}: {cell.title}."
 
 
 def sentences(result: TuneResult, verdict: Verdict) -> list[str]:
     """How much it helps, how sure that is, what to expect, and what was not worth its price."""
     metric, best = verdict.metric, verdict.recommended
+    n_rivals = len(verdict.families) - 1
+    near = verdict.nearest
     out = []
-    if verdict.plain_is_enough:
-        tried = [family for family in verdict.families if family.family != FAMILIES[0] and family.gain.mean > 0]
-        if tried:
-            close = max(tried, key=lambda family: family.gain.mean)
-            out.append(
-                f"The nearest rival, {WHAT[close.family]}, differs from it by {_gain(close.gain, metric)}: "
-                f"within the noise of these folds ({p_text(close.adjusted_p)} after correction for "
-                f"{len(verdict.families) - 1} comparisons)."
-            )
-        else:
-            out.append("No other remedy has a better average.")
-    else:
-        sure = p_text(best.adjusted_p)
+    if not verdict.plain_stands:
         out.append(
             f"It improves {metric.title} by {_gain(best.gain, metric)} over plain cross-entropy "
-            f"({sure} after correction for {len(verdict.families) - 1} comparisons)."
+            f"({p_text(best.adjusted_p)} after correction for {n_rivals} comparisons)."
         )
+    elif verdict.settled:
+        out.append(f"The most that any rival may gain, {WHAT[near.family]}: {_gain(near.gain, metric)}.")
+    else:
+        k = int(result.counts.argmin())
+        out.append(
+            f"But these folds cannot rule it out: {WHAT[near.family]} differs from it by {_gain(near.gain, metric)}, "
+            f"{p_text(near.adjusted_p)} after correction for {n_rivals} comparisons. The rarest class, "
+            f"{str(result.classes[k])!r}, has {int(result.counts[k]):,} rows; more of them would settle it."
+        )
+        if near.family == "CE + shift":
+            out.append("Shifted decisions need no retraining, so trying them costs nothing.")
     expected = best.expected
     optimism = best.apparent - expected.mean
     line = f"Expect {metric.title} {plus_minus(expected.mean, expected.standard_error, metric)} on new data"
@@ -92,7 +103,7 @@ def _not_worth(result: TuneResult, verdict: Verdict) -> list[str]:
     at = FAMILIES.index(verdict.recommended.family)
     idle = [WHAT[f.family] for f in verdict.families if FAMILIES.index(f.family) > at]
     out = []
-    if idle and not verdict.plain_is_enough:
+    if idle and not verdict.plain_stands:
         out.append(f"Nothing costlier ({_listed(idle)}) was shown to be better still.")
     for family in verdict.families:
         gain = family.gain
@@ -103,7 +114,8 @@ def _not_worth(result: TuneResult, verdict: Verdict) -> list[str]:
                 f"{name[0].upper()}{name[1:]} is worse than plain cross-entropy here, by {_gain(loss, verdict.metric)}."
             )
     looks = result.cells[verdict.best_looking]
-    if looks.family != verdict.recommended.family:
+    named = {verdict.recommended.family} | ({verdict.nearest.family} if verdict.plain_stands else set())
+    if looks.family not in named:
         out.append(
             f"The best average belongs to {looks.title}; its lead over the recommendation is within the noise, "
             f"or the luck of the best of {len(result.cells)} cells."

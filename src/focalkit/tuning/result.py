@@ -46,7 +46,7 @@ class Cell:
             kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
             return f"OHEM, hardest {kept}"
         if self.tau is not None:
-            return "CE, decisions shifted, τ " + ("chosen" if self.tau == "chosen" else f"= {self.tau:g}")
+            return "CE shifted, τ " + ("chosen" if self.tau == "chosen" else f"= {self.tau:g}")
         weight = "" if self.alpha is None else f"α {alpha_title(self.alpha)}"
         if self.gamma > 0:
             return f"focal γ={self.gamma:g}" + (f", {weight}" if weight else "")

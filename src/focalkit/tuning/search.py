@@ -22,6 +22,7 @@ from sklearn.utils.validation import column_or_1d
 from threadpoolctl import threadpool_limits
 
 from focalkit import _checks
+from focalkit._spec import LossSpec
 from focalkit.posterior import shift_prior
 from focalkit.tuning.folds import Split, duplicate_groups, make_folds
 from focalkit.tuning.result import Cell, TuneResult
@@ -192,6 +193,8 @@ class _Grid:
         alphas = tuple(dict.fromkeys([None, *alphas]))
         zero = [0.0, *(_checks.number("gammas", g, _checks.GAMMA, "0 is cross-entropy.") for g in gammas)]
         gammas = tuple(sorted(set(zero)))
+        for part in keep_hardest:
+            LossSpec(keep_hardest=part)
         kept = tuple(dict.fromkeys(keep_hardest)) if "keep_hardest" in parameters else ()
         cells = [Cell(), Cell(tau=1.0), Cell(tau="chosen")]
         cells += [Cell(alpha) for alpha in alphas[1:]]

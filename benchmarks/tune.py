@@ -1,0 +1,62 @@
+"""What warm starts along gamma save: the alpha x gamma surface of one training fold, warm and cold, interleaved.
+
+    python benchmarks/tune.py [table.csv ...]
+
+Without tables it runs on the embedded long-tailed digits.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from focalkit.estimator import FocalClassifier
+from focalkit.tuning.datasets import load_long_tail_digits
+from focalkit.tuning.search import ALPHAS, GAMMAS, _Grid, _path
+from focalkit.tuning.tables import read_table
+
+ROUNDS = 15
+
+
+def warm(X: np.ndarray, y: np.ndarray) -> int:
+    """The surface as `tune` fits it; the number of L-BFGS iterations."""
+    grid = _Grid.check(FocalClassifier(), ALPHAS, GAMMAS, (), len(np.unique(y)))
+    return sum(model.n_iter_ for _, model in _path(FocalClassifier(), grid, X, y))
+
+
+def cold(X: np.ndarray, y: np.ndarray) -> int:
+    """The same models, each fitted from the class prior."""
+    return sum(FocalClassifier(gamma, alpha).fit(X, y).n_iter_ for alpha in ALPHAS for gamma in GAMMAS)
+
+
+def main() -> None:
+    tables = {Path(name).stem: read_table(name) for name in sys.argv[1:]}
+    data = {name: (table.X, table.y) for name, table in tables.items()} or {"embedded digits": load_long_tail_digits()}
+    print("| data | rows × features, classes | warm, s | cold, s | cold / warm | iterations warm | cold |")
+    print("|---|---|---|---|---|---|---|")
+    for name, (X, y) in data.items():
+        X = StandardScaler().fit_transform(X)
+        times: dict[Callable[..., int], list[float]] = {warm: [], cold: []}
+        iterations = {}
+        with threadpool_limits(1):
+            for _ in range(ROUNDS):
+                for job in (warm, cold):
+                    start = time.perf_counter()
+                    iterations[job] = job(X, y)
+                    times[job].append(time.perf_counter() - start)
+        ratio = np.median(np.array(times[cold]) / np.array(times[warm]))
+        size = f"{X.shape[0]:,} × {X.shape[1]}, {len(np.unique(y))}"
+        print(
+            f"| {name} | {size} | {np.median(times[warm]):.2f} | {np.median(times[cold]):.2f} | {ratio:.2f} "
+            f"| {iterations[warm]:,} | {iterations[cold]:,} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""``python -m focalkit``."""
+
+from focalkit.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""The ledger as JSON: versioned, sparse (only bins that hold samples), and exact."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from focalkit import _checks
+from focalkit._spec import LossSpec
+from focalkit.diagnosis import bins
+
+if TYPE_CHECKING:
+    from focalkit.diagnosis.ledger import Ledger
+
+FORMAT, VERSION = "focalkit-ledger", 1
+
+#: Every array of a ledger: the tables row × bin, and the exact sums row × zone.
+TABLES = ("count", "weight", "s1", "s2")
+EXACT = ("exact_loss", "exact_grad")
+ARRAYS = (*TABLES, *EXACT)
+
+_SPEC_FIELDS = ("link", "gamma", "alpha", "label_smoothing", "ignore_index", "class_axis")
+_BINS = {"low": bins.LOW, "high": bins.HIGH, "per_unit": bins.PER_UNIT, "extra_edges": [bins.LOG9]}
+
+
+def dumps(ledger: Ledger) -> str:
+    """Write a ledger; Python writes floats so that they read back to the same bits."""
+    rows = []
+    for k in range(len(ledger.class_names)):
+        (used,) = np.nonzero(ledger.count[k])
+        row: dict[str, Any] = {"bin": used.tolist()}
+        row |= {name: getattr(ledger, name)[k, used].tolist() for name in TABLES}
+        row |= {name: getattr(ledger, name)[k].tolist() for name in EXACT}
+        rows.append(row)
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "spec": {name: getattr(ledger.spec, name) for name in _SPEC_FIELDS},
+        "bins": _BINS,
+        "n_classes": ledger.n_classes,
+        "n_samples": ledger.n_samples,
+        "n_ignored": ledger.n_ignored,
+        "class_names": ledger.class_names,
+        "rows": rows,
+    }
+    return json.dumps(document, ensure_ascii=False)
+
+
+def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
+    """Read what :func:`dumps` wrote: the spec, the number of classes and the ledger's attributes."""
+    remedy = "Pass what Ledger.to_json() returned."
+    try:
+        document = json.loads(text)
+    except (TypeError, ValueError) as error:
+        _checks.reject("text", "be the JSON of a ledger", str(error), remedy)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        _checks.reject("text", f"be a JSON object of format {FORMAT!r}", document, remedy)
+    if document.get("version") != VERSION or document.get("bins") != _BINS:
+        _checks.reject(
+            "text",
+            f"be of version {VERSION} with its bins",
+            document.get("version"),
+            "It was written by another version of focalkit: read it there, or diagnose again.",
+        )
+    try:
+        spec = LossSpec(**document["spec"])
+        rows = document["rows"]
+        state: dict[str, Any] = {name: document[name] for name in ("n_samples", "n_ignored")}
+        state["class_names"] = tuple(document["class_names"])
+        for name in TABLES:
+            table = np.zeros((len(rows), bins.N_BINS), np.int64 if name == "count" else np.float64)
+            for k, row in enumerate(rows):
+                table[k, row["bin"]] = row[name]
+            state[name] = table
+        for name in EXACT:
+            state[name] = np.array([row[name] for row in rows], np.float64).reshape(len(rows), bins.N_ZONES)
+        n_classes = int(document["n_classes"])
+        if not len(rows) == len(state["class_names"]) == n_classes * (2 if spec.link == "sigmoid" else 1):
+            message = f"{len(rows)} rows, {len(state['class_names'])} names for {n_classes} classes"
+            raise ValueError(message)
+        return spec, n_classes, state
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        _checks.reject("text", "be the whole JSON of a ledger", f"{type(error).__name__}: {error}", remedy)

@@ -1,0 +1,212 @@
+"""The ledger in the terminal: tables, and what they say in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from focalkit._spec import PerClass
+from focalkit.diagnosis import Ledger, Shares
+from focalkit.diagnosis.curves import GAMMAS
+
+TOP = 20
+
+
+def percent(share: float) -> str:
+    """A share in a sentence: one decimal, and never a bare zero for what is there."""
+    return f"{_cell(share)} %"
+
+
+def _cell(share: float) -> str:
+    """A share in a table, in per cent."""
+    return "<0.1" if 0 < share < 0.0005 else f"{100 * share:.1f}"
+
+
+def number(value: float) -> str:
+    """A gamma or alpha in three digits."""
+    return f"{value:.3g}"
+
+
+def _table(title: str) -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title=title,
+        title_justify="left",
+        title_style="bold",
+    )
+
+
+def _focal_name(gamma: PerClass) -> str:
+    return f"γ={number(gamma)}" if isinstance(gamma, (int, float)) else "focal"
+
+
+def diagnosis_table(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None, *, top: int = TOP) -> Table:
+    """One row per class: samples, and shares of loss and gradient before alpha, after alpha, after focal."""
+    plain, focal = ledger.shares(0.0, alpha), ledger.shares(gamma, alpha)
+    weighted = not np.all(plain.alpha == plain.alpha[0])
+    table = _table(f"Where the loss goes: α {alpha_words(ledger, alpha)}, {_focal_name(gamma)} (shares in %)")
+    table.add_column("class", overflow="fold", min_width=8, max_width=24)
+    table.add_column("samples", justify="right", no_wrap=True)
+    if weighted:
+        table.add_column("α", justify="right", no_wrap=True)
+    stages = ["CE", "α·CE", "α·FL"] if weighted else ["CE", "FL"]
+    for group in ("loss", "grad"):
+        for i, stage in enumerate(stages):
+            table.add_column(f"{group if i == 0 else ''}\n{stage}", justify="right", no_wrap=True)
+    for header in ("easy\nCE", "\nFL"):
+        table.add_column(header, justify="right", no_wrap=True)
+    shown = _shown(plain, focal, top)
+    for k in shown:
+        cells = [escape(plain.class_names[k]), f"{int(plain.count[k]):,}"]
+        cells += [number(plain.alpha[k])] if weighted else []
+        for before, after in ((plain.loss, focal.loss), (plain.grad, focal.grad)):
+            cells.append(_cell(before.share[k]))
+            cells += [_cell(before.share_alpha[k])] if weighted else []
+            cells.append(_cell(after.share_alpha[k]))
+        if plain.weight[k] > 0:
+            cells += [_cell(plain.loss.easy[k]), _cell(focal.loss.easy[k])]
+        else:
+            cells += ["–", "–"]
+        table.add_row(*cells)
+    return table
+
+
+def diagnosis_key(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None, *, top: int = TOP) -> list[str]:
+    """How to read :func:`diagnosis_table`."""
+    weights = ledger.alpha_of(alpha)
+    after = ", after α, and after α with γ" if not np.all(weights == weights[0]) else " and with γ"
+    worst = f"{100 * _worst_error(ledger, gamma, alpha):.1g}"
+    lines = [
+        f"loss, grad: the class's share of the loss and of the size of its gradient, as cross-entropy{after}.",
+        "easy: share of the class's own loss that comes from samples with p_t > 0.5.",
+        f"Every share is within {worst} percentage points of the sum over samples.",
+    ]
+    n = len(ledger.class_names)
+    return [f"Shown: the {top} of {n} classes with most of the gradient.", *lines] if n > top else lines
+
+
+GAMMA_KEY = (
+    "Over all classes, after α; last column: the share of the samples, the hardest ones, that carries half of the "
+    "loss before α."
+)
+
+
+def _shown(plain: Shares, focal: Shares, top: int) -> list[int]:
+    n = len(plain.class_names)
+    if n <= top:
+        return list(range(n))
+    size = np.maximum(plain.grad.share, focal.grad.share_alpha)
+    return sorted(np.argsort(-size, kind="stable")[:top].tolist())
+
+
+def gamma_table(ledger: Ledger, alpha: PerClass | str | None, gammas: Sequence[float] = GAMMAS) -> Table:
+    """One row per gamma: what easy samples and the rarest class get, from the same pass over the data."""
+    rarest = _rarest(ledger)
+    table = _table("Other γ, from the same pass (in %)")
+    table.add_column("γ", justify="right")
+    for header in ("loss from\np_t > 0.5", "\n> 0.9", "grad from\np_t > 0.5", "\n> 0.9"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column(f"grad of\n{escape(ledger.class_names[rarest])}", justify="right", overflow="fold", max_width=20)
+    table.add_column("half the loss:\nhardest …", justify="right", no_wrap=True)
+    for gamma in gammas:
+        s = ledger.shares(gamma, alpha)
+        overall = (
+            s.loss.easy_overall_alpha,
+            s.loss.very_easy_overall_alpha,
+            s.grad.easy_overall_alpha,
+            s.grad.very_easy_overall_alpha,
+        )
+        hardest = ledger.cumulative(gamma, by="all").hardest(0.5)[0]
+        cells = [_cell(value) for value in (*overall, s.grad.share_alpha[rarest], hardest)]
+        table.add_row(number(gamma), *cells)
+    return table
+
+
+def alpha_words(ledger: Ledger, alpha: PerClass | str | None) -> str:
+    """What alpha is called in a title."""
+    if isinstance(alpha, str):
+        return {"none": "none"}.get(alpha, f"by “{alpha}”")
+    chosen = ledger.spec.alpha if alpha is None else alpha
+    if chosen is None:
+        return "none"
+    return number(chosen) if isinstance(chosen, (int, float)) else "as given"
+
+
+def _rarest(ledger: Ledger) -> int:
+    mass = ledger.weight.sum(axis=1)
+    return int(np.argmin(np.where(mass > 0, mass, np.inf)))
+
+
+def findings(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -> list[str]:
+    """What the tables say, one sentence each, every one with its numbers."""
+    if ledger.n_samples == 0:
+        return ["No targets count: there is no loss to share."]
+    plain, focal = ledger.shares(0.0, alpha), ledger.shares(gamma, alpha)
+    weighted = not np.all(plain.alpha == plain.alpha[0])
+    names = [f"“{name}”" for name in plain.class_names]
+    said = []
+    absent = [names[k] for k in np.flatnonzero(plain.weight == 0)]
+    if absent:
+        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+        said.append(f"Without any sample, so without any loss: {', '.join(absent[:5])}{more}.")
+    if len(names) - len(absent) > 1:
+        top, rare = int(plain.grad.share.argmax()), _rarest(ledger)
+        said.append(
+            f"Cross-entropy spends most on {names[top]}: {percent(plain.loss.share[top])} of the loss and "
+            f"{percent(plain.grad.share[top])} of the gradient, for {percent(plain.sample_share[top])} of the samples."
+        )
+        if rare != top:
+            by_alpha = f" α makes that {percent(plain.grad.share_alpha[rare])}," if weighted else ""
+            said.append(
+                f"The rarest, {names[rare]} ({int(plain.count[rare]):,} samples, {percent(plain.sample_share[rare])}), "
+                f"gets {percent(plain.grad.share[rare])} of the gradient;{by_alpha} "
+                f"{_focal_name(gamma)} {'then ' if weighted else 'makes that '}{percent(focal.grad.share_alpha[rare])}."
+            )
+        most = int(focal.grad.share_alpha.argmax())
+        if most != top:
+            said.append(
+                f"After α and γ the largest part of the gradient, {percent(focal.grad.share_alpha[most])}, goes to "
+                f"{names[most]}, {percent(focal.sample_share[most])} of the samples."
+            )
+    said.append(_on_easy(plain, focal, gamma))
+    return said
+
+
+def _on_easy(plain: Shares, focal: Shares, gamma: PerClass) -> str:
+    easy = float((plain.easy_samples * plain.sample_share).sum())
+    before, after = plain.loss.easy_overall, focal.loss.easy_overall
+    start = f"Easy samples (p_t > 0.5) are {percent(easy)} of all and {percent(before)} of the cross-entropy loss"
+    if before < 0.1:
+        return f"{start}: little for γ to take away ({_focal_name(gamma)} leaves {percent(after)})."
+    return f"{start}; {_focal_name(gamma)} leaves them {percent(after)}."
+
+
+def _worst_error(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -> float:
+    worst = 0.0
+    for shares in (ledger.shares(0.0, alpha), ledger.shares(gamma, alpha)):
+        for part in (shares.loss, shares.grad):
+            worst = max(worst, float(part.share_error.max()), float(part.share_alpha_error.max()))
+    return worst
+
+
+def print_diagnosis(
+    console: Console, ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None, *, top: int = TOP
+) -> None:
+    """Tables first, then findings."""
+    console.print(diagnosis_table(ledger, gamma, alpha, top=top))
+    for line in diagnosis_key(ledger, gamma, alpha, top=top):
+        console.print(line, style="dim", highlight=False)
+    if ledger.n_samples:
+        console.print()
+        console.print(gamma_table(ledger, alpha))
+        console.print(GAMMA_KEY, style="dim", highlight=False)
+    console.print("\n[bold]Findings[/bold]")
+    for sentence in findings(ledger, gamma, alpha):
+        console.print(f"• {escape(sentence)}", highlight=False)

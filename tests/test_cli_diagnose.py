@@ -1,0 +1,180 @@
+"""``focalkit diagnose`` and ``focalkit curve`` from the outside."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from focalkit import Ledger, LossSpec, diagnose
+from focalkit.cli_diagnose import curve
+from focalkit.cli_diagnose import diagnose as command
+from focalkit.report.diagnosis_text import diagnosis_table, findings, gamma_table
+from tests.diagnosis.test_ledger import predictions
+
+
+def run(*args, of=command):
+    return CliRunner().invoke(of, [str(a) for a in args], catch_exceptions=False)
+
+
+@pytest.fixture
+def file(tmp_path):
+    logits, targets = predictions(n=500)
+    rows = [",".join(f"{v:.9g}" for v in z) + f",{t}" for z, t in zip(logits, targets, strict=True)]
+    path = tmp_path / "p.csv"
+    path.write_text("a,b,[bold]c,d,y\n" + "\n".join(rows))
+    return path
+
+
+def test_without_a_file_it_says_that_its_predictions_are_made_up():
+    result = run()
+    assert result.exit_code == 0
+    assert "made-up" in result.stdout
+    assert "Findings" in result.stdout
+
+
+def test_the_table_shows_every_class_as_it_is_written(file):
+    result = run(file, "--gamma", 1, "--alpha", "balanced")
+    assert result.exit_code == 0
+    for word in ("500 targets", "[bold]c", "γ=1", "balanced"):
+        assert word in result.stdout
+    assert result.stderr == ""
+
+
+def test_csv_and_npz_of_the_same_predictions_give_the_same_table(file, tmp_path):
+    table = np.loadtxt(file, delimiter=",", skiprows=1)
+    names = np.array(["a", "b", "[bold]c", "d"])
+    np.savez(tmp_path / "p.npz", logits=table[:, :4], targets=table[:, 4].astype(int), class_names=names)
+    first, second = run(file), run(tmp_path / "p.npz")
+    assert first.stdout.split("Where", 1)[1] == second.stdout.split("Where", 1)[1]
+
+
+def test_json_holds_the_ledger(file, tmp_path):
+    out = tmp_path / "ledger.json"
+    assert run(file, "--json", out, "--gamma", 0.5).exit_code == 0
+    ledger = Ledger.from_json(out.read_text(encoding="utf-8"))
+    assert (ledger.n_samples, ledger.spec) == (500, LossSpec(gamma=0.5))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ledger.json", "p.csv"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("nowhere.csv",),
+        ("FILE", "--target", "none"),
+        ("FILE", "--gamma", "x"),
+        ("FILE", "--gamma", "-1"),
+        ("FILE", "--gamma", "1,2"),
+        ("FILE", "--alpha", "frequency"),
+        ("FILE", "--alpha", "1,2"),
+        ("FILE", "--alpha", "-1"),
+        ("FILE", "--json", "nowhere/x.json"),
+        ("--target", "y"),
+    ],
+)
+def test_wrong_use_is_one_line_on_stderr_and_exit_code_2(file, args):
+    result = run(*[file if a == "FILE" else a for a in args])
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("focalkit: ")
+    assert result.stdout == ""
+
+
+def test_probabilities_are_refused_with_the_way_to_logits(tmp_path):
+    (tmp_path / "p.csv").write_text("a,b,y\n" + "0.5,0.5,0\n" * 9)
+    result = run(tmp_path / "p.csv")
+    assert result.exit_code == 2
+    assert "log(p)" in result.stderr
+
+
+def test_suspected_probabilities_of_a_sigmoid_are_warned_about(tmp_path):
+    (tmp_path / "p.csv").write_text("z,y\n" + "0.5,0\n0.2,1\n" * 9)
+    result = run(tmp_path / "p.csv")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: all logits lie in [0, 1]")
+
+
+@pytest.mark.parametrize("module", ["pyarrow", "rich", "matplotlib"])
+def test_a_missing_extra_is_named_with_its_install_command(module, file, tmp_path):
+    name = "curve" if module == "matplotlib" else "diagnose"
+    args = ["--out", str(tmp_path / "c.svg")] if name == "curve" else [str(file)]
+    code = f"import sys; sys.modules[{module!r}] = None\nfrom focalkit.cli_diagnose import {name}\n{name}({args!r})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert 'pip install "focalkit[' in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_importing_the_package_loads_no_extra():
+    extras = "{'pyarrow', 'matplotlib', 'rich', 'click', 'scipy', 'sklearn'}"
+    code = f"import sys, focalkit; print(sorted({extras} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+# --- the table itself
+
+
+def test_merge_order_does_not_change_what_is_printed(file):
+    from rich.console import Console
+
+    logits, targets = predictions(n=600)
+    parts = [diagnose(logits[i::3], targets[i::3]) for i in range(3)]
+    texts = []
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        ledger = parts[order[0]] + parts[order[1]] + parts[order[2]]
+        console = Console(width=100, record=True, file=io.StringIO())
+        console.print(diagnosis_table(ledger, 2.0, "inverse"), gamma_table(ledger, "inverse"))
+        texts.append(console.export_text() + "\n".join(findings(ledger, 2.0, "inverse")))
+    assert len(set(texts)) == 1
+
+
+def test_many_classes_are_cut_to_the_top_and_said():
+    rng = np.random.default_rng(0)
+    ledger = diagnose(rng.normal(size=(500, 100)), rng.integers(0, 100, 500))
+    assert diagnosis_table(ledger, 2.0, "inverse", top=7).row_count == 7
+
+
+def test_without_alpha_the_table_has_no_columns_for_it():
+    ledger = diagnose(*predictions(n=50))
+    with_alpha, without = (diagnosis_table(ledger, 2.0, alpha) for alpha in ("inverse", "none"))
+    assert len(with_alpha.columns) - len(without.columns) == 3
+
+
+def test_nothing_but_ignored_targets_is_said_in_words():
+    ledger = diagnose(np.zeros((3, 2)), np.full(3, -100))
+    assert findings(ledger, 2.0, "inverse") == ["No targets count: there is no loss to share."]
+
+
+def test_an_absent_class_is_named():
+    assert "Without any sample" in findings(diagnose(np.zeros((3, 3)), np.array([0, 1, 1])), 2.0, "none")[0]
+
+
+# --- the picture
+
+
+def test_curve_writes_the_same_svg_and_png_each_time(tmp_path):
+    contents = []
+    for i in range(2):
+        svg, png = tmp_path / f"{i}.svg", tmp_path / f"{i}.png"
+        assert run("--out", svg, "--png", png, of=curve).exit_code == 0
+        contents.append((svg.read_bytes(), png.read_bytes()))
+    assert contents[0] == contents[1]
+    assert b"<svg" in contents[0][0]
+    assert contents[0][1].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("args", [("--gamma", "-1"), ("--gamma", ""), ("--out", "c.pdf"), ("--out", "nowhere/c.svg")])
+def test_a_curve_that_cannot_be_drawn_is_one_line_and_exit_code_2(args):
+    result = run(*args, of=curve)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_written_is_one_line_and_exit_code_1(tmp_path):
+    (tmp_path / "c.svg").mkdir()
+    result = run("--out", tmp_path / "c.svg", of=curve)
+    assert result.exit_code in (1, 2)
+    assert "Traceback" not in result.output

@@ -1,0 +1,187 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from focalkit.cli import main
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+QUICK = [
+    "--folds",
+    "2",
+    "--repeats",
+    "1",
+    "--gamma",
+    "0,2",
+    "--alpha",
+    "none,balanced",
+    "--keep-hardest",
+    "0.5",
+    "--jobs",
+    "1",
+]
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    y = (rng.random(240) < 0.15).astype(int)
+    X = rng.normal(size=(240, 3)) + 1.2 * y[:, None]
+    rows = [f"{a:.4f},{b:.4f},{c:.4f},{'ill' if t else 'well'}" for (a, b, c), t in zip(X, y, strict=True)]
+    path = tmp_path / "patients.csv"
+    path.write_text("a,b,c,state\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def run(*arguments, **options):
+    return CliRunner(env={"COLUMNS": "140"}).invoke(main, [str(a) for a in arguments], **options)
+
+
+def test_a_table_gets_tables_a_verdict_and_code(table):
+    done = run("tune", table, "--target", "state", *QUICK)
+    assert done.exit_code == 0, done.output
+    for part in (
+        "patients.csv: 240 rows × 3 features, 2 classes",
+        "Verdict",
+        "Decisions.",
+        "Ranking.",
+        "Probabilities.",
+        "plain CE",
+        "OHEM, hardest 50%",
+        "α at γ = 0",
+        "FocalClassifier(gamma=",
+    ):
+        assert part in done.output, part
+
+
+def test_the_printed_code_runs(table):
+    from focalkit.tuning.tables import read_table
+
+    done = run("tune", table, *QUICK)
+    code = done.output.split("To use it:")[1]
+    data = read_table(table)
+    space = {"X": data.X, "y": data.y, "X_new": data.X}
+    exec(code, space)
+    assert set(space["decisions"]) <= {"ill", "well"}
+
+
+def test_json_and_page_are_written_whole(table, tmp_path):
+    out, page = tmp_path / "r.json", tmp_path / "r.html"
+    done = run("tune", table, *QUICK, "--json", out, "--html", page)
+    assert done.exit_code == 0, done.output
+    report = json.loads(out.read_text())
+    assert {cell["family"] for cell in report["cells"]} == {"CE", "CE + shift", "α-CE", "focal", "OHEM"}
+    assert [v["judges"] for v in report["verdicts"]] == ["decisions", "ranking", "probabilities"]
+    html = page.read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert not re.search(r"(?:src|href)\s*=|url\(|https?://(?!www\.w3\.org)", html)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["patients.csv", "r.html", "r.json"]
+
+
+def test_hostile_class_names_are_escaped(tmp_path):
+    path = tmp_path / "t.csv"
+    names = ["<script>alert(1)</script>", "[bold]&amp;\"'"]
+    rng = np.random.default_rng(0)
+    path.write_text(
+        "a,t\n"
+        + "".join(f'{rng.normal() + 2 * (i % 2):.3f},"{names[i % 2]}"\n'.replace('"\'"', '""\'"') for i in range(80))
+    )
+    page = tmp_path / "r.html"
+    done = run("tune", path, *QUICK, "--html", page)
+    assert done.exit_code == 0, done.output
+    assert "<script>" in done.output
+    html = page.read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_the_metric_decides_the_headline(table):
+    assert "For Matthews correlation" in run("tune", table, *QUICK, "--metric", "mcc").output
+
+
+def test_explicit_alphas_for_two_classes(table):
+    done = run("tune", table, *QUICK[:6], "--alpha", "0.25,0.75", "--jobs", "1", "--keep-hardest", "none")
+    assert done.exit_code == 0, done.output
+    assert "0.75" in done.output
+    assert "OHEM" not in done.output.split("Verdict")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.csv"], "file must exist"),
+        (["{table}", "--target", "nope"], "name a column out of: a, b, c, state"),
+        (["{table}", "--gamma", "-1"], "gammas must be a number in"),
+        (["{table}", "--gamma", "x"], "--gamma must be numbers separated by commas"),
+        (["{table}", "--alpha", "nope"], "scheme must be one of"),
+        (["{table}", "--metric", "accuracy"], "Invalid value for '--metric'"),
+        (["{table}", "-C", "0"], "C must be a number in"),
+        (["{table}", "--keep-hardest", "2.5"], "keep_hardest must be"),
+        (["{table}", "--json", "/no/such/folder/r.json"], "output folder must exist"),
+        (["--target", "x"], "FILE must be given"),
+    ],
+)
+def test_bad_arguments_get_one_line_and_exit_code_2(table, arguments, message):
+    done = run("tune", *[a.format(table=table) for a in arguments], *([] if "--gamma" in arguments else QUICK[:4]))
+    assert done.exit_code == 2, done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
+    assert len([line for line in done.output.splitlines() if "focalkit:" in line]) <= 1
+
+
+def test_ctrl_c_leaves_the_finished_folds_usable(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(6000) % 3
+    X = rng.normal(size=(6000, 12)) + y[:, None]
+    path = tmp_path / "big.csv"
+    np.savetxt(path, np.column_stack([X, y]), delimiter=",", fmt="%.5f")
+    out = tmp_path / "r.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "focalkit", "tune", str(path), "--repeats", "400", "--json", str(out), "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    time.sleep(25)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr, stderr
+    assert process.returncode == 130
+    if out.exists():
+        assert "Interrupted" in stdout
+        assert json.loads(out.read_text())["finished"] is False
+    else:
+        assert "interrupted" in stderr
+
+
+def test_without_the_extra_the_command_says_what_to_install():
+    code = "import sys; sys.modules['click'] = None; import focalkit.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'pip install "focalkit[tune]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared data are not here")
+def test_shifted_decisions_win_on_mammography_and_weighting_spoils_its_ranking(tmp_path):
+    out = tmp_path / "r.json"
+    done = run(
+        "tune", SHARED / "mammography.csv", "--repeats", "1", "--gamma", "0,2", "--alpha", "none,power:1", "--json", out
+    )
+    assert done.exit_code == 0, done.output
+    report = json.loads(out.read_text())
+    assert report["verdicts"][0]["recommended"] == "CE + shift"
+    assert report["verdicts"][1]["recommended"] == "CE"
+    figures = {cell["title"]: cell["scores"] for cell in report["cells"]}
+    assert 0.86 < figures["CE shifted, τ chosen"]["balanced_accuracy"]["mean"] < 0.90
+    loss = figures["plain CE"]["average_precision"]["mean"] - figures["CE, α n^-1"]["average_precision"]["mean"]
+    assert 0.05 < loss < 0.12

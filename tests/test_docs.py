@@ -1,0 +1,67 @@
+"""The pages under docs/ run, in both languages, and show the same code."""
+
+import doctest
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = ("note", "diagnosis")
+
+
+@pytest.mark.parametrize("page", [f"{name}{lang}.md" for name in PAGES for lang in ("", ".zh-CN")])
+def test_every_snippet_prints_what_the_page_says(page):
+    state = np.random.get_state()  # noqa: NPY002 - the note seeds the old stream
+    try:
+        result = doctest.testfile(str(DOCS / page), module_relative=False, encoding="utf-8")
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_both_languages_show_the_same_code_and_figures(name):
+    pages = [(DOCS / f"{name}{lang}.md").read_text(encoding="utf-8") for lang in ("", ".zh-CN")]
+    for pattern in (r"```python\n.*?```", r"^\|[ *.\d|–-]+\|$", r"^ {4}.*$"):
+        english, chinese = (re.findall(pattern, text, re.S | re.M if "python" in pattern else re.M) for text in pages)
+        assert english == chinese
+
+
+@pytest.mark.parametrize("page", [f"{name}{lang}.md" for name in PAGES for lang in ("", ".zh-CN")])
+def test_every_link_to_a_file_leads_somewhere(page):
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", (DOCS / page).read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (DOCS / link).exists()] == []
+
+
+def test_the_pages_table_is_what_the_command_prints():
+    from click.testing import CliRunner
+
+    from focalkit.cli_diagnose import diagnose
+
+    printed = [line.strip() for line in CliRunner().invoke(diagnose, []).stdout.splitlines()]
+    shown = [line.strip() for line in (DOCS / "diagnosis.md").read_text(encoding="utf-8").splitlines()]
+    for first_word in ("class", "most", "many", "some", "few", "rare"):
+        assert [x for x in shown if x.startswith(first_word + " ")] == [
+            x for x in printed if x.startswith(first_word + " ")
+        ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/tuning.md", "docs/tuning.zh-CN.md"])
+def test_every_code_block_runs(page, capsys):
+    rng = np.random.default_rng(0)
+    space = {"X": rng.normal(size=(200, 3)), "y": (rng.random(200) < 0.3).astype(int)}
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS.parent / page).read_text(encoding="utf-8"), re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block.replace("n_jobs=-1", "n_repeats=1, gammas=[0, 2]"), page, "exec"), space)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/tuning.md", "docs/tuning.zh-CN.md"])
+def test_every_link_of_a_page_leads_somewhere(page):
+    path = DOCS.parent / page
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
