@@ -142,3 +142,92 @@ def test_an_exported_model_has_plain_operations_only(strict):
     exported = torch.export.export(model, (Z, IDS), dynamic_shapes=({0: n}, {0: n}), strict=strict)
     assert not any("focalkit" in str(node.target) for node in exported.graph.nodes)
     torch.testing.assert_close(exported.module()(Z[:4], IDS[:4]), model(Z[:4], IDS[:4]))
+
+
+# the ledger as a metric
+
+
+def ledgers_equal(one, other):
+    assert one.n_samples == other.n_samples
+    for name in ("count", "weight", "s1", "s2", "exact_loss", "exact_grad"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-12, atol=1e-12)
+
+
+@pytest.fixture
+def metric():
+    pytest.importorskip("torchmetrics")
+    from focalkit.nn import LedgerMetric
+
+    return LedgerMetric(LossSpec(gamma=2.0, alpha=(1, 2, 3)), 3, ["a", "b", "c"])
+
+
+def test_a_ledger_metric_is_the_ledger_of_all_batches(metric):
+    metric.update(Z[:2], IDS[:2])
+    metric.update(Z[2:], IDS[2:], torch.linspace(1, 2, 4, dtype=torch.float64))
+    whole = focalkit.Ledger(metric.compute().spec, 3, ["a", "b", "c"])
+    whole.update(Z[:2].numpy(), IDS[:2].numpy())
+    whole.update(Z[2:].numpy(), IDS[2:].numpy(), np.linspace(1, 2, 4))
+    ledgers_equal(metric.compute(), whole)
+    assert metric.compute().class_names == ("a", "b", "c")
+    metric.reset()
+    assert int(metric.n_samples) == 0
+
+
+def test_a_ledger_metric_gives_the_ledger_of_a_batch_and_counts_it(metric):
+    first = metric(Z[:2], IDS[:2])
+    assert first.n_samples == 2
+    assert metric(Z[2:].bfloat16(), IDS[2:]).n_samples == 4
+    assert metric.compute().n_samples == 6
+
+
+def _rank(rank, path, queue):
+    import torch.distributed as dist
+
+    from focalkit.nn import LedgerMetric
+
+    dist.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
+    metric = LedgerMetric(LossSpec(gamma=2.0), 3)
+    metric.update(Z[rank::2], IDS[rank::2])
+    queue.put(metric.compute().to_json())
+    dist.destroy_process_group()
+
+
+def test_ledger_metrics_add_up_over_ranks(tmp_path):
+    pytest.importorskip("torchmetrics")
+    context = torch.multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    ranks = [context.Process(target=_rank, args=(rank, tmp_path / "meet", queue)) for rank in range(2)]
+    for process in ranks:
+        process.start()
+    texts = [queue.get(timeout=100) for _ in ranks]
+    for process in ranks:
+        process.join()
+    whole = focalkit.diagnose(Z.numpy(), IDS.numpy(), LossSpec(gamma=2.0))
+    for text in texts:
+        ledgers_equal(focalkit.Ledger.from_json(text), whole)
+
+
+def test_shares_are_written_to_tensorboard(tmp_path):
+    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from focalkit.nn import write_shares
+
+    ledger = focalkit.diagnose(Z.numpy(), IDS.numpy(), LossSpec(gamma=2.0))
+    with tensorboard.SummaryWriter(tmp_path) as writer:
+        write_shares(writer, ledger, 3)
+        write_shares(writer, focalkit.Ledger(LossSpec(), 3), 4)
+    events = reader.EventAccumulator(str(tmp_path)).Reload()
+    assert len(events.Tags()["scalars"]) == 6
+    (scalar,) = events.Scalars("focalkit/loss_share/1")
+    assert (scalar.step, scalar.value) == (3, pytest.approx(ledger.shares().loss.share[1]))
+
+
+def test_public_names_are_listed_and_documented():
+    from focalkit import nn
+
+    for name in nn.__all__:
+        if name == "LedgerCallback":
+            pytest.importorskip("lightning")
+        assert getattr(nn, name).__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'FocalLoss'"):
+        _ = nn.FocalLoss

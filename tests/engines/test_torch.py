@@ -308,7 +308,7 @@ def test_gradients_accumulate_in_a_leaf_and_are_its_own():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kernels", [True, False], ids=["operator", "plain"])
-@pytest.mark.parametrize("seed", (0, 3, 9, 14))
+@pytest.mark.parametrize("seed", [0, 3, 9, 14])
 def test_compiled_code_has_no_graph_break_and_the_same_result(kernels, seed):
     spec, z, t, weight = random_call(seed)
     z = z.requires_grad_()

@@ -1,18 +1,11 @@
-"""Modules of PyTorch: each a loss over a :class:`focalkit.LossSpec`.
-
-Install with ``pip install 'focalkit[torch]'``.
-"""
+"""The four losses as modules, each over a :class:`focalkit.LossSpec`."""
 
 from __future__ import annotations
 
 from typing import Any, Unpack
 
-try:
-    import torch
-    from torch import Tensor, nn
-except ModuleNotFoundError as error:
-    message = "focalkit.nn needs PyTorch; install it with: pip install 'focalkit[torch]'"
-    raise ModuleNotFoundError(message, name="torch") from error
+import torch
+from torch import Tensor, nn
 
 from focalkit import _checks
 from focalkit._spec import LossSpec, PerClass, SpecOptions
