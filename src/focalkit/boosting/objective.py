@@ -312,7 +312,7 @@ def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
     --------
     >>> start = focal_start([99, 1], gamma=2.0)
     >>> float((start[1] - start[0]).round(4)), float(np.log(1 / 99).round(4))
-    (-1.9111, -4.5951)
+    (-1.7065, -4.5951)
     """
     w = np.asarray(weights, np.float64)
     log_prior = np.log(np.maximum(w, 1e-12 * w.sum()) / w.sum())
