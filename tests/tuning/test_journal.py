@@ -85,7 +85,7 @@ def test_a_damaged_byte_costs_one_unit_and_not_a_wrong_figure(path):
 
 
 def test_another_run_is_refused_with_the_difference_named(path):
-    with pytest.raises(InputError, match=r"seed: there 0, here 1\."):
+    with pytest.raises(InputError, match=r"seed: there 0, here 1\. Name"):
         Journal(path, {**RUN, "seed": "1"}, PLANS, 3)
     with pytest.raises(InputError, match="numpy: there none, here 2"):
         Journal(path, {**RUN, "numpy": "2"}, PLANS, 3)

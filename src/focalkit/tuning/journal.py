@@ -63,33 +63,37 @@ class Journal:
         self._fcntl: Any = fcntl
         self._path, self._plans, self._n_folds = path, plans, n_folds
         self._read, self._mutex = 0, threading.Lock()
-        self._header: dict[str, str] | None = None
+        self._identity, self._begun = dict(identity), False
         self.done: dict[Unit, UnitScores] = {}
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            self._open(dict(identity))
+            self._open()
         except BaseException:
             self.close()
             raise
 
-    def _open(self, identity: dict[str, str]) -> None:
+    def _open(self) -> None:
         with self._mutex, _Lock(self):
             begin = os.pread(self._file, len(START), 0)
             if not START.startswith(begin):
                 _checks.reject("journal", "be a journal of focalkit tune", str(self._path), "Name a new file.")
             self._take_lines()
-            if self._header is None:
+            if not self._begun:
                 if self._read == 0:
                     os.ftruncate(self._file, 0)  # at most a first line that was torn
-                self._append({"run": identity})
-                self._header = identity
-        names = [name for name in {**identity, **self._header} if identity.get(name) != self._header.get(name)]
+                self._append({"run": self._identity})
+                self._begun = True
+
+    def _compare(self, there: dict[str, str]) -> None:
+        """Refuse the journal of another run, and name what differs."""
+        here = self._identity
+        names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
         if names:
             differences = "; ".join(
-                f"{name}: there {self._header.get(name, 'none')}, here {identity.get(name, 'none')}" for name in names
+                f"{name}: there {there.get(name, 'none')}, here {here.get(name, 'none')}" for name in names
             )
             contract = "be of the same data, seed, options and versions"
-            _checks.reject("journal", contract, _Plain(f"{self._path}: {differences}"), "Name another file.")
+            _checks.reject("journal", contract, self._path.name, f"It differs in {differences}. Name another file.")
 
     def refresh(self) -> list[Unit]:
         """Read what was appended since the last time; the units that are new."""
@@ -167,7 +171,8 @@ class Journal:
             if record is None:
                 continue
             if "run" in record:
-                self._header = self._header or record["run"]
+                self._compare(record["run"])
+                self._begun = True
             elif (unit := Unit(*record["unit"])).plan < len(self._plans) and unit not in self.done:
                 if record["cells"] != self._plans[unit.plan]:
                     contract = "hold the same draws"
@@ -189,13 +194,6 @@ class _Lock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._fcntl.lockf(self._file, self._fcntl.LOCK_UN, 1, CLAIMS)
-
-
-class _Plain(str):
-    """A text that errors show whole and without quotes."""
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _checked(line: bytes | bytearray) -> dict[str, Any] | None:
