@@ -18,7 +18,7 @@ from focalkit.diagnosis.layout import Asked, Layout, of_schema
 
 BLOCK_BYTES = 1 << 22
 #: Logits in a batch, and rows in a piece: what one thread, or one worker, reads in one go.
-BATCH_LOGITS, PIECE_ROWS = 1 << 19, 1 << 20
+BATCH_LOGITS, PIECE_ROWS = 1 << 18, 1 << 20
 
 _TO_LOGITS = {
     "softmax": "Write log(p) in their place: it is a logit of the same softmax; or say --probabilities.",
@@ -153,7 +153,7 @@ def _opened(file: File) -> Any:
 
     parquet = need("pyarrow.parquet", "reading Parquet")
     try:
-        return parquet.ParquetFile(file.arrow(), buffer_size=1 << 20, pre_buffer=False)
+        return parquet.ParquetFile(file.arrow(), buffer_size=1 << 17, pre_buffer=False)
     except (pyarrow.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
