@@ -238,10 +238,20 @@ def _ipc_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:
 
 
 def _csv_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:
-    first = 1
-    for batch in csv_files.batches(piece.file, piece.layout, piece.header, piece.delimiter, BLOCK_BYTES):
-        yield _converted(batch, piece, first, trouble)
-        first += batch.num_rows
+    name = piece.file.name
+
+    def on_ragged(row: Any) -> str:
+        trouble.complain(name, str(row.number or ""), f"{row.actual_columns} columns", "")
+        return "skip"
+
+    skip = on_ragged if trouble.leave_out else None
+    reader, first = csv_files.batches(piece.file, piece.layout, piece.header, piece.delimiter, BLOCK_BYTES, skip), 1
+    try:
+        for batch in reader:
+            yield _converted(batch, piece, first, trouble)
+            first += batch.num_rows
+    except InputError as error:
+        trouble.complain(name, f"rows from {first:,} on", "a value that is no number", str(error))
 
 
 def _array_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:

@@ -58,7 +58,7 @@ def _classes(axes: Any, plain: Any, focal: Any, shown: Any) -> None:
     # a name is text, never mathematics
     axes.set_yticks(at, [plain.class_names[k].replace("$", r"\$") for k in shown])
     axes.set_title("share of the gradient, %", fontsize=10, loc="left", color=FAINT)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1.02, 0.98), ncols=3, columnspacing=1.0)
 
 
 def _cumulative(axes: Any, ledger: Ledger, gamma: PerClass) -> None:
