@@ -134,6 +134,12 @@ def test_targets_may_be_written_in_many_ways(data, tmp_path, kind):
     same(ledger_of(tmp_path / "p.parquet", **asked).ledger, whole(data), exactly=False)
 
 
+def test_a_class_called_y_is_no_target(tmp_path):
+    made = pa.table({"x": [1.0, 2.0], "y": [0.5, 3.0], "species": ["x", "y"]})
+    pq.write_table(made, tmp_path / "p.parquet")
+    assert ledger_of(tmp_path / "p.parquet").ledger.class_names == ("x", "y")
+
+
 def test_names_given_by_classes_are_targets_of_a_list_column(data, tmp_path):
     names = np.array(["ant", "bee", "cat", "dog"])
     made = table(*data, "fixed").drop(["label"]).append_column("label", pa.array(names[data[1]]))
