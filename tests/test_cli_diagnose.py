@@ -242,7 +242,6 @@ def test_what_is_left_out_is_warned_about(parquet, tmp_path):
         ("FILE", "--train-alpha", "1,2"),
         ("FILE", "--prior", "1,2"),
         ("FILE", "--against", "nowhere.parquet"),
-        ("FILE", "--dask", "nowhere"),
         ("FILE", "ledger.json"),
         ("FILE", "--html", "nowhere/x.html"),
         ("FILE", "--probabilities"),

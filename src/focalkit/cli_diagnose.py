@@ -45,7 +45,8 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     "targets",
     metavar="NAME_OR_INDEX",
     multiple=True,
-    help="Column of the true class, its name or its position from 0; default target, label or y, else the last. "
+    help="Column of the true class, its name or its position from 0; default the last; in Parquet and Arrow files "
+    "target, label or y where there is one. "
     "Independent or one-hot classes: once per logit column, or one list column.",
 )
 @click.option("--logits", metavar="NAME", help="List column with the logits, or what the logit columns begin with.")

@@ -13,7 +13,7 @@ from rich.table import Table
 from focalkit._spec import PerClass
 from focalkit.diagnosis import Ledger, Shares
 from focalkit.diagnosis.curves import GAMMAS
-from focalkit.report.findings import cell, findings, focal_name, number, rarest
+from focalkit.report.findings import alpha_words, cell, findings, focal_name, number, rarest
 
 TOP = 20
 
@@ -110,16 +110,6 @@ def gamma_table(ledger: Ledger, alpha: PerClass | str | None, gammas: Sequence[f
         cells = [cell(value) for value in (*overall, s.grad.share_alpha[rare], hardest)]
         table.add_row(number(gamma), *cells)
     return table
-
-
-def alpha_words(ledger: Ledger, alpha: PerClass | str | None) -> str:
-    """What alpha is called in a title."""
-    if isinstance(alpha, str):
-        return {"none": "none"}.get(alpha, f"by “{alpha}”")
-    chosen = ledger.spec.alpha if alpha is None else alpha
-    if chosen is None:
-        return "none"
-    return number(chosen) if isinstance(chosen, (int, float)) else "as given"
 
 
 def _worst_error(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -> float:
