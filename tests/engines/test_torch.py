@@ -141,6 +141,8 @@ def test_focal_losses_are_kornias():
     w = torch.linspace(0.5, 2, 5, dtype=torch.float64)
     theirs = losses.focal_loss(z, t, alpha=None, gamma=1.5, reduction="none", weight=w).sum(1)
     torch.testing.assert_close(focalkit.softmax_focal_loss(z, t, 1.5, w, reduction="none"), theirs)
+    theirs = losses.focal_loss(z, t, alpha=0.3, gamma=2.0, reduction="mean") * 5
+    torch.testing.assert_close(focalkit.softmax_focal_loss(z, t, 2.0, [0.7, 0.3, 0.3, 0.3, 0.3]), theirs)
     y = torch.randint(2, z.shape).double()
     theirs = losses.binary_focal_loss_with_logits(z, y, alpha=0.25, gamma=2.0, reduction="mean")
     torch.testing.assert_close(focalkit.sigmoid_focal_loss(z, y, 2.0, 0.25), theirs)
@@ -153,7 +155,12 @@ def test_focal_losses_are_monais():
     torch.testing.assert_close(
         focalkit.softmax_focal_loss(z, t, 2.0, reduction="sum").float() / 5, theirs
     )  # over space it means
+    weight = [0.5, 1.0, 2.0]
+    theirs = losses.FocalLoss(use_softmax=True, to_onehot_y=True, gamma=2.0, weight=weight)(z, t[:, None]) * 3
+    torch.testing.assert_close(focalkit.softmax_focal_loss(z, t, 2.0, weight).float(), theirs)
     y = torch.randint(2, z.shape).double()
+    theirs = losses.FocalLoss(gamma=2.0, alpha=0.25)(z, y)
+    torch.testing.assert_close(focalkit.sigmoid_focal_loss(z, y, 2.0, 0.25).float(), theirs)
     torch.testing.assert_close(focalkit.sigmoid_focal_loss(z, y, 2.0).float(), losses.FocalLoss(gamma=2.0)(z, y))
 
 
@@ -162,6 +169,10 @@ def test_sigmoid_focal_loss_is_smps():
     z, t = leaf(4, 1, 5, 5, scale=1.0), torch.randint(2, (4, 1, 5, 5))
     theirs = losses.FocalLoss("binary", alpha=0.25, gamma=2.0)(z, t)
     torch.testing.assert_close(focalkit.sigmoid_focal_loss(z, t, 2.0, 0.25), theirs)
+    z, ids = leaf(4, 3, 5, 5, scale=1.0), torch.randint(3, (4, 5, 5))
+    y = F.one_hot(ids, 3).movedim(-1, 1)
+    theirs = losses.FocalLoss("multiclass", alpha=0.25, gamma=2.0)(z, ids)
+    torch.testing.assert_close(focalkit.sigmoid_focal_loss(z, y, 2.0, 0.25), theirs)
 
 
 # automatic differentiation
