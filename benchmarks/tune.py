@@ -18,16 +18,17 @@ from threadpoolctl import threadpool_limits
 
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning.datasets import load_long_tail_digits
-from focalkit.tuning.search import ALPHAS, GAMMAS, _Grid, _path
+from focalkit.tuning.grid import ALPHAS, GAMMAS, Grid
 from focalkit.tuning.tables import read_table
+from focalkit.tuning.training import _path
 
 ROUNDS = 15
 
 
 def warm(X: np.ndarray, y: np.ndarray) -> int:
     """The surface as `tune` fits it; the number of L-BFGS iterations."""
-    grid = _Grid.check(FocalClassifier(), ALPHAS, GAMMAS, (), len(np.unique(y)))
-    return sum(model.n_iter_ for _, model in _path(FocalClassifier(), grid, X, y))
+    cells = Grid.checked(ALPHAS, GAMMAS, (), len(np.unique(y))).cells
+    return sum(model.n_iter_ for _, model in _path(FocalClassifier(), True, cells, X, y))
 
 
 def cold(X: np.ndarray, y: np.ndarray) -> int:

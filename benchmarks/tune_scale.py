@@ -2,13 +2,15 @@
 
     python benchmarks/tune_scale.py [--rows 1000000] [--folds 2] [--jobs 2] [--only tune|sklearn]
 
-One repeat of the folds. Each side runs in a process of its own; memory is the largest sum of the proportional set
-sizes of that process and its workers (shared pages count once), read five times a second from /proc.
+One repeat of the folds. Each side runs in a process of its own. Memory is the largest sum of the proportional set
+sizes of that process and its workers (shared pages count once), CPU the sum of their processor times, both read five
+times a second from /proc. On a busy machine only the latter says what the work costs.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,18 @@ def memory(root: int) -> int:
     return total
 
 
+def processor_times(root: int) -> dict[int, float]:
+    """Seconds of user and system time of each process."""
+    out = {}
+    for pid in tree(root):
+        try:
+            parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        out[pid] = (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -109,17 +123,19 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder), options.rows)
-        print("| side | work | time, s | memory, GiB |\n|---|---|---|---|", flush=True)
+        print("| side | work | CPU, s | time, s | memory, GiB |\n|---|---|---|---|---|", flush=True)
         for side in [options.only] if options.only else ["tune", "sklearn"]:
             command = [sys.executable, __file__, "--only", side, "--inside", folder]
             command += ["--folds", str(options.folds), "--jobs", str(options.jobs)]
-            start, peak = time.perf_counter(), 0
+            start, peak, cpu = time.perf_counter(), 0, {}
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             while process.poll() is None:
                 peak = max(peak, memory(process.pid))
+                cpu.update(processor_times(process.pid))
                 time.sleep(0.2)
             work = process.communicate()[0].strip()
-            print(f"| {side} | {work} | {time.perf_counter() - start:.0f} | {peak / 2**30:.1f} |", flush=True)
+            seconds = time.perf_counter() - start
+            print(f"| {side} | {work} | {sum(cpu.values()):.0f} | {seconds:.0f} | {peak / 2**30:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

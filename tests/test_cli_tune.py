@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -137,6 +138,51 @@ def test_bad_arguments_get_one_line_and_exit_code_2(table, arguments, message):
     assert message in done.output
     assert "Traceback" not in done.output
     assert len([line for line in done.output.splitlines() if "focalkit:" in line]) <= 1
+
+
+def test_the_journal_of_another_run_gets_one_line_and_exit_code_2(table, tmp_path):
+    path = tmp_path / "run.jsonl"
+    assert run("tune", table, *QUICK, "--journal", path).exit_code == 0
+    done = run("tune", table, *QUICK, "--journal", path, "--seed", "3")
+    assert done.exit_code == 2
+    assert "It differs in seed: there 0, here 3. Name another file." in done.output
+    assert "Traceback" not in done.output
+
+
+def test_trials_join_the_remedies(table):
+    pytest.importorskip("optuna")
+    done = run("tune", table, *QUICK[:4], "--gamma", "0", "--alpha", "none", "--jobs", "1", "--trials", "2")
+    assert done.exit_code == 0, done.output
+    assert "C=" in done.output
+
+
+def test_a_booster_is_tuned_by_name_with_texts_as_categories(tmp_path):
+    pytest.importorskip("lightgbm")
+    rng = np.random.default_rng(0)
+    path = tmp_path / "t.csv"
+    rows = [f"{rng.normal() + k % 2:.3f},{'red' if k % 3 else 'blue'},{'ab'[k % 2]}" for k in range(120)]
+    path.write_text("x,colour,t\n" + "\n".join(rows) + "\n")
+    done = run("tune", path, *QUICK[:4], "--gamma", "1", "--alpha", "none", "--jobs", "1", "--estimator", "lightgbm")
+    assert done.exit_code == 0, done.output
+    assert "1 text column(s) are given to lightgbm as categories." in done.output
+    assert "from focalkit.boosting import FocalLGBMClassifier" in done.output
+
+
+def test_the_bar_shows_the_best_so_far_and_pipes_show_nothing(table):
+    from rich.console import Console
+
+    from focalkit.cli_tune import _Bar
+    from focalkit.tuning import Cell
+    from focalkit.tuning.collection import Progress
+
+    console = Console(force_terminal=True, width=120, file=io.StringIO())
+    bar = _Bar(console, shown=True)
+    with bar:
+        bar.update(Progress(3, 10, "mcc", Cell(None, 2.0), 0.5, 0.02))
+        bar.progress.refresh()
+    assert "3/10" in console.file.getvalue()
+    assert "best so far: focal γ=2, Matthews correlation 50.0±2.0" in console.file.getvalue()
+    assert "best so far" not in run("tune", table, *QUICK).output
 
 
 def test_ctrl_c_leaves_the_finished_folds_usable(tmp_path):
