@@ -62,7 +62,7 @@ def test_ignored_targets_of_a_small_batch_are_counted_as_such():
     assert (ledger.n_samples, ledger.n_ignored) == (70, 30)
 
 
-def test_the_example_s_rare_class_starts_behind_and_catches_up():
+def test_each_epoch_of_the_example_has_its_ledger_and_easy_samples_become_more():
     train = runpy.run_path(str(EXAMPLE))["train"]
     ledgers = train(epochs=3)
     assert len(ledgers) == 3
