@@ -14,6 +14,7 @@ from focalkit._spec import LossSpec
 from focalkit.engines import _cpu, _inputs, cpu, torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements
+_HOST = torch.device("cpu")  # whatever the default device is
 _FLOAT32, _FLOAT64, _BFLOAT16 = torch.float32, torch.float64, torch.bfloat16
 Result = tuple[Tensor, Tensor | None, Tensor | None]
 
@@ -109,7 +110,7 @@ def _call(
         if keep is None:
             return None
     if spec.reduction == "none":
-        losses = torch.empty(cpu._rows(spec, tuple(logits.shape)), dtype=_inner(logits.dtype))
+        losses = torch.empty(cpu._rows(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
     value = _cpu.evaluate(
         plan,
         z,
@@ -129,8 +130,8 @@ def _call(
     if losses is not None:
         return losses if losses.dtype is out_dtype else losses.to(out_dtype)
     if out_dtype is _FLOAT32 or out_dtype is _FLOAT64:
-        return torch.scalar_tensor(value, dtype=out_dtype)
-    return torch.scalar_tensor(value, dtype=_FLOAT64).to(out_dtype)
+        return torch.scalar_tensor(value, dtype=out_dtype, device=_HOST)
+    return torch.scalar_tensor(value, dtype=_FLOAT64, device=_HOST).to(out_dtype)
 
 
 def _inner(dtype: torch.dtype) -> torch.dtype:
