@@ -224,7 +224,13 @@ class _Fused(torch.autograd.Function):
             out = arguments
         elif rest[9] is not None:  # the gradient stays wide until the upstream gradient has scaled it
             out = arguments = arguments.float()
-        value, grad, _ = _compute(arguments, rest, 1, out)
+        if rest[8]:
+            spec, targets, weight, normalizer, check_finite, _, _, dtype, *_ = rest
+            value, grad, _ = torch_kernels.evaluate(
+                spec, arguments, targets, weight, normalizer, check_finite, dtype, 1, out
+            )
+        else:
+            value, grad, _ = _compute(arguments, rest, 1, out)
         ctx.rest = rest
         if inplace:
             torch.autograd.graph.increment_version(logits)
