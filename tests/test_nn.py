@@ -75,6 +75,16 @@ def test_a_module_moves_to_another_device_and_back():
         assert SoftmaxFocalLoss(2.0, [0.1, 0.2, 0.7]).alpha.device.type == "meta"
 
 
+@pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter:UserWarning")  # that is what is tested
+def test_a_module_made_in_inference_mode_and_a_state_loaded_on_meta_keep_the_spec():
+    with torch.inference_mode():
+        module = SoftmaxFocalLoss(2.0, [1.0, 2.0, 3.0])
+    assert module(Z, IDS) == SoftmaxFocalLoss(2.0, [1.0, 2.0, 3.0])(Z, IDS)
+    there = SoftmaxFocalLoss(2.0, [1.0, 2.0, 3.0]).to("meta")
+    there.load_state_dict(module.state_dict(), assign=False)
+    assert there.spec.alpha == (1.0, 2.0, 3.0)
+
+
 def test_a_buffer_written_in_place_is_followed():
     module = SoftmaxFocalLoss(2.0, [1.0, 1.0, 1.0])
     module.alpha.copy_(torch.tensor([1.0, 2.0, 3.0]))

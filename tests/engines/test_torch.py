@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -164,8 +166,18 @@ def test_focal_losses_are_monais():
     torch.testing.assert_close(focalkit.sigmoid_focal_loss(z, y, 2.0).float(), losses.FocalLoss(gamma=2.0)(z, y))
 
 
+def smp_losses():
+    """smp's losses without the rest of smp, which asks for timm and torchvision."""
+    spec = importlib.util.find_spec("segmentation_models_pytorch")
+    if spec is None:
+        pytest.skip("segmentation_models_pytorch is not installed")
+    name = "segmentation_models_pytorch"
+    sys.modules.setdefault(name, types.ModuleType(name)).__path__ = list(spec.submodule_search_locations)
+    return importlib.import_module(f"{name}.losses.focal")
+
+
 def test_sigmoid_focal_loss_is_smps():
-    losses = pytest.importorskip("segmentation_models_pytorch.losses")
+    losses = smp_losses()
     z, t = leaf(4, 1, 5, 5, scale=1.0), torch.randint(2, (4, 1, 5, 5))
     theirs = losses.FocalLoss("binary", alpha=0.25, gamma=2.0)(z, t)
     torch.testing.assert_close(focalkit.sigmoid_focal_loss(z, t, 2.0, 0.25), theirs)
@@ -302,6 +314,18 @@ def test_backward_twice_through_a_kept_graph_gives_the_same_gradient(kernels, re
     assert torch.equal(first, third)
     with pytest.raises(RuntimeError, match="second time"):
         torch.autograd.grad(value, z, upstream)
+
+
+def test_backward_can_be_mapped_over_upstream_gradients():
+    z, t = leaf(6, 4), torch.randint(4, (6,))
+    for reduction in ("none", "mean"):
+        value = focalkit.softmax_focal_loss(z, t, reduction=reduction)
+        many = torch.randn(3, *value.shape, dtype=torch.float64)
+        each = torch.stack([torch.autograd.grad(value, z, one, retain_graph=True)[0] for one in many])
+        (batched,) = torch.autograd.grad(value, z, many, is_grads_batched=True, retain_graph=True)
+        mapped = torch.vmap(lambda one, value=value: torch.autograd.grad(value, z, one, retain_graph=True)[0])(many)
+        torch.testing.assert_close(batched, each)
+        torch.testing.assert_close(mapped, each)
 
 
 def test_gradients_accumulate_in_a_leaf_and_are_its_own():
@@ -535,6 +559,21 @@ def test_meta_and_fake_tensors_have_shapes_and_no_values(reduction):
         z, t = torch.zeros(4, 3, requires_grad=True), torch.zeros(4, dtype=torch.long)
         assert focalkit.softmax_focal_loss(z, t, reduction=reduction).shape == (() if reduction == "mean" else (4,))
         assert focalkit.loss_grad_hess(LossSpec(gamma=2.0), z, t).hess.shape == z.shape
+
+
+def test_the_default_device_is_not_asked():
+    z, t = leaf(4, 3), torch.randint(3, (4,))
+    want = focalkit.softmax_focal_loss(z, t)
+    slope = torch.autograd.grad(want, z)[0]
+    with torch.device("meta"):
+        got = focalkit.softmax_focal_loss(z, t)
+        (got_slope,) = torch.autograd.grad(got, z)
+        each = focalkit.softmax_focal_loss(z, t, reduction="none")
+        plain = engine.loss(LossSpec(gamma=2.0), z, t, kernels=False)
+    assert got == want
+    assert torch.equal(got_slope, slope)
+    torch.testing.assert_close(plain, want)
+    assert each.device.type == "cpu"
 
 
 def test_a_tensor_subclass_and_a_parameter_are_tensors():

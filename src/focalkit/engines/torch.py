@@ -106,9 +106,9 @@ def _traced_loss(
     others = (targets, sample_weight, normalizer, *parameters)
     recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
     if kernels and logits.device.type == "cpu" and not recorded and not torch.compiler.is_exporting():
-        if parameters == NO_PARAMETERS:
+        if parameters[0] is None and parameters[1] is None:
             if normalizer is not None and not isinstance(normalizer, Tensor):
-                normalizer = torch.tensor(normalizer, dtype=torch.float64)
+                normalizer = torch.tensor(normalizer, dtype=torch.float64, device="cpu")
             return torch_operator.loss(spec, logits, targets, sample_weight, normalizer, dtype)
     call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, False, *parameters, dtype)
     return torch_plain.evaluate(call)[0]
@@ -136,7 +136,7 @@ def _any_loss(
             _checks.reject("inplace", "be False here", inplace, remedy)
         first = (spec, logits, targets, sample_weight, normalizer, check_finite)
         return torch_plain.evaluate(torch_contracts.check(*first, *parameters, dtype))[0]
-    if on_host and parameters != NO_PARAMETERS:
+    if on_host and parameters is not NO_PARAMETERS:
         spec = torch_contracts.with_values(spec, *parameters)
         parameters = NO_PARAMETERS
     kernels = kernels and on_host
@@ -224,7 +224,13 @@ class _Fused(torch.autograd.Function):
             out = arguments
         elif rest[9] is not None:  # the gradient stays wide until the upstream gradient has scaled it
             out = arguments = arguments.float()
-        value, grad, _ = _compute(arguments, rest, 1, out)
+        if rest[8]:
+            spec, targets, weight, normalizer, check_finite, _, _, dtype, *_ = rest
+            value, grad, _ = torch_kernels.evaluate(
+                spec, arguments, targets, weight, normalizer, check_finite, dtype, 1, out
+            )
+        else:
+            value, grad, _ = _compute(arguments, rest, 1, out)
         ctx.rest = rest
         if inplace:
             torch.autograd.graph.increment_version(logits)
@@ -255,7 +261,11 @@ class _Fused(torch.autograd.Function):
 #: ``_Fused.apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
 _fused: Any = super(torch.autograd.Function, _Fused).apply
 
-_is_batched = torch._C._functorch.is_legacy_batchedtensor
+
+def _is_batched(tensor: Tensor) -> bool:
+    functions = torch._C._functorch
+    return functions.is_functorch_wrapped_tensor(tensor) or functions.is_legacy_batchedtensor(tensor)
+
 
 #: Whether the graph is kept after this backward; then its buffers are not ours to change.
 _kept_for_later = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)

@@ -72,6 +72,8 @@ class _Loss(nn.Module):
         if torch.compiler.is_compiling():
             return
         gamma, alpha = self._buffers["gamma"], self._buffers["alpha"]
+        if gamma.is_inference():  # type: ignore[union-attr]
+            return  # such buffers count no versions
         if gamma._version or (alpha is not None and alpha._version):  # type: ignore[union-attr]
             _read_buffers(self)
 
@@ -255,6 +257,8 @@ class SigmoidCrossEntropy(_Loss):
 
 def _read_buffers(module: _Loss, _: Any = None) -> None:
     """Make the spec follow the buffers, e.g. after a state was loaded."""
+    if module.gamma.is_meta:
+        return
     values = {name: None if b is None else b.tolist() for name, b in module._buffers.items() if name in _PARAMETERS}
     fields = {name: getattr(module._spec, name) for name in module._spec.__dataclass_fields__}
     module._store(LossSpec(**{**fields, **values}), module.gamma.device)
