@@ -86,6 +86,8 @@ def sklearn_metric(objective: FocalObjective, name: str) -> Callable[[Array, Arr
 def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: Any) -> tuple[Array, Array]:
     # LightGBM's own factor on the diagonal of the softmax Hessian
     diagonal = objective.n_classes / (objective.n_classes - 1)
+    if objective.gamma > 0:  # LightGBM keeps derivatives in float32; at gamma = 0 rounding is to be its own
+        scores = scores.astype(np.float32)
     return objective.grad_hess(scores, np.asarray(labels).astype(np.int32), weight, diagonal=diagonal)
 
 
