@@ -23,7 +23,7 @@ from focalkit.boosting import xgboost as focal_xgboost
 from focalkit.engines.cpu import set_num_threads
 
 GAMMA = 2.0
-N_FEATURES, DEPTH = 10, 6
+DEPTH = 6
 
 
 def numpy_closed_form(scores, y):
@@ -153,6 +153,7 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--features", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--libraries", nargs="+", default=["xgboost", "lightgbm"])
@@ -161,11 +162,10 @@ def main() -> None:
     clock = time.process_time if options.cpu_time else time.perf_counter
     set_num_threads(options.threads)
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(options.rows, N_FEATURES)).astype(np.float32)
+    X = rng.normal(size=(options.rows, options.features)).astype(np.float32)
     signal = 2 * X[:, 0] + X[:, 1] * X[:, 2] + rng.normal(size=options.rows)
-    print(
-        f"{options.rows:,} rows, {N_FEATURES} features, {options.rounds} alternating rounds, {options.threads} threads"
-    )
+    size = f"gamma {GAMMA:g}, {options.rows:,} rows, {options.features} features"
+    print(f"{size}, {options.rounds} alternating rounds, {options.threads} thread(s), seconds of {clock.__name__}")
     print("\n| library | classes | objective | round, s | median ratio to built-in | quartiles |")
     print("|---|---|---|---|---|---|")
     makers = {"xgboost": xgboost_round, "lightgbm": lightgbm_round}

@@ -17,13 +17,14 @@ class Engine:
 
     ``loss_grad_hess(spec, logits, targets, **kw)`` takes ``sample_weight``, ``normalizer``, ``hess``,
     ``out`` and ``check_finite``; ``loss`` the same without ``hess`` and ``out``. ``dtypes`` are those of
-    the logits that it computes.
+    the logits that it computes, ``library`` the one whose arrays it has inside.
     """
 
     name: str
     loss: Callable[..., Any]
     loss_grad_hess: Callable[..., tuple[Any, Any, Any]]
     dtypes: tuple[Any, ...] = DTYPES
+    library: str = "numpy"
 
 
 def _door_loss(spec, logits, targets, **kw):
@@ -49,3 +50,16 @@ ENGINES = [
     Engine("door", _door_loss, focalkit.loss_grad_hess),
     Engine("reference", _reference_loss, _reference_loss_grad_hess),
 ]
+
+
+def _torch_engines():
+    try:
+        from tests.torch_adapter import engines
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return []
+    return engines(Engine)
+
+
+ENGINES += _torch_engines()

@@ -178,3 +178,77 @@ def test_a_place_that_cannot_be_written_is_one_line_and_exit_code_1(tmp_path):
     result = run("--out", tmp_path / "c.svg", of=curve)
     assert result.exit_code in (1, 2)
     assert "Traceback" not in result.output
+
+
+# --- beside the ledger
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    logits, targets = predictions(n=800)
+    columns = {f"logit_{k}": logits[:, k] for k in range(4)}
+    pq.write_table(pa.table({**columns, "label": targets}), tmp_path / "p.parquet")
+    return tmp_path / "p.parquet"
+
+
+def test_hardest_rows_and_free_remedies_follow_the_findings(parquet):
+    result = run(parquet, "--hardest", 3, "--train-gamma", "1")
+    assert result.exit_code == 0
+    for part in ("What costs no retraining", "recovered", "The hardest rows of each class", "800 targets"):
+        assert part in result.stdout
+
+
+def test_saved_ledgers_are_read_added_and_compared(parquet, tmp_path):
+    assert run(parquet, "--json", tmp_path / "a.json").exit_code == 0
+    result = run(tmp_path / "a.json", tmp_path / "a.json", "--against", parquet)
+    assert result.exit_code == 0
+    assert "1,600 targets" in result.stdout
+    assert "What changed" in result.stdout
+    assert "What costs no retraining" not in result.stdout
+
+
+def test_the_page_is_written_whole_in_the_language_asked_for(parquet, tmp_path):
+    page = tmp_path / "page.html"
+    assert run(parquet, "--html", page, "--language", "zh-CN", "--hardest", 2).exit_code == 0
+    text = page.read_text(encoding="utf-8")
+    assert '"language":"zh-CN"' in text
+    assert "标错" in text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.parquet", "page.html"]
+
+
+def test_open_shows_the_page(parquet, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("click.launch", opened.append)
+    assert run(parquet, "--html", tmp_path / "page.html", "--open").exit_code == 0
+    assert opened == [(tmp_path / "page.html").as_uri()]
+
+
+def test_what_is_left_out_is_warned_about(parquet, tmp_path):
+    (tmp_path / "q.parquet").write_bytes(parquet.read_bytes()[:-9])
+    assert run(parquet, tmp_path / "q.parquet").exit_code == 2
+    result = run(parquet, tmp_path / "q.parquet", "--skip-damaged")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: left out: file q.parquet")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--hardest", "3"),
+        ("FILE", "--train-gamma", "x"),
+        ("FILE", "--train-alpha", "1,2"),
+        ("FILE", "--prior", "1,2"),
+        ("FILE", "--against", "nowhere.parquet"),
+        ("FILE", "ledger.json"),
+        ("FILE", "--html", "nowhere/x.html"),
+        ("FILE", "--probabilities"),
+    ],
+)
+def test_wrong_use_of_the_rest_is_one_line_too(parquet, args):
+    result = run(*[parquet if a == "FILE" else a for a in args])
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("focalkit: ")

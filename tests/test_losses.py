@@ -62,10 +62,12 @@ def test_a_spec_that_is_none_is_refused(spec):
         focalkit.loss_grad_hess(spec, Z, IDS)
 
 
-@pytest.mark.parametrize("library", ["torch", "jax", "cupy", "tensorflow"])
+@pytest.mark.parametrize("library", ["jax", "jaxlib", "cupy", "tensorflow"])
 def test_arrays_of_a_library_without_engine_are_refused_and_not_converted(library):
     foreign = type("Tensor", (), {"__module__": f"{library}.core", "__array__": lambda self: Z})()
-    with pytest.raises(InputError, match=f"^logits must be a NumPy array; got 'a {library} array'"):
+    with pytest.raises(
+        InputError, match=f"^logits must be a NumPy array or a tensor of PyTorch; got 'a {library} array'"
+    ):
         focalkit.softmax_focal_loss(foreign, IDS)
 
 

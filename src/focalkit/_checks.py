@@ -44,7 +44,7 @@ class Interval:
         number = float(value)
         above = number >= self.low if self.low_inclusive else number > self.low
         below = number <= self.high if self.high_inclusive else number < self.high
-        return above and below and math.isfinite(number)
+        return above and below and -math.inf < number < math.inf
 
     def holds(self, values: NDArray[Any]) -> bool:
         """Whether every entry lies inside."""
@@ -83,6 +83,10 @@ def number_or_vector(name: str, value: object, domain: Interval, remedy: str) ->
     """A scalar as a float, or a vector as a tuple, every entry in ``domain``."""
     if isinstance(value, (int, float, np.integer, np.floating)) or getattr(value, "ndim", None) == 0:
         return number(name, value, domain, remedy)
+    if isinstance(value, (list, tuple)) and value and all(type(entry) in (float, int) for entry in value):
+        if not all(entry in domain for entry in value):
+            reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
+        return tuple(float(entry) for entry in value)  # without NumPy, which torch.compile would trace
     try:
         vector = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -182,12 +186,9 @@ def _targets_array(value: object) -> NDArray[Any]:
 def softmax_targets(value: object, shape: tuple[int, ...], axis: int, ignore_index: int) -> NDArray[Any]:
     """Class ids shaped like the logits without their class axis, or probabilities shaped like the logits."""
     targets = _targets_array(value)
-    rows = shape[:axis] + shape[axis + 1 :]
     n_classes = shape[axis]
+    softmax_targets_shape(targets.dtype.kind in "iu", targets.dtype, targets.shape, shape, axis)
     if targets.dtype.kind in "iu":
-        if targets.shape != rows:
-            remedy = "Integer targets are class ids, not one-hot; float targets may be shaped like the logits."
-            reject("targets", f"have shape {rows}", f"shape {targets.shape}", remedy)
         bad = (targets != ignore_index) & ((targets < 0) | (targets >= n_classes))
         if bad.any():
             reject(
@@ -197,18 +198,6 @@ def softmax_targets(value: object, shape: tuple[int, ...], axis: int, ignore_ind
                 "Check the class ids and the number of logits.",
             )
         return targets
-    if targets.shape != shape:
-        remedy = (
-            "Class ids must be integers (targets.astype(int))."
-            if targets.shape == rows
-            else "Give one probability per logit."
-        )
-        reject(
-            "targets",
-            f"be integers of shape {rows}, or probabilities of shape {shape}",
-            f"{targets.dtype} of shape {targets.shape}",
-            remedy,
-        )
     _soft_range(targets)
     wide = targets.astype(np.float64)
     total = wide.sum(axis=axis)
@@ -224,16 +213,41 @@ def softmax_targets(value: object, shape: tuple[int, ...], axis: int, ignore_ind
     return targets
 
 
+def softmax_targets_shape(
+    integer: bool, dtype: object, targets: tuple[int, ...], logits: tuple[int, ...], axis: int
+) -> None:
+    """Class ids lack the class axis of the logits; probabilities have it."""
+    rows = logits[:axis] + logits[axis + 1 :]
+    if integer:
+        if targets != rows:
+            remedy = "Integer targets are class ids, not one-hot; float targets may be shaped like the logits."
+            reject("targets", f"have shape {rows}", f"shape {targets}", remedy)
+    elif targets != logits:
+        remedy = "Give one probability per logit."
+        if targets == rows:
+            remedy = "Class ids must be integers (targets.astype(int))."
+        contract = f"be integers of shape {rows}, or probabilities of shape {logits}"
+        reject("targets", contract, f"{dtype} of shape {targets}", remedy)
+
+
+def sigmoid_targets_shape(targets: tuple[int, ...], logits: tuple[int, ...]) -> None:
+    """One target per logit."""
+    if targets != logits:
+        remedy = "Sigmoid targets are 0/1 per logit; for class ids use the softmax loss."
+        reject("targets", f"have the shape of the logits, {logits}", f"shape {targets}", remedy)
+
+
+def sample_weight_shape(weights: tuple[int, ...], rows: tuple[int, ...]) -> None:
+    """One weight per sample or one per target."""
+    if weights != rows and (not rows or weights != rows[:1]):
+        remedy = "Pass one non-negative number per sample."
+        reject("sample_weight", f"have shape {rows[:1]} or {rows}", f"shape {weights}", remedy)
+
+
 def sigmoid_targets(value: object, shape: tuple[int, ...], ignore_index: int) -> NDArray[Any]:
     """0, 1 (or ignore_index), or soft values in [0, 1], shaped like the logits."""
     targets = _targets_array(value)
-    if targets.shape != shape:
-        reject(
-            "targets",
-            f"have the shape of the logits, {shape}",
-            f"shape {targets.shape}",
-            "Sigmoid targets are 0/1 per logit; for class ids use the softmax loss.",
-        )
+    sigmoid_targets_shape(targets.shape, shape)
     if targets.dtype.kind in "iu":
         bad = (targets != ignore_index) & (targets != 0) & (targets != 1)
         if bad.any():
@@ -263,14 +277,8 @@ def sample_weight_array(value: object, rows: tuple[int, ...]) -> NDArray[np.floa
         weights = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         reject("sample_weight", "be numbers", value, "Pass one non-negative number per sample.")
+    sample_weight_shape(weights.shape, rows)
     if weights.shape != rows:
-        if not rows or weights.shape != rows[:1]:
-            reject(
-                "sample_weight",
-                f"have shape {rows[:1]} or {rows}",
-                f"shape {weights.shape}",
-                "Pass one non-negative number per sample.",
-            )
         weights = np.broadcast_to(weights.reshape(rows[:1] + (1,) * (len(rows) - 1)), rows)
     if not SAMPLE_WEIGHT.holds(weights):
         bad = weights[~((weights >= 0) & np.isfinite(weights))]

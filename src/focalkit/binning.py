@@ -35,3 +35,29 @@ def add_entries(
     cpu_ledger.add_entries(
         np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(m, np.float64), weight, gamma, edges, flat
     )
+
+
+#: Logits of a batch that is added in one go.
+SMALL = 1 << 17
+
+
+def update(
+    logits: Any,
+    targets: Any,
+    n_classes: int,
+    gamma: Real,
+    edges: tuple[Real, float, float, float, float],
+    tables: tuple[NDArray[Any], ...],
+) -> bool:
+    """Add a small plain batch at once; False, and nothing done, where it is anything else or not right."""
+    if type(logits) is not np.ndarray or type(targets) is not np.ndarray:
+        return False
+    fits = logits.ndim == 2 and targets.ndim == 1 and logits.shape == (targets.shape[0], n_classes)
+    if not fits or not 0 < logits.size <= SMALL or logits.dtype not in _PLAIN or targets.dtype != np.int64:
+        return False
+    if not targets.flags.c_contiguous or not logits.dtype.isnative:
+        return False
+    return cpu_ledger.update(logits, targets, gamma, edges, tables)
+
+
+_PLAIN = (np.dtype(np.float32), np.dtype(np.float64))

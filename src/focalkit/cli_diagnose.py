@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 from focalkit import _checks
 from focalkit._checks import InputError
 from focalkit._spec import LossSpec, PerClass
+from focalkit.cli_more import SAMPLE, free_remedies, print_more, write_and_open
 from focalkit.cli_scan import Diagnosed, How, columns_of, diagnosed, made_up, no_file_options
 
 
@@ -44,7 +45,8 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     "targets",
     metavar="NAME_OR_INDEX",
     multiple=True,
-    help="Column of the true class, its name or its position from 0; default target, label or y, else the last. "
+    help="Column of the true class, its name or its position from 0; default the last; in Parquet and Arrow files "
+    "target, label or y where there is one. "
     "Independent or one-hot classes: once per logit column, or one list column.",
 )
 @click.option("--logits", metavar="NAME", help="List column with the logits, or what the logit columns begin with.")
@@ -72,6 +74,9 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     "--hardest", type=click.IntRange(0), default=0, help="List that many rows with the largest loss per class."
 )
 @click.option("--against", metavar="FILE", multiple=True, help="Say what changed since these predictions or ledgers.")
+@click.option("--train-gamma", metavar="γ", help="γ of the loss the model was trained with: recover its posterior.")
+@click.option("--train-alpha", metavar="α,…", help="α of that loss, one for each class.")
+@click.option("--prior", metavar="p,…", help="Class frequencies for shifted decisions; default as counted.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out what cannot be read, name it, and use the rest.")
 @click.option("--jobs", type=click.IntRange(1), help="Threads; default one per core.")
 @click.option("--dask", metavar="ADDRESS", help="Read on the workers of this Dask scheduler, e.g. tcp://10.0.0.1:8786.")
@@ -102,6 +107,9 @@ def diagnose(
     top: int,
     hardest: int,
     against: tuple[str, ...],
+    train_gamma: str | None,
+    train_alpha: str | None,
+    prior: str | None,
     skip_damaged: bool,
     jobs: int | None,
     dask: str | None,
@@ -125,34 +133,27 @@ def diagnose(
     if not files:
         no_file_options(click.get_current_context(), _ABOUT_FILES)
     options = {"logits": logits, "weight": weight, "probabilities": probabilities, "header": header, "link": link}
-    how = How(columns_of(targets, classes, **options), gammas, hardest, 0, skip_damaged, dask, jobs, quiet)
-    done = diagnosed(files, how) if files else made_up(gammas, 0)
+    asked = columns_of(targets, classes, **options)
+    how = How(asked, gammas, hardest, SAMPLE, skip_damaged, dask, jobs, quiet)
+    done = diagnosed(files, how) if files else made_up(gammas, SAMPLE)
     if not isinstance(alphas, str):
         done.ledger.alpha_of(alphas)
+    free = free_remedies(done, train_gamma, train_alpha, prior)
+    before = diagnosed(against, replace(how, hardest=0, sample=0)) if against else None
     _print(done, gammas, alphas, top)
+    print_more(done, before, free, gammas, alphas, top)
     if json_file is not None:
         from focalkit.report.files import write_text
 
         write_text(json_file, done.ledger.to_json())
         click.echo(f"ledger: {json_file}")
     if html_file is not None or open_it:
-        _page(done, gammas, alphas, language, html_file, open_it)
-
-
-def _page(done: Diagnosed, gamma: PerClass, alpha: Any, language: str, path: Path | None, open_it: bool) -> None:
-    from focalkit.report.diagnosis_page import write_page
-
-    if path is None:
-        path = Path(tempfile.mkdtemp(prefix="focalkit-")) / "diagnosis.html"
-    write_page(path, done.ledger, gamma, alpha, done.source, language=language)
-    click.echo(f"page: {path}")
-    if open_it:
-        click.launch(path.resolve().as_uri())
+        write_and_open(done, free, gammas, alphas, language, html_file, open_it)
 
 
 _ABOUT_FILES = (
-    *("targets", "logits", "weight", "classes", "probabilities", "header", "link", "hardest", "against"),
-    *("skip_damaged", "dask"),
+    *("targets", "logits", "weight", "classes", "probabilities", "header", "link", "hardest", "against", "train_gamma"),
+    *("train_alpha", "prior", "skip_damaged", "dask"),
 )
 
 

@@ -12,6 +12,9 @@ import click
 from focalkit import _checks
 from focalkit._spec import LossSpec, PerClass
 
+#: Logits in the sample for remedies: bounds its memory where classes are many.
+MOST_SAMPLED = 1 << 22
+
 
 @dataclass
 class Diagnosed:
@@ -69,7 +72,8 @@ def _read(words: Sequence[str], how: How) -> Diagnosed:
     opened = reading.open_predictions(words, how.asked, leave_out=how.leave_out)
     names = opened.class_names if opened.n_classes > 1 else None
     spec = LossSpec(opened.link, gamma=how.gamma)
-    job = scan.Job(spec, opened.n_classes, names, how.hardest, how.sample, how.leave_out)
+    sample = min(how.sample, MOST_SAMPLED // opened.n_classes)
+    job = scan.Job(spec, opened.n_classes, names, how.hardest, sample, how.leave_out)
     with Bar(scan.total_cost(opened), how.quiet) as bar:
         if how.dask is not None:
             found = scan.scan_dask(opened, job, how.dask, progress=bar.update)

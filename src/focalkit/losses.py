@@ -15,12 +15,15 @@ from focalkit.engines import _inputs, cpu
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
         Multiplies loss, gradient and Hessian.
-    normalizer : float > 0, optional
+    normalizer : float > 0, or a tensor of one, optional
         Divide the sum by this number instead of the mean's own count (RetinaNet's positives, the
         token count of a whole accumulated batch).
     check_finite : bool
         Refuse NaN and +inf logits. Otherwise they propagate, as NumPy's own functions do. A logit
         of -inf is a class that cannot be.
+    inplace : bool
+        PyTorch only: the gradient may be written over the logits, which are lost; no further memory
+        of their size is used.
     **options
         The remaining fields of :class:`LossSpec`: ``reduction``, ``ignore_index``,
         ``label_smoothing``, ``keep_hardest``, ``negatives_per_positive``, ``class_axis``.
@@ -58,8 +61,9 @@ def softmax_focal_loss(
     alpha: PerClass | None = None,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     check_finite: bool = False,
+    inplace: bool = False,
     **options: Unpack[SpecOptions],
 ) -> Any:
     r"""Focal loss over classes that exclude each other.
@@ -87,8 +91,7 @@ def softmax_focal_loss(
     >>> float(softmax_focal_loss(logits, np.array([0, 2]), gamma=2.0).round(6))
     0.335711
     """
-    spec = _spec("softmax", gamma, alpha, options)
-    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+    return _loss("softmax", gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
 @_documented
@@ -99,8 +102,9 @@ def sigmoid_focal_loss(
     alpha: PerClass | None = None,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     check_finite: bool = False,
+    inplace: bool = False,
     **options: Unpack[SpecOptions],
 ) -> Any:
     r"""Focal loss of independent binary logits.
@@ -127,8 +131,7 @@ def sigmoid_focal_loss(
     >>> sigmoid_focal_loss(np.array([3.0, -1.0]), np.array([1, 1]), reduction="none").round(6)
     array([1.09000e-04, 7.01868e-01])
     """
-    spec = _spec("sigmoid", gamma, alpha, options)
-    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+    return _loss("sigmoid", gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
 @_documented
@@ -138,8 +141,9 @@ def softmax_cross_entropy(
     alpha: PerClass | None = None,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     check_finite: bool = False,
+    inplace: bool = False,
     **options: Unpack[SpecOptions],
 ) -> Any:
     r"""(Balanced) cross-entropy over classes that exclude each other: the focal loss at gamma = 0.
@@ -164,8 +168,7 @@ def softmax_cross_entropy(
     >>> float(softmax_cross_entropy(np.zeros((1, 4)), np.array([3])).round(6))
     1.386294
     """
-    spec = _spec("softmax", 0.0, alpha, options)
-    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+    return _loss("softmax", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
 @_documented
@@ -175,8 +178,9 @@ def sigmoid_cross_entropy(
     alpha: PerClass | None = None,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     check_finite: bool = False,
+    inplace: bool = False,
     **options: Unpack[SpecOptions],
 ) -> Any:
     r"""(Balanced) cross-entropy of independent binary logits: the focal loss at gamma = 0.
@@ -201,8 +205,7 @@ def sigmoid_cross_entropy(
     >>> float(sigmoid_cross_entropy(np.array([0.0]), np.array([1])).round(6))
     0.693147
     """
-    spec = _spec("sigmoid", 0.0, alpha, options)
-    return _loss(spec, logits, targets, sample_weight, normalizer, check_finite)
+    return _loss("sigmoid", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
 _known_spec: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)
@@ -230,7 +233,7 @@ def loss_grad_hess(
     targets: Any,
     *,
     sample_weight: Any = None,
-    normalizer: float | None = None,
+    normalizer: Any = None,
     hess: bool = True,
     out: Any = None,
     check_finite: bool = False,
@@ -279,6 +282,11 @@ def loss_grad_hess(
     """
     if not isinstance(spec, LossSpec):
         _checks.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
+    if _is_tensor(logits):
+        tensors = (_torch or _load_torch()).loss_grad_hess(
+            spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
+        )
+        return LossGradHess(*tensors)
     if not check_finite:
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
@@ -289,7 +297,26 @@ def loss_grad_hess(
     return LossGradHess(*cpu.loss_grad_hess(spec, inputs, hess=hess, out=out))
 
 
-def _loss(spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normalizer: Any, check_finite: bool) -> Any:
+def _loss(
+    link: str,
+    gamma: Any,
+    alpha: Any,
+    options: Any,
+    logits: Any,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    inplace: bool,
+) -> Any:
+    if _is_tensor(logits):
+        engine = _torch or _load_torch()
+        rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
+        return engine.door(_spec, link, gamma, alpha, options, *rest)
+    if inplace:
+        remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
+        _checks.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
+    spec = _spec(link, gamma, alpha, options)
     if not check_finite:
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
         if result is not None:
@@ -298,13 +325,45 @@ def _loss(spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normali
     return cpu.loss(spec, inputs)
 
 
+def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
+    """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
+    if not _is_tensor(logits):
+        remedy = "Use torch.as_tensor(logits), or the functions of focalkit for NumPy arrays."
+        _checks.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
+    return (_torch or _load_torch()).loss(spec, logits, *arguments)
+
+
+_torch: Any = None
+
+
+def _load_torch() -> Any:
+    """Load the engine of tensors, on first use."""
+    global _torch
+    from focalkit.engines import torch
+
+    _torch = torch
+    return torch
+
+
+_NO_TENSORS = frozenset({np.ndarray, float, int, list, tuple, type(None)})
+
+
+def _is_tensor(logits: Any) -> bool:
+    """Whether PyTorch computes; nobody has a tensor who has not imported it."""
+    kind = type(logits)
+    if kind in _NO_TENSORS:
+        return False
+    if kind.__module__ == "torch" and kind.__name__ == "Tensor":
+        return True
+    return any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in kind.__mro__)
+
+
 def _host(logits: Any) -> Any:
     """Refuse arrays of libraries that no engine serves, rather than convert them behind the user's back."""
     library = type(logits).__module__.partition(".")[0]
-    if library in ("torch", "jax", "jaxlib", "cupy", "tensorflow"):
-        _checks.reject(
-            "logits", "be a NumPy array", f"a {library} array", "Convert it with numpy.asarray(logits) first."
-        )
+    if library in ("jax", "jaxlib", "cupy", "tensorflow"):
+        contract, remedy = "be a NumPy array or a tensor of PyTorch", "Convert it with numpy.asarray(logits) first."
+        _checks.reject("logits", contract, f"a {library} array", remedy)
     return logits
 
 

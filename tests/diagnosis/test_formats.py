@@ -4,9 +4,7 @@ import io
 import subprocess
 import sys
 
-import duckdb
 import numpy as np
-import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -103,8 +101,7 @@ def test_the_target_may_be_the_key_of_a_partitioned_data_set(data, tmp_path):
 
 
 def test_what_fsspec_opens_is_read(data):
-    import fsspec
-
+    fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")
     for i in range(2):
         with memory.open(f"/run/p{i}.parquet", "wb") as stream:
@@ -135,6 +132,12 @@ def test_targets_may_be_written_in_many_ways(data, tmp_path, kind):
         made = made.append_column("label", pa.array(y.astype(np.int8 if kind == "bytes" else np.float64)))
     pq.write_table(made, tmp_path / "p.parquet")
     same(ledger_of(tmp_path / "p.parquet", **asked).ledger, whole(data), exactly=False)
+
+
+def test_a_class_called_y_is_no_target(tmp_path):
+    made = pa.table({"x": [1.0, 2.0], "y": [0.5, 3.0], "species": ["x", "y"]})
+    pq.write_table(made, tmp_path / "p.parquet")
+    assert ledger_of(tmp_path / "p.parquet").ledger.class_names == ("x", "y")
 
 
 def test_names_given_by_classes_are_targets_of_a_list_column(data, tmp_path):
@@ -186,6 +189,7 @@ def oracle_sql(scan_of, n=K):
 
 
 def test_duckdb_finds_the_same_sums(data, tmp_path):
+    duckdb = pytest.importorskip("duckdb")
     pq.write_table(table(*data), tmp_path / "p.parquet", row_group_size=999)
     ledger = ledger_of(tmp_path / "p.parquet").ledger
     found = duckdb.sql(oracle_sql(f"'{tmp_path / 'p.parquet'}'")).fetchnumpy()
@@ -197,6 +201,7 @@ def test_duckdb_finds_the_same_sums(data, tmp_path):
 
 
 def test_polars_finds_the_same_shares(data, tmp_path):
+    polars = pytest.importorskip("polars")
     pq.write_table(table(*data, "columns"), tmp_path / "p.parquet")
     z = [polars.col(f"logit_{k}").cast(polars.Float64) for k in range(K)]
     own = polars.coalesce(*(polars.when(polars.col("label") == k).then(z[k]) for k in range(K)))
@@ -226,6 +231,7 @@ def test_neither_threads_nor_their_order_change_a_bit(data, tmp_path, monkeypatc
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A real scheduler and two worker processes on this machine."""
+    pytest.importorskip("distributed")
     folder = tmp_path_factory.mktemp("dask")
     start = [sys.executable, "-W", "ignore", "-m"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
@@ -272,7 +278,8 @@ def test_two_dask_workers_give_the_bits_of_one_thread(data, tmp_path, monkeypatc
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_scheduler_that_is_not_there_is_refused_in_one_line(data, tmp_path, monkeypatch):
+def test_a_scheduler_that_is_not_there_is_refused_in_one_line(data, tmp_path):
+    pytest.importorskip("distributed")
     np.savez(tmp_path / "a.npz", logits=data[0], targets=data[1])
     source = open_predictions([tmp_path / "a.npz"])
     with pytest.raises(InputError, match="address of a running scheduler"):
@@ -317,6 +324,19 @@ def test_an_unusable_row_is_named_by_its_number_in_the_file(data, tmp_path, kind
     found = ledger_of(tmp_path / "p.parquet", leave_out=True)
     assert found.ledger.n_samples == 2999
     assert "row 2346" in found.said[0]
+
+
+def test_csv_rows_of_another_length_and_text_for_numbers_are_left_out_on_request(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("a,b,y\n1,2,0\n1,2\n3,1,1\n")
+    with pytest.raises(InputError, match="Expected 3 columns"):
+        ledger_of(path)
+    found = ledger_of(path, leave_out=True)
+    assert found.ledger.n_samples == 2
+    assert "2 columns" in found.said[0]
+    (tmp_path / "q.csv").write_text("a,b,y\n1,two,0\n")
+    found = ledger_of(tmp_path, leave_out=True)
+    assert "rows from 1 on of q.csv" in " ".join(found.said)
 
 
 def test_a_ragged_list_and_files_of_different_kinds_are_refused(data, tmp_path):

@@ -293,6 +293,8 @@ def test_an_out_that_is_not_like_the_logits_is_refused(engine, bad):
         pytest.skip("out is checked at the door")
     with pytest.raises(InputError, match=r"out must be a float64 array of shape \(6, 4\); got"):
         engine.loss_grad_hess(FOCAL, Z, T, out=bad)
+    if engine.library != "numpy":
+        return  # has no read-only arrays
     read_only = np.empty_like(Z)
     read_only.setflags(write=False)
     with pytest.raises(InputError, match=r"out must be writeable; got"):

@@ -143,8 +143,9 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
     --------
     >>> from sklearn.datasets import load_breast_cancer
     >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> model = FocalCatBoostClassifier(gamma=2.0, alpha="balanced", iterations=20, learning_rate=0.3)
-    >>> model.fit(X, y, verbose=False).predict_proba(X[:1]).round(1)
+    >>> quiet = {"verbose": False, "allow_writing_files": False}
+    >>> model = FocalCatBoostClassifier(gamma=2.0, alpha="balanced", iterations=20, learning_rate=0.3, **quiet)
+    >>> model.fit(X, y).predict_proba(X[:1]).round(1)
     array([[1., 0.]])
     """
 

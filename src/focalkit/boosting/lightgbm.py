@@ -131,8 +131,8 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> model = FocalLGBMClassifier(gamma=2.0, alpha="balanced", n_estimators=20, verbose=-1).fit(X, y)
-    >>> model.predict_proba(X[:1]).round(1)
-    array([[1., 0., 0.]])
+    >>> model.predict(X[[0, 60, 120]])
+    array([0, 1, 2])
     """
 
     def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = "majorizer", **kwargs: Any) -> None:
@@ -235,19 +235,11 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
                 if "num_features()" not in str(error):
                     raise
                 self._keep_features = True
-                self._fit_without_filter(X, y, given)
+                super().fit(X, y, **given)
         if fresh:
             add_start(self._Booster, training.objective)
         self.alpha_ = np.asarray(training.objective.alpha)
         return self
-
-    def _fit_without_filter(self, X: Any, y: Any, given: dict[str, Any]) -> None:
-        try:
-            super().fit(X, y, **given)
-        except lightgbm.basic.LightGBMError as error:
-            if "num_features()" not in str(error):
-                raise
-            _checks.reject("X", "have a feature that varies", "constant columns", "There is nothing to split on.")
 
     def _refuse_rivals(self) -> None:
         params = self.get_params()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,7 @@ class FocalObjective:
         total = weights @ n
         if not total > 0:
             _checks.reject("alpha", "leave a class with samples a weight above 0", alpha, "E.g. 'balanced'.")
-        weights = weights * (n.sum() / total)
+        weights = np.ones_like(n) if np.ptp(weights) == 0 else weights * (n.sum() / total)
         plain = cls(0.0, tuple(weights.tolist()), tuple(focal_start(weights * n, 0.0).tolist()))
         start = tuple(focal_start(weights * n, gamma).tolist())
         objective = cls(gamma, plain.alpha, start, hessian=hessian)
@@ -136,6 +137,11 @@ class FocalObjective:
         safe = cls(gamma, plain.alpha, start, hessian="clipped" if hessian == "exact" else hessian)
         scale = plain._start_curvature(n) / safe._start_curvature(n)
         return cls(gamma, plain.alpha, start, scale, hessian)
+
+    @property
+    def is_cross_entropy(self) -> bool:
+        """Whether this is the log loss itself."""
+        return self.gamma == 0 and all(weight == 1 for weight in self.alpha)
 
     @property
     def n_classes(self) -> int:
@@ -231,13 +237,14 @@ class FocalObjective:
         spec, _ = self.unscaled_spec
         factor = weight * self.scale
         _, grad, hess = loss_grad_hess(spec, scores, targets, hess=self.hessian != "majorizer")
-        _, slope, plain = loss_grad_hess(_CROSS_ENTROPY["softmax"], scores, targets, hess=self.hessian != "majorizer")
+        _, slope, plain = loss_grad_hess(_CROSS_ENTROPY["softmax"], scores, targets)
         grad = grad[0] * factor
         own = grad[target]  # d1
-        ratio = own / slope[0, target] if slope[0, target] != 0 else 0.0
+        q = -slope[0, target]
+        ratio = -own / q if q > 0 else 0.0
         if self.hessian == "majorizer":
             p = slope[0]
-            p[target] = 1 + p[target]
+            p[target] = plain[0, target] / q if q > 0 else 1.0
             matrix = np.multiply.outer(p, p * (-(1 + self.gamma) * ratio))
             matrix.flat[:: self.n_classes + 1] = 0
             matrix.flat[:: self.n_classes + 1] = -matrix.sum(axis=1)
@@ -254,7 +261,7 @@ class FocalObjective:
         spread.flat[:: self.n_classes + 1] = -spread.sum(axis=1)
         return grad, curvature * np.multiply.outer(u, u) + spread
 
-    @property
+    @cached_property
     def unscaled_spec(self) -> tuple[LossSpec, float]:
         """The loss as the engine takes it, and the number to divide its sum by (1 for more than two classes)."""
         if self.n_classes > 2:
@@ -305,7 +312,7 @@ def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
     --------
     >>> start = focal_start([99, 1], gamma=2.0)
     >>> float((start[1] - start[0]).round(4)), float(np.log(1 / 99).round(4))
-    (-1.9111, -4.5951)
+    (-1.7065, -4.5951)
     """
     w = np.asarray(weights, np.float64)
     log_prior = np.log(np.maximum(w, 1e-12 * w.sum()) / w.sum())

@@ -75,13 +75,23 @@ def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: 
     return objective.grad_hess(scores, targets, weight, diagonal=DIAGONAL)
 
 
+def _logits(probabilities: Array) -> NDArray[np.float64]:
+    """The scores behind XGBoost's float32 probabilities, as far as these hold them."""
+    p = np.clip(np.asarray(probabilities, np.float64), 1e-38, None)
+    if p.ndim == 2:
+        return np.log(p)
+    return np.log(p) - np.log(np.maximum(1 - p, 2.0**-25))
+
+
 class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
     r"""XGBoost trained with the (alpha-balanced) focal loss.
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
 
-    (Lin et al. 2017, arXiv 1708.02002, eq. 5.) With ``gamma=0`` and ``alpha=None`` it grows the
-    trees of :class:`xgboost.XGBClassifier`, with equal splits and leaf values equal to float32 rounding.
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5.) With ``gamma=0`` and ``alpha=None`` it is
+    :class:`xgboost.XGBClassifier`, tree for tree and bit for bit: XGBoost's own objective is then used.
+    (:func:`native_objective` at gamma = 0 equals that one to float32 rounding, which may decide
+    ties between splits differently.)
 
     Parameters
     ----------
@@ -189,29 +199,21 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
             _checks.reject("scale_pos_weight", "be left alone", self.scale_pos_weight, remedy)
         X = _fitting.plain(X)
         training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
-        matrices = _Matrices(self, training)
-        dtrain = matrices.make("X", None, X, training.targets, training.sample_weight, base_margin)
-        weights = sample_weight_eval_set or [None] * len(eval_set or [])
-        margins = base_margin_eval_set or [None] * len(eval_set or [])
-        evals = [
-            (
-                matrices.make(
-                    f"eval_set[{i}]",
-                    dtrain,
-                    _fitting.plain(part_X),
-                    _fitting.encode(f"eval_set[{i}]", part_y, training.classes),
-                    w,
-                    m,
-                ),
-                f"validation_{i}",
-            )
-            for i, ((part_X, part_y), w, m) in enumerate(zip(eval_set or [], weights, margins, strict=True))
-        ]
+        dtrain = self._matrix(None, X, training.targets, training.sample_weight, base_margin)
+        eval_set = eval_set or []
+        weights = sample_weight_eval_set or [None] * len(eval_set)
+        margins = base_margin_eval_set or [None] * len(eval_set)
+        evals = []
+        for i, ((part_X, part_y), weight, margin) in enumerate(zip(eval_set, weights, margins, strict=True)):
+            targets = _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
+            weight = _checks.sample_weight_array(weight, targets.shape)
+            evals.append((self._matrix(dtrain, _fitting.plain(part_X), targets, weight, margin), f"validation_{i}"))
         params = self.get_xgb_params()
+        plain = training.objective.is_cross_entropy
         if xgb_model is None:
             given = params.pop("base_score", None)
             params |= start_parameters(training.objective)
-            if given is not None:
+            if given is not None or plain:
                 params["base_score"] = given
         metric, builtin, stop = self._metrics(training.objective)
         params["eval_metric"] = builtin
@@ -223,7 +225,7 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
             self.get_num_boosting_rounds(),
             evals=evals,
             evals_result=evals_result,
-            obj=native_objective(training.objective),
+            obj=None if plain else native_objective(training.objective),
             custom_metric=metric if evals else None,
             callbacks=[*(self.callbacks or []), *stop] or None,
             verbose_eval=verbose,
@@ -234,6 +236,22 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         self._remember(training.objective, training.classes)
         return self
 
+    def _matrix(self, reference: Any, X: Any, targets: Array, weight: Array | None, margin: Any) -> Any:
+        """Data as XGBoost takes it: quantile sketches where the tree method uses them."""
+        common = {
+            "label": targets,
+            "weight": weight,
+            "base_margin": margin,
+            "missing": self.missing,
+            "nthread": self.n_jobs,
+            "feature_types": self.feature_types,
+            "feature_weights": self.feature_weights if reference is None else None,
+            "enable_categorical": self.enable_categorical,
+        }
+        if self.tree_method in (None, "hist", "auto") and self.booster != "gblinear":
+            return xgboost.QuantileDMatrix(X, **common, ref=reference, max_bin=self.max_bin)
+        return xgboost.DMatrix(X, **common)
+
     def _metrics(self, objective: FocalObjective) -> tuple[Any, list[str], list[Any]]:
         """The custom metric, XGBoost's own ones by name, and early stopping by the last that was asked for."""
         asked = _fitting.metric_names(self.eval_metric or DEFAULT_METRIC)
@@ -241,6 +259,8 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         own = [m for m in asked if not (isinstance(m, str) and m not in METRICS)]
 
         def figures(predt: Array, dmatrix: Any) -> list[tuple[str, float]]:
+            if objective.is_cross_entropy:  # under an objective of its own XGBoost passes probabilities
+                predt = _logits(predt)
             found = []
             for metric in own:
                 if isinstance(metric, str):
@@ -314,29 +334,3 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         self._Booster = booster
         self.gamma, self.hessian, self.alpha = objective.gamma, objective.hessian, objective.alpha
         self._remember(objective, classes)
-
-
-class _Matrices:
-    """Data as XGBoost's matrices; quantile sketches where the tree method has them."""
-
-    def __init__(self, model: FocalXGBClassifier, training: _fitting.Training) -> None:
-        self.model = model
-        self.sketch = model.tree_method in (None, "hist", "auto") and model.booster != "gblinear"
-
-    def make(self, name: str, reference: Any, X: Any, targets: Any, weight: Any, margin: Any) -> Any:
-        """A matrix of one data set."""
-        if weight is not None:
-            weight = _checks.sample_weight_array(weight, targets.shape)
-        common = {
-            "label": targets,
-            "weight": weight,
-            "base_margin": margin,
-            "missing": self.model.missing,
-            "nthread": self.model.n_jobs,
-            "feature_types": self.model.feature_types,
-            "feature_weights": self.model.feature_weights if reference is None else None,
-            "enable_categorical": self.model.enable_categorical,
-        }
-        if self.sketch:
-            return xgboost.QuantileDMatrix(X, **common, ref=reference, max_bin=self.model.max_bin)
-        return xgboost.DMatrix(X, **common)

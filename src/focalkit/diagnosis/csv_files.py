@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from focalkit import _checks
@@ -46,8 +45,15 @@ def read_layout(file: File, asked: Asked) -> tuple[Layout, tuple[str, ...], str]
     return layout, names, delimiter
 
 
-def batches(file: File, layout: Layout, names: tuple[str, ...], delimiter: str, block: int) -> Iterator[Any]:
-    """Arrow batches with numbers for logits and text for targets."""
+def batches(
+    file: File,
+    layout: Layout,
+    names: tuple[str, ...],
+    delimiter: str,
+    block: int,
+    on_ragged: Callable[[Any], str] | None = None,
+) -> Iterator[Any]:
+    """Arrow batches with numbers for logits and text for targets; ``on_ragged`` decides on rows of another length."""
     import pyarrow
 
     read = need("pyarrow.csv", "reading CSV", "tune")
@@ -59,7 +65,7 @@ def batches(file: File, layout: Layout, names: tuple[str, ...], delimiter: str, 
             read.open_csv(
                 stream,
                 read.ReadOptions(use_threads=False, block_size=block, column_names=names, skip_rows=int(layout.named)),
-                read.ParseOptions(delimiter=delimiter),
+                read.ParseOptions(delimiter=delimiter, invalid_row_handler=on_ragged),
                 read.ConvertOptions(column_types=types, include_columns=[*layout.columns], strings_can_be_null=True),
             ) as reader,
         ):
@@ -67,7 +73,7 @@ def batches(file: File, layout: Layout, names: tuple[str, ...], delimiter: str, 
     except pyarrow.ArrowInvalid as error:
         if "Empty CSV" in str(error):
             return
-        got = f"{file.name}: {_plain(error, replace(layout), names)}"
+        got = f"{file.name}: {_plain(error, layout, names)}"
         remedy = "Mend it, or drop columns that are neither logit nor target."
         _checks.reject("FILE", "be CSV with numbers for logits", got, remedy)
 

@@ -87,9 +87,12 @@ def of_schema(schema: Any, asked: Asked, file: str, keys: dict[str, str], width:
 
 
 def _default_target(names: list[str], types: dict[str, Any]) -> tuple[str, ...]:
-    known = [n for n in names if n.lower() in TARGETS]
+    import pyarrow
+
+    # a column of floats called y is the logit of a class y
+    known = [n for n in names if n.lower() in TARGETS and not pyarrow.types.is_floating(types[n])]
     scalar = [n for n in names if not _is_list(types[n])]
-    return tuple(known[:1] or scalar[-1:] or names[-1:])
+    return tuple(known[-1:] or scalar[-1:] or names[-1:])
 
 
 def _chosen(asked: str | None, rest: list[str], lists: list[str], types: dict[str, Any], file: str) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks
+from focalkit import _checks, binning
 from focalkit._spec import LossSpec, PerClass
-from focalkit.binning import add_entries
 from focalkit.diagnosis import bins, storage
 from focalkit.diagnosis.batch import Batch, Entries, check_spec, row_names
 from focalkit.diagnosis.curves import CumulativeCurves, cumulative_curves
@@ -91,8 +91,26 @@ class Ledger:
 
     def update(self, logits: Any, targets: Any, sample_weight: Any = None) -> None:
         """Add a batch; the arguments are those of the losses. A refused batch leaves the ledger as it was."""
+        if sample_weight is None and self._plain and self._added_at_once(logits, targets):
+            return
         for _ in self.take(logits, targets, sample_weight):
             pass
+
+    def _added_at_once(self, logits: Any, targets: Any) -> bool:
+        gamma = self._gamma[:1] if self._one_gamma else self._gamma
+        done = binning.update(logits, targets, self.n_classes, gamma, bins.DESCRIBED, self._tables)
+        self.n_samples += len(targets) if done else 0
+        return done
+
+    @property
+    def _tables(self) -> tuple[NDArray[Any], ...]:
+        return (self.count, self.weight, self.s1, self.s2, self.exact_loss, self.exact_grad)
+
+    @property
+    def _plain(self) -> bool:
+        """Whether class ids may be added as they come: one class each, no id that means another thing."""
+        spec = self.spec
+        return spec.link == "softmax" and spec.label_smoothing == 0 and spec.ignore_index < 0 and spec.class_axis == 1
 
     def take(self, logits: Any, targets: Any, sample_weight: Any = None) -> Iterator[Entries]:
         """:meth:`update`, showing each part of the batch once it is added."""
@@ -113,8 +131,7 @@ class Ledger:
 
     def _add(self, entries: Entries) -> None:
         gamma = self._gamma[:1] if self._one_gamma else self._gamma
-        tables = (self.count, self.weight, self.s1, self.s2, self.exact_loss, self.exact_grad)
-        add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, tables)
+        binning.add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, self._tables)
 
     def __add__(self, other: Ledger) -> Ledger:
         """Return the ledger of both data sets; spec and classes must be the same."""
@@ -262,6 +279,23 @@ class Ledger:
         with np.errstate(all="ignore"):
             return cell_sums(at[1], self.count[at], self.weight[at], self.s1[at], self.s2[at], gammas[at[0]])
 
+    def plot(self, gamma: PerClass | None = None, alpha: PerClass | str | None = None, *, top: int = 20) -> Any:
+        """Draw it: where the samples are, each class before and after, and Figure 4. Needs matplotlib.
+
+        Parameters
+        ----------
+        gamma, alpha : optional
+            As for :meth:`shares`.
+        top : int
+            Classes shown.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Not shown and not saved: ``figure.savefig(...)``, or the last value of a notebook's cell.
+        """
+        return import_module("focalkit.report.ledger_figure").draw_ledger(self, gamma, alpha, top)
+
     # --- keeping -----------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
@@ -276,64 +310,3 @@ class Ledger:
         for name, value in state.items():
             setattr(ledger, name, value)
         return ledger
-
-
-def diagnose(
-    logits: Any,
-    targets: Any,
-    spec: LossSpec | None = None,
-    *,
-    sample_weight: Any = None,
-    class_names: Sequence[str] | None = None,
-) -> Ledger:
-    r"""Where the loss of these predictions goes, for every alpha and gamma.
-
-    .. math:: \text{share}_k = \sum_{i: t_i = k} w_i \alpha_k f_\gamma(m_i) \Big/ \sum_i w_i \alpha_{t_i} f_\gamma(m_i)
-
-    with f the focal loss as a function of the log-odds m of the true class (Lin et al. 2017, arXiv
-    1708.02002, eq. 5).
-
-    Parameters
-    ----------
-    logits : array (n,), (n, n_classes) or (n, n_classes, d1, ...)
-        Raw model outputs; (n,) with the sigmoid link.
-    targets : array
-        Class ids, 0 and 1, or soft targets, as the loss of ``spec`` takes them.
-    spec : LossSpec, optional
-        The loss whose sums are kept exactly. None: focal loss with gamma 2 over classes that
-        exclude each other.
-    sample_weight : array (n,) or one per target, in [0, inf), optional
-        Multiplies each sample's share.
-    class_names : sequence of str, optional
-        Names of the classes (sigmoid: columns).
-
-    Returns
-    -------
-    Ledger
-        float64 sums in nats; ask it for :meth:`Ledger.shares` and :meth:`Ledger.cumulative`.
-
-    Raises
-    ------
-    InputError
-        Where an argument breaks its contract.
-
-    Notes
-    -----
-    One pass in pieces, so temporary memory does not grow with n. Logits of NaN or +inf, and a true
-    class at -inf, are refused: their loss has no shares.
-
-    Examples
-    --------
-    >>> ledger = diagnose(np.array([1.0, -1.0, 0.5]), np.array([1, 0, 0]), LossSpec("sigmoid", gamma=2.0))
-    >>> ledger.class_names
-    ('negative', 'positive')
-    >>> ledger.shares().loss.share.round(3)
-    array([0.946, 0.054])
-    """
-    spec = LossSpec(gamma=2.0) if spec is None else spec
-    check_spec(spec)
-    z = _checks.logits_array(logits)
-    axis = _checks.logits_shape(spec.link, z.shape, spec.class_axis)
-    ledger = Ledger(spec, z.shape[axis] if axis >= 0 else 1, class_names)
-    ledger.update(z, targets, sample_weight)
-    return ledger

@@ -18,7 +18,7 @@ from focalkit.diagnosis.layout import Asked, Layout, of_schema
 
 BLOCK_BYTES = 1 << 22
 #: Logits in a batch, and rows in a piece: what one thread, or one worker, reads in one go.
-BATCH_LOGITS, PIECE_ROWS = 1 << 19, 1 << 20
+BATCH_LOGITS, PIECE_ROWS = 1 << 18, 1 << 20
 
 _TO_LOGITS = {
     "softmax": "Write log(p) in their place: it is a logit of the same softmax; or say --probabilities.",
@@ -153,7 +153,7 @@ def _opened(file: File) -> Any:
 
     parquet = need("pyarrow.parquet", "reading Parquet")
     try:
-        return parquet.ParquetFile(file.arrow(), buffer_size=1 << 20, pre_buffer=False)
+        return parquet.ParquetFile(file.arrow(), buffer_size=1 << 17, pre_buffer=False)
     except (pyarrow.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
@@ -238,10 +238,20 @@ def _ipc_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:
 
 
 def _csv_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:
-    first = 1
-    for batch in csv_files.batches(piece.file, piece.layout, piece.header, piece.delimiter, BLOCK_BYTES):
-        yield _converted(batch, piece, first, trouble)
-        first += batch.num_rows
+    name = piece.file.name
+
+    def on_ragged(row: Any) -> str:
+        trouble.complain(name, str(row.number or ""), f"{row.actual_columns} columns", "")
+        return "skip"
+
+    skip = on_ragged if trouble.leave_out else None
+    reader, first = csv_files.batches(piece.file, piece.layout, piece.header, piece.delimiter, BLOCK_BYTES, skip), 1
+    try:
+        for batch in reader:
+            yield _converted(batch, piece, first, trouble)
+            first += batch.num_rows
+    except InputError as error:
+        trouble.complain(name, f"rows from {first:,} on", "a value that is no number", str(error))
 
 
 def _array_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:

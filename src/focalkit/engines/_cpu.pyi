@@ -58,3 +58,19 @@ def ledger_add(
     loss: Any,
     grad: Any,
 ) -> None: ...
+def ledger_update(
+    logits: Any,
+    ids: Any,
+    gamma: Any,
+    centre: Any,
+    low: float,
+    high: float,
+    per_unit: float,
+    extra: float,
+    count: Any,
+    mass: Any,
+    s1: Any,
+    s2: Any,
+    loss: Any,
+    grad: Any,
+) -> bool: ...

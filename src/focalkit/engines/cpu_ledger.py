@@ -33,3 +33,17 @@ def add_entries(
 ) -> None:
     """Add entries to the flat tables (count, weight, s1, s2, exact loss, exact grad), in place."""
     _cpu.ledger_add(rows, m, weight, gamma, *edges, *tables)
+
+
+def update(
+    logits: NDArray[Any],
+    ids: NDArray[np.int64],
+    gamma: Real,
+    edges: tuple[Real, float, float, float, float],
+    tables: tuple[NDArray[Any], ...],
+) -> bool:
+    """A small batch of float32 or float64 logits (n, n_classes) and int64 ids in one call.
+
+    False, and nothing done, where an id is no class or a row has no log-odds.
+    """
+    return _cpu.ledger_update(logits, ids, gamma, *edges, *[table.reshape(-1) for table in tables])

@@ -13,12 +13,13 @@ from rich.table import Table
 from focalkit._spec import PerClass
 from focalkit.diagnosis import Ledger, Shares
 from focalkit.diagnosis.curves import GAMMAS
-from focalkit.report.findings import cell, findings, focal_name, number, rarest
+from focalkit.report.findings import alpha_words, cell, findings, focal_name, number, rarest
 
 TOP = 20
 
 
-def _table(title: str) -> Table:
+def plain_table(title: str) -> Table:
+    """An empty table in the style of all of them."""
     return Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -33,7 +34,7 @@ def diagnosis_table(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | Non
     """One row per class: samples, and shares of loss and gradient before alpha, after alpha, after focal."""
     plain, focal = ledger.shares(0.0, alpha), ledger.shares(gamma, alpha)
     weighted = not np.all(plain.alpha == plain.alpha[0])
-    table = _table(f"Where the loss goes: α {alpha_words(ledger, alpha)}, {focal_name(gamma)} (shares in %)")
+    table = plain_table(f"Where the loss goes: α {alpha_words(ledger, alpha)}, {focal_name(gamma)} (shares in %)")
     table.add_column("class", overflow="fold", min_width=8, max_width=24)
     table.add_column("samples", justify="right", no_wrap=True)
     if weighted:
@@ -91,7 +92,7 @@ def _shown(plain: Shares, focal: Shares, top: int) -> list[int]:
 def gamma_table(ledger: Ledger, alpha: PerClass | str | None, gammas: Sequence[float] = GAMMAS) -> Table:
     """One row per gamma: what easy samples and the rarest class get, from the same pass over the data."""
     rare = rarest(ledger)
-    table = _table("Other γ, from the same pass (in %)")
+    table = plain_table("Other γ, from the same pass (in %)")
     table.add_column("γ", justify="right")
     for header in ("loss from\np_t > 0.5", "\n> 0.9", "grad from\np_t > 0.5", "\n> 0.9"):
         table.add_column(header, justify="right", no_wrap=True)
@@ -109,16 +110,6 @@ def gamma_table(ledger: Ledger, alpha: PerClass | str | None, gammas: Sequence[f
         cells = [cell(value) for value in (*overall, s.grad.share_alpha[rare], hardest)]
         table.add_row(number(gamma), *cells)
     return table
-
-
-def alpha_words(ledger: Ledger, alpha: PerClass | str | None) -> str:
-    """What alpha is called in a title."""
-    if isinstance(alpha, str):
-        return {"none": "none"}.get(alpha, f"by “{alpha}”")
-    chosen = ledger.spec.alpha if alpha is None else alpha
-    if chosen is None:
-        return "none"
-    return number(chosen) if isinstance(chosen, (int, float)) else "as given"
 
 
 def _worst_error(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -> float:

@@ -73,6 +73,16 @@ def focal_name(gamma: PerClass) -> str:
     return f"γ={number(gamma)}" if isinstance(gamma, (int, float)) else "focal"
 
 
+def alpha_words(ledger: Ledger, alpha: PerClass | str | None) -> str:
+    """What alpha is called in a title."""
+    if isinstance(alpha, str):
+        return {"none": "none"}.get(alpha, f"by “{alpha}”")
+    chosen = ledger.spec.alpha if alpha is None else alpha
+    if chosen is None:
+        return "none"
+    return number(chosen) if isinstance(chosen, (int, float)) else "as given"
+
+
 def rarest(ledger: Ledger) -> int:
     """The row with the smallest weight of those that have any."""
     mass = ledger.weight.sum(axis=1)

@@ -43,7 +43,7 @@ def page(result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: 
         _cells(result, "γ, each at its best α (Table 1b)", result.ablation_gamma()),
         _cells(result, "Focal at its best against OHEM (Table 1d)", result.ablation_mining()),
         "<h2>Where the loss goes</h2>",
-        pictures.loss_shares(result, main),
+        pictures.loss_shares(result, main, drawn=data is None),
         *_moving(data),
         "<h2>Data and method</h2>",
         _classes(result),
@@ -59,6 +59,8 @@ def _live_data(result: TuneResult, verdict: Verdict) -> dict[str, Any] | None:
     if ledger is None:
         return None
     cell = pictures.compared(result, verdict)
+    if isinstance(cell.alpha, str) and cell.alpha.startswith("power:"):
+        return ledger_data(ledger, cell.gamma, "none") | {"beta": float(cell.alpha.removeprefix("power:"))}
     alpha = None if cell.alpha is None else alpha_vector(cell.alpha, result.counts)
     return ledger_data(ledger, cell.gamma, "none" if alpha is None else alpha.tolist())
 

@@ -49,7 +49,7 @@ def figure_1(gammas: Sequence[float] = GAMMAS) -> str:
     return _svg(width, height, label, parts) + note
 
 
-def loss_shares(result: TuneResult, verdict: Verdict) -> str:
+def loss_shares(result: TuneResult, verdict: Verdict, *, drawn: bool = True) -> str:
     """Per class: share of the rows, of plain CE's loss, and of another loss on the same predictions."""
     ledger = out_of_fold(result)
     if ledger is None:
@@ -74,6 +74,8 @@ def loss_shares(result: TuneResult, verdict: Verdict) -> str:
         f"Out-of-fold predictions of plain cross-entropy. Samples already on the right side (p_t > 0.5) are "
         f"{of_rows:.1%} of all and carry {easy:.1%} of its loss; under {cell.title} they would carry {easy_after:.1%}."
     )
+    if not drawn:
+        return f"<p>{escape(text)}</p>"
     more = "" if len(order) == n_classes else f" The {len(order)} classes with the most loss of {n_classes} are shown."
     return f"<p>{escape(text + more)}</p>{bars}"
 

@@ -1,0 +1,12 @@
+"""Doctests of files that need a library which is not installed are left out."""
+
+import importlib.util
+
+NEEDED = {
+    "torch": ["src/focalkit/nn/*", "src/focalkit/engines/torch*"],
+    "torchmetrics": ["src/focalkit/nn/metric.py", "src/focalkit/nn/callback.py"],
+    "lightning": ["src/focalkit/nn/callback.py"],
+}
+collect_ignore_glob = [
+    path for library, paths in NEEDED.items() if importlib.util.find_spec(library) is None for path in paths
+]

@@ -1,0 +1,91 @@
+"""What ``focalkit diagnose`` adds to the ledger: hardest rows, comparison, free remedies, the page."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from focalkit import _checks
+from focalkit._spec import LossSpec, PerClass
+from focalkit.cli_scan import Diagnosed
+
+#: Rows of the sample for remedies, all classes together.
+SAMPLE = 20_000
+
+
+def numbers(name: str, text: str) -> Any:
+    """One number, or several separated by commas."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        _checks.reject(name, "be numbers separated by commas", text, "E.g. 0,0.5,2")
+    return values[0] if len(values) == 1 else values
+
+
+def free_remedies(done: Diagnosed, gamma: str | None, alpha: str | None, prior: str | None) -> Any:
+    """What can be had without retraining; None for independent classes, saved ledgers and tiny files."""
+    asked = [name for name, value in (("train_gamma", gamma), ("train_alpha", alpha), ("prior", prior)) if value]
+    if done.sample is None or done.ledger.spec.link != "softmax":
+        if asked:
+            got = "a saved ledger" if done.sample is None else "independent classes"
+            _checks.reject(asked[0], "be given for predictions of exclusive classes", got, "Leave it out.")
+        return None
+    from focalkit.diagnosis.remedies import remedies
+
+    n = done.ledger.n_classes
+    g = None if gamma is None else LossSpec(gamma=numbers("train_gamma", gamma)).gamma
+    a = None if alpha is None else LossSpec(alpha=numbers("train_alpha", alpha)).alpha
+    for name, value in (("train_gamma", g), ("train_alpha", a)):
+        _checks.class_vector(name, value, n)  # type: ignore[arg-type]
+    p = None if prior is None else numbers("prior", prior)
+    return remedies(done.sample, prior=p, gamma=g, alpha=a)
+
+
+def print_more(done: Diagnosed, before: Diagnosed | None, free: Any, gamma: PerClass, alpha: Any, top: int) -> None:
+    """Print what there is beside the ledger."""
+    from rich.console import Console
+
+    from focalkit.report import more_text
+
+    console = Console()
+    if before is not None:
+        from focalkit.diagnosis.compare import changes
+
+        for warning in before.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        found = changes(before.ledger, done.ledger, gamma, alpha)
+        console.print()
+        console.print(more_text.changes_table(found, top))
+        console.print(f"before: {before.source}", style="dim", highlight=False, markup=False)
+        for sentence in more_text.changes_said(found):
+            console.print(f"• {sentence}", highlight=False, markup=False)
+    if free is not None:
+        more_text.print_remedies(console, free)
+    if done.hardest is not None and done.hardest.most:
+        console.print()
+        console.print(more_text.hardest_table(done.hardest.rows(), done.ledger.class_names, done.files, top))
+
+
+def write_and_open(
+    done: Diagnosed, free: Any, gamma: PerClass, alpha: Any, language: str, path: Path | None, open_it: bool
+) -> None:
+    """Write the page and show it in the browser where that is asked for."""
+    from focalkit.report.diagnosis_page import write_page
+    from focalkit.report.free_remedies import in_words
+    from focalkit.report.more_text import p_text
+
+    more: dict[str, Any] = {}
+    if free is not None:
+        more["remedies"] = {lang: in_words(free, lang) for lang in ("en", "zh-CN")}
+    if done.hardest is not None and done.hardest.most:
+        rows = [row for some in done.hardest.rows() for row in some][:2000]
+        more["hardest"] = [[r.class_index, done.files[r.file], r.row, p_text(r.p_t)] for r in rows]
+    if path is None:
+        path = Path(tempfile.mkdtemp(prefix="focalkit-")) / "diagnosis.html"
+    write_page(path, done.ledger, gamma, alpha, done.source, language=language, more=more)
+    click.echo(f"page: {path}")
+    if open_it:
+        click.launch(path.resolve().as_uri())

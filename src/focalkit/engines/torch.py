@@ -1,0 +1,318 @@
+"""PyTorch: compiled kernels for tensors on the processor, plain tensor operations for everything else.
+
+The kernels compute loss and gradient in one pass; backward scales that gradient. Where more is asked of
+automatic differentiation (a second derivative, forward mode, ``torch.func``, a gradient for soft targets,
+weights, alpha or gamma), on other devices and for tensor subclasses, the loss goes through
+``torch_plain``. Compiled code calls the kernels as an operator (``torch_operator``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from focalkit import _checks
+from focalkit._spec import LossSpec
+from focalkit.engines import torch_contracts, torch_kernels, torch_operator, torch_plain
+
+Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
+#: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, by kernels,
+#: dtype of the logits if a half type
+Rest: TypeAlias = tuple[LossSpec, Any, Any, Any, bool, bool, Parameters, torch.dtype, bool, torch.dtype | None]
+
+#: Gamma and alpha as tensors, where the spec's are not meant.
+NO_PARAMETERS: Parameters = (None, None)
+_HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
+
+
+def door(
+    known_spec: Callable[..., LossSpec],
+    link: str,
+    gamma: Any,
+    alpha: Any,
+    options: Any,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    inplace: bool,
+) -> Tensor:
+    """Compute one of the four losses; gamma and alpha may be tensors."""
+    numbers = not isinstance(gamma, Tensor) and not isinstance(alpha, Tensor)
+    if numbers and not torch.compiler.is_compiling():
+        spec = known_spec(link, gamma, alpha, options)
+        return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace)
+    parameters = gamma if isinstance(gamma, Tensor) else None, alpha if isinstance(alpha, Tensor) else None
+    plain = 0.0 if parameters[0] is not None else gamma, None if parameters[1] is not None else alpha
+    spec = LossSpec(link, *plain, **options)
+    parameters = NO_PARAMETERS if numbers else parameters
+    return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters)
+
+
+def loss(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any = None,
+    normalizer: Any = None,
+    check_finite: bool = False,
+    inplace: bool = False,
+    parameters: Parameters = NO_PARAMETERS,
+    kernels: bool = True,
+) -> Tensor:
+    """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to plain tensor operations."""
+    if torch.compiler.is_compiling():
+        return _traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
+    if (  # the common case first, for small batches
+        type(logits) is Tensor
+        and type(targets) is Tensor
+        and kernels
+        and not inplace
+        and sample_weight is None
+        and (normalizer is None or not isinstance(normalizer, Tensor))
+        and parameters is NO_PARAMETERS
+        and logits.is_cpu
+        and targets.is_cpu
+        and not targets.requires_grad
+        and not torch_contracts.transformed()
+    ):
+        dtype = _result_dtype(logits)
+        if logits.requires_grad and torch.is_grad_enabled():
+            rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, True, _half(logits))
+            return _fused(logits, rest)  # type: ignore[no-any-return]
+        return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
+    return _any_loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters, kernels)
+
+
+def _traced_loss(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Tensor,
+    sample_weight: Any,
+    normalizer: Any,
+    parameters: Parameters,
+    kernels: bool,
+) -> Tensor:
+    """Inside torch.compile: the kernels as an operator; what they do not do, and torch.export, in plain operations.
+
+    Values cannot be checked here: the operator does it when it runs. ``inplace`` is left to the compiler.
+    """
+    dtype = _result_dtype(logits)
+    sample_weight = torch_contracts.weight_tensor(sample_weight, logits)
+    others = (targets, sample_weight, normalizer, *parameters)
+    recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
+    if kernels and logits.device.type == "cpu" and not recorded and not torch.compiler.is_exporting():
+        if parameters[0] is None and parameters[1] is None:
+            if normalizer is not None and not isinstance(normalizer, Tensor):
+                normalizer = torch.tensor(normalizer, dtype=torch.float64, device="cpu")
+            return torch_operator.loss(spec, logits, targets, sample_weight, normalizer, dtype)
+    call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, False, *parameters, dtype)
+    return torch_plain.evaluate(call)[0]
+
+
+def _any_loss(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    inplace: bool,
+    parameters: Parameters,
+    kernels: bool,
+) -> Tensor:
+    dtype = _result_dtype(logits)
+    arguments = (logits, targets, sample_weight, normalizer, *parameters)
+    recorded = torch.is_grad_enabled()
+    others = recorded and any(isinstance(a, Tensor) and a.requires_grad for a in arguments[1:])
+    on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
+    if others or not (on_host or _on_device(arguments)) or torch_contracts.transformed():
+        if inplace:
+            remedy = "Only a first gradient in the logits alone can be written over them."
+            _checks.reject("inplace", "be False here", inplace, remedy)
+        first = (spec, logits, targets, sample_weight, normalizer, check_finite)
+        return torch_plain.evaluate(torch_contracts.check(*first, *parameters, dtype))[0]
+    if on_host and parameters is not NO_PARAMETERS:
+        spec = torch_contracts.with_values(spec, *parameters)
+        parameters = NO_PARAMETERS
+    kernels = kernels and on_host
+    narrow = _half(logits)
+    rest = (spec, targets, sample_weight, normalizer, check_finite, inplace, parameters, dtype, kernels, narrow)
+    if recorded and logits.requires_grad:
+        if inplace:
+            _may_overwrite(logits, targets, sample_weight)
+        return _fused(logits, rest)  # type: ignore[no-any-return]
+    return _compute(logits, rest, 0, None)[0]
+
+
+def _half(logits: Tensor) -> torch.dtype | None:
+    return logits.dtype if logits.dtype in _HALF_TYPES else None
+
+
+def _result_dtype(logits: Tensor) -> torch.dtype:
+    dtype = logits.dtype
+    if dtype in _HALF_TYPES and torch.is_autocast_enabled(logits.device.type):
+        return torch.float32
+    return dtype
+
+
+def loss_grad_hess(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any = None,
+    normalizer: Any = None,
+    hess: bool = True,
+    out: Any = None,
+    check_finite: bool = False,
+    kernels: bool = True,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return loss, gradient and diagonal Hessian, none of them recorded for automatic differentiation."""
+    if out is not None:
+        _check_out(out, logits, targets, sample_weight)
+    with torch.no_grad():
+        arguments = (logits, targets, sample_weight, normalizer)
+        on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
+        kernels = kernels and on_host and not torch_contracts.transformed()
+        rest = (
+            spec,
+            targets,
+            sample_weight,
+            normalizer,
+            check_finite,
+            False,
+            NO_PARAMETERS,
+            logits.dtype,
+            kernels,
+            None,
+        )
+        value, grad, curvature = _compute(logits, rest, 2 if hess else 1, out)
+        assert grad is not None
+        if out is not None and not out.is_inference():
+            torch.autograd.graph.increment_version(out)
+    return value, grad, curvature
+
+
+def _on_device(arguments: tuple[Any, ...]) -> bool:
+    plain = (Tensor, torch.nn.Parameter)
+    return all(type(a) in plain and not a.is_meta for a in arguments if isinstance(a, Tensor))
+
+
+def _compute(logits: Tensor, rest: Rest, order: int, out: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Loss and derivatives without recording, by kernels or in plain operations."""
+    spec, targets, sample_weight, normalizer, check_finite, _, parameters, dtype, kernels, _ = rest
+    if kernels:
+        return torch_kernels.evaluate(spec, logits, targets, sample_weight, normalizer, check_finite, dtype, order, out)
+    first = (spec, logits, targets, sample_weight, normalizer, check_finite)
+    value, grad, hess = torch_plain.evaluate(torch_contracts.check(*first, *parameters, dtype), order)
+    if out is not None and grad is not None:
+        grad = out.copy_(grad)
+    return value, grad, hess
+
+
+class _Fused(torch.autograd.Function):
+    """Loss whose gradient in the logits is computed with it."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, rest: Rest) -> Tensor:
+        arguments, out, inplace, weight = logits.detach(), None, rest[5], rest[2]
+        if inplace:
+            out = arguments
+        elif rest[9] is not None:  # the gradient stays wide until the upstream gradient has scaled it
+            out = arguments = arguments.float()
+        if rest[8]:
+            spec, targets, weight, normalizer, check_finite, _, _, dtype, *_ = rest
+            value, grad, _ = torch_kernels.evaluate(
+                spec, arguments, targets, weight, normalizer, check_finite, dtype, 1, out
+            )
+        else:
+            value, grad, _ = _compute(arguments, rest, 1, out)
+        ctx.rest = rest
+        if inplace:
+            torch.autograd.graph.increment_version(logits)
+            ctx.save_for_backward(grad)
+        elif weight is None:
+            ctx.save_for_backward(grad, logits, rest[1])
+        else:
+            ctx.save_for_backward(grad, logits, rest[1], torch_contracts.weight_tensor(weight, logits))
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            return _gradient_again(ctx, upstream), None
+        grad = ctx.saved_tensors[0]
+        batched = _is_batched(upstream)  # several upstream gradients at once
+        if upstream.dim() == 0 and upstream.is_cpu and not batched and upstream.item() == 1.0:
+            scaled = grad
+        else:
+            spec = ctx.rest[0]
+            if spec.reduction == "none" and spec.link == "softmax":
+                upstream = upstream.unsqueeze(spec.class_axis)
+            scaled = grad * upstream if batched or _kept_for_later() else grad.mul_(upstream)
+        half = ctx.rest[9]
+        return scaled if half is None else scaled.to(half), None
+
+
+#: ``_Fused.apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
+_fused: Any = super(torch.autograd.Function, _Fused).apply
+
+
+def _is_batched(tensor: Tensor) -> bool:
+    functions = torch._C._functorch
+    return functions.is_functorch_wrapped_tensor(tensor) or functions.is_legacy_batchedtensor(tensor)
+
+
+#: Whether the graph is kept after this backward; then its buffers are not ours to change.
+_kept_for_later = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
+
+
+def _gradient_again(ctx: Any, upstream: Tensor) -> Tensor:
+    """Return the gradient as a function of the logits that can be differentiated again."""
+    spec, _, _, normalizer, _, inplace, (gamma, alpha), dtype, *_ = ctx.rest
+    if inplace:
+        remedy = "The logits are gone: a second derivative needs them."
+        _checks.reject("inplace", "be False where the gradient is differentiated", True, remedy)
+    _, logits, targets, *weight = ctx.saved_tensors
+    call = torch_plain.Call(spec, logits, targets, weight[0] if weight else None, normalizer, gamma, alpha, dtype)
+    grad: Tensor
+    (grad,) = torch.autograd.grad(torch_plain.evaluate(call)[0], logits, upstream, create_graph=True)
+    return grad
+
+
+def _may_overwrite(logits: Tensor, *others: Any) -> None:
+    remedy = "Leave inplace out, or pass the output of a layer."
+    if logits.is_leaf:
+        _checks.reject("inplace", "be False where the logits are a leaf", True, remedy)
+    if torch._debug_has_internal_overlap(logits) == 1:
+        _checks.reject("inplace", "be False where the logits are an expanded view", True, remedy)
+    for other in others:
+        if isinstance(other, Tensor) and _same_storage(other, logits):
+            _checks.reject("inplace", "be False where targets or weights share the logits' memory", True, remedy)
+
+
+def _same_storage(one: Tensor, other: Tensor) -> bool:
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
+def _check_out(out: Any, logits: Tensor, targets: Any, sample_weight: Any) -> None:
+    same = isinstance(out, Tensor) and (out.shape, out.dtype, out.device) == (logits.shape, logits.dtype, logits.device)
+    if not same:
+        got = (
+            f"{out.dtype} of shape {tuple(out.shape)} on {out.device}"
+            if isinstance(out, Tensor)
+            else type(out).__name__
+        )
+        contract = f"be a {str(logits.dtype).removeprefix('torch.')} array of shape {tuple(logits.shape)}"
+        _checks.reject("out", contract, got, "Use torch.empty_like(logits).")
+    if torch._debug_has_internal_overlap(out) == 1:
+        _checks.reject("out", "have its own memory for each entry", "an expanded view", "Use torch.empty_like(logits).")
+    is_logits = out.data_ptr() == logits.data_ptr() and out.stride() == logits.stride()
+    for name, other in (("logits", None if is_logits else logits), ("targets", targets), ("weights", sample_weight)):
+        if isinstance(other, Tensor) and other.numel() and out.numel() and _same_storage(out, other):
+            contract = "be the logits themselves or memory apart"
+            _checks.reject("out", contract, f"a tensor in the memory of the {name}", "Copy one of them.")

@@ -1,0 +1,217 @@
+"""Tensors in host memory to the compiled kernels, without copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from focalkit import _checks, _reduce
+from focalkit._spec import LossSpec
+from focalkit.engines import _cpu, _inputs, cpu, torch_contracts
+
+_POOLED_FROM = 1 << 18  # elements
+_HOST = torch.device("cpu")  # whatever the default device is
+_FLOAT32, _FLOAT64, _BFLOAT16 = torch.float32, torch.float64, torch.bfloat16
+Result = tuple[Tensor, Tensor | None, Tensor | None]
+
+
+def evaluate(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    out_dtype: torch.dtype,
+    order: int,
+    out: Tensor | None,
+) -> Result:
+    """Loss and, from ``order`` 1, the gradient (into ``out`` where given), 2 the Hessian's diagonal."""
+    if order == 1 and sample_weight is None and normalizer is None and out is None and not check_finite:
+        result = _quickly(spec, logits, targets, out_dtype)
+        if result is not None:
+            return result
+    if normalizer is not None:
+        if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
+            normalizer = normalizer.item()
+        normalizer = _checks.normalizer_number(normalizer, spec.reduction)
+    weight = None if sample_weight is None else _weights(sample_weight, logits)
+    grad = None if order < 1 else fresh(logits) if out is None else out
+    hess = None if order < 2 else fresh(logits)
+    if not check_finite and type(targets) is Tensor:
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
+        if value is not None:
+            return value, grad, hess
+    return _carefully(spec, logits, targets, weight, normalizer, check_finite, out_dtype, order, grad, hess)
+
+
+def _quickly(spec: LossSpec, logits: Tensor, targets: Any, dtype: torch.dtype) -> Result | None:
+    """Loss and gradient of a small batch with nothing special: here every microsecond of the call counts."""
+    if (
+        (dtype is _FLOAT32 or dtype is _FLOAT64)
+        and logits.dtype is dtype
+        and logits.numel() < _POOLED_FROM
+        and type(targets) is Tensor
+        and targets.dtype is torch.int64
+        and spec.reduction != "none"
+        and spec.keep_hardest is None
+        and spec.negatives_per_positive is None
+        and logits.layout is torch.strided
+        and not logits.is_neg()
+    ):
+        grad = torch.empty_like(logits)
+        plan = cpu._plan(spec)
+        arrays = (logits.numpy(), targets.numpy(), None, grad.numpy())
+        value = _cpu.evaluate(plan, *arrays, None, None, None, 0.0, 1, 0, False)
+        if value is not None:
+            return torch.scalar_tensor(value, dtype=dtype, device=_HOST), grad, None
+    return None
+
+
+def _carefully(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    weight: NDArray[np.float64] | None,
+    normalizer: float | None,
+    check_finite: bool,
+    out_dtype: torch.dtype,
+    order: int,
+    grad: Tensor | None,
+    hess: Tensor | None,
+) -> Result:
+    """Check every contract by its own text, then compute from arrays made plain."""
+    torch_contracts.types(logits, targets)
+    read = torch_contracts.array
+    inputs = _inputs.read(spec, read(logits), read(targets), weight, normalizer, check_finite=check_finite)
+    if not targets.is_floating_point() and targets.dtype not in (torch.int8, torch.uint8, torch.int32, torch.int64):
+        targets = targets.long()
+    weight = inputs.sample_weight
+    own = grad, hess
+    for attempt in range(2):
+        if attempt:
+            plain = {"memory_format": torch.contiguous_format}  # and aligned
+            logits, targets = logits.clone(**plain), targets.clone(**plain)
+            weight = None if weight is None else np.array(weight, order="C")
+            grad = None if grad is None else fresh(logits)
+            hess = None if hess is None else fresh(logits)
+        logits = logits.resolve_neg()
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True)
+        if value is not None:
+            if attempt:
+                pairs = zip(own, (grad, hess), strict=True)
+                grad, hess = (part if to is None or part is None else to.copy_(part) for to, part in pairs)
+            return value, grad, hess
+    message = f"the kernels refused {logits.dtype} logits of shape {tuple(logits.shape)}; please report this"
+    raise RuntimeError(message)
+
+
+def _call(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Tensor,
+    weight: NDArray[np.float64] | None,
+    normalizer: float | None,
+    order: int,
+    grad: Tensor | None,
+    hess: Tensor | None,
+    out_dtype: torch.dtype,
+    checked: bool,
+) -> Tensor | None:
+    half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
+    plan = cpu._plan(spec)
+    try:
+        z, y = _memory(logits), _memory(targets)
+    except (RuntimeError, TypeError):  # sparse, or lazily negated
+        if checked:
+            raise
+        return None
+    keep: NDArray[np.bool_] | None = None
+    losses: Tensor | None = None
+    if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
+        keep = _mine(spec, plan, z, y, targets, weight, half, checked)
+        if keep is None:
+            return None
+    if spec.reduction == "none":
+        losses = torch.empty(cpu._rows(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
+    value = _cpu.evaluate(
+        plan,
+        z,
+        y,
+        weight,
+        None if grad is None else _memory(grad),
+        None if hess is None else _memory(hess),
+        None if losses is None else losses.numpy(),
+        keep,
+        normalizer or 0.0,
+        order,
+        half,
+        checked,
+    )
+    if value is None:
+        return None
+    if losses is not None:
+        return losses if losses.dtype is out_dtype else losses.to(out_dtype)
+    if out_dtype is _FLOAT32 or out_dtype is _FLOAT64:
+        return torch.scalar_tensor(value, dtype=out_dtype, device=_HOST)
+    return torch.scalar_tensor(value, dtype=_FLOAT64, device=_HOST).to(out_dtype)
+
+
+def _inner(dtype: torch.dtype) -> torch.dtype:
+    return _FLOAT64 if dtype is _FLOAT64 else _FLOAT32
+
+
+def _mine(
+    spec: LossSpec,
+    plan: Any,
+    z: NDArray[Any],
+    y: NDArray[Any],
+    targets: Tensor,
+    weight: NDArray[np.float64] | None,
+    half: int,
+    checked: bool,
+) -> NDArray[np.bool_] | None:
+    """Which losses hard example mining keeps."""
+    losses = np.empty(cpu._rows(spec, z.shape), np.float64 if z.dtype.char == "d" else np.float32)
+    if _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked) is None:
+        return None
+    counted = np.ones(losses.size, bool)
+    if targets.is_floating_point():
+        positive = cpu._soft_positive(spec, torch_contracts.array(targets))
+    else:
+        flat = targets.reshape(-1).numpy()
+        counted, positive = flat != spec.ignore_index, flat != 0
+    return _reduce.kept(spec, losses.reshape(-1), counted, positive & counted)
+
+
+def _weights(sample_weight: Any, logits: Tensor) -> NDArray[np.float64]:
+    weights = torch_contracts.weight_tensor(sample_weight, logits)
+    assert weights is not None
+    return torch_contracts.array(weights.detach().double())  # type: ignore[no-any-return]
+
+
+def _memory(tensor: Tensor) -> NDArray[Any]:
+    """The memory of a tensor as an array; bfloat16 as its bits."""
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if tensor.dtype is _BFLOAT16:
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+    return tensor.numpy()
+
+
+def fresh(like: Tensor) -> Tensor:
+    """An empty tensor laid out like ``like``; a large one in recycled memory."""
+    if like.numel() < _POOLED_FROM:
+        return torch.empty_like(like, requires_grad=False)
+    n_bytes = like.numel() * like.element_size()
+    flat = torch.frombuffer(_cpu.Block(n_bytes), dtype=like.dtype)
+    sizes, strides = like.shape, like.stride()
+    if like.is_contiguous():
+        return flat.view(sizes)
+    if torch.ops.aten.is_non_overlapping_and_dense(like):
+        return flat.as_strided(sizes, strides)
+    return flat.view(sizes)

@@ -1,0 +1,51 @@
+"""Modules of PyTorch: losses over a :class:`focalkit.LossSpec`, and the ledger as a metric.
+
+Install with ``pip install 'focalkit[torch]'``; ``LedgerMetric`` also needs torchmetrics, ``LedgerCallback`` Lightning.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    message = "focalkit.nn needs PyTorch; install it with: pip install 'focalkit[torch]'"
+    raise ModuleNotFoundError(message, name="torch") from error
+
+from focalkit.nn.losses import SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
+from focalkit.nn.shares import write_shares
+
+if TYPE_CHECKING:
+    from focalkit.nn.callback import LedgerCallback
+    from focalkit.nn.metric import LedgerMetric
+
+__all__ = [
+    "LedgerCallback",
+    "LedgerMetric",
+    "SigmoidCrossEntropy",
+    "SigmoidFocalLoss",
+    "SoftmaxCrossEntropy",
+    "SoftmaxFocalLoss",
+    "write_shares",
+]
+
+_LATER = {"LedgerMetric": ("metric", "torchmetrics"), "LedgerCallback": ("callback", "lightning")}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs a further library when it is asked for."""
+    if name not in _LATER:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    module, library = _LATER[name]
+    try:
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in (library, "pytorch_lightning"):
+            raise
+        message = f"focalkit.nn.{name} needs {library}; install it with: pip install {library}"
+        raise ModuleNotFoundError(message, name=library) from error

@@ -1,0 +1,186 @@
+"""Free remedies from a sample of the predictions; what ledgers hint at; what changed between two."""
+
+import numpy as np
+import pytest
+
+from focalkit import InputError, LossSpec, diagnose, recover_posterior
+from focalkit.diagnosis.advice import contradicted, starting_point
+from focalkit.diagnosis.compare import changes
+from focalkit.diagnosis.convert import Predicted
+from focalkit.diagnosis.remedies import remedies
+from focalkit.diagnosis.sample import Sample, place_hash
+from focalkit.report.findings import SAID, findings
+from focalkit.report.free_remedies import WORDS, in_words
+
+K = 3
+PRIOR = np.array([0.9, 0.08, 0.02])
+
+
+def bayes(n=30_000, seed=0, scale=1.0):
+    """Logits that are the true log posterior of Gaussian classes, times ``scale``."""
+    rng = np.random.default_rng(seed)
+    ids = rng.choice(K, n, p=PRIOR)
+    x = rng.normal(size=(n, 2)) + np.array([[0, 0], [2, 0], [0, 2.5]])[ids]
+    centres = np.array([[0, 0], [2, 0], [0, 2.5]])
+    z = np.log(PRIOR) + x @ centres.T - 0.5 * (centres**2).sum(axis=1)
+    return (scale * z).astype(np.float32), ids
+
+
+def sample_of(z, ids, most=100_000, cuts=1):
+    parts = []
+    for piece in np.array_split(np.arange(len(ids)), cuts):
+        parts.append(Sample(z.shape[1], most))
+        parts[-1].offer(Predicted(z[piece], ids[piece], None, int(piece[0]) + 1), 0, -100)
+    return parts
+
+
+def by_name(found):
+    return {way.name: way for way in found.found}
+
+
+def test_samples_add_to_the_same_rows_in_any_order():
+    z, ids = bayes(6000)
+    whole = sample_of(z, ids, 900)[0]
+    whole.settle()
+    a, b, c = sample_of(z, ids, 900, 3)
+    for total in (a + b + c, c + (a + b), (b + c) + a):
+        assert np.array_equal(total.key, whole.key)
+        assert np.array_equal(total.logits, whole.logits)
+        assert np.array_equal(total.seen, np.bincount(ids, minlength=K))
+
+
+def test_every_class_keeps_its_rows_however_rare():
+    z, ids = bayes(30_000)
+    some = sample_of(z, ids, 900)[0]
+    some.settle()
+    assert np.bincount(some.ids, minlength=K).tolist() == [300, 300, 300]
+
+
+def test_hashes_of_places_are_spread_evenly():
+    keys = place_hash(0, np.arange(100_000))
+    assert len(np.unique(keys)) == 100_000
+    assert abs((keys >> np.uint64(63)).astype(float).mean() - 0.5) < 0.01
+
+
+def test_shifted_decisions_beat_the_posterior_s_own_in_balanced_accuracy():
+    found = by_name(remedies(sample_of(*bayes())[0]))
+    shifted = found["shifted"].scores["balanced_accuracy"]
+    assert 0.7 <= found["shifted"].setting <= 1.3
+    assert shifted.gain > 4 * shifted.gain_error > 0
+
+
+def test_temperature_finds_what_the_logits_were_multiplied_by():
+    found = by_name(remedies(sample_of(*bayes(scale=2.5))[0]))
+    assert found["temperature"].setting == pytest.approx(2.5, rel=0.1)
+    score = found["temperature"].scores["log_loss"]
+    assert score.gain < -4 * score.gain_error
+    assert found["temperature"].scores["calibration_error"].gain < 0
+    assert by_name(remedies(sample_of(*bayes())[0]))["temperature"].setting == pytest.approx(1, abs=0.06)
+
+
+def test_the_posterior_of_a_focal_loss_is_recovered():
+    z, ids = bayes(8000)
+    e = np.exp(z.astype(float))
+    truth = e / e.sum(axis=1, keepdims=True)
+    grid = np.linspace(-12, 12, 2001)
+    pair = 1 / (1 + np.exp(-grid))
+    bent = np.interp(truth[:, 1] / (truth[:, 0] + truth[:, 1]), recover_posterior(pair, 2.0), pair)
+    two = np.column_stack([np.log1p(-bent), np.log(bent)])[ids < 2]
+    found = by_name(remedies(sample_of(two, ids[ids < 2])[0], gamma=2.0))
+    score = found["recovered"].scores["log_loss"]
+    assert score.gain < -3 * score.gain_error
+
+
+def test_the_sampled_figures_are_those_of_all_rows_within_the_noise():
+    z, ids = bayes(60_000)
+    score = by_name(remedies(sample_of(z, ids, 3000)[0]))["as they are"].scores
+    recall = [np.mean(z[ids == k].argmax(axis=1) == k) for k in range(K)]
+    nll = np.log(np.exp(z.astype(float)).sum(axis=1)) - z[np.arange(len(z)), ids]
+    for name, want in (("balanced_accuracy", np.mean(recall)), ("log_loss", nll.mean())):
+        assert abs(score[name].value - want) < 4 * score[name].error
+
+
+def test_too_few_rows_or_a_bad_prior_are_no_ground_for_remedies():
+    z, ids = bayes(30)
+    assert remedies(sample_of(z, ids)[0]) is None
+    with pytest.raises(InputError, match="prior must be 3 positive numbers"):
+        remedies(sample_of(*bayes(500))[0], prior=[1, 2])
+
+
+def test_words_are_there_in_both_languages():
+    found = remedies(sample_of(*bayes(2000))[0], gamma=1.0)
+    english, chinese = in_words(found), in_words(found, "zh-CN")
+    assert len(english["said"]) == len(chinese["said"])
+    assert [len(row) for row in english["rows"]] == [5] * 4
+    assert SAID["en"].keys() == SAID["zh-CN"].keys()
+    assert WORDS["en"].keys() == WORDS["zh-CN"].keys()
+
+
+# --- hints
+
+
+def noisy(flipped, n=20_000):
+    """A confident model; a share of class 1's labels belongs to class 0."""
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 2, n)
+    z = np.zeros((n, 2))
+    z[np.arange(n), truth] = rng.normal(8, 1.5, n)
+    ids = np.where((truth == 0) & (rng.random(n) < flipped), 1, truth)
+    return diagnose(z, ids, LossSpec(gamma=2.0), class_names=["good", "noisy"])
+
+
+def test_flipped_labels_are_found_in_their_class_and_clean_ones_are_not_accused():
+    hard = contradicted(noisy(0.02))
+    assert hard.suspicious.tolist() == [False, True]
+    assert hard.share[1] == pytest.approx(0.02 / 1.02, rel=0.2)
+    assert hard.loss[1] > 0.9
+    assert not contradicted(noisy(0.0)).suspicious.any()
+    said = "\n".join(findings(noisy(0.02), 2.0, "none"))
+    assert "Probable label noise in “noisy”" in said
+    assert "标错" in "\n".join(findings(noisy(0.02), 2.0, "none", "zh-CN"))
+
+
+def test_a_hard_class_is_not_called_noisy():
+    rng = np.random.default_rng(0)
+    z, ids = rng.normal(size=(5000, 2)) * 3, rng.integers(0, 2, 5000)
+    assert not contradicted(diagnose(z, ids)).suspicious.any()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_starting_point_equalises_the_gradient(gamma):
+    z, ids = bayes()
+    ledger = diagnose(z, ids)
+    start = starting_point(ledger, gamma)
+    shares = ledger.shares(gamma, start.alpha.tolist())
+    assert np.allclose(shares.grad.share_alpha, 1 / K, rtol=1e-3)
+    assert start.alpha.mean() == pytest.approx(1)
+
+
+# --- two ledgers
+
+
+def test_changes_say_which_class_got_worse():
+    z, ids = bayes(5000)
+    worse = z.copy()
+    worse[ids == 2, 2] -= 2
+    names = ["a", "b", "c"]
+    before, now = (diagnose(x, ids, class_names=names) for x in (z, worse))
+    found = changes(before, now, 0.0)
+    assert found.mean_loss[1][2] > found.mean_loss[0][2]
+    assert found.grad_share[1][2] > found.grad_share[0][2]
+    assert found.total_loss[1] > found.total_loss[0]
+    nothing = changes(now, now)
+    assert all(np.array_equal(*pair, equal_nan=True) for pair in (nothing.mean_loss, nothing.grad_share))
+
+
+def test_classes_are_matched_by_name_and_foreign_ones_named():
+    z, ids = bayes(2000)
+    a = diagnose(z, ids, class_names=["a", "b", "c"])
+    b = diagnose(z[:, ::-1], 2 - ids, class_names=["c", "b", "x"])
+    found = changes(a, b)
+    assert (found.class_names, found.only_before, found.only_now) == (("c", "b"), ("a",), ("x",))
+    assert np.array_equal(found.count[0], found.count[1])
+    with pytest.raises(InputError, match="share classes"):
+        changes(a, diagnose(z, ids, class_names=["p", "q", "r"]))
+    with pytest.raises(InputError, match="same link"):
+        changes(a, diagnose(z, np.eye(3)[ids], LossSpec("sigmoid")))
