@@ -55,7 +55,8 @@ SIZES += [1000, 2000, 10000]
 
 
 def digits(value: Any) -> str:
-    return nstr(value, 32, min_fixed=0, max_fixed=0).replace(".0e", "e") if value else "0"
+    text = nstr(value, 32, min_fixed=0, max_fixed=0) if value else "0"
+    return text.replace(".0e", "e").removeprefix("+")  # older versions of mpmath write +inf
 
 
 def margins() -> list[dict[str, Any]]:
