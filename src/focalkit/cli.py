@@ -11,26 +11,16 @@ except ImportError:  # pragma: no cover - tested in a subprocess
 
 from focalkit import __version__
 from focalkit.cli_diagnose import curve, diagnose
+from focalkit.cli_errors import one_line_errors
 from focalkit.cli_tune import tune
 
 
 class _Friendly(click.Group):
-    """Contract breaks become one line and exit code 2, Ctrl-C one word and 130."""
+    """Every command's errors are one line."""
 
     def invoke(self, ctx: click.Context) -> object:
-        from focalkit import InputError
-
-        try:
+        with one_line_errors(ctx):
             return super().invoke(ctx)
-        except InputError as error:
-            click.echo(f"focalkit: {error}", err=True)
-            ctx.exit(2)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("focalkit: interrupted", err=True)
-            ctx.exit(130)
-        except OSError as error:
-            click.echo(f"focalkit: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
-            ctx.exit(1)
 
 
 @click.group(cls=_Friendly, context_settings={"help_option_names": ["-h", "--help"]})

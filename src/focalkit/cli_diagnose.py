@@ -11,29 +11,19 @@ from typing import Any
 import click
 
 from focalkit import _checks
-from focalkit._checks import InputError
 from focalkit._spec import LossSpec, PerClass
+from focalkit.cli_errors import one_line_errors
 from focalkit.cli_more import SAMPLE, free_remedies, print_more, write_and_open
 from focalkit.cli_scan import Diagnosed, How, columns_of, diagnosed, made_up, no_file_options
 
 
 def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Contract breaks are one line and exit code 2; a missing extra or an unwritable file one line and 1."""
+    """For a command that is called outside its group, too."""
 
     @functools.wraps(command)
     def wrapped(**options: Any) -> None:
-        context = click.get_current_context()
-        try:
+        with one_line_errors(click.get_current_context()):
             command(**options)
-        except InputError as error:
-            click.echo(f"focalkit: {error}", err=True)
-            context.exit(2)
-        except ImportError as error:
-            click.echo(f"focalkit: {error}", err=True)
-            context.exit(1)
-        except OSError as error:
-            click.echo(f"focalkit: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
-            context.exit(1)
 
     return wrapped
 
