@@ -2,6 +2,7 @@
 #pragma once
 #include "sigmoid.hpp"
 #include "softmax_columns.hpp"
+#include "softmax_long_rows.hpp"
 #include "softmax_rows.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
@@ -49,7 +50,7 @@ void cut(Job& job, std::int64_t units, std::int64_t per_chunk) {
 
 ChunkFunction plan(Job& job) {
     ChunkFunction kernel = nullptr;
-    job.stream = job.rows() * job.classes >= (1 << 20) && (job.sigmoid || job.classes >= 256 || job.logits.inner == 1);
+    job.stream = job.rows() * job.classes >= (1 << 20) && (job.sigmoid || job.classes >= 64 || job.logits.inner == 1);
     with_float_type(job.type, [&](auto* null) {
         using S = pointee<decltype(null)>;
         using T = typename Compute<S>::type;
@@ -57,16 +58,22 @@ ChunkFunction plan(Job& job) {
             job.scratch_bytes = sizeof(Elements<T>);
             cut(job, job.rows() * job.classes, 16 * Elements<T>::most);
             kernel = sigmoid_chunk<S>;
-        } else if (suits_rows(job)) {
+        } else if (suits_rows(job) && job.classes <= longest_short_row) {
             const int group = rows_of_group<T>(job.classes);
-            job.scratch_bytes = rows_scratch<T>(job, group);
+            job.scratch_bytes = RowGroup<T>::bytes(job);
             const std::int64_t groups = 131072 / (job.classes * group), shared = job.rows() / (16 * group);
             cut(job, job.rows(), group * (groups > 4 ? groups : shared > 4 ? 4 : shared > 1 ? shared : 1));
             kernel = job.order > 0 ? softmax_rows_chunk<true, S> : softmax_rows_chunk<false, S>;
+        } else if (suits_rows(job)) {
+            job.scratch_bytes = LongRow<T>::bytes(job);
+            const std::int64_t shared = job.rows() / 16;
+            cut(job, job.rows(), shared > 4 ? 4 : shared > 1 ? shared : 1);
+            kernel = job.order > 0 ? softmax_long_rows_chunk<true, S> : softmax_long_rows_chunk<false, S>;
         } else {
             const int columns = columns_of_tile(job);
             job.scratch_bytes = columns_scratch<T>(job, columns);
-            const std::int64_t tiles = 16384 / (job.classes * columns);
+            const std::int64_t few = 16384 / (job.classes * columns), shared = job.rows() / (64 * columns);
+            const std::int64_t tiles = few > shared ? few : shared < 16 ? shared : 16;  // long enough to fetch ahead
             cut(job, job.rows(), columns * (tiles > 0 ? tiles : 1));
             kernel = softmax_columns_chunk<S>;
         }

@@ -187,8 +187,11 @@ Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
     V positive_scaled = scale * positive, negative_scaled = scale * negative;
     LossSum total;
+    V part{};
     for (int i = 0; i < count; i += N) {
         const V z = load(z_at + i), y = load(y_at + i);
+        prefetch(z_at + i + Elements<T>::most);  // of the next block, if it is read where it lies
+        prefetch(y_at + i + Elements<T>::most);
         if constexpr (!uniform) {
             gamma = load(block.gamma + i);
             positive = load(block.positive + i), negative = load(block.negative + i);
@@ -215,7 +218,8 @@ Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
                 grad = where(is_positive, positive_scaled, -negative_scaled) * d1<power>(at, w, gamma);
             if constexpr (order > 1) hess = where(is_positive, positive_scaled, negative_scaled) * d2(at, w, gamma);
         }
-        total.add(value);
+        part = part + value;
+        if (sizeof(T) == 8 || i / N % 4 == 3) total.add(part), part = V{};  // few floats lose nothing that shows
         if (keep_losses) store(block.loss + i, value);
         if constexpr (order > 0) {
             if (streamed) stream(grad_at + i, grad);
@@ -223,6 +227,7 @@ Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
         }
         if constexpr (order > 1) store(block.hess + i, hess);
     }
+    total.add(part);
     return total.sum();
 }
 

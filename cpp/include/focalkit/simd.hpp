@@ -43,9 +43,11 @@
 
 #if defined(_MSC_VER)
 #define FOCALKIT_INLINE __forceinline
+#define FOCALKIT_APART __declspec(noinline)
 #define FOCALKIT_RESTRICT __restrict
 #else
 #define FOCALKIT_INLINE inline __attribute__((always_inline))
+#define FOCALKIT_APART __attribute__((noinline))
 #define FOCALKIT_RESTRICT __restrict__
 #endif
 

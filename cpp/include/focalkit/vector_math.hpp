@@ -41,7 +41,7 @@ FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
     const V r2 = r * r;
     if constexpr (sizeof(T) == 4) {
         const V p = 0.49999994f + r * (0.1666652f + r * (0.0416684f + r * (0.00836885f + r * 0.001381432f)));
-        const V y = 1.0f + (r + r2 * p);
+        const V y = 1.0f + r * (1.0f + r * p);
         return where(x < -104.0f, V{}, scale_by_power(y, shifted));
     } else {
         const V r4 = r2 * r2, r8 = r4 * r4;
@@ -144,14 +144,20 @@ FOCALKIT_INLINE V log_nonnegative(V x) {
     return where(x == V{}, -infinity<V>(), result);
 }
 
-/// log(1 + e) for e in [0, 1], without rounding 1 + e.
+/// log(1 + e) for e in [0, 1], without rounding 1 + e. For float e times a minimax polynomial (relative error 5e-9).
 template <class V>
 FOCALKIT_INLINE V log1p_unit(V e) {
     using T = typename Lane<V>::type;
-    const auto upper = e > T(0.41421356237309504880);
-    const V t = where(upper, T(0.5) * (e - T(1)), e);  // log(1 + e) = log 2 + log(1 + (e - 1) / 2)
-    const V l = log_near_one(t);
-    return where(upper, T(0.69314718055994530942) + l, l);
+    if constexpr (sizeof(T) == 4) {
+        const V p = 0.0202045888f - e * 0.00331847393f;
+        const V q = 0.333305121f + e * (-0.249585867f + e * (0.196953997f + e * (-0.153553963f + e * (0.106805556f + e * (-0.0576644465f + e * p)))));
+        return e + (e * e) * (-0.499999315f + e * q);
+    } else {
+        const auto upper = e > T(0.41421356237309504880);
+        const V t = where(upper, T(0.5) * (e - T(1)), e);  // log(1 + e) = log 2 + log(1 + (e - 1) / 2)
+        const V l = log_near_one(t);
+        return where(upper, T(0.69314718055994530942) + l, l);
+    }
 }
 
 }  // namespace focalkit::FOCALKIT_ISA
