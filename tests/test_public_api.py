@@ -18,6 +18,10 @@ SOURCE = pathlib.Path(focalkit.__file__).parent
 
 
 def test_all_is_exactly_what_is_defined():
+    for name in focalkit.__all__:  # some are imported when they are first asked for
+        assert getattr(focalkit, name) is not None
+    assert not hasattr(focalkit, "another")
+    assert set(focalkit.__all__) <= set(dir(focalkit))
     defined = {
         name for name, value in vars(focalkit).items() if not name.startswith("_") and not inspect.ismodule(value)
     }
@@ -31,6 +35,12 @@ def test_importing_the_package_loads_numpy_and_no_framework():
     loaded = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SOURCE.parent).stdout.split()
     assert "numpy" in loaded
     assert not set(FRAMEWORKS.split()) & set(loaded)
+
+
+def test_importing_the_package_does_not_load_the_diagnosis():
+    code = "import sys, focalkit; print('focalkit.diagnosis' in sys.modules, focalkit.Ledger.__name__)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["False", "Ledger"]
 
 
 @pytest.mark.parametrize("name", focalkit.__all__)

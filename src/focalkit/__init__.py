@@ -1,8 +1,9 @@
 """focalkit: where an imbalanced classifier's loss goes, which alpha and gamma help, and that loss, exact and fast."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from focalkit._checks import InputError
 from focalkit._spec import LossSpec
-from focalkit.diagnosis import Ledger, diagnose
 from focalkit.engines.cpu import get_num_threads, set_num_threads
 from focalkit.losses import (
     LossGradHess,
@@ -14,6 +15,9 @@ from focalkit.losses import (
 )
 from focalkit.posterior import recover_posterior, shift_prior
 from focalkit.weights import class_weights, prior_bias
+
+if _TYPE_CHECKING:
+    from focalkit.diagnosis import Ledger, diagnose
 
 __version__ = "0.1.0"
 
@@ -35,3 +39,17 @@ __all__ = [
     "softmax_cross_entropy",
     "softmax_focal_loss",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the diagnosis when it is first asked for: a training loop may never need it."""
+    if name in ("Ledger", "diagnose"):
+        from focalkit import diagnosis
+
+        globals().update(Ledger=diagnosis.Ledger, diagnose=diagnosis.diagnose)
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")  # noqa: EM102
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -148,6 +148,21 @@ def test_a_forked_child_computes_the_same_and_does_not_hang():
     assert child.exitcode == 0
 
 
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_joblib_workers_compute_the_same(backend):
+    joblib = pytest.importorskip("joblib")
+    logits = np.random.default_rng(5).normal(size=(3000, 40)).astype(np.float32)
+    targets = np.arange(3000) % 40
+    want = loss_grad_hess(LossSpec(gamma=2.0), logits, targets, hess=False)
+    call = joblib.delayed(loss_grad_hess)
+    runs = joblib.Parallel(n_jobs=2, backend=backend)(
+        call(LossSpec(gamma=2.0), logits, targets, hess=False) for _ in range(4)
+    )
+    for run in runs:
+        assert run.loss == want.loss
+        np.testing.assert_array_equal(run.grad, want.grad)
+
+
 def test_many_python_threads_at_once_get_the_same_bits():
     call = large_call(*LARGE[1])
     with ThreadPoolExecutor(8) as pool:
