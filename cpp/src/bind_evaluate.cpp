@@ -30,8 +30,12 @@ struct Plan {
 
     Plan(bool sigmoid, int reduction, double label_smoothing, std::int64_t ignore_index, int class_axis,
          std::vector<double> gamma, std::optional<std::vector<double>> alpha)
-        : sigmoid(sigmoid), reduction(static_cast<Reduction>(reduction)), label_smoothing(label_smoothing),
-          ignore_index(ignore_index), class_axis(class_axis), gamma(std::move(gamma)) {
+        : sigmoid(sigmoid),
+          reduction(static_cast<Reduction>(reduction)),
+          label_smoothing(label_smoothing),
+          ignore_index(ignore_index),
+          class_axis(class_axis),
+          gamma(std::move(gamma)) {
         const double g = this->gamma.size() == 1 ? this->gamma[0] : -1;
         power = g == 0 ? 0 : g == 1 ? 1 : g == 2 ? 2 : 3;
         if (alpha) this->alpha = std::move(*alpha);
@@ -56,7 +60,8 @@ public:
         if (open_) PyBuffer_Release(&view_);
     }
     bool open(nb::handle object, bool writable) {
-        open_ = PyObject_GetBuffer(object.ptr(), &view_, PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0)) == 0;
+        open_ = PyObject_GetBuffer(object.ptr(), &view_,
+                                   PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0)) == 0;
         if (!open_) PyErr_Clear();
         return open_;
     }
@@ -78,7 +83,8 @@ std::optional<Type> type_of(const Py_buffer& view, bool bfloat16) {
         case 'e': return Type::f16;
         case 'H': return bfloat16 ? std::optional(Type::bf16) : std::nullopt;
         case 'b': return Type::i8;
-        case 'B': case '?': return Type::u8;
+        case 'B':
+        case '?': return Type::u8;
         case 'i': return Type::i32;
         case 'l': return sizeof(long) == 8 ? Type::i64 : Type::i32;
         case 'q': return Type::i64;
@@ -121,7 +127,8 @@ bool shaped_like_logits(const Py_buffer& view, int axis, Array& array) {
 }
 
 bool same_shape(const Py_buffer& a, const Py_buffer& b) {
-    return a.ndim == b.ndim && (a.ndim == 0 || std::memcmp(a.shape, b.shape, sizeof(*a.shape) * static_cast<std::size_t>(a.ndim)) == 0);
+    return a.ndim == b.ndim &&
+           (a.ndim == 0 || std::memcmp(a.shape, b.shape, sizeof(*a.shape) * static_cast<std::size_t>(a.ndim)) == 0);
 }
 
 /// First and last byte that an array touches.
@@ -189,7 +196,8 @@ bool read_weights(const Py_buffer& weight, const Py_buffer& logits, int axis, bo
             if (job.sigmoid || weight.ndim != logits.ndim - 1) return false;
             for (int a = 0; a < weight.ndim; ++a)
                 if (weight.shape[a] != logits.shape[a < axis ? a : a + 1]) return false;
-            if (!join(weight, 0, axis, job.weight_outer) || !join(weight, axis, weight.ndim, job.weight_inner)) return false;
+            if (!join(weight, 0, axis, job.weight_outer) || !join(weight, axis, weight.ndim, job.weight_inner))
+                return false;
         }
     }
     job.sample_weight = static_cast<const double*>(weight.buf);
@@ -227,16 +235,19 @@ std::optional<double> call(const Plan& plan, nb::handle logits, nb::handle targe
         for (int a = 0; a < y->ndim; ++a)
             if (y->shape[a] != z->shape[a < axis ? a : a + 1]) return std::nullopt;
         job.targets.data = y->buf;
-        if (!join(y.view(), 0, axis, job.targets.outer) || !join(y.view(), axis, y->ndim, job.targets.inner)) return std::nullopt;
+        if (!join(y.view(), 0, axis, job.targets.outer) || !join(y.view(), axis, y->ndim, job.targets.inner))
+            return std::nullopt;
     }
-    if (!sample_weight.is_none() && (!w.open(sample_weight, false) || !read_weights(w.view(), z.view(), axis, checked, job)))
+    if (!sample_weight.is_none() &&
+        (!w.open(sample_weight, false) || !read_weights(w.view(), z.view(), axis, checked, job)))
         return std::nullopt;
     const auto result = [&](nb::handle object, Buffer& buffer, Array& array) {
         if (!buffer.open(object, true) || !same_shape(buffer.view(), z.view()) ||
             type_of(buffer.view(), bfloat16 & 1) != type || !shaped_like_logits(buffer.view(), axis, array))
             return false;
         const bool clear = apart(buffer.view(), z.view()) || same_memory(buffer.view(), z.view());
-        return checked || (clear && apart(buffer.view(), y.view()) && (!job.sample_weight || apart(buffer.view(), w.view())));
+        return checked ||
+               (clear && apart(buffer.view(), y.view()) && (!job.sample_weight || apart(buffer.view(), w.view())));
     };
     if (order > 0 && !result(grad, g, job.grad)) return std::nullopt;
     if (order > 1 && !result(hess, h, job.hess)) return std::nullopt;

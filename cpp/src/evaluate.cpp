@@ -125,7 +125,8 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer) {
         forward.order = 0, forward.losses = nullptr;
         const Partial sums = compute(forward);
         if (sums.bad_targets) return {0, true};
-        denominator = or_one(job.keep && reduction == Reduction::mean ? static_cast<double>(sums.counted) : sums.weight);
+        denominator =
+            or_one(job.keep && reduction == Reduction::mean ? static_cast<double>(sums.counted) : sums.weight);
         guessed = false;
     }
     if (!own_denominator) denominator = normalizer;

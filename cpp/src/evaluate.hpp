@@ -7,8 +7,8 @@ namespace focalkit {
 enum class Reduction : int { none, sum, mean, weighted_mean };
 
 struct Outcome {
-    double loss = 0;          // the sum over the denominator
-    bool bad_targets = false; // then what was written is meaningless
+    double loss = 0;           // the sum over the denominator
+    bool bad_targets = false;  // then what was written is meaningless
 };
 
 /// Computes ``job``. ``normalizer`` > 0 takes the place of the reduction's own denominator.

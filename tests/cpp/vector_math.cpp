@@ -14,7 +14,8 @@ template <class T>
 double ulps(T got, long double want) {
     const int digits = std::numeric_limits<T>::digits, least = std::numeric_limits<T>::min_exponent;
     const int exponent = want == 0 ? least : std::ilogb(want) + 1;
-    return std::fabs(static_cast<double>((got - want) / std::ldexp(1.0L, (exponent < least ? least : exponent) - digits)));
+    return std::fabs(
+        static_cast<double>((got - want) / std::ldexp(1.0L, (exponent < least ? least : exponent) - digits)));
 }
 
 /// The largest error over ``count`` arguments from ``first`` on, each ``next`` of the one before.
@@ -58,15 +59,19 @@ template <class T>
 void report(const char* name, int count) {
     const T lowest = sizeof(T) == 4 ? T(-87) : T(-708);
     const T step = lowest / static_cast<T>(count);
-    const double e = worst<T>(0, count, [=](T x) { return x + step; },
-                              [](Vec<T> v) { return exp_nonpositive<Vec<T>>(v); }, [](long double x) { return std::exp(x); });
+    const double e = worst<T>(
+        0, count, [=](T x) { return x + step; }, [](Vec<T> v) { return exp_nonpositive<Vec<T>>(v); },
+        [](long double x) { return std::exp(x); });
     const T grow = T(1) + (sizeof(T) == 4 ? T(160) : T(1400)) / static_cast<T>(count);
-    const double l = worst<T>(std::numeric_limits<T>::min(), count, [=](T x) { return x * grow; },
-                              [](Vec<T> v) { return log_nonnegative<Vec<T>>(v); }, [](long double x) { return std::log(x); });
-    const double near = worst<T>(T(0.5), count, [=](T x) { return x + T(1.5) / static_cast<T>(count); },
-                                 [](Vec<T> v) { return log_nonnegative<Vec<T>>(v); }, [](long double x) { return std::log(x); });
-    const double p = worst<T>(1, count, [=](T x) { return x * (T(1) - T(30) / static_cast<T>(count)); },
-                              [](Vec<T> v) { return log1p_unit<Vec<T>>(v); }, [](long double x) { return std::log1p(x); });
+    const double l = worst<T>(
+        std::numeric_limits<T>::min(), count, [=](T x) { return x * grow; },
+        [](Vec<T> v) { return log_nonnegative<Vec<T>>(v); }, [](long double x) { return std::log(x); });
+    const double near = worst<T>(
+        T(0.5), count, [=](T x) { return x + T(1.5) / static_cast<T>(count); },
+        [](Vec<T> v) { return log_nonnegative<Vec<T>>(v); }, [](long double x) { return std::log(x); });
+    const double p = worst<T>(
+        1, count, [=](T x) { return x * (T(1) - T(30) / static_cast<T>(count)); },
+        [](Vec<T> v) { return log1p_unit<Vec<T>>(v); }, [](long double x) { return std::log1p(x); });
     std::printf("%s exp %.3f log %.3f log_near_one %.3f log1p %.3f broken %d\n", name, e, l, near, p, broken<T>());
 }
 

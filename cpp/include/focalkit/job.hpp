@@ -40,7 +40,7 @@ struct Job {
     const std::uint8_t* keep = nullptr;  // per row (softmax) or element (sigmoid): after hard example mining
     const void* gamma = nullptr;         // one or one per class, in the type computed in
     const void* alpha = nullptr;
-    const void* alpha_other = nullptr;   // sigmoid: 1 - alpha
+    const void* alpha_other = nullptr;  // sigmoid: 1 - alpha
     bool gamma_per_class = false, alpha_per_class = false;
     double label_smoothing = 0;
     std::int64_t ignore_index = -100;
@@ -49,7 +49,7 @@ struct Job {
     int power = 3;           // gamma: 0, 1, 2, or 3 for any
     void* losses = nullptr;  // one per row in the logits' type, or none
     bool losses_unrounded = false;
-    bool stream = false;     // results too large for the caches
+    bool stream = false;  // results too large for the caches
     std::int64_t rows_per_chunk = 1, chunks = 0;
     std::int64_t scratch_bytes = 0;
 

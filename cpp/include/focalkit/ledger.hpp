@@ -75,7 +75,8 @@ inline std::int64_t ledger_log_odds(const LogOddsJob& job) {
 }
 
 template <Power power>
-void terms_of(const double* m, std::int64_t n, const double* gamma, bool one_gamma, double* loss_out, double* grad_out) {
+void terms_of(const double* m, std::int64_t n, const double* gamma, bool one_gamma, double* loss_out,
+              double* grad_out) {
     constexpr int lanes = width<double>;
     for (std::int64_t i = 0; i < n; i += lanes) {
         alignas(64) double in[lanes] = {}, g[lanes] = {};
@@ -96,7 +97,8 @@ void terms_of(const double* m, std::int64_t n, const double* gamma, bool one_gam
     }
 }
 
-inline void ledger_terms(const double* m, std::int64_t n, const double* gamma, bool one_gamma, double* loss, double* grad) {
+inline void ledger_terms(const double* m, std::int64_t n, const double* gamma, bool one_gamma, double* loss,
+                         double* grad) {
     const double g = one_gamma ? gamma[0] : -1;
     (g == 0   ? terms_of<Power::zero>
      : g == 1 ? terms_of<Power::one>

@@ -20,24 +20,24 @@ struct Lanes {
     const T& operator[](int i) const { return lane[i]; }
 };
 
-#define FOCALKIT_LANEWISE(op)                                                  \
-    template <class T, int n>                                                  \
-    FOCALKIT_INLINE Lanes<T, n> operator op(Lanes<T, n> a, Lanes<T, n> b) {    \
-        Lanes<T, n> r;                                                         \
-        for (int i = 0; i < n; ++i) r.lane[i] = a.lane[i] op b.lane[i];        \
-        return r;                                                              \
-    }                                                                          \
-    template <class T, int n, class A>                                         \
-    FOCALKIT_INLINE Lanes<T, n> operator op(Lanes<T, n> a, A b) {              \
-        Lanes<T, n> r;                                                         \
-        for (int i = 0; i < n; ++i) r.lane[i] = a.lane[i] op static_cast<T>(b);\
-        return r;                                                              \
-    }                                                                          \
-    template <class T, int n, class A>                                         \
-    FOCALKIT_INLINE Lanes<T, n> operator op(A a, Lanes<T, n> b) {              \
-        Lanes<T, n> r;                                                         \
-        for (int i = 0; i < n; ++i) r.lane[i] = static_cast<T>(a) op b.lane[i];\
-        return r;                                                              \
+#define FOCALKIT_LANEWISE(op)                                                   \
+    template <class T, int n>                                                   \
+    FOCALKIT_INLINE Lanes<T, n> operator op(Lanes<T, n> a, Lanes<T, n> b) {     \
+        Lanes<T, n> r;                                                          \
+        for (int i = 0; i < n; ++i) r.lane[i] = a.lane[i] op b.lane[i];         \
+        return r;                                                               \
+    }                                                                           \
+    template <class T, int n, class A>                                          \
+    FOCALKIT_INLINE Lanes<T, n> operator op(Lanes<T, n> a, A b) {               \
+        Lanes<T, n> r;                                                          \
+        for (int i = 0; i < n; ++i) r.lane[i] = a.lane[i] op static_cast<T>(b); \
+        return r;                                                               \
+    }                                                                           \
+    template <class T, int n, class A>                                          \
+    FOCALKIT_INLINE Lanes<T, n> operator op(A a, Lanes<T, n> b) {               \
+        Lanes<T, n> r;                                                          \
+        for (int i = 0; i < n; ++i) r.lane[i] = static_cast<T>(a) op b.lane[i]; \
+        return r;                                                               \
     }
 FOCALKIT_LANEWISE(+)
 FOCALKIT_LANEWISE(-)

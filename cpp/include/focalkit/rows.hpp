@@ -10,7 +10,7 @@
 namespace focalkit::FOCALKIT_ISA {
 
 inline bool suits_rows(const Job& job) {
-    return !job.soft && job.label_smoothing == 0 && job.order < 2 && job.classes >= 48 && job.logits.classes == 1 &&
+    return !job.soft && job.label_smoothing == 0 && job.order < 2 && job.classes >= 64 && job.logits.classes == 1 &&
            job.classes < (std::int64_t{1} << 30) && (job.order == 0 || job.grad.classes == 1);
 }
 

@@ -175,8 +175,8 @@ void read_parameters(const Job& job, std::int64_t first, int count, bool some_ou
             if (block.kept[e] == 0) block.z[e] = block.y[e] = block.positive[e] = block.negative[e] = 0;
 }
 
-/// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are ``uniform`` they fill only the
-/// first vector of their arrays. Returns the sum of the losses.
+/// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are
+/// ``uniform`` they fill only the first vector of their arrays. Returns the sum of the losses.
 template <Power power, int order, bool soft, bool uniform, class T>
 Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block) {
     using V = Vec<T>;
@@ -313,8 +313,7 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
         if (seen.spread) sums.loss.add(sigmoid_block_of_job<true, false>(job, padded, z, y, grad, block));
         else if (per_element) sums.loss.add(sigmoid_block_of_job<false, false>(job, padded, z, y, grad, block));
         else sums.loss.add(sigmoid_block_of_job<false, true>(job, padded, z, y, grad, block));
-        if (job.losses)
-            store_losses<T, S>(job, first, count, block.loss);
+        if (job.losses) store_losses<T, S>(job, first, count, block.loss);
         if (job.order > 0 && grad == block.z) store_elements<T, S>(job, job.grad, first, count, block.z);
         if (job.order > 1) store_elements<T, S>(job, job.hess, first, count, block.hess);
     }

@@ -13,7 +13,7 @@ struct Direct {
     T* to = nullptr;  // null: the gradient stays in the tile
     std::int64_t to_stride = 0;
     bool stream = false;
-    bool more = false;  // the rows behind are read next
+    bool more = false;    // the rows behind are read next
     bool across = false;  // the result has contiguous classes: the tile is left unscaled, the pulls in rows.d2
 };
 
@@ -208,7 +208,8 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
                 const V q = where(leads, one, (one + where(rest > e, rest - e, zero)) / total);
                 const V p = e / total;
                 const V own_pull = where(leads, zero, -d / q);
-                const V pull = where(first_sum > own_pull, first_sum - own_pull, where(first_sum == first_sum, zero, first_sum));
+                const V pull =
+                    where(first_sum > own_pull, first_sum - own_pull, where(first_sum == first_sum, zero, first_sum));
                 const V r = where(leads, zero, e / safe_rest);
                 store(z + place, d + rounded<V>(p * pull) - rounded<V>(d1_lead * r));
                 if constexpr (order > 1) {
@@ -332,7 +333,8 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
                 direct.from = side_by_side<const T>(job, job.logits, first, count);
                 direct.from_stride = job.logits.classes;
                 direct.more = direct.from && first + 2 * most <= end;
-                if (job.order == 1 && job.classes < (1 << 24) && job.grad.classes != 1) direct.to = side_by_side<T>(job, job.grad, first, count);
+                if (job.order == 1 && job.classes < (1 << 24) && job.grad.classes != 1)
+                    direct.to = side_by_side<T>(job, job.grad, first, count);
                 direct.to_stride = job.grad.classes;
                 direct.stream = job.stream && reinterpret_cast<std::uintptr_t>(direct.to) % sizeof(Vec<T>) == 0 &&
                                 direct.to_stride % width<T> == 0;

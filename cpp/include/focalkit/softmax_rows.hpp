@@ -79,7 +79,8 @@ FOCALKIT_APART void copy_rows(const Job& job, const RowGroup<T>& group, std::int
     join_rows(group, lanes, group.largest, [](Vec<T> a, Vec<T> b) { return maximum(a, b); });
 }
 
-/// Their exponentials and the sum of each row, a few rows side by side. The rows behind, ``ahead``, are fetched meanwhile.
+/// Their exponentials and the sum of each row, a few rows side by side. The rows behind, ``ahead``, are fetched
+/// meanwhile.
 template <class T, class S>
 FOCALKIT_APART void exp_rows(const RowGroup<T>& group, int count, int lanes, const S* ahead, std::int64_t stride) {
     using V = Vec<T>;

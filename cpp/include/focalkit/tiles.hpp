@@ -88,7 +88,8 @@ void store_run(S* to, const Array& array, std::int64_t classes, int n, const T* 
         int r = 0;
         if constexpr (sizeof(S) == sizeof(T))
             if (array.classes == 1 && classes >= quad<T>) {
-                transpose_out(to, array.inner, classes, n, tile, columns, [](Vec<T> v, std::int64_t, int) { return v; });
+                transpose_out(to, array.inner, classes, n, tile, columns,
+                              [](Vec<T> v, std::int64_t, int) { return v; });
                 r = n / N * N;
             }
         for (; r < n; ++r) {
@@ -120,16 +121,16 @@ void store_tile(const Job& job, const Array& array, std::int64_t first, int coun
 /// What is known of each row of a tile before its logits are read.
 template <class T>
 struct Rows {
-    std::int32_t* id;     // class, 0 where there is none
-    std::uint8_t* kept;   // counted, and kept by hard example mining
-    T* own;               // logit of the true class
+    std::int32_t* id;    // class, 0 where there is none
+    std::uint8_t* kept;  // counted, and kept by hard example mining
+    T* own;              // logit of the true class
     T* gamma;
-    T* weight;            // alpha_t * sample_weight; without alpha_t where targets are spread over classes
-    T* scaled;            // the same over the denominator
+    T* weight;  // alpha_t * sample_weight; without alpha_t where targets are spread over classes
+    T* scaled;  // the same over the denominator
     T* loss;
     T* d1;
     T* d2;
-    T* place_of_id;       // the id as a number of type T
+    T* place_of_id;  // the id as a number of type T
 
     static std::int64_t bytes(int columns) {
         return static_cast<std::int64_t>(columns) * (9 * static_cast<int>(sizeof(T)) + 64);

@@ -108,8 +108,9 @@ FOCALKIT_INLINE V log_near_one(V t) {
         // fdlibm: with s = t / (2 + t), log(1 + t) = t - (t^2/2 - s (t^2/2 + R(s^2)))
         const V s = t / (2.0 + t);
         const V z = s * s, w = z * z;
-        const V odd = z * (6.666666666666735130e-01 +
-                           w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+        const V odd =
+            z * (6.666666666666735130e-01 +
+                 w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
         const V even = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
         const V half = 0.5 * t2;
         return t - (half - s * (half + (odd + even)));
@@ -130,13 +131,15 @@ FOCALKIT_INLINE V log_nonnegative(V x) {
     V result;
     if constexpr (sizeof(T) == 4) {
         const U shifted = u - 0x3f3504f3u + 0x3f800000u;
-        const V k = bits<V>(U((shifted >> 23) + 0x4b400000u)) - where(small, constant<V>(12582912.0f + 127.0f + 24.0f), constant<V>(12582912.0f + 127.0f));
+        const V k = bits<V>(U((shifted >> 23) + 0x4b400000u)) -
+                    where(small, constant<V>(12582912.0f + 127.0f + 24.0f), constant<V>(12582912.0f + 127.0f));
         const V f = bits<V>(U((shifted & 0x007fffffu) + 0x3f3504f3u));
         result = k * 0.693359375f + (log_near_one<V>(f - 1.0f) - k * 2.12194440e-4f);
     } else {
         const U shifted = u - 0x3fe6a09e667f3bcdull + 0x3ff0000000000000ull;
-        const V k = bits<V>(U((shifted >> 52) + 0x4338000000000000ull)) -
-                    where(small, constant<V>(6755399441055744.0 + 1023.0 + 53.0), constant<V>(6755399441055744.0 + 1023.0));
+        const V k =
+            bits<V>(U((shifted >> 52) + 0x4338000000000000ull)) -
+            where(small, constant<V>(6755399441055744.0 + 1023.0 + 53.0), constant<V>(6755399441055744.0 + 1023.0));
         const V f = bits<V>(U((shifted & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull));
         result = k * 6.93147180369123816490e-01 + (log_near_one<V>(f - 1.0) + k * 1.90821492927058770002e-10);
     }
@@ -150,7 +153,9 @@ FOCALKIT_INLINE V log1p_unit(V e) {
     using T = typename Lane<V>::type;
     if constexpr (sizeof(T) == 4) {
         const V p = 0.0202045888f - e * 0.00331847393f;
-        const V q = 0.333305121f + e * (-0.249585867f + e * (0.196953997f + e * (-0.153553963f + e * (0.106805556f + e * (-0.0576644465f + e * p)))));
+        const V q = 0.333305121f +
+                    e * (-0.249585867f +
+                         e * (0.196953997f + e * (-0.153553963f + e * (0.106805556f + e * (-0.0576644465f + e * p)))));
         return e + (e * e) * (-0.499999315f + e * q);
     } else {
         const auto upper = e > T(0.41421356237309504880);
