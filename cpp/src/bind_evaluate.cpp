@@ -229,7 +229,6 @@ std::optional<double> call(const Plan& plan, nb::handle logits, nb::handle targe
 
     if (job.soft || plan.sigmoid) {
         if (!same_shape(y.view(), z.view()) || !shaped_like_logits(y.view(), axis, job.targets)) return std::nullopt;
-        if (job.soft && !plan.sigmoid && !checked) return std::nullopt;  // that they sum to 1 is seen by the caller
     } else {
         if (y->ndim != z->ndim - 1 || !regular(y.view())) return std::nullopt;
         for (int a = 0; a < y->ndim; ++a)
@@ -251,6 +250,9 @@ std::optional<double> call(const Plan& plan, nb::handle logits, nb::handle targe
     };
     if (order > 0 && !result(grad, g, job.grad)) return std::nullopt;
     if (order > 1 && !result(hess, h, job.hess)) return std::nullopt;
+    // written over the logits, probabilities that turn out wrong would cost them: the caller looks first
+    if (order > 0 && job.soft && !checked && same_memory(g.view(), z.view())) return std::nullopt;
+    job.trusted = checked;
     const std::int64_t units = job.outer * job.inner * (job.sigmoid ? job.classes : 1);
     if (!losses.is_none()) {
         if (!l.open(losses, true) || l->len != units * l->itemsize) return std::nullopt;

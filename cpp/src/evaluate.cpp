@@ -108,23 +108,20 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer) {
     const bool own_denominator = !(normalizer > 0);
     double denominator = 1;
     bool guessed = false;
-    if (job.order > 0 && !job.soft && !job.sigmoid) {  // ids are few: look at all before anything is written
+    if (job.order > 0 && !job.soft && (!job.sigmoid || in_place(job))) {  // look before anything is written over
         const Partial ids = count(job);
         if (ids.bad_targets) return {0, true};
         denominator = or_one(static_cast<double>(ids.counted));
     } else if (job.order > 0 && reduction == Reduction::mean && own_denominator) {
         denominator = static_cast<double>(units);
-        if (!job.soft) {
-            if (in_place(job)) denominator = or_one(static_cast<double>(count(job).counted));
-            else guessed = true;  // that nothing is ignored: 0/1 targets are as many as the logits
-        }
+        guessed = !job.soft;  // that nothing is ignored: 0/1 targets are as many as the logits
     }
     const bool forward_first = reduction == Reduction::weighted_mean || (reduction == Reduction::mean && job.keep);
     if (job.order > 0 && own_denominator && forward_first) {
         Job forward = job;
         forward.order = 0, forward.losses = nullptr;
         const Partial sums = compute(forward);
-        if (sums.bad_targets) return {0, true};
+        if (sums.bad_targets && !job.trusted) return {0, true};
         denominator =
             or_one(job.keep && reduction == Reduction::mean ? static_cast<double>(sums.counted) : sums.weight);
         guessed = false;
@@ -133,7 +130,7 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer) {
     else if (reduction == Reduction::none || reduction == Reduction::sum) denominator = 1;
     job.scale = 1 / denominator;
     Partial sums = compute(job);
-    if (sums.bad_targets) return {0, true};
+    if (sums.bad_targets && !job.trusted) return {0, true};
     if (reduction == Reduction::mean && own_denominator) {
         const double counted = or_one(static_cast<double>(sums.counted));
         if (guessed && counted != denominator) {

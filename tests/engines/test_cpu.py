@@ -213,18 +213,34 @@ def test_class_ids_out_of_range_are_refused_before_anything_is_written(bad, shap
 
 @pytest.mark.parametrize("bad", [-1, 2, 2**40, -(2**63)])
 def test_binary_targets_other_than_0_and_1_are_refused(bad, instruction_set):
-    targets = np.zeros(5000, np.int64)
+    targets, logits = np.zeros(5000, np.int64), np.ones(5000, np.float32)
     targets[4321] = bad
-    with pytest.raises(InputError, match="targets must be 0, 1 or ignore_index"):
-        loss_grad_hess(LossSpec("sigmoid"), np.zeros(5000, np.float32), targets)
+    for reduction in ("mean", "sum"):
+        with pytest.raises(InputError, match="targets must be 0, 1 or ignore_index"):
+            loss_grad_hess(LossSpec("sigmoid", reduction=reduction), logits, targets, hess=False, out=logits)
+        assert (logits == 1).all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, -0.1, 1.5, np.inf])
 def test_soft_values_outside_0_and_1_are_refused(bad, instruction_set):
-    targets = np.zeros(5000, np.float32)
+    targets, logits = np.zeros(5000, np.float32), np.ones(5000, np.float32)
     targets[4321] = bad
     with pytest.raises(InputError, match=r"targets must lie in \[0, 1\]"):
-        loss_grad_hess(LossSpec("sigmoid"), np.zeros(5000, np.float32), targets)
+        loss_grad_hess(LossSpec("sigmoid"), logits, targets, hess=False, out=logits)
+    assert (logits == 1).all()
+
+
+@pytest.mark.parametrize(("entry", "bad"), [(0, np.nan), (0, -0.1), (3, 1.5), (2, 0.3), (1, np.inf)])
+@pytest.mark.parametrize("shape", [(700, 5), (70, 5, 11)])
+def test_class_probabilities_that_are_none_are_refused(entry, bad, shape, instruction_set):
+    targets = np.full(shape, 0.2, np.float32)
+    targets[shape[0] - 3, entry, ...] = bad
+    logits = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    before = logits.copy()
+    for out in (None, logits):
+        with pytest.raises(InputError, match=r"targets must (lie in \[0, 1\]|sum to 1)"):
+            loss_grad_hess(LossSpec(), logits, targets, hess=False, out=out)
+        assert np.array_equal(logits, before)
 
 
 def test_recycled_memory_is_bounded_and_given_back():

@@ -35,6 +35,7 @@ struct Job {
     Type target_type = Type::i64;
     bool sigmoid = false, soft = false;
     Array targets;
+    bool trusted = false;  // soft targets are known to be right
     const double* sample_weight = nullptr;
     std::int64_t weight_outer = 0, weight_inner = 0, weight_classes = 0;
     const std::uint8_t* keep = nullptr;  // per row (softmax) or element (sigmoid): after hard example mining

@@ -5,6 +5,8 @@
 
 namespace focalkit::FOCALKIT_ISA {
 
+constexpr int most_columns = 224;
+
 /// Where a tile's rows lie side by side in the arrays themselves, they are read and written there.
 template <class T>
 struct Direct {
@@ -225,6 +227,29 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
     return total_loss.sum();
 }
 
+/// Looks at probabilities in a tile: adds up sum_k y_k alpha_k, and counts the rows that are none.
+template <class T>
+void weigh_targets(const Job& job, int count, const T* y, int columns, const Rows<T>& rows, Partial& sums) {
+    double total[most_columns] = {}, share[most_columns] = {};
+    std::int32_t outside[most_columns] = {};
+    for (std::int64_t k = 0; k < job.classes; ++k) {
+        const double alpha = static_cast<double>(parameter<T>(job.alpha, job.alpha_per_class, k, T(1)));
+        const T* of_class = y + k * columns;
+        for (int r = 0; r < columns; ++r) {
+            const double value = static_cast<double>(of_class[r]);
+            total[r] += value;
+            share[r] += value * alpha;
+        }
+        for (int r = 0; r < columns; ++r) outside[r] |= !((of_class[r] >= 0) & (of_class[r] <= 1));
+    }
+    const double slack = job.target_type == Type::f32 || job.target_type == Type::f64 ? 1e-4 : 1e-2;
+    for (int r = 0; r < count; ++r) {
+        sums.weight += (share[r] - 1) * static_cast<double>(rows.weight[r]);
+        const double off = total[r] - 1;
+        sums.bad_targets += (outside[r] != 0) | !((off <= slack) & (off >= -slack));
+    }
+}
+
 /// y_k alpha_k for each class and row: from probabilities or, smoothed, from class ids.
 template <class T>
 void spread_targets(const Job& job, std::int64_t first, int count, T* weight, int columns, const Rows<T>& rows,
@@ -234,13 +259,7 @@ void spread_targets(const Job& job, std::int64_t first, int count, T* weight, in
         with_float_type(job.target_type, [&](auto* null) {
             load_tile<T, pointee<decltype(null)>>(job, job.targets, first, count, weight, columns);
         });
-        for (int r = 0; r < columns; ++r) {
-            double share = 0;
-            for (std::int64_t k = 0; k < job.classes; ++k)
-                share += static_cast<double>(weight[k * columns + r]) *
-                         static_cast<double>(parameter<T>(job.alpha, job.alpha_per_class, k, T(1)));
-            sums.weight += (share - 1) * static_cast<double>(rows.weight[r]);
-        }
+        weigh_targets(job, count, weight, columns, rows, sums);
     } else {
         for (std::int64_t k = 0; k < job.classes; ++k)
             for (int r = 0; r < columns; ++r) weight[k * columns + r] = rows.id[r] == k;
@@ -265,7 +284,7 @@ std::int64_t columns_scratch(const Job& job, int columns) {
 /// classes is seldom a multiple of 4096 bytes apart, which processors take for the same address.
 inline int columns_of_tile(const Job& job) {
     const std::int64_t row_bytes = job.classes * (job.type == Type::f64 ? 8 : 4);
-    for (int columns = 224; columns > 32; columns -= 64)
+    for (int columns = most_columns; columns > 32; columns -= 64)
         if (columns * row_bytes <= 28672) return columns;
     return 32;
 }

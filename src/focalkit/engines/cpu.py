@@ -2,8 +2,8 @@
 
 Half types are computed in float32 and rounded once. Sums are in float64 over pieces of a fixed size, in a
 fixed order, so the bits are the same for every number of threads. Where targets turn out to be invalid, an
-``InputError`` is raised; a gradient that was asked for in ``out`` may then be partly written (sigmoid
-targets only: class ids are looked at first).
+``InputError`` is raised; a gradient that was asked for in ``out`` may then be partly written (but class ids
+are looked at first, and so is every target where the gradient goes over the logits).
 
 Large fresh results (1 MiB and more) lie in recycled memory: once an array is garbage, its memory is kept
 for the next result, up to :func:`memory_limit` bytes (1 GiB unless set). :func:`held_memory` tells how much
