@@ -59,11 +59,22 @@ extern "C" void copy(const float* from, float* to, int64_t n, int threads, int r
     _mm_sfence();
   }
 }
+extern "C" float read(const float* from, int64_t n, int threads) {
+  float total = 0;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : total) if (n >= 100000)
+  for (int64_t block = 0; block < n / 4096; ++block) {
+    __m256 sum[4] = {};
+    for (int64_t i = block * 4096; i < (block + 1) * 4096; i += 32)
+      for (int u = 0; u < 4; ++u) sum[u] = _mm256_add_ps(sum[u], _mm256_loadu_ps(from + i + 8 * u));
+    total += _mm256_cvtss_f32(_mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3])));
+  }
+  return total;
+}
 """
 
 
 def build_floor() -> Any:
-    """The copy, compiled here; None where that fails (then there are times only)."""
+    """The copy, and reading alone, compiled here; None where that fails (then there are times only)."""
     import ctypes
 
     folder = Path(tempfile.mkdtemp())
@@ -78,7 +89,10 @@ def build_floor() -> Any:
             ctypes.c_void_p(a.ctypes.data), ctypes.c_void_p(b.ctypes.data), ctypes.c_int64(a.size), threads, reps
         )
 
-    return copy
+    def read(a: np.ndarray, threads: int) -> None:
+        library.read(ctypes.c_void_p(a.ctypes.data), ctypes.c_int64(a.size), threads)
+
+    return copy, read
 
 
 def make_case(name: str) -> Case:
@@ -126,10 +140,13 @@ def contenders(case: Case, peers: list[str], skipped: dict[str, str]) -> dict[st
 
 def measure(case: Case, runs: dict[str, Any], rounds: int, floor: Any, most_seconds: float) -> dict[str, float]:
     """Medians in seconds, every round going through all contenders."""
+    threads = cpu.get_num_threads()
+    if floor is not None:
+        copy, read = floor
+        runs = {"reading alone": lambda: read(case.logits, threads), **runs}
     times: dict[str, list[float]] = {name: [] for name in ("floor", *runs)}
     repeats: dict[str, int] = {}
     target = np.empty_like(case.logits) if case.logits.nbytes < 1 << 20 else cpu._fresh(case.logits)
-    threads = cpu.get_num_threads()
     for name, run in runs.items():
         start = time.perf_counter()
         run()
@@ -142,7 +159,7 @@ def measure(case: Case, runs: dict[str, Any], rounds: int, floor: Any, most_seco
             reps = max(1, min(200, int(4e6 / case.logits.size)))
             start = time.perf_counter()
             for _ in range(reps):  # each a call from Python, as all are
-                floor(case.logits, target, threads, 1)
+                copy(case.logits, target, threads, 1)
             times["floor"].append((time.perf_counter() - start) / reps)
         for name, run in runs.items():
             start = time.perf_counter()
@@ -192,6 +209,26 @@ print((peak() - before) * 1024 / z.nbytes)
         )
         for name, kind in kinds.items()
     }
+
+
+def beside_torch(rounds: int) -> float:
+    """Ours and torch's by turns, in one process with both pools of threads, over the sum of each by itself."""
+    import torch
+
+    case = make_case("8192×1000")
+    spec, out = LossSpec(case.link, 2.0), cpu._fresh(case.logits)
+    matrix = torch.randn(700, 700)
+    ours = [lambda: loss_grad_hess(spec, case.logits, case.targets, hess=False, out=out)]
+    theirs = [lambda: matrix @ matrix]
+    times: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    for _ in range(rounds):
+        for which, parts in enumerate((ours * 20, theirs * 20, (ours + theirs) * 20)):
+            start = time.perf_counter()
+            for part in parts:
+                part()
+            times[which].append(time.perf_counter() - start)
+    alone, other, both = (float(np.median(values)) for values in times.values())
+    return both / (alone + other)
 
 
 def import_time(rounds: int = 9) -> float:
@@ -268,6 +305,10 @@ def main() -> None:
         cpu.release_memory()
     text = table(results)
     extra = {"threads 1 to 2": scaling, "peak memory above the logits": peak_memory(), "import time": import_time()}
+    try:
+        extra["by turns with torch"] = beside_torch(arguments.rounds)
+    except ImportError:
+        skipped["by turns with torch"] = "torch is not installed"
     machine = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
