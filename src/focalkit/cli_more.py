@@ -26,18 +26,17 @@ def numbers(name: str, text: str) -> Any:
 
 
 def free_remedies(done: Diagnosed, gamma: str | None, alpha: str | None, prior: str | None) -> Any:
-    """What can be had without retraining; None for independent classes, saved ledgers and tiny files."""
+    """What can be had without retraining; None for saved ledgers and tiny files."""
     asked = [name for name, value in (("train_gamma", gamma), ("train_alpha", alpha), ("prior", prior)) if value]
-    if done.sample is None or done.ledger.spec.link != "softmax":
+    if done.sample is None:
         if asked:
-            got = "a saved ledger" if done.sample is None else "independent classes"
-            _checks.reject(asked[0], "be given for predictions of exclusive classes", got, "Leave it out.")
+            _checks.reject(asked[0], "be given for predictions", "a saved ledger", "Leave it out.")
         return None
     from focalkit.diagnosis.remedies import remedies
 
-    n = done.ledger.n_classes
-    g = None if gamma is None else LossSpec(gamma=numbers("train_gamma", gamma)).gamma
-    a = None if alpha is None else LossSpec(alpha=numbers("train_alpha", alpha)).alpha
+    link, n = done.ledger.spec.link, done.ledger.n_classes
+    g = None if gamma is None else LossSpec(link, gamma=numbers("train_gamma", gamma)).gamma
+    a = None if alpha is None else LossSpec(link, alpha=numbers("train_alpha", alpha)).alpha
     for name, value in (("train_gamma", g), ("train_alpha", a)):
         _checks.class_vector(name, value, n)  # type: ignore[arg-type]
     p = None if prior is None else numbers("prior", prior)
@@ -63,7 +62,7 @@ def print_more(done: Diagnosed, before: Diagnosed | None, free: Any, gamma: PerC
         for sentence in more_text.changes_said(found):
             console.print(f"• {sentence}", highlight=False, markup=False)
     if free is not None:
-        more_text.print_remedies(console, free)
+        more_text.print_remedies(console, free, done.ledger.class_names, top)
     if done.hardest is not None and done.hardest.most:
         console.print()
         console.print(more_text.hardest_table(done.hardest.rows(), done.ledger.class_names, done.files, top))
@@ -74,12 +73,12 @@ def write_and_open(
 ) -> None:
     """Write the page and show it in the browser where that is asked for."""
     from focalkit.report.diagnosis_page import write_page
-    from focalkit.report.free_remedies import in_words
+    from focalkit.report.free_remedies import in_words, per_class
     from focalkit.report.more_text import p_text
 
     more: dict[str, Any] = {}
     if free is not None:
-        more["remedies"] = {lang: in_words(free, lang) for lang in ("en", "zh-CN")}
+        more["remedies"] = {lang: in_words(free, lang) for lang in ("en", "zh-CN")} | {"classes": per_class(free)}
     if done.hardest is not None and done.hardest.most:
         rows = [row for some in done.hardest.rows() for row in some][:2000]
         more["hardest"] = [[r.class_index, done.files[r.file], r.row, p_text(r.p_t)] for r in rows]

@@ -72,7 +72,7 @@ def _read(words: Sequence[str], how: How) -> Diagnosed:
     opened = reading.open_predictions(words, how.asked, leave_out=how.leave_out)
     names = opened.class_names if opened.n_classes > 1 else None
     spec = LossSpec(opened.link, gamma=how.gamma)
-    sample = min(how.sample, MOST_SAMPLED // opened.n_classes)
+    sample = _sampled(how.sample, opened.link, opened.n_classes)
     job = scan.Job(spec, opened.n_classes, names, how.hardest, sample, how.leave_out)
     with Bar(scan.total_cost(opened), how.quiet) as bar:
         if how.dask is not None:
@@ -85,9 +85,16 @@ def _read(words: Sequence[str], how: How) -> Diagnosed:
     return Diagnosed(found.ledger, source, found.said, found.hardest, found.sample, listed)
 
 
+def _sampled(rows: int, link: str, n_classes: int) -> int:
+    """Entries of the sample: rows of all logits, or of each independent column single logits."""
+    if link == "softmax":
+        return min(rows, MOST_SAMPLED // n_classes)
+    return min(rows * n_classes, MOST_SAMPLED // 8)
+
+
 def _size(ledger: Any) -> str:
     n, link = ledger.n_classes, ledger.spec.link
-    what = f"{n} classes" if link == "softmax" else f"{n} independent logit(s)"
+    what = f"{n} classes" if link == "softmax" else f"{n} independent {'column' if n == 1 else 'columns'}"
     ignored = f", {ledger.n_ignored:,} ignored" if ledger.n_ignored else ""
     return f"{ledger.n_samples:,} targets{ignored}, {what} ({link})"
 
@@ -102,7 +109,7 @@ def made_up(gamma: PerClass, sample: int) -> Diagnosed:
     logits, ids = made_up_predictions()
     ledger = Ledger(LossSpec(gamma=gamma), len(NAMES), NAMES)
     ledger.update(logits, ids)
-    some = Sample(len(NAMES), sample)
+    some = Sample("softmax", len(NAMES), sample)
     some.offer(Predicted(logits, ids, None), 0, -100)
     source = f"made-up predictions (seeded noise, seed {SEED}; no model behind them): {len(ids):,} rows, 5 classes"
     return Diagnosed(ledger, source, sample=some)

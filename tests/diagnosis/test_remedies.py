@@ -29,7 +29,7 @@ def bayes(n=30_000, seed=0, scale=1.0):
 def sample_of(z, ids, most=100_000, cuts=1):
     parts = []
     for piece in np.array_split(np.arange(len(ids)), cuts):
-        parts.append(Sample(z.shape[1], most))
+        parts.append(Sample("softmax", z.shape[1], most))
         parts[-1].offer(Predicted(z[piece], ids[piece], None, int(piece[0]) + 1), 0, -100)
     return parts
 
@@ -53,7 +53,7 @@ def test_every_class_keeps_its_rows_however_rare():
     z, ids = bayes(30_000)
     some = sample_of(z, ids, 900)[0]
     some.settle()
-    assert np.bincount(some.ids, minlength=K).tolist() == [300, 300, 300]
+    assert np.bincount(some.stratum, minlength=K).tolist() == [300, 300, 300]
 
 
 def test_hashes_of_places_are_spread_evenly():

@@ -56,26 +56,36 @@ def contradicted(ledger: Ledger, gamma: PerClass | None = None) -> Contradicted:
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """Weights with which every class gets the same share of the gradient, on these predictions.
+    """What would give every class the same share of the gradient, on these predictions.
 
     A starting point only: predictions change once a model is trained with them, and equal shares are no
-    aim in themselves.
+    aim in themselves. With independent columns alpha equals a column's negatives and positives, as it can
+    do no more, and gamma the columns.
 
     Attributes
     ----------
     alpha : (rows,)
-        Relative to their mean over rows with samples; 0 where there are none.
+        Weights at the gamma asked for. softmax: relative to their mean over rows with samples, 0 where there are none;
+        sigmoid: each column's sum to 1.
+    gamma : (n_classes,)
+        Without any alpha: the gamma in [0, 5] that brings each class (column) down to the gradient of the smallest
+        under cross-entropy, 5 where not even that does.
+    reached : (n_classes,) bool
+        Where such a gamma exists.
     beta : float
-        The exponent of n^-beta that comes nearest (least squares in logs).
-    gamma : float
-        Of the gammas tried, the one that equalises most without any alpha.
+        The exponent of n^-beta that comes nearest to ``alpha`` (least squares in logs).
+    one_gamma : float
+        Of the gammas tried for all classes alike, the one that equalises most without any alpha.
     spread, spread_at_gamma : float
-        Standard deviation of the log shares of the gradient, as cross-entropy and at that gamma.
+        Standard deviation of the log shares of the gradient (sigmoid: within columns), as cross-entropy and at
+        ``one_gamma``.
     """
 
     alpha: Real
+    gamma: Real
+    reached: NDArray[np.bool_]
     beta: float
-    gamma: float
+    one_gamma: float
     spread: float
     spread_at_gamma: float
 
@@ -83,21 +93,54 @@ class StartingPoint:
 def starting_point(
     ledger: Ledger, gamma: PerClass | None = None, gammas: Sequence[float] = (0, 0.5, 1, 2, 3, 5)
 ) -> StartingPoint:
-    """Find the weights that equalise the gradient at ``gamma``, and the gamma that does most by itself."""
+    """Find the weights that equalise the gradient at ``gamma``, and the gammas that do so by themselves."""
     weight = ledger.weight.sum(axis=1)
-    here = weight > 0
     grad = ledger.shares(gamma, "none").grad.total
-    alpha = np.where(grad > 0, 1 / np.where(grad > 0, grad, 1.0), 0.0)
-    mean = float(alpha[alpha > 0].mean()) if (alpha > 0).any() else 1.0
-    beta = 0.0
-    usable = here & (grad > 0)
-    if np.unique(weight[usable]).size > 1:
-        beta = float(np.polyfit(np.log(weight[usable]), np.log(grad[usable]), 1)[0])
-    spreads = [_spread(ledger.shares(g, "none").grad.share[here]) for g in gammas]
+    # whose gradients are made equal: all classes', or each column's two sides
+    group = np.zeros(len(weight), int) if ledger.spec.link == "softmax" else np.arange(len(weight)) // 2
+    usable = (weight > 0) & (grad > 0)
+    alpha = np.where(usable, 1 / np.where(usable, grad, 1.0), 0.0)
+    total = np.bincount(group, alpha)
+    size = np.bincount(group, usable) if ledger.spec.link == "softmax" else 1.0
+    alpha = alpha * np.where(total > 0, size / np.where(total > 0, total, 1.0), 1.0)[group]
+    x, y = _centred(weight, usable, group), _centred(grad, usable, group)
+    beta = float(x @ y / (x @ x)) if (x @ x) > 1e-12 else 0.0
+    spreads = [_spread(ledger.shares(g, "none").grad.total, group) for g in gammas]
     best = int(np.argmin(spreads)) if spreads else 0
-    return StartingPoint(alpha / mean, beta, float(gammas[best]), spreads[0], spreads[best])
+    by_gamma, reached = _equalising_gamma(ledger)
+    return StartingPoint(alpha, by_gamma, reached, beta, float(gammas[best]), spreads[0], spreads[best])
 
 
-def _spread(share: Real) -> float:
-    positive = share[share > 0]
-    return float(np.log(positive).std()) if len(positive) else 0.0
+def _centred(values: Real, usable: NDArray[np.bool_], group: NDArray[np.intp]) -> Real:
+    """Logarithms of the usable values about their group's mean."""
+    log, at = np.log(values[usable]), group[usable]
+    n = np.maximum(np.bincount(at, minlength=1), 1)
+    return np.asarray(log - (np.bincount(at, log, minlength=1) / n)[at])
+
+
+def _spread(grad: Real, group: NDArray[np.intp]) -> float:
+    log = _centred(grad, grad > 0, group)
+    return float(np.sqrt(np.mean(log**2))) if len(log) else 0.0
+
+
+#: The largest gamma that is sought, and halvings of [0, it].
+MOST_GAMMA, HALVINGS = 5.0, 14
+
+
+def _equalising_gamma(ledger: Ledger) -> tuple[Real, NDArray[np.bool_]]:
+    n = ledger.n_classes
+
+    def gradient(gamma: Real) -> Real:
+        return ledger.shares(tuple(gamma.tolist()), "none").grad.total.reshape(n, -1).sum(axis=1)
+
+    plain, least = gradient(np.zeros(n)), gradient(np.full(n, MOST_GAMMA))
+    here = plain > 0
+    aim = float(plain[here].min()) if here.any() else 0.0
+    reached = least <= aim
+    low, high = np.zeros(n), np.full(n, MOST_GAMMA)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        above = gradient(middle) > aim
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    gamma = np.where(plain <= aim, 0.0, np.where(reached, high, MOST_GAMMA))
+    return gamma, reached | (plain <= aim)

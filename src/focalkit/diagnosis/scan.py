@@ -56,7 +56,7 @@ class Found:
         """Begin."""
         ledger = Ledger(job.spec, job.n_classes, job.class_names)
         n = len(ledger.class_names)
-        return cls(ledger, Hardest(n, job.hardest), Sample(job.n_classes, job.sample))
+        return cls(ledger, Hardest(n, job.hardest), Sample(job.spec.link, job.n_classes, job.sample))
 
     def __add__(self, other: Found) -> Found:
         return Found(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -14,7 +15,7 @@ from focalkit.diagnosis.hardest import HardRow
 from focalkit.diagnosis.remedies import Remedies
 from focalkit.report.diagnosis_text import plain_table
 from focalkit.report.findings import cell
-from focalkit.report.free_remedies import in_words
+from focalkit.report.free_remedies import in_words, per_class
 
 
 def p_text(p: float) -> str:
@@ -79,16 +80,31 @@ def changes_said(changes: Changes) -> list[str]:
     return out
 
 
-def print_remedies(console: Console, found: Remedies) -> None:
-    """Free remedies: table and sentences."""
+def print_remedies(console: Console, found: Remedies, names: Sequence[str], top: int) -> None:
+    """Free remedies: table, accuracy per class, sentences."""
     words = in_words(found)
     table = plain_table("What costs no retraining")
     for i, header in enumerate(words["head"]):
-        table.add_column(header, justify="right" if i else "left")
+        table.add_column(header, justify="right" if i else "left", no_wrap=i == 0)
     for row in words["rows"]:
         table.add_row(*row)
     console.print()
     console.print(table)
-    for sentence in words["said"][:-1]:
+    if len(words["class_head"]) > 1:
+        console.print(_accuracy_table(found, words, names, top))
+    for sentence in words["said"]:
         console.print(f"• {sentence}", highlight=False)
-    console.print(words["said"][-1], style="dim", highlight=False)
+    console.print(words["how"], style="dim", highlight=False)
+
+
+def _accuracy_table(found: Remedies, words: dict[str, Any], names: Sequence[str], top: int) -> Table:
+    """Those that the shift changes most, where there are many classes."""
+    table = plain_table(words["classes"])
+    for header in ("class", *words["class_head"]):
+        table.add_column(header, justify="left" if header == "class" else "right")
+    moved = np.nan_to_num(np.abs(found.named("shifted").recall - found.found[0].recall))
+    shown = range(len(names)) if len(names) <= top else sorted(np.argsort(-moved, kind="stable")[:top].tolist())
+    rows = per_class(found)
+    for k in shown:
+        table.add_row(escape(names[k]), *rows[k])
+    return table
