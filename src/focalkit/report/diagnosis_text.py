@@ -12,6 +12,7 @@ from rich.table import Table
 
 from focalkit._spec import PerClass
 from focalkit.diagnosis import Ledger, Shares
+from focalkit.diagnosis.advice import MOST_GAMMA, starting_point
 from focalkit.diagnosis.curves import GAMMAS
 from focalkit.report.findings import alpha_words, cell, findings, focal_name, number, rarest
 
@@ -43,8 +44,6 @@ def diagnosis_table(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | Non
     for group in ("loss", "grad"):
         for i, stage in enumerate(stages):
             table.add_column(f"{group if i == 0 else ''}\n{stage}", justify="right", no_wrap=True)
-    for header in ("easy\nCE", "\nFL"):
-        table.add_column(header, justify="right", no_wrap=True)
     shown = _shown(plain, focal, top)
     for k in shown:
         cells = [escape(plain.class_names[k]), f"{int(plain.count[k]):,}"]
@@ -53,10 +52,6 @@ def diagnosis_table(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | Non
             cells.append(cell(before.share[k]))
             cells += [cell(before.share_alpha[k])] if weighted else []
             cells.append(cell(after.share_alpha[k]))
-        if plain.weight[k] > 0:
-            cells += [cell(plain.loss.easy[k]), cell(focal.loss.easy[k])]
-        else:
-            cells += ["–", "–"]
         table.add_row(*cells)
     return table
 
@@ -68,11 +63,64 @@ def diagnosis_key(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None,
     worst = f"{100 * _worst_error(ledger, gamma, alpha):.1g}"
     lines = [
         f"loss, grad: the class's share of the loss and of the size of its gradient, as cross-entropy{after}.",
-        "easy: share of the class's own loss that comes from samples with p_t > 0.5.",
         f"Every share is within {worst} percentage points of the sum over samples.",
     ]
     n = len(ledger.class_names)
     return [f"Shown: the {top} of {n} classes with most of the gradient.", *lines] if n > top else lines
+
+
+def easy_table(ledger: Ledger, gamma: PerClass, *, top: int = TOP) -> Table:
+    """One row per class: how many of its samples are easy, and what part of its own loss they carry; alpha cancels."""
+    plain, focal = ledger.shares(0.0, "none"), ledger.shares(gamma, "none")
+    table = plain_table("Easy samples of each class (in %)")
+    table.add_column("class", overflow="fold", min_width=8, max_width=24)
+    for group, second in (("samples", ""), ("its loss, CE", ""), (f"its loss, {focal_name(gamma)}", "")):
+        for header in (f"{group}\np_t > 0.5", f"{second}\n> 0.9"):
+            table.add_column(header, justify="right", no_wrap=True)
+    columns = (
+        *(plain.easy_samples, plain.very_easy_samples, plain.loss.easy, plain.loss.very_easy),
+        *(focal.loss.easy, focal.loss.very_easy),
+    )
+    for k in _shown(plain, focal, top):
+        cells = [cell(values[k]) if plain.weight[k] > 0 else "–" for values in columns]
+        table.add_row(escape(plain.class_names[k]), *cells)
+    return table
+
+
+def starting_table(ledger: Ledger, gamma: PerClass, *, top: int = TOP) -> Table:
+    """One row per class: the weights, or the gammas, that would equalise the gradient."""
+    start, plain = starting_point(ledger, gamma), ledger.shares(0.0, "none")
+    now = ledger.shares(gamma, "none")
+    per_class = len(start.gamma) < len(plain.class_names)
+    table = plain_table("A starting point, not advice: what would equalise the gradient of these predictions")
+    table.add_column("class", overflow="fold", min_width=8, max_width=24)
+    for header in ("gradient, %\nas CE", f"\n{focal_name(gamma)}", f"α that equalises\nat {focal_name(gamma)}"):
+        table.add_column(header, justify="right", no_wrap=True)
+    alone = len(start.gamma) > 1
+    if alone:
+        table.add_column("or γ alone,\nwithout α", justify="right", no_wrap=True)
+    for k in _shown(plain, now, top):
+        owner = k // 2 if per_class else k
+        by_gamma = number(start.gamma[owner]) if start.reached[owner] else f"over {MOST_GAMMA:g}"
+        here = plain.weight[k] > 0
+        cells = [cell(plain.grad.share[k]), cell(now.grad.share[k]), number(start.alpha[k]) if here else "–"]
+        cells += [by_gamma if here else "–"] if alone else []
+        table.add_row(escape(plain.class_names[k]), *cells)
+    return table
+
+
+def starting_key(ledger: Ledger) -> str:
+    """How to read :func:`starting_table`."""
+    if ledger.spec.link == "sigmoid":
+        gamma = " γ: of each column, to bring its gradient down to the smallest column's." if ledger.n_classes > 1 else ""
+        return (
+            f"α: of each column's negatives and positives, which it makes equal.{gamma} Predictions change once a model "
+            "is trained with them."
+        )
+    return (
+        "α: relative to the mean of all classes. γ: brings the class down to the smallest gradient under cross-entropy, "
+        f"where a γ up to {MOST_GAMMA:g} can. Predictions change once a model is trained with them."
+    )
 
 
 GAMMA_KEY = (
@@ -129,8 +177,13 @@ def print_diagnosis(
         console.print(line, style="dim", highlight=False)
     if ledger.n_samples:
         console.print()
+        console.print(easy_table(ledger, gamma, top=top))
         console.print(gamma_table(ledger, alpha))
         console.print(GAMMA_KEY, style="dim", highlight=False)
+        if len(ledger.class_names) > 1:
+            console.print()
+            console.print(starting_table(ledger, gamma, top=top))
+            console.print(starting_key(ledger), style="dim", highlight=False)
     console.print("\n[bold]Findings[/bold]")
     for sentence in findings(ledger, gamma, alpha):
         console.print(f"• {escape(sentence)}", highlight=False)

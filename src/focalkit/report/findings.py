@@ -27,9 +27,10 @@ SAID = {
         "noise": "Probable label noise in {name}: {share} of its samples get p_t < 0.01, though {easy} get more than 0.9; "
         "{focal} still spends {loss} of the class's loss there, and no γ tames it. See the rows by --hardest.",
         "noise_more": "{n} more classes look like that.",
-        "start": "As a starting point, not advice: α = n^−{beta} comes nearest to equal shares of the gradient at {focal}.",
-        "start_gamma": "As a starting point, not advice: α = n^−{beta} comes nearest to equal shares of the gradient at "
-        "{focal}; without α, γ = {gamma} evens them out most (spread of the log shares {before} → {after}).",
+        "within": " within each column",
+        "start": "As a starting point, not advice: α = n^{beta} comes nearest to equal shares of the gradient at {focal}{within}.",
+        "start_gamma": "As a starting point, not advice: α = n^{beta} comes nearest to equal shares of the gradient at "
+        "{focal}{within}; without α, γ = {gamma} evens them out most (spread of the log shares {before} → {after}).",
     },
     "zh-CN": {
         "nothing": "没有计入的目标，也就没有损失可分。",
@@ -46,8 +47,9 @@ SAID = {
         "noise": "{name} 很可能有标错的样本：其中 {share} 的 p_t < 0.01，而 {easy} 的 p_t 超过 0.9；"
         "{focal} 仍把该类 {loss} 的损失花在那里，任何 γ 都压不住。用 --hardest 看具体是哪些行。",
         "noise_more": "另有 {n} 个类别也是如此。",
-        "start": "只作起点，不是建议：在 {focal} 下，α = n^−{beta} 最接近让各类梯度占比相等。",
-        "start_gamma": "只作起点，不是建议：在 {focal} 下，α = n^−{beta} 最接近让各类梯度占比相等；"
+        "within": "每一列内",
+        "start": "只作起点，不是建议：在 {focal} 下，α = n^{beta} 最接近让{within}各类梯度占比相等。",
+        "start_gamma": "只作起点，不是建议：在 {focal} 下，α = n^{beta} 最接近让{within}各类梯度占比相等；"
         "不用 α 时，γ = {gamma} 最能拉平（对数占比的标准差 {before} → {after}）。",
     },
 }
@@ -169,8 +171,9 @@ def _on_labels(
 
 def _on_start(ledger: Ledger, gamma: PerClass, said: dict[str, str]) -> str:
     start = starting_point(ledger, gamma)
-    beta = f"{start.beta:.2f}"
-    if start.gamma == 0 or start.spread_at_gamma > 0.9 * start.spread:
-        return said["start"].format(beta=beta, focal=focal_name(gamma))
-    figures = {"before": f"{start.spread:.2f}", "after": f"{start.spread_at_gamma:.2f}", "gamma": number(start.gamma)}
-    return said["start_gamma"].format(beta=beta, focal=focal_name(gamma), **figures)
+    within = said["within"] if ledger.spec.link == "sigmoid" else ""
+    beta = f"{-start.beta:.2f}".replace("-0.00", "0").replace("-", "−")
+    if start.one_gamma == 0 or start.spread_at_gamma > 0.9 * start.spread:
+        return said["start"].format(beta=beta, focal=focal_name(gamma), within=within)
+    figures = {"before": f"{start.spread:.2f}", "after": f"{start.spread_at_gamma:.2f}", "gamma": number(start.one_gamma)}
+    return said["start_gamma"].format(beta=beta, focal=focal_name(gamma), within=within, **figures)
