@@ -73,18 +73,12 @@ def write_and_open(
 ) -> None:
     """Write the page and show it in the browser where that is asked for."""
     from focalkit.report.diagnosis_page import write_page
-    from focalkit.report.free_remedies import in_words, per_class
-    from focalkit.report.more_text import p_text
 
-    more: dict[str, Any] = {}
-    if free is not None:
-        more["remedies"] = {lang: in_words(free, lang) for lang in ("en", "zh-CN")} | {"classes": per_class(free)}
-    if done.hardest is not None and done.hardest.most:
-        rows = [row for some in done.hardest.rows() for row in some][:2000]
-        more["hardest"] = [[r.class_index, done.files[r.file], r.row, p_text(r.p_t)] for r in rows]
+    hardest = [row for some in done.hardest.rows() for row in some] if done.hardest is not None else []
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="focalkit-")) / "diagnosis.html"
-    write_page(path, done.ledger, gamma, alpha, done.source, language=language, more=more)
+    more = {"free": free, "hardest": hardest, "files": done.files}
+    write_page(path, done.ledger, gamma, alpha, done.source, language=language, **more)
     click.echo(f"page: {path}")
     if open_it:
         click.launch(path.resolve().as_uri())

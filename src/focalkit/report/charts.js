@@ -25,7 +25,7 @@ const charts = (() => {
   const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
   // Figure 1 with the data's own p_t under it.
-  function lossCurve(svg, { gamma, before, after, words, percent }) {
+  function lossCurve(svg, { gamma, others, before, after, words, percent }) {
     const W = 560, H = 430, left = 46, right = 14, top = 30, split = 250, low = 396;
     frame(svg, W, H, words.curveLabel);
     const x = (p) => left + (W - left - right) * p;
@@ -46,6 +46,7 @@ const charts = (() => {
       return path(points);
     };
     svg.append(make("path", { d: curve(0), class: "line before" }));
+    for (const g of others) svg.append(make("path", { d: curve(g), class: "line other" }));
     svg.append(make("path", { d: curve(gamma), class: "line after" }));
     // histogram
     const n = before.samples.length, most = Math.max(...before.samples, ...before.loss, ...after.loss, 1e-9);
@@ -85,36 +86,41 @@ const charts = (() => {
       svg.append(make("path", { d: path(curve.samples.map((s, i) => [x(s), y(curve.loss[i])])), class: `line ${kind}` }));
   }
 
-  // Per class: a ring at what cross-entropy gives it, a bar to what it gets now, a tick at its share of the samples.
-  function bars(svg, { rows, words, percent, narrow }) {
-    const W = narrow ? 380 : 1000, left = narrow ? 104 : 170, right = narrow ? 92 : 120, step = narrow ? 26 : 24, top = 8;
-    const H = top + step * rows.length + 26;
-    frame(svg, W, H, words.barsLabel);
-    const most = Math.max(...rows.flatMap((r) => [r.before, r.after, r.samples]), 1e-9);
-    const x = (s) => left + (W - left - right) * (s / most);
-    const tick = niceStep(most, narrow ? 3 : 5);
-    for (let v = 0; v <= most + 1e-12; v += tick) {
-      svg.append(make("line", { x1: x(v), x2: x(v), y1: top, y2: H - 24, class: v ? "grid" : "axis" }));
-      svg.append(text(x(v), H - 8, percent(v, tick < 0.01 ? 1 : 0), { "text-anchor": "middle", class: "tick" }));
-    }
-    rows.forEach((r, i) => {
-      const y = top + step * i + 10;
-      const group = make("g", { class: "hoverable" });
-      group.append(make("title", {}, `${r.name}: ${words.samples} ${percent(r.samples)}, ${words.beforeShort} ${percent(r.before)}, ${words.afterShort} ${percent(r.after)}`));
-      group.append(text(left - 10, y + 4, short(r.name, narrow ? 12 : 22), { "text-anchor": "end" }));
-      group.append(make("rect", { x: left, y: y - 6, width: Math.max(x(r.after) - left, 1), height: 12, rx: 2, class: "bar after" }));
-      group.append(make("line", { x1: x(r.samples), x2: x(r.samples), y1: y - 9, y2: y + 9, class: "mark" }));
-      group.append(make("circle", { cx: x(r.before), cy: y, r: 4.5, class: "ring" }));
-      group.append(text(W, y + 4, `${percent(r.before).replace(" %", "")} → ${percent(r.after)}`, { class: "value", "text-anchor": "end" }));
-      svg.append(group);
-    });
+  // One class: a ring at what cross-entropy gives it, a bar to what it gets now, a tick at its share of the samples.
+  // All in per cent of the strip's width, so it needs no redrawing when that changes.
+  function strip(svg) {
+    const parts = {
+      grid: make("g"), bar: make("rect", { y: 6, height: 12, rx: 2, class: "bar after" }),
+      tick: make("line", { y1: 3, y2: 21, class: "mark" }), ring: make("circle", { cy: 12, r: 4.5, class: "ring" }),
+    };
+    svg.setAttribute("role", "img");
+    svg.replaceChildren(...Object.values(parts));
+    const at = (share) => `${(96 * share + 1).toFixed(3)}%`;
+    return ({ samples, before, after }, { most, ticks }, label) => {
+      svg.setAttribute("aria-label", label);
+      parts.grid.replaceChildren(...ticks.map((v) => make("line", { x1: at(v / most), x2: at(v / most), y1: 0, y2: 24, class: v ? "grid" : "axis" })));
+      parts.bar.setAttribute("x", "1%");
+      parts.bar.setAttribute("width", `${Math.max((96 * after) / most, 0.15).toFixed(3)}%`);
+      for (const name of ["x1", "x2"]) parts.tick.setAttribute(name, at(samples / most));
+      parts.ring.setAttribute("cx", at(before / most));
+    };
+  }
+
+  // The largest share that the strips show, and where their grid is.
+  function scale(shares, n) {
+    const most = Math.max(...shares, 1e-9), step = niceStep(most, n), ticks = [];
+    for (let v = 0; v <= most + 1e-12; v += step) ticks.push(v);
+    return { most, ticks, digits: step < 0.01 ? 1 : 0 };
+  }
+
+  function axis(svg, { most, ticks, digits }, percent) {
+    svg.replaceChildren(...ticks.map((v) => text(`${(96 * v) / most + 1}%`, 17, percent(v, digits), { "text-anchor": v ? "middle" : "start", class: "tick" })));
   }
 
   function niceStep(most, n) {
     const raw = most / n, power = Math.pow(10, Math.floor(Math.log10(raw)));
     return [1, 2, 5, 10].find((s) => s * power >= raw) * power;
   }
-  const short = (name, n) => (Array.from(name).length > n ? Array.from(name).slice(0, n - 1).join("") + "…" : name);
 
-  return { lossCurve, cumulative, bars };
+  return { make, lossCurve, cumulative, strip, scale, axis };
 })();

@@ -28,6 +28,9 @@ SAID = {
         "{focal} still spends {loss} of the class's loss there, and no γ tames it. See the rows by --hardest.",
         "noise_more": "{n} more classes look like that.",
         "within": " within each column",
+        "no_alpha": "none",
+        "by_scheme": "by “{scheme}”",
+        "as_given": "as given",
         "start": "As a starting point, not advice: α = n^{beta} comes nearest to equal shares of the gradient at {focal}{within}.",
         "start_gamma": "As a starting point, not advice: α = n^{beta} comes nearest to equal shares of the gradient at "
         "{focal}{within}; without α, γ = {gamma} evens them out most (spread of the log shares {before} → {after}).",
@@ -48,6 +51,9 @@ SAID = {
         "{focal} 仍把该类 {loss} 的损失花在那里，任何 γ 都压不住。用 --hardest 看具体是哪些行。",
         "noise_more": "另有 {n} 个类别也是如此。",
         "within": "每一列内",
+        "no_alpha": "不用",
+        "by_scheme": "按“{scheme}”",
+        "as_given": "按给定值",
         "start": "只作起点，不是建议：在 {focal} 下，α = n^{beta} 最接近让{within}各类梯度占比相等。",
         "start_gamma": "只作起点，不是建议：在 {focal} 下，α = n^{beta} 最接近让{within}各类梯度占比相等；"
         "不用 α 时，γ = {gamma} 最能拉平（对数占比的标准差 {before} → {after}）。",
@@ -70,19 +76,25 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def p_text(p: float) -> str:
+    """A probability that may be tiny."""
+    return f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
+
+
 def focal_name(gamma: PerClass) -> str:
     """What the loss of this gamma is called in a heading."""
     return f"γ={number(gamma)}" if isinstance(gamma, (int, float)) else "focal"
 
 
-def alpha_words(ledger: Ledger, alpha: PerClass | str | None) -> str:
+def alpha_words(ledger: Ledger, alpha: PerClass | str | None, language: str = "en") -> str:
     """What alpha is called in a title."""
-    if isinstance(alpha, str):
-        return {"none": "none"}.get(alpha, f"by “{alpha}”")
+    said = SAID[language]
     chosen = ledger.spec.alpha if alpha is None else alpha
-    if chosen is None:
-        return "none"
-    return number(chosen) if isinstance(chosen, (int, float)) else "as given"
+    if chosen is None or chosen == "none":
+        return said["no_alpha"]
+    if isinstance(chosen, str):
+        return said["by_scheme"].format(scheme=chosen)
+    return number(chosen) if isinstance(chosen, (int, float)) else said["as_given"]
 
 
 def rarest(ledger: Ledger) -> int:

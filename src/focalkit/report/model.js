@@ -23,18 +23,15 @@ const model = (() => {
   }
 
   // n^-beta, over all classes with mean 1, or within each column's negatives and positives with sum 1.
-  function alphas(book, beta) {
-    const raw = book.rows.map((row) => (row.weight > 0 ? Math.pow(row.weight, -beta) : 0));
+  const alphas = (book, beta) => scaled(book, book.rows.map((row) => (row.weight > 0 ? Math.pow(row.weight, -beta) : 0)));
+
+  function scaled(book, raw) {
     if (book.pairs) {
       return raw.map((a, k) => {
         const both = raw[k - (k % 2)] + raw[k - (k % 2) + 1];
         return both > 0 ? a / both : 0;
       });
     }
-    return toMeanOne(raw);
-  }
-
-  function toMeanOne(raw) {
     const some = raw.filter((a) => a > 0);
     const mean = some.reduce((a, b) => a + b, 0) / Math.max(some.length, 1);
     return raw.map((a) => (mean > 0 ? a / mean : 0));
@@ -49,7 +46,7 @@ const model = (() => {
   }
 
   function sums(row, gamma) {
-    const out = { loss: 0, grad: 0, easyLoss: 0, veryEasyLoss: 0, easyGrad: 0, easyWeight: 0, cells: new Float64Array(row.m.length) };
+    const out = { loss: 0, grad: 0, easyLoss: 0, veryEasyLoss: 0, easyGrad: 0, easyWeight: 0, veryEasyWeight: 0, cells: new Float64Array(row.m.length) };
     for (let i = 0; i < row.m.length; i++) {
       const loss = cellLoss(row, gamma, i);
       const grad = cellGrad(row, gamma, i);
@@ -61,14 +58,17 @@ const model = (() => {
         out.easyGrad += grad;
         out.easyWeight += row.w[i];
       }
-      if (row.m[i] > LOG9) out.veryEasyLoss += loss;
+      if (row.m[i] > LOG9) {
+        out.veryEasyLoss += loss;
+        out.veryEasyWeight += row.w[i];
+      }
     }
     return out;
   }
 
   // Shares of loss and gradient per row, easy shares over all, for one gamma and one alpha per row.
-  function shares(book, gamma, alpha) {
-    const per = book.rows.map((row) => sums(row, gamma));
+  function shares(book, gammas, alpha) {
+    const per = book.rows.map((row, k) => sums(row, gammas[k]));
     const over = (what) => per.reduce((total, s, k) => total + alpha[k] * s[what], 0);
     const loss = over("loss"), grad = over("grad");
     const part = (a, b) => (b > 0 ? a / b : 0);
@@ -77,6 +77,10 @@ const model = (() => {
       loss: per.map((s, k) => part(alpha[k] * s.loss, loss)),
       grad: per.map((s, k) => part(alpha[k] * s.grad, grad)),
       easy: per.map((s) => part(s.easyLoss, s.loss)),
+      veryEasy: per.map((s) => part(s.veryEasyLoss, s.loss)),
+      samples: per.map((s, k) => part(book.rows[k].weight, book.total)),
+      easyOf: per.map((s, k) => part(s.easyWeight, book.rows[k].weight)),
+      veryEasyOf: per.map((s, k) => part(s.veryEasyWeight, book.rows[k].weight)),
       easyLoss: part(over("easyLoss"), loss),
       veryEasyLoss: part(over("veryEasyLoss"), loss),
       easyGrad: part(over("easyGrad"), grad),
@@ -84,10 +88,33 @@ const model = (() => {
     };
   }
 
-  // alpha_k that give every row the same share of the gradient at this gamma.
-  function equalising(book, gamma) {
-    const grads = book.rows.map((row) => sums(row, gamma).grad);
-    return toMeanOne(grads.map((g) => (g > 0 ? 1 / g : 0)));
+  // alpha_k that give every row, or both sides of every column, the same share of the gradient at these gammas.
+  function equalising(book, gammas) {
+    return scaled(book, book.rows.map((row, k) => {
+      const grad = sums(row, gammas[k]).grad;
+      return grad > 0 ? 1 / grad : 0;
+    }));
+  }
+
+  // The gamma in [0, 5] of each class, or column, that brings it down to the smallest gradient of gamma 0; else 5.
+  function equalisingGamma(book, alpha) {
+    const size = book.pairs ? 2 : 1;
+    const parts = book.rows.filter((row) => row.k % size === 0).map((row) => book.rows.slice(row.k, row.k + size));
+    const grad = (rows, gamma) => rows.reduce((total, row) => total + alpha[row.k] * sums(row, gamma).grad, 0);
+    const plain = parts.map((rows) => grad(rows, 0));
+    const aim = Math.min(...plain.filter((g) => g > 0));
+    return parts.flatMap((rows, i) => {
+      let low = 0, high = 5;
+      if (plain[i] <= aim) high = 0;
+      else if (grad(rows, 5) <= aim) {
+        for (let n = 0; n < 14; n++) {
+          const middle = (low + high) / 2;
+          if (grad(rows, middle) > aim) low = middle;
+          else high = middle;
+        }
+      }
+      return rows.map(() => high);
+    });
   }
 
   // Share of samples and of loss per bin of p_t; a cell is spread evenly over its mean +- sqrt(3 variance).
@@ -117,10 +144,10 @@ const model = (() => {
   }
 
   // Figure 4: the easiest samples' share of the loss; without alpha, which cancels within a class.
-  function cumulative(rows, gamma) {
+  function cumulative(rows, gammas) {
     const cells = [];
     for (const row of rows)
-      for (let i = 0; i < row.m.length; i++) cells.push([row.m[i], row.w[i], cellLoss(row, gamma, i)]);
+      for (let i = 0; i < row.m.length; i++) cells.push([row.m[i], row.w[i], cellLoss(row, gammas[row.k], i)]);
     cells.sort((a, b) => b[0] - a[0]);
     const samples = [0], loss = [0];
     for (const [, w, l] of cells) {
@@ -142,5 +169,5 @@ const model = (() => {
     return 1;
   }
 
-  return { prepare, alphas, shares, equalising, histogram, cumulative, hardestHalf, toMeanOne };
+  return { prepare, alphas, scaled, shares, equalising, equalisingGamma, histogram, cumulative, hardestHalf };
 })();

@@ -14,13 +14,8 @@ from focalkit.diagnosis.compare import Changes
 from focalkit.diagnosis.hardest import HardRow
 from focalkit.diagnosis.remedies import Remedies
 from focalkit.report.diagnosis_text import plain_table
-from focalkit.report.findings import cell
+from focalkit.report.findings import cell, p_text
 from focalkit.report.free_remedies import in_words, per_class
-
-
-def p_text(p: float) -> str:
-    """A probability that may be tiny."""
-    return f"{p:.4f}" if p >= 0.0001 else f"{p:.1e}"
 
 
 def hardest_table(rows: Sequence[Sequence[HardRow]], names: Sequence[str], files: Sequence[str], top: int) -> Table:

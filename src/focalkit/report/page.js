@@ -1,138 +1,175 @@
 // The page itself: state, controls, table. Data come from the JSON block; all text goes through textContent.
 
-(() => {
+if (document.getElementById("ledger")) (() => {
   const DATA = JSON.parse(document.getElementById("ledger").textContent);
   const book = model.prepare(DATA);
   const $ = (id) => document.getElementById(id);
-  const K = book.rows.length;
-  const state = { gamma: DATA.gamma, beta: DATA.beta, own: null, metric: "grad", sort: "gradAfter", down: true, query: "", shown: 20, lang: "en", group: "all" };
-  if (DATA.alpha) state.own = model.toMeanOne(DATA.alpha);
-  const plain = model.shares(book, 0, book.rows.map(() => 1));
+  const { t } = language, { element, number } = classes;
+  const K = book.rows.length, ones = new Array(K).fill(1), zeros = new Array(K).fill(0);
+  // gamma and beta are for all classes; own has what single ones have for themselves, as [row, value]
+  const state = { gamma: 0, beta: 0, own: { alpha: new Map(), gamma: new Map() }, metric: "grad", sort: "gradAfter", down: true, query: "", shown: 20, group: "all" };
+  const plain = model.shares(book, zeros, ones);
   const plainCurves = new Map();
   const rarest = book.rows.reduce((best, row) => (row.weight > 0 && (best < 0 || row.weight < book.rows[best].weight) ? row.k : best), -1);
-  let now, alpha, queued = false;
+  let now, alpha, gammas, order = [], queued = null;
 
-  const t = (key) => SPEECH[state.lang][key];
   const fill = (key, ...values) => values.reduce((words, value) => words.replace("{}", () => value), t(key));
   const percent = (share, digits = 1) => (share > 0 && share < 0.0005 && digits ? "<0.1 %" : `${(100 * share).toFixed(digits)} %`);
   const cell = (share) => (share > 0 && share < 0.0005 ? "<0.1" : (100 * share).toFixed(1));
-  const number = (value) => (value === 0 ? "0" : value >= 1000 || value < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(3))));
   const whole = (n) => n.toLocaleString("en-US");
-  const element = (tag, attributes, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes || {})) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  };
+
+  function begin() {
+    Object.assign(state, { gamma: DATA.gamma, beta: DATA.beta });
+    const some = (values) => new Map((values || []).map((value, k) => [k, value]));
+    state.own = { alpha: some(DATA.alpha && model.scaled(book, DATA.alpha)), gamma: some(DATA.gammas) };
+  }
 
   function compute() {
-    alpha = state.own || model.alphas(book, state.beta);
-    now = model.shares(book, state.gamma, alpha);
+    alpha = model.alphas(book, state.beta).map((a, k) => state.own.alpha.get(k) ?? a);
+    gammas = zeros.map((_, k) => state.own.gamma.get(k) ?? state.gamma);
+    now = model.shares(book, gammas, alpha);
+  }
+
+  // One class's own weight or gamma. Of a column, the other side's weight is what is left of 1, and gamma is shared.
+  function set(what, k, value) {
+    state.own[what].set(k, value);
+    if (book.pairs) state.own[what].set(k ^ 1, what === "alpha" ? 1 - value : value);
+    later();
+  }
+
+  function follow(k) {
+    for (const own of Object.values(state.own)) {
+      own.delete(k);
+      if (book.pairs) own.delete(k ^ 1);
+    }
+    draw();
   }
 
   function values(k) {
     return {
-      name: book.rows[k].name, samples: book.rows[k].count, alpha: alpha[k],
+      name: book.rows[k].name, samples: book.rows[k].count, alpha: alpha[k], gamma: gammas[k],
       lossBefore: plain.loss[k], lossAfter: now.loss[k], gradBefore: plain.grad[k], gradAfter: now.grad[k],
-      easyBefore: plain.easy[k], easyAfter: now.easy[k],
+      easyOf: plain.easyOf[k], veryEasyOf: plain.veryEasyOf[k],
+      easyBefore: plain.easy[k], easyAfter: now.easy[k], veryEasyBefore: plain.veryEasy[k], veryEasyAfter: now.veryEasy[k],
     };
   }
 
   function chosen() {
     const query = state.query.trim().toLowerCase();
     const all = book.rows.filter((row) => row.name.toLowerCase().includes(query)).map((row) => row.k);
-    const key = (k) => values(k)[state.sort];
+    const key = new Map(all.map((k) => [k, values(k)[state.sort]]));
     const sign = state.down ? -1 : 1;
     return all.sort((a, b) => {
-      const x = key(a), y = key(b);
+      const x = key.get(a), y = key.get(b);
       return sign * (typeof x === "string" ? x.localeCompare(y, undefined, { numeric: true }) : x - y) || a - b;
     });
   }
 
-  function draw() {
-    queued = false;
+  // While a slider is moved the rows stay where they are; ``sorted`` puts them in their new order.
+  function draw(sorted = false) {
+    queued = null;
     compute();
-    const weights = state.own ? t("custom") : `β ${state.beta.toFixed(2)}`;
-    $("gamma-value").textContent = state.gamma.toFixed(2);
-    $("beta-value").textContent = state.own ? "–" : state.beta.toFixed(2);
+    drawControls();
+    const bins = 25;
+    const before = model.histogram(book, bins, plain, ones);
+    const after = model.histogram(book, bins, now, alpha);
+    const others = [...new Set(state.own.gamma.values())].slice(0, 12);
+    charts.lossCurve($("curve"), { gamma: state.gamma, others, before, after, words: language.words(), percent });
+    drawCumulative();
+    if (sorted) order = chosen();
+    drawClasses(sorted);
+    drawTable();
+    drawTiles();
+  }
+
+  function drawControls() {
+    const { alpha: ownAlpha, gamma: ownGamma } = state.own;
+    const shown = (own, value) => (own.size < K ? value.toFixed(2) + (own.size ? " *" : "") : "*");
+    const hint = (own, key) => (own.size ? fill("ownHint", own.size) : t(key));
+    $("gamma-value").textContent = shown(ownGamma, state.gamma);
+    $("beta-value").textContent = shown(ownAlpha, state.beta);
+    $("gamma-hint").textContent = hint(ownGamma, "gammaHint");
+    $("beta-hint").textContent = hint(ownAlpha, "betaHint");
     $("gamma").value = state.gamma;
     $("beta").value = state.beta;
+    const weights = ownAlpha.size ? t("custom") : `β ${state.beta.toFixed(2)}`;
     $("gamma").setAttribute("aria-valuetext", `γ ${state.gamma.toFixed(2)}`);
     $("beta").setAttribute("aria-valuetext", weights);
-    const bins = 25;
-    const before = model.histogram(book, bins, plain, book.rows.map(() => 1));
-    const after = model.histogram(book, bins, now, alpha);
-    charts.lossCurve($("curve"), { gamma: state.gamma, before, after, words: SPEECH[state.lang], percent });
-    drawCumulative();
-    const order = chosen();
-    drawBars(order);
-    drawTable(order);
-    drawTiles();
     const rare = rarest < 0 ? 0 : now.grad[rarest];
     $("live").textContent = fill("live", state.gamma.toFixed(2), weights, percent(now.easyLoss), percent(rare));
   }
 
   const rowsOf = (group) => (group === "all" ? book.rows : [book.rows[Number(group)]]);
 
-  function drawCumulative() {
+  function halves() {
     const rows = rowsOf(state.group);
-    if (!plainCurves.has(state.group)) plainCurves.set(state.group, model.cumulative(rows, 0));
-    const curve = model.cumulative(rows, state.gamma);
-    charts.cumulative($("cumulative"), {
-      curves: [{ curve: plainCurves.get(state.group), kind: "before" }, { curve, kind: "after" }], words: SPEECH[state.lang],
-    });
-    $("half").textContent = `${t("halfTile")} ${fill("halfNote", percent(model.hardestHalf(curve)))} (${fill("tiny", percent(model.hardestHalf(plainCurves.get(state.group)))).replace(" → ", "")})`;
+    if (!plainCurves.has(state.group)) plainCurves.set(state.group, model.cumulative(rows, zeros));
+    return [plainCurves.get(state.group), model.cumulative(rows, gammas)];
   }
 
-  function drawBars(order) {
-    const rows = order.slice(0, Math.min(state.shown, 20)).map((k) => ({
-      name: book.rows[k].name, samples: book.total > 0 ? book.rows[k].weight / book.total : 0, before: plain[state.metric][k], after: now[state.metric][k],
-    }));
-    charts.bars($("bars"), { rows, words: SPEECH[state.lang], percent, narrow: window.matchMedia("(max-width: 640px)").matches });
+  function drawCumulative() {
+    const [before, after] = halves();
+    charts.cumulative($("cumulative"), { curves: [{ curve: before, kind: "before" }, { curve: after, kind: "after" }], words: language.words() });
+    $("half").textContent = fill("halfSaid", percent(model.hardestHalf(after)), percent(model.hardestHalf(before)));
+  }
+
+  const list = classes.make($("classes"), book, set, follow);
+
+  function drawClasses(sorted) {
+    const shown = order.slice(0, state.shown), before = plain[state.metric], after = now[state.metric];
+    if (sorted) list.order(shown);
+    const narrow = window.matchMedia("(max-width: 640px)").matches;
+    const axis = charts.scale(shown.flatMap((k) => [before[k], after[k], plain.samples[k]]), narrow ? 3 : 4);
+    charts.axis($("axis"), axis, percent);
+    const words = {
+      percent, follow: t("follow"),
+      label: (name, f) => `${name}: ${t("samples")} ${percent(f.samples)}, ${t("beforeShort")} ${percent(f.before)}, ${t("afterShort")} ${percent(f.after)}`,
+    };
+    for (const k of shown) {
+      const own = { ownAlpha: state.own.alpha.has(k), ownGamma: state.own.gamma.has(k) };
+      list.show(k, { samples: plain.samples[k], before: before[k], after: after[k], alpha: alpha[k], gamma: gammas[k], ...own }, axis, words);
+    }
     for (const metric of ["loss", "grad"]) $(`metric-${metric}`).setAttribute("aria-pressed", String(metric === state.metric));
+    $("metric-name").textContent = `${t("beforeShort")} → ${t("afterShort")}`;
+    $("bars-note").textContent = t(book.pairs ? "barsNotePairs" : "barsNote");
+    $("count").textContent = order.length ? `${Math.min(state.shown, order.length)} ${t("of")} ${order.length} ${t("classes")}` : t("none");
+    for (const button of document.querySelectorAll(".more")) button.hidden = order.length <= state.shown;
   }
 
-  const COLUMNS = ["name", "samples", "alpha", "lossBefore", "lossAfter", "gradBefore", "gradAfter", "easyBefore", "easyAfter"];
+  const COLUMNS = ["name", "samples", "alpha", "gamma", "lossBefore", "lossAfter", "gradBefore", "gradAfter", "easyOf", "veryEasyOf", "easyBefore", "easyAfter", "veryEasyBefore", "veryEasyAfter"];
+
+  function sortBy(column, down) {
+    Object.assign(state, { sort: column, down });
+    drawHead();
+    draw(true);
+  }
 
   function drawHead() {
     const head = element("tr");
     for (const column of COLUMNS) {
-      const button = element("button", { type: "button", id: `sort-${column}` }, t(column));
-      if (column.startsWith("easy")) button.title = t("easyHint");
+      const button = element("button", { type: "button", id: `sort-${column}` }, t(`${column}Column`) || t(column));
+      if (/easy/i.test(column)) button.title = t(column.endsWith("Of") ? "easyOfHint" : "easyHint");
       button.addEventListener("click", () => {
-        state.down = state.sort === column ? !state.down : column !== "name";
-        state.sort = column;
-        drawHead();
-        draw();
+        sortBy(column, state.sort === column ? !state.down : column !== "name");
         $(`sort-${column}`).focus();
       });
       const sorted = state.sort === column ? (state.down ? "descending" : "ascending") : "none";
       head.append(element("th", { scope: "col", "aria-sort": sorted }, button));
     }
     $("head").replaceChildren(head);
+    $("sort").replaceChildren(...COLUMNS.map((column) => element("option", { value: column }, t(`${column}Column`) || t(column))));
+    $("sort").value = state.sort;
   }
 
-  function drawTable(order) {
-    const active = document.activeElement, editing = active && active.dataset ? active.dataset.k : undefined;
+  function drawTable() {
     const body = order.slice(0, state.shown).map((k) => {
-      const v = values(k);
-      const input = element("input", { type: "number", min: "0", step: "any", "data-k": k, "aria-label": `α ${v.name}`, value: number(v.alpha) });
-      input.addEventListener("change", () => {
-        const value = Number(input.value);
-        if (!(value >= 0 && Number.isFinite(value))) return draw();
-        state.own = Array.from(alpha);
-        state.own[k] = value;
-        draw();
-      });
-      const empty = book.rows[k].weight === 0;
-      const figures = ["lossBefore", "lossAfter", "gradBefore", "gradAfter", "easyBefore", "easyAfter"].map((column) =>
-        element("td", { class: column.endsWith("After") ? "after" : "" }, empty && column.startsWith("easy") ? "–" : cell(v[column])));
-      return element("tr", { "data-row": k }, element("th", { scope: "row" }, v.name), element("td", {}, whole(v.samples)), element("td", {}, input), ...figures);
+      const v = values(k), empty = book.rows[k].weight === 0;
+      const figures = COLUMNS.slice(4).map((column) =>
+        element("td", { class: column.endsWith("After") ? "after" : "" }, empty && /easy/i.test(column) ? "–" : cell(v[column])));
+      return element("tr", { "data-row": k }, element("th", { scope: "row", title: v.name }, v.name), element("td", {}, whole(v.samples)),
+        element("td", {}, number(v.alpha)), element("td", {}, number(v.gamma)), ...figures);
     });
     $("rows").replaceChildren(...body);
-    $("count").textContent = order.length ? `${Math.min(state.shown, order.length)} ${t("of")} ${order.length} ${t("classes")}` : t("none");
-    $("more").hidden = order.length <= state.shown;
-    if (editing !== undefined) document.querySelector(`input[data-k="${editing}"]`)?.focus();
   }
 
   function drawTiles() {
@@ -143,6 +180,11 @@
       const row = book.rows[rarest];
       tiles.push(tile(fill("rareTile", row.name), percent(plain.grad[rarest]), percent(now.grad[rarest]), fill("rareNote", percent(row.weight / book.total))));
     }
+    const most = (grad) => grad.reduce((best, g, k) => (g > grad[best] ? k : best), 0);
+    if (K > 2) {
+      const k = most(now.grad);
+      tiles.push(tile(fill("mostTile", book.rows[k].name), percent(plain.grad[k]), percent(now.grad[k]), fill("mostNote", percent(plain.samples[k]))));
+    }
     $("tiles").replaceChildren(...tiles);
   }
 
@@ -152,59 +194,40 @@
     $("group").value = state.group;
   }
 
-  function drawSaid() {
-    const said = DATA.findings ? DATA.findings[state.lang] : [];
-    $("findings").replaceChildren(...said.map((sentence) => element("li", {}, sentence)));
-    $("findings-section").hidden = !said.length;
-    const free = DATA.remedies ? DATA.remedies[state.lang] : null;
-    $("remedies-section").hidden = !free;
-    if (free) {
-      $("remedies-said").replaceChildren(...free.said.map((sentence) => element("p", {}, sentence)));
-      const line = (tag, cells) => element("tr", {}, ...cells.map((words, i) => element(tag, i && tag === "td" ? {} : { scope: tag === "th" ? "col" : "row" }, words)));
-      $("remedies").replaceChildren(element("thead", {}, line("th", free.head)), element("tbody", {}, ...free.rows.map((cells) => line("td", cells))));
-    }
-    $("hardest-section").hidden = !(DATA.hardest && DATA.hardest.length);
-    if (DATA.hardest && DATA.hardest.length) {
-      const head = element("tr", {}, ...["name", "file", "row", "pt"].map((key) => element("th", { scope: "col" }, t(key))));
-      const rows = DATA.hardest.map((h) => element("tr", {}, element("th", { scope: "row" }, DATA.names[h[0]]), element("td", {}, h[1]), element("td", {}, whole(h[2])), element("td", {}, h[3])));
-      $("hardest").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
-    }
-  }
-
-  function speak(lang) {
-    state.lang = lang;
-    document.documentElement.lang = lang;
-    for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
+  function drawAll() {
     $("search").placeholder = t("search");
-    $("equalise").title = t("equaliseHint");
-    $("language").setAttribute("lang", t("otherCode"));
+    $("equalise").title = $("equalise-gamma").title = t("equaliseHint");
     drawHead();
     drawGroups();
-    drawSaid();
-    draw();
+    draw(true);
   }
 
-  const later = () => {
-    if (!queued) {
-      queued = true;
-      requestAnimationFrame(draw);
-    }
+  const later = (sorted = false) => {
+    if (queued === null) requestAnimationFrame(() => draw(queued));
+    queued = Boolean(queued) || sorted;
   };
-  $("gamma").addEventListener("input", (event) => { state.gamma = Number(event.target.value); later(); });
-  $("beta").addEventListener("input", (event) => { state.beta = Number(event.target.value); state.own = null; later(); });
-  $("equalise").addEventListener("click", () => { state.own = model.equalising(book, state.gamma); draw(); });
-  $("reset").addEventListener("click", () => {
-    Object.assign(state, { gamma: DATA.gamma, beta: DATA.beta, own: DATA.alpha ? model.toMeanOne(DATA.alpha) : null });
-    draw();
-  });
-  $("search").addEventListener("input", (event) => { state.query = event.target.value; state.shown = 20; later(); });
-  $("more").addEventListener("click", () => { state.shown = state.shown * 5; draw(); });
+  for (const [id, what, own] of [["gamma", "gamma", "gamma"], ["beta", "beta", "alpha"]]) {
+    $(id).addEventListener("input", (event) => { state[what] = Number(event.target.value); state.own[own].clear(); later(); });
+    $(id).addEventListener("change", () => later(true));
+  }
+  const own = (values) => new Map(values.map((value, k) => [k, value]));
+  $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas)); draw(true); });
+  $("equalise-gamma").addEventListener("click", () => { state.own.gamma = own(model.equalisingGamma(book, alpha)); draw(true); });
+  $("reset").addEventListener("click", () => { begin(); draw(true); });
+  $("search").addEventListener("input", (event) => { state.query = event.target.value; state.shown = 20; later(true); });
+  $("sort").addEventListener("change", (event) => sortBy(event.target.value, event.target.value !== "name"));
+  for (const button of document.querySelectorAll(".more")) button.addEventListener("click", () => { state.shown *= 5; draw(true); });
   $("group").addEventListener("change", (event) => { state.group = event.target.value; draw(); });
-  for (const metric of ["loss", "grad"]) $(`metric-${metric}`).addEventListener("click", () => { state.metric = metric; draw(); });
-  $("language").addEventListener("click", () => speak(t("otherCode")));
-  window.addEventListener("resize", later);
-  window.addEventListener("beforeprint", () => { state.shown = Math.max(state.shown, 100); draw(); });
-  window.focalkit = { definition, model, book, state, get now() { return now; }, get plain() { return plain; }, get alpha() { return alpha; } };
-  document.documentElement.classList.add("alive");
-  speak(DATA.language);
+  for (const metric of ["loss", "grad"])
+    $(`metric-${metric}`).addEventListener("click", () => {
+      state.metric = metric;
+      if (/^(loss|grad)/.test(state.sort)) sortBy(`${metric}After`, true);
+      else draw();
+    });
+  language.whenChanged(drawAll);
+  window.addEventListener("resize", () => later());
+  window.addEventListener("beforeprint", () => { state.shown = Math.max(state.shown, 100); draw(true); });
+  window.focalkit = { definition, model, book, state, get now() { return now; }, get plain() { return plain; }, get alpha() { return alpha; }, get gammas() { return gammas; } };
+  begin();
+  drawAll();
 })();

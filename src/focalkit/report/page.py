@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+from collections.abc import Callable, Iterable
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -18,7 +19,8 @@ from focalkit._spec import PerClass
 from focalkit.diagnosis import Ledger
 from focalkit.diagnosis.bins import CENTRE, N_BINS, RIGHT, ZONE
 
-SCRIPTS = ("definition.js", "model.js", "charts.js", "speech.js", "page.js")
+LANGUAGES = ("en", "zh-CN")
+SCRIPTS = ("speech.js", "language.js", "definition.js", "model.js", "charts.js", "classes.js", "page.js")
 #: Cells of the table that a page carries at most; above, neighbouring bins are joined (p_t = 0.5 and 0.9 stay edges).
 MOST_CELLS = 40_000
 
@@ -34,25 +36,54 @@ def _hash(content: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
-def assemble(title: str, body: str, data: dict[str, Any] | None) -> str:
+def both(say: Callable[[str], str], tag: str = "span") -> str:
+    """What ``say`` says in each language, as HTML of which the page shows one; once where they are the same."""
+    texts = [escape(say(language)) for language in LANGUAGES]
+    if tag == "span" and len(set(texts)) == 1:
+        return texts[0]
+    pairs = zip(LANGUAGES, texts, strict=True)
+    return "".join(f'<{tag} class="said" lang="{language}">{text}</{tag}>' for language, text in pairs)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], caption: str = "") -> str:
+    """A table of cells that are HTML already; the first of each row heads it."""
+    heads = "".join(f"<th scope=col>{cell}</th>" for cell in head)
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(f"<td>{cell}</td>" for cell in rest)
+        lines.append(f"<tr><th scope=row>{first}</th>{cells}</tr>")
+    title = f"<caption>{caption}</caption>" if caption else ""
+    body = "".join(lines)
+    return f'<div class="scroll"><table>{title}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def assemble(
+    heading: Callable[[str], str], source: str, body: str, data: dict[str, Any] | None, language: str = "en"
+) -> str:
     """The whole page; where there are ``data``, ``body`` has the live section in it (:func:`live`).
 
     Its policy allows the style and the script it was written with and nothing else.
     """
     style = _text("page.css") + HEAT
-    script = "\n".join(_text(name) for name in SCRIPTS) if data else ""
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
-    scripts = ""
-    if data:
-        policy += f"; script-src '{_hash(script)}'"
-        scripts = f'<script type="application/json" id="ledger">{as_json(data)}</script>\n<script>{script}</script>'
-    template = Template(_text("page.html"))
-    return template.substitute(policy=policy, title=escape(title), style=style, body=body, scripts=scripts)
+    script = "\n".join(_text(name) for name in SCRIPTS)
+    policy = "default-src 'none'; base-uri 'none'; form-action 'none'"
+    policy += f"; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    block = f'<script type="application/json" id="ledger">{as_json(data)}</script>\n' if data else ""
+    return Template(_text("page.html")).substitute(
+        policy=policy,
+        language=language,
+        title=escape(f"focalkit: {source}"),
+        heading=both(heading),
+        source=escape(source),
+        style=style,
+        body=body,
+        scripts=f"{block}<script>{script}</script>",
+    )
 
 
-def live() -> str:
-    """The section whose figures move."""
-    return _text("live.html")
+def live(findings: str = "", more: str = "") -> str:
+    """The section whose figures move, with findings in its middle and ``more`` behind it."""
+    return Template(_text("live.html")).substitute(findings=findings, more=more)
 
 
 def as_json(data: dict[str, Any]) -> str:
@@ -69,19 +100,21 @@ def as_json(data: dict[str, Any]) -> str:
     return text
 
 
-def ledger_data(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None, language: str = "en") -> dict[str, Any]:
+def ledger_data(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -> dict[str, Any]:
     """The ledger as the page's script takes it (see model.js), beginning at ``gamma`` and ``alpha``."""
-    one_gamma = float(gamma) if isinstance(gamma, (int, float)) else float(np.mean(np.asarray(gamma)))
+    one = isinstance(gamma, (int, float))
+    sides = len(ledger.class_names) // ledger.n_classes
     beta, own = _weights(ledger, alpha)
+    group = _joined(ledger)
     return {
         "link": ledger.spec.link,
         "names": list(ledger.class_names),
         "counts": ledger.count.sum(axis=1).tolist(),
-        "cells": [_cells(ledger, k, _joined(ledger)) for k in range(len(ledger.class_names))],
-        "gamma": min(one_gamma, 5.0),
+        "cells": [_cells(ledger, k, group) for k in range(len(ledger.class_names))],
+        "gamma": min(float(np.mean(gamma)), 5.0),
+        "gammas": None if one else np.repeat(gamma, sides).tolist(),
         "beta": beta,
         "alpha": own,
-        "language": language,
     }
 
 

@@ -1,0 +1,21 @@
+// Which of the two languages the page speaks. What Python wrote in both is shown and hidden by style alone
+// (page.css, .said); what the script writes takes its words from SPEECH.
+
+const language = (() => {
+  const root = document.documentElement, button = document.getElementById("language"), listeners = [];
+  const t = (key) => SPEECH[root.lang][key];
+
+  function speak(code) {
+    root.lang = code;
+    for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
+    for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(node.dataset.label));
+    button.lang = t("otherCode");
+    button.textContent = t("other");
+    listeners.forEach((listener) => listener());
+  }
+
+  button.addEventListener("click", () => speak(t("otherCode")));
+  root.classList.add("alive");
+  speak(root.lang);
+  return { t, words: () => SPEECH[root.lang], whenChanged: (listener) => listeners.push(listener) };
+})();
