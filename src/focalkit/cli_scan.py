@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from focalkit import _checks
+from focalkit._sentence import Sentence
 from focalkit._spec import LossSpec, PerClass
 
 #: Logits in the sample for remedies: bounds its memory where classes are many.
@@ -62,8 +63,10 @@ def _loaded(words: Sequence[str]) -> Diagnosed:
         ledger = Ledger.from_json(text)
         total = ledger if total is None else total + ledger
     assert total is not None
-    name = Path(words[0]).name if len(words) == 1 else f"{len(words)} ledgers from {Path(words[0]).name} on"
-    return Diagnosed(total, f"{name}: {_size(total)}")
+    name = Path(words[0]).name
+    if len(words) > 1:
+        name = Sentence("{n} ledgers from {name} on", n=len(words), name=name)
+    return Diagnosed(total, Sentence("{name}: {size}", name=name, size=_size(total)))
 
 
 def _read(words: Sequence[str], how: How) -> Diagnosed:
@@ -80,7 +83,8 @@ def _read(words: Sequence[str], how: How) -> Diagnosed:
         else:
             found = scan.scan(opened, job, workers=how.jobs, progress=bar.update)
     files = {piece.index: piece.file.name for piece in opened.pieces}
-    source = f"{opened.name}: {_size(found.ledger)}, target {opened.target}"
+    size = _size(found.ledger)
+    source = Sentence("{name}: {size}, target {target}", name=opened.name, size=size, target=opened.target)
     listed = tuple(files.get(i, "") for i in range(max(files) + 1))
     return Diagnosed(found.ledger, source, found.said, found.hardest, found.sample, listed)
 
@@ -92,11 +96,12 @@ def _sampled(rows: int, link: str, n_classes: int) -> int:
     return min(rows * n_classes, MOST_SAMPLED // 8)
 
 
-def _size(ledger: Any) -> str:
-    n, link = ledger.n_classes, ledger.spec.link
-    what = f"{n} classes" if link == "softmax" else f"{n} independent {'column' if n == 1 else 'columns'}"
-    ignored = f", {ledger.n_ignored:,} ignored" if ledger.n_ignored else ""
-    return f"{ledger.n_samples:,} targets{ignored}, {what} ({link})"
+def _size(ledger: Any) -> Sentence:
+    form = "{n:,} targets{ignored}, {classes} classes (softmax)"
+    if ledger.spec.link == "sigmoid":
+        form = "{n:,} targets{ignored}, {classes} independent column(s) (sigmoid)"
+    ignored = Sentence(", {n:,} ignored", n=ledger.n_ignored) if ledger.n_ignored else ""
+    return Sentence(form, n=ledger.n_samples, ignored=ignored, classes=ledger.n_classes)
 
 
 def made_up(gamma: PerClass, sample: int) -> Diagnosed:
@@ -111,7 +116,8 @@ def made_up(gamma: PerClass, sample: int) -> Diagnosed:
     ledger.update(logits, ids)
     some = Sample("softmax", len(NAMES), sample)
     some.offer(Predicted(logits, ids, None), 0, -100)
-    source = f"made-up predictions (seeded noise, seed {SEED}; no model behind them): {len(ids):,} rows, 5 classes"
+    form = "made-up predictions (seeded noise, seed {seed}; no model behind them): {n:,} rows, 5 classes"
+    source = Sentence(form, seed=SEED, n=len(ids))
     return Diagnosed(ledger, source, sample=some)
 
 

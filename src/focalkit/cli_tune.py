@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from focalkit import _checks
+from focalkit._sentence import Sentence
 
 if TYPE_CHECKING:
     from focalkit.tuning.collection import Progress
@@ -88,6 +89,7 @@ ESTIMATOR_NAMES = ("linear", "xgboost", "lightgbm", "catboost")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write one self-contained page to this file.",
 )
+@click.option("--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the page.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
     file: Path | None,
@@ -108,6 +110,7 @@ def tune(
     seed: int,
     json_file: Path | None,
     html_file: Path | None,
+    language: str,
     quiet: bool,
 ) -> None:
     """Find out which α and γ help on the table FILE (CSV), and whether anything does.
@@ -159,7 +162,7 @@ def tune(
     if html_file is not None:
         from focalkit.report.html import write_html
 
-        write_html(html_file, result, verdicts, source, [*notes])
+        write_html(html_file, result, verdicts, source, [*notes], language)
         console.print(f"report: {html_file.resolve()}", highlight=False)
     if not result.finished:
         click.get_current_context().exit(130)
@@ -177,12 +180,18 @@ def _problem(
         if target is not None or header is not None:
             _checks.reject("FILE", "be given with --target and --header", None, "focalkit tune FILE --target NAME")
         X, y = load_long_tail_digits()
-        source = f"embedded long-tailed digits: {len(y):,} rows × {X.shape[1]} features, {len(set(y.tolist()))} classes"
+        source: str = Sentence(
+            "embedded long-tailed digits: {n:,} rows × {width} features, {classes} classes",
+            n=len(y),
+            width=X.shape[1],
+            classes=len(set(y.tolist())),
+        )
         return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, []
     table = read_table(file, target, header=header)
     n_classes = len(set(table.y.tolist()))
-    size = f"{len(table.y):,} rows × {table.X.shape[1]} features, {n_classes} classes"
-    source = f"{file.name}: {size}, target {table.target_name!r}"
+    size = {"n": len(table.y), "width": table.X.shape[1], "classes": n_classes}
+    form = "{file}: {n:,} rows × {width} features, {classes} classes, target {target!r}"
+    source = Sentence(form, file=file.name, target=table.target_name, **size)
     missing = bool(np.isnan(table.X).any())
     estimator = named_estimator(name, table.X.shape[1], table.categorical, missing=missing, C=strength)
     return table.X, table.y, estimator, source, [*table.notes, *_treatment(name, table.categorical, missing)]
@@ -190,12 +199,14 @@ def _problem(
 
 def _treatment(name: str, categorical: tuple[int, ...], missing: bool) -> list[str]:
     """What the estimator does with texts and gaps."""
-    texts, gaps = f"{len(categorical)} text column(s) are", "Missing values are"
+    n = len(categorical)
     if name == "linear":
-        parts = [f"{texts} one-hot encoded inside the folds.", f"{gaps} imputed inside the folds."]
+        texts = Sentence("{n} text column(s) are one-hot encoded inside the folds.", n=n)
+        gaps = Sentence("Missing values are imputed inside the folds.")
     else:
-        parts = [f"{texts} given to {name} as categories.", f"{gaps} left to {name}."]
-    return [part for part, holds in zip(parts, (categorical, missing), strict=True) if holds]
+        texts = Sentence("{n} text column(s) are given to {name} as categories.", n=n, name=name)
+        gaps = Sentence("Missing values are left to {name}.", name=name)
+    return [part for part, holds in zip((texts, gaps), (categorical, missing), strict=True) if holds]
 
 
 def _parts(text: str) -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.tuning.test_verdict import made_result
 
-from focalkit.report import words
+from focalkit.report import snippet, words
 from focalkit.tuning.verdict import Estimate, judge
 
 
@@ -60,13 +60,13 @@ def test_the_code_of_every_remedy_runs(family):
     assert verdict.recommended.family == family
     rng = np.random.default_rng(0)
     space = {"X": rng.normal(size=(120, 2)), "y": np.repeat(["a", "b"], [90, 30]), "X_new": rng.normal(size=(5, 2))}
-    exec(words.code(result, verdict), space)
+    exec(snippet.code(result, verdict), space)
     assert set(space["decisions"]) <= {"a", "b"}
 
 
 def test_the_code_of_a_booster_imports_it():
     result = replace(made_result(lambda c: 0.1 * (c.family == "focal")), estimator="FocalLGBMClassifier")
-    code = words.code(result, judge(result))
+    code = snippet.code(result, judge(result))
     assert code.startswith("from focalkit.boosting import FocalLGBMClassifier\n")
     assert "FocalLGBMClassifier(gamma=" in code
     assert "StandardScaler" not in code
@@ -83,7 +83,7 @@ def test_the_code_of_a_training_function_calls_it_with_the_loss(family):
         return np.zeros((len(test), 2))
 
     space = {"fit": fit, "y": np.repeat(["a", "b"], [90, 30]), "train": np.arange(120), "new": np.arange(5)}
-    exec(words.code(result, verdict), space)
+    exec(snippet.code(result, verdict), space)
     cell = result.cells[verdict.recommended.cell]
     assert calls[0].gamma == cell.gamma
     assert (calls[0].alpha is None) == (cell.alpha is None)
@@ -94,4 +94,4 @@ def test_the_code_of_a_training_function_calls_it_with_the_loss(family):
 def test_the_code_has_the_parameters_that_a_search_drew():
     result = made_result(lambda c: 0.1 * (c.family == "focal"))
     cells = tuple(replace(cell, params=(("C", 0.25),)) if cell.family == "focal" else cell for cell in result.cells)
-    assert "C=0.25)" in words.code(replace(result, cells=cells), judge(result))
+    assert "C=0.25)" in snippet.code(replace(result, cells=cells), judge(result))

@@ -131,7 +131,7 @@ def _equalising_gamma(ledger: Ledger) -> tuple[Real, NDArray[np.bool_]]:
     n = ledger.n_classes
 
     def gradient(gamma: Real) -> Real:
-        return ledger.shares(tuple(gamma.tolist()), "none").grad.total.reshape(n, -1).sum(axis=1)
+        return np.asarray(ledger.shares(tuple(gamma.tolist()), "none").grad.total.reshape(n, -1).sum(axis=1))
 
     plain, least = gradient(np.zeros(n)), gradient(np.full(n, MOST_GAMMA))
     here = plain > 0

@@ -46,7 +46,7 @@ class Half:
     def recall(self, right: NDArray[np.bool_], keep: Any) -> tuple[Real, Real]:
         """Weight of the entries per stratum, and the share that is decided right."""
         stratum, weight = self.stratum[keep], self.weight[keep]
-        true = np.bincount(stratum, weight, self.n_strata)
+        true: Real = np.bincount(stratum, weight, self.n_strata).astype(np.float64)
         hit = np.bincount(stratum, weight * right[keep], self.n_strata)
         return true, np.where(true > 0, hit / np.where(true > 0, true, 1.0), np.nan)
 
@@ -154,7 +154,7 @@ def _bins(p: Real) -> NDArray[np.intp]:
 
 def _sigma(m: Real) -> Real:
     e = np.exp(-np.abs(m))
-    return np.where(m >= 0, 1.0, e) / (1 + e)
+    return np.asarray(np.where(m >= 0, 1.0, e) / (1 + e))
 
 
 def checked_prior(prior: Any, link: str, n_classes: int) -> Real:

@@ -11,6 +11,7 @@ import numpy as np
 
 from focalkit import _checks
 from focalkit._checks import InputError
+from focalkit._sentence import Sentence
 from focalkit.diagnosis import arrays, csv_files
 from focalkit.diagnosis.convert import Predicted, checked, convert
 from focalkit.diagnosis.files import File, find, need
@@ -92,7 +93,9 @@ def open_predictions(words: Sequence[str | Path], asked: Asked | None = None, *,
             got = f"{piece.file.name} with {theirs[1]} logits ({theirs[0]})"
             remedy = f"{pieces[0].file.name} has {mine[1]} ({mine[0]}): diagnose them apart."
             _checks.reject("FILE", "hold the same kind of predictions as the others", got, remedy)
-    name = files[0].name if len(files) == 1 else f"{len(files)} files from {files[0].name} on"
+    name = files[0].name
+    if len(files) > 1:
+        name = Sentence("{n} files from {name} on", n=len(files), name=name)
     target = ", ".join(first.targets if len(first.targets) < 4 else (*first.targets[:3], "…"))
     return Source(name, first.link, first.n_classes, first.classes or None, target, tuple(pieces), tuple(trouble.said))
 

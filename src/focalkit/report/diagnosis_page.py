@@ -75,6 +75,10 @@ def _word(key: str) -> str:
     return both(lambda language: WORDS[language][key])
 
 
+def _section(key: str, body: str) -> str:
+    return f'<section id="{key}"><h2>{_word(key)}</h2>{body}</section>'
+
+
 def _findings(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -> str:
     items = []
     for language in LANGUAGES:
@@ -111,7 +115,8 @@ def _remedies(free: Remedies | None, names: Sequence[str]) -> str:
     if len(head) > 1:
         classes = [[escape(name), *row] for name, row in zip(names, per_class(free), strict=True)]
         accuracy = table([_word("class"), *head], classes[:MOST_ROWS], title)
-    return f'<section id="remedies"><h2>{_word("remedies")}</h2>{said}<div class="columns">{figures}{accuracy}</div><div class="soft">{how}</div></section>'
+    tables = f'<div class="columns">{figures}{accuracy}</div>'
+    return _section("remedies", f'{said}{tables}<div class="soft">{how}</div>')
 
 
 def _hardest(rows: Sequence[HardRow], names: Sequence[str], files: Sequence[str]) -> str:
@@ -124,4 +129,4 @@ def _hardest(rows: Sequence[HardRow], names: Sequence[str], files: Sequence[str]
         file = [escape(files[r.file])] if several else []
         body.append([escape(names[r.class_index]), *file, f"{r.row:,}", p_text(r.p_t)])
     note = both(lambda language: WORDS[language]["hardest_note"], "p")
-    return f'<section id="hardest"><h2>{_word("hardest")}</h2><div class="soft">{note}</div>{table(head, body)}</section>'
+    return _section("hardest", f'<div class="soft">{note}</div>{table(head, body)}')

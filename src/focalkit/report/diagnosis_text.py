@@ -111,16 +111,13 @@ def starting_table(ledger: Ledger, gamma: PerClass, *, top: int = TOP) -> Table:
 
 def starting_key(ledger: Ledger) -> str:
     """How to read :func:`starting_table`."""
-    if ledger.spec.link == "sigmoid":
-        gamma = " γ: of each column, to bring its gradient down to the smallest column's." if ledger.n_classes > 1 else ""
-        return (
-            f"α: of each column's negatives and positives, which it makes equal.{gamma} Predictions change once a model "
-            "is trained with them."
-        )
-    return (
-        "α: relative to the mean of all classes. γ: brings the class down to the smallest gradient under cross-entropy, "
-        f"where a γ up to {MOST_GAMMA:g} can. Predictions change once a model is trained with them."
-    )
+    only_these = " Predictions change once a model is trained with them."
+    if ledger.spec.link == "softmax":
+        smallest = f"the smallest gradient under cross-entropy, where a γ up to {MOST_GAMMA:g} can."
+        return f"α: relative to the mean of all classes. γ: brings the class down to {smallest}{only_these}"
+    gamma = " γ: of each column, to bring its gradient down to the smallest column's."
+    alpha = "α: of each column's negatives and positives, which it makes equal."
+    return alpha + (gamma if ledger.n_classes > 1 else "") + only_these
 
 
 GAMMA_KEY = (

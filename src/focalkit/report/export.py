@@ -11,6 +11,7 @@ from typing import Any
 from focalkit import __version__
 from focalkit.report import words
 from focalkit.report.files import write_text
+from focalkit.report.snippet import code
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES
 from focalkit.tuning.verdict import Verdict
@@ -60,7 +61,7 @@ def _verdict(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
         "cell": verdict.recommended.cell,
         "headline": words.headline(result, verdict),
         "sentences": words.sentences(result, verdict),
-        "code": words.code(result, verdict),
+        "code": code(result, verdict),
         "families": [asdict(family) for family in verdict.families],
     }
 

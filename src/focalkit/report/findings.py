@@ -187,5 +187,9 @@ def _on_start(ledger: Ledger, gamma: PerClass, said: dict[str, str]) -> str:
     beta = f"{-start.beta:.2f}".replace("-0.00", "0").replace("-", "−")
     if start.one_gamma == 0 or start.spread_at_gamma > 0.9 * start.spread:
         return said["start"].format(beta=beta, focal=focal_name(gamma), within=within)
-    figures = {"before": f"{start.spread:.2f}", "after": f"{start.spread_at_gamma:.2f}", "gamma": number(start.one_gamma)}
+    figures = {
+        "before": f"{start.spread:.2f}",
+        "after": f"{start.spread_at_gamma:.2f}",
+        "gamma": number(start.one_gamma),
+    }
     return said["start_gamma"].format(beta=beta, focal=focal_name(gamma), within=within, **figures)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from focalkit._spec import PerClass
 from focalkit.diagnosis import Ledger
 from focalkit.diagnosis.bins import CENTRE, N_BINS, RIGHT, ZONE
+from focalkit.report.chinese import said
 
 LANGUAGES = ("en", "zh-CN")
 SCRIPTS = ("speech.js", "language.js", "definition.js", "model.js", "charts.js", "classes.js", "page.js")
@@ -45,13 +46,14 @@ def both(say: Callable[[str], str], tag: str = "span") -> str:
     return "".join(f'<{tag} class="said" lang="{language}">{text}</{tag}>' for language, text in pairs)
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], caption: str = "") -> str:
-    """A table of cells that are HTML already; the first of each row heads it."""
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], caption: str = "", *, chosen: Sequence[bool] = ()) -> str:
+    """A table of cells that are HTML already, as contents or as whole ``<td>``; the first of each row heads it."""
     heads = "".join(f"<th scope=col>{cell}</th>" for cell in head)
     lines = []
-    for first, *rest in rows:
-        cells = "".join(f"<td>{cell}</td>" for cell in rest)
-        lines.append(f"<tr><th scope=row>{first}</th>{cells}</tr>")
+    for i, (first, *rest) in enumerate(rows):
+        cells = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in rest)
+        mark = ' class="chosen"' if i < len(chosen) and chosen[i] else ""
+        lines.append(f"<tr{mark}><th scope=row>{first}</th>{cells}</tr>")
     title = f"<caption>{caption}</caption>" if caption else ""
     body = "".join(lines)
     return f'<div class="scroll"><table>{title}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -72,9 +74,9 @@ def assemble(
     return Template(_text("page.html")).substitute(
         policy=policy,
         language=language,
-        title=escape(f"focalkit: {source}"),
+        title=escape(f"focalkit: {said(source, language)}"),
         heading=both(heading),
-        source=escape(source),
+        source=both(lambda spoken: said(source, spoken)),
         style=style,
         body=body,
         scripts=f"{block}<script>{script}</script>",

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from focalkit.report import words
+from focalkit.report.snippet import code
 from focalkit.tuning.result import FAMILIES, TuneResult, alpha_title
 from focalkit.tuning.scores import METRICS, NAMES, metric_named
 from focalkit.tuning.verdict import Verdict
@@ -45,7 +46,7 @@ def print_result(console: Console, result: TuneResult, verdicts: tuple[Verdict, 
     console.print(family_table(result, main))
     console.print(verdict_panel(result, verdicts))
     console.print("To use it:\n")
-    console.print(Text(words.code(result, main), style="cyan"), soft_wrap=True)
+    console.print(Text(code(result, main), style="cyan"), soft_wrap=True)
 
 
 def class_table(result: TuneResult, most: int = 12) -> Group:

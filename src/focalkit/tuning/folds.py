@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from focalkit import _checks
+from focalkit._sentence import Sentence
 
 
 @dataclass(frozen=True)
@@ -108,16 +109,25 @@ def _notes(targets: NDArray[Any], n_units: int, units: NDArray[Any], n_splits: i
     n_copies = len(targets) - n_units
     if n_copies:
         notes.append(
-            f"{n_copies:,} of {len(targets):,} rows repeat another row; the copies of a row stay in one fold, "
-            "so that no row is scored by a model that has seen it."
+            Sentence(
+                "{n_copies:,} of {n:,} rows repeat another row; the copies of a row stay in one fold, so that no row "
+                "is scored by a model that has seen it.",
+                n_copies=n_copies,
+                n=len(targets),
+            )
         )
     single = np.flatnonzero(units == 1)
     if len(single):
-        notes.append(f"{len(single)} class(es) have one distinct row: always trained on, never scored.")
+        form = "{n} class(es) have one distinct row: always trained on, never scored."
+        notes.append(Sentence(form, n=len(single)))
     rare = np.flatnonzero((units > 1) & (units < n_splits))
     if len(rare):
         notes.append(
-            f"{len(rare)} class(es) have fewer distinct rows than the {n_splits} folds; "
-            "each fold's averages run over the classes that it holds."
+            Sentence(
+                "{n} class(es) have fewer distinct rows than the {n_splits} folds; each fold's averages run over the "
+                "classes that it holds.",
+                n=len(rare),
+                n_splits=n_splits,
+            )
         )
     return tuple(notes)

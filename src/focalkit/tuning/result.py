@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,17 @@ from focalkit.tuning.scores import METRICS, NAMES
 
 FAMILIES = ("CE", "CE + shift", "α-CE", "focal", "OHEM")
 """The remedies, the cheapest first."""
+
+TITLES = {
+    "plain": "plain CE",
+    "weighted": "CE, {alpha}",
+    "focal": "focal γ={gamma}",
+    "focal_weighted": "focal γ={gamma}, {alpha}",
+    "shifted": "CE shifted, τ = {tau}",
+    "shift_chosen": "CE shifted, τ chosen",
+    "mined": "OHEM, hardest {kept}",
+}
+"""How cells are called."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +56,23 @@ class Cell:
     @property
     def title(self) -> str:
         """A short name, e.g. "focal γ=2, α sqrt"."""
+        return self.titled(TITLES)
+
+    def titled(self, words: Mapping[str, str]) -> str:
+        """The same by other ``words`` than :data:`TITLES`, for another language."""
         drawn = [
             f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in self.params
         ]
-        return ", ".join([self._loss_title, *drawn])
+        return ", ".join([self._loss_title(words), *drawn])
 
-    @property
-    def _loss_title(self) -> str:
+    def _loss_title(self, words: Mapping[str, str]) -> str:
         if self.keep_hardest is not None:
             kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
-            return f"OHEM, hardest {kept}"
+            return words["mined"].format(kept=kept)
         if self.tau is not None:
-            return "CE shifted, τ " + ("chosen" if self.tau == "chosen" else f"= {self.tau:g}")
-        weight = "" if self.alpha is None else f"α {alpha_title(self.alpha)}"
-        if self.gamma > 0:
-            return f"focal γ={self.gamma:g}" + (f", {weight}" if weight else "")
-        return f"CE, {weight}" if weight else "plain CE"
+            return words["shift_chosen"] if self.tau == "chosen" else words["shifted"].format(tau=f"{self.tau:g}")
+        keys = ("plain", "focal") if self.alpha is None else ("weighted", "focal_weighted")
+        return words[keys[self.gamma > 0]].format(gamma=f"{self.gamma:g}", alpha=f"α {alpha_title(self.alpha)}")
 
 
 def alpha_title(alpha: Any) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import column_or_1d
 
 from focalkit import _checks
+from focalkit._sentence import Sentence
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
@@ -201,15 +202,18 @@ def _result(
     plans = collection.complete_plans(order)
     cells, scores = collection.table(plans, order)
     first = [i for i in order if task.splits[i].repeat == 0 and collection.plain(i).ce_logits is not None]
-    notes = list(folds.notes)
+    notes: list[str] = list(folds.notes)
     stopped = sum(found.n_unconverged for found in collection.found.values())
     if stopped:
         n_fits = sum(sum(cell.tau is None for cell in task.plans[unit.plan]) for unit in collection.found)
-        notes.append(f"{stopped:,} of {n_fits:,} fits stopped at their iteration limit.")
+        form = "{n:,} of {n_fits:,} fits stopped at their iteration limit."
+        notes.append(Sentence(form, n=stopped, n_fits=n_fits))
     if len(order) < len(task.splits):
-        notes.append(f"Interrupted: {len(order)} of {len(task.splits)} folds were finished and are used.")
+        form = "Interrupted: {n} of {n_all} folds were finished and are used."
+        notes.append(Sentence(form, n=len(order), n_all=len(task.splits)))
     elif len(plans) < len(task.plans):
-        notes.append(f"Interrupted: {len(cells)} of {len(collection.cells)} cells were finished and are used.")
+        form = "Interrupted: {n} of {n_all} cells were finished and are used."
+        notes.append(Sentence(form, n=len(cells), n_all=len(collection.cells)))
     width = 1 if len(classes) == 2 else len(classes)
     return TuneResult(
         cells=cells,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit import _checks
+from focalkit._sentence import Sentence
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 
@@ -63,7 +64,7 @@ def read_table(path: str | Path, target: str | int | None = None, *, header: boo
     X, kept, categorical, feature_notes = _features([columns[i] for i in features], [names[i] for i in features])
     known = np.array([label is not None for label in y])
     if not known.all():
-        label_notes.append(f"{(~known).sum():,} rows have no target and are left out.")
+        label_notes.append(Sentence("{n:,} rows have no target and are left out.", n=int((~known).sum())))
         X, y = X[known], y[known]
     if not len(y):
         _checks.reject("file", "have rows with a target", "none", "Check --target and the file.")
@@ -106,7 +107,7 @@ def _columns(path: Path, header: bool | None) -> tuple[list[Any], list[str], lis
                 first[0] = first[0].lstrip("\ufeff")
                 named = [name.strip() or f"column {i}" for i, name in enumerate(first)]
                 return list(rest.columns), named, []
-        return list(whole.columns), names, ["The first line is taken as data: the file has no header."]
+        return list(whole.columns), names, [Sentence("The first line is taken as data: the file has no header.")]
     except (ArrowInvalid, OSError, UnicodeDecodeError) as error:
         first_line = str(error).splitlines()[0]
         _checks.reject(
@@ -201,13 +202,15 @@ def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[Any], list[
 
     small = (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.float16(), pa.float32(), pa.bool_())
 
-    arrays, kept, categorical, notes = [], [], [], []
+    arrays, kept, categorical = [], [], []
+    notes: list[str] = []
     for column, name in zip(columns, names, strict=True):
         if column.null_count == len(column):
-            notes.append(f"Column {name!r} is empty and left out.")
+            notes.append(Sentence("Column {name!r} is empty and left out.", name=name))
             continue
         if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            notes.append(f"Column {name!r} holds {column.type}, which is no number and no text: left out.")
+            form = "Column {name!r} holds {type}, which is no number and no text: left out."
+            notes.append(Sentence(form, name=name, type=str(column.type)))
             continue
         number = _numeric(column)
         if number is not None:
@@ -215,9 +218,8 @@ def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[Any], list[
         else:
             text = column.cast(pa.string()).combine_chunks().dictionary_encode()
             if len(text.dictionary) > 0.9 * len(text) and len(text) > 50:
-                notes.append(
-                    f"Column {name!r} differs in nearly every row, like a name or number of the row: left out."
-                )
+                form = "Column {name!r} differs in nearly every row, like a name or number of the row: left out."
+                notes.append(Sentence(form, name=name))
                 continue
             exact = np.float32 if len(text.dictionary) < 2**24 else np.float64
             codes = text.indices.to_numpy(zero_copy_only=False).astype(exact)
@@ -235,9 +237,9 @@ def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[Any], list[
         n_infinite += int(infinite.sum())
         n_missing += int(np.isnan(X[:, k]).sum())
     if n_infinite:
-        notes.append(f"{n_infinite:,} infinite values are taken as missing.")
+        notes.append(Sentence("{n:,} infinite values are taken as missing.", n=n_infinite))
     if n_missing:
-        notes.append(f"{n_missing:,} values are missing.")
+        notes.append(Sentence("{n:,} values are missing.", n=n_missing))
     return X, kept, categorical, notes
 
 

@@ -1,0 +1,76 @@
+"""The lines of Python that use what a tuning run recommends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from focalkit.tuning.result import Cell, TuneResult
+from focalkit.tuning.verdict import Verdict
+
+
+def code(result: TuneResult, verdict: Verdict) -> str:
+    """The lines that use the recommendation."""
+    cell = result.cells[verdict.recommended.cell]
+    tau = float(result.taus.mean()) if cell.tau == "chosen" else cell.tau
+    if result.estimator.endswith(")"):
+        return _code_of_function(result.estimator.partition("(")[0], cell, tau)
+    lines = [*_model(result.estimator, cell), "decisions = model.predict(X_new)"]
+    if tau is not None:
+        lines = [
+            "import numpy as np",
+            "from focalkit import shift_prior",
+            *lines[:-1],
+            "classes, counts = np.unique(y, return_counts=True)",
+            f"posterior = shift_prior(model.predict_proba(X_new), counts / counts.sum(), tau={tau:.3g})",
+            "decisions = classes[posterior.argmax(axis=1)]",
+        ]
+    return "\n".join(lines)
+
+
+def _model(estimator: str, cell: Cell) -> list[str]:
+    """Lines that fit the model; the linear one is scaled, a class of the user's own is theirs to import."""
+    if estimator == "FocalClassifier":
+        return [
+            "from sklearn.pipeline import make_pipeline",
+            "from sklearn.preprocessing import StandardScaler",
+            "from focalkit.estimator import FocalClassifier",
+            "",
+            f"model = make_pipeline(StandardScaler(), FocalClassifier({_arguments(cell)})).fit(X, y)",
+        ]
+    boosters = ("FocalXGBClassifier", "FocalLGBMClassifier", "FocalCatBoostClassifier")
+    imports = [f"from focalkit.boosting import {estimator}", ""] if estimator in boosters else []
+    return [*imports, f"model = {estimator}({_arguments(cell)}).fit(X, y)"]
+
+
+def _code_of_function(name: str, cell: Cell, tau: Any) -> str:
+    """Lines that call a training function; its logits are in the order of the sorted classes."""
+    spec, made, names = [f"gamma={cell.gamma:g}"] if cell.gamma else [], [], ["LossSpec"]
+    if isinstance(cell.alpha, str):
+        scheme, _, beta = cell.alpha.partition(":")
+        made = [f'alpha = class_weights(counts, "{scheme}"' + (f", beta={beta})" if beta else ")")]
+        spec.append("alpha=alpha")
+        names.append("class_weights")
+    elif cell.alpha is not None:
+        pair = (1 - cell.alpha, cell.alpha) if isinstance(cell.alpha, float) else cell.alpha
+        spec.append(f"alpha={pair!r}")
+    if cell.keep_hardest is not None:
+        spec.append(f"keep_hardest={cell.keep_hardest!r}")
+    params = "".join(f", {key}={value!r}" for key, value in cell.params)
+    classes = ["classes, counts = np.unique(y[train], return_counts=True)"]
+    call = f"logits = {name}(LossSpec({', '.join(spec)}), train, new{params})"
+    shift = [] if tau is None else [f"logits = logits - {tau:.3g} * np.log(counts / counts.sum())"]
+    decide = "decisions = classes[np.argmax(logits, axis=1)]"
+    return "\n".join(
+        ["import numpy as np", f"from focalkit import {', '.join(names)}", "", *classes, *made, call, *shift, decide]
+    )
+
+
+def _arguments(cell: Cell) -> str:
+    arguments: list[str] = [f"gamma={cell.gamma:g}"]
+    if cell.alpha is not None:
+        alpha: Any = list(cell.alpha) if isinstance(cell.alpha, tuple) else cell.alpha
+        arguments.append(f"alpha={alpha!r}")
+    if cell.keep_hardest is not None:
+        arguments.append(f"keep_hardest={cell.keep_hardest!r}")
+    arguments += [f"{name}={value!r}" for name, value in cell.params]
+    return ", ".join(arguments)
