@@ -32,13 +32,27 @@ def move(page, slider, value):
         " s.dispatchEvent(new Event('input', {bubbles: true})); }",
         [slider, value],
     )
-    page.evaluate("() => new Promise(requestAnimationFrame)")
-    page.evaluate("() => new Promise(requestAnimationFrame)")
+    settle(page)
+
+
+def settle(page):
+    """Wait for the frame that draws."""
+    for _ in range(2):
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+def press(page, label, key, times=1):
+    """Keys on the slider of this label."""
+    page.get_by_role("slider", name=label, exact=True).focus()
+    for _ in range(times):
+        page.keyboard.press(key)
+    settle(page)
 
 
 def column(page, name):
     """Numbers of a table column, in the order of the classes."""
-    at = ["name", "samples", "alpha", "lossBefore", "lossAfter", "gradBefore", "gradAfter", "easyBefore", "easyAfter"]
+    at = ["name", "samples", "alpha", "gamma", "lossBefore", "lossAfter", "gradBefore", "gradAfter", "easyOf"]
+    at += ["veryEasyOf", "easyBefore", "easyAfter", "veryEasyBefore", "veryEasyAfter"]
     rows = page.eval_on_selector_all(
         "#rows tr", "(rows, i) => rows.map(r => [Number(r.dataset.row), r.cells[i].textContent])", at.index(name)
     )
@@ -89,12 +103,20 @@ def test_moved_sliders_show_python_s_shares(visit, text, ledger, gamma, beta):
     assert page.text_content("#gamma-value") == f"{gamma:.2f}"
 
 
+def cell(share):
+    return f"{100 * share:.1f}" if share >= 0.0005 or share == 0 else "<0.1"
+
+
 def test_cross_entropy_and_easy_shares_are_python_s(visit, text, ledger):
     page, plain = visit(text), ledger.shares(0.0)
     assert column(page, "lossBefore") == [f"{100 * s:.1f}" for s in plain.loss.share]
     assert column(page, "easyBefore") == [f"{100 * s:.1f}" for s in plain.loss.easy]
+    for name, want in (("easyOf", plain.easy_samples), ("veryEasyOf", plain.very_easy_samples)):
+        assert column(page, name) == [cell(s) for s in want]
+    assert column(page, "veryEasyBefore") == [cell(s) for s in plain.loss.very_easy]
+    assert column(page, "veryEasyAfter") == [cell(s) for s in ledger.shares(2.0).loss.very_easy]
     assert column(page, "samples") == [f"{n:,}" for n in plain.count]
-    half = page.evaluate("focalkit.model.hardestHalf(focalkit.model.cumulative(focalkit.book.rows, 2))")
+    half = page.evaluate("focalkit.model.hardestHalf(focalkit.model.cumulative(focalkit.book.rows, focalkit.gammas))")
     assert abs(half - ledger.cumulative(2.0, by="all").hardest()[0]) < 2e-3
 
 
@@ -116,15 +138,102 @@ def test_equalised_weights_give_every_class_the_same_gradient(visit, text, ledge
     assert column(page, "gradAfter")[4] == "43.5"
 
 
-def test_a_weight_typed_into_the_table_counts(visit, text):
+@pytest.mark.parametrize("alpha", ["none", "sqrt"])
+def test_gammas_that_equalise_are_python_s_where_no_alpha_weighs(visit, ledger, alpha):
+    page = visit(page_of(ledger, 2.0, alpha, "made-up predictions"))
+    page.click("#equalise-gamma")
+    got = np.array(page.evaluate("focalkit.gammas"))
+    start = starting_point(ledger, 2.0)
+    if alpha == "none":
+        assert np.allclose(got, start.gamma, atol=2e-3)
+    shares = np.array(page.evaluate("Array.from(focalkit.now.grad)"))
+    met = (got > 0) & (got < 5)
+    assert met.any()
+    assert np.allclose(shares[met], shares[got == 0], rtol=1e-3)
+
+
+# --- one class at a time
+
+
+def test_a_class_s_own_gamma_and_alpha_are_python_s(visit, text, ledger):
+    page = visit(text)
+    press(page, "γ many", "ArrowLeft", 15)
+    press(page, "α rare", "ArrowRight", 40)
+    gamma, alpha = page.evaluate("[focalkit.gammas, focalkit.alpha]")
+    assert gamma == [2, 1.25, 2, 2, 2]
+    start = (1 / ledger.weight.sum(axis=1))[-1] / (1 / ledger.weight.sum(axis=1)).mean()
+    assert alpha[-1] == pytest.approx(10 ** (round(np.log10(start), 2) + 0.4), rel=1e-9)
+    shares = ledger.shares(tuple(gamma), tuple(alpha))
+    for name, want in (("lossAfter", shares.loss.share_alpha), ("gradAfter", shares.grad.share_alpha)):
+        assert column(page, name) == [cell(s) for s in want]
+    assert np.allclose(page.evaluate("Array.from(focalkit.now.grad)"), shares.grad.share_alpha, rtol=1e-4)
+    assert page.text_content("#gamma-value") == "2.00 *"
+    shown = page.locator('li[data-row="1"] svg').get_attribute("aria-label")
+    assert shown.endswith(f"now {cell(shares.grad.share_alpha[1])} %")
+
+
+def test_a_row_stays_in_hand_while_its_slider_moves_and_goes_back_on_request(visit, text):
+    page = visit(text)
+    names = "#classes .name"
+    order = page.locator(names).all_text_contents()
+    assert order[0] == "rare"
+    press(page, "α rare", "Home")
+    assert page.locator(names).all_text_contents() == order
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "α rare"
+    page.select_option("#sort", "alpha")
+    assert page.locator(names).all_text_contents()[-1] == "rare"
+    before = column(visit(text), "gradAfter")
+    page.get_by_role("button", name="Back to the sliders above: rare").click()
+    assert column(page, "gradAfter") == before
+    assert page.locator(".control.own").count() == 0
+
+
+def test_the_sliders_at_the_top_set_every_class(visit, text, ledger):
+    page = visit(text)
+    press(page, "γ few", "End")
+    assert page.evaluate("focalkit.gammas[3]") == 5
+    move(page, "gamma", 1)
+    assert page.evaluate("focalkit.gammas") == [1] * 5
+    assert column(page, "gradAfter") == [cell(s) for s in ledger.shares(1.0, "inverse").grad.share_alpha]
+
+
+def test_a_weight_may_be_typed_and_nonsense_is_not_taken(visit, text):
     page = visit(text)
     before = float(column(page, "gradAfter")[0])
-    page.fill('input[data-k="0"]', "5")
+    field = page.get_by_role("spinbutton", name="α most =")
+    for typed, shown in (("5", "5"), ("-5", "5"), ("", "5"), ("0", "0")):
+        field.fill(typed)
+        page.keyboard.press("Tab")
+        settle(page)
+        assert field.input_value() == shown
+        assert (float(column(page, "gradAfter")[0]) > before) == (shown == "5")
+
+
+def test_the_sides_of_a_column_share_gamma_and_split_alpha(visit):
+    rng = np.random.default_rng(0)
+    y = (rng.random((4000, 2)) < [0.1, 0.3]).astype(int)
+    ledger = diagnose(rng.normal(size=y.shape) + 3 * y - 2, y, LossSpec("sigmoid", gamma=2.0))
+    page = visit(page_of(ledger, 2.0, "none", "two columns"))
+    press(page, "γ 0: positive", "ArrowLeft", 10)
+    field = page.get_by_role("spinbutton", name="α 0: positive =")
+    field.fill("0.8")
     page.keyboard.press("Tab")
-    assert float(column(page, "gradAfter")[0]) > before
-    page.fill('input[data-k="0"]', "-5")
-    page.keyboard.press("Tab")
-    assert page.input_value('input[data-k="0"]') == "5"
+    settle(page)
+    want = ledger.shares((1.5, 2.0), (0.8, 0.5)).grad.share_alpha
+    assert np.allclose(page.evaluate("Array.from(focalkit.now.grad)"), want, rtol=1e-4)
+    page.click("#equalise")
+    start = starting_point(ledger, (1.5, 2.0))
+    assert np.allclose(page.evaluate("Array.from(focalkit.alpha)"), start.alpha, rtol=1e-4)
+
+
+def test_gammas_per_class_are_where_the_page_begins(visit, ledger):
+    gamma = (0.5, 1.0, 2.0, 3.0, 4.0)
+    page = visit(page_of(ledger, gamma, "sqrt", "one gamma each"))
+    want = ledger.shares(gamma, "sqrt").grad.share_alpha
+    assert column(page, "gradAfter") == [cell(s) for s in want]
+    move(page, "gamma", 0)
+    page.click("#reset")
+    assert page.evaluate("focalkit.gammas") == list(gamma)
 
 
 def test_the_histogram_and_the_curves_add_up_to_one(visit, text):
@@ -170,20 +279,31 @@ def test_everything_to_use_has_a_name(visit, text):
         " && !e.textContent.trim() && !e.getAttribute('aria-label')).map(e => e.outerHTML)"
     )
     assert nameless == []
-    assert page.locator("svg[role=img]").count() == 3
+    assert page.locator("svg[role=img]").count() == 2 + len(NAMES)
+    nameless = "() => [...document.querySelectorAll('#classes input')].filter(e => !e.getAttribute('aria-label'))"
+    assert page.evaluate(f"({nameless})().length") == 0
+
+
+def english_left(page):
+    """Words of three or more letters on a Chinese page that are no symbol, name or number."""
+    known = {"most", "many", "some", "few", "rare", "nat", "log", "odds", "focalkit", "inverse", "English", "made"}
+    return sorted(set(re.findall(r"[A-Za-z]{3,}", page.inner_text("body"))) - known)
 
 
 def test_chinese_is_a_click_away_and_whole(visit, text, screenshot):
-    page = visit(text)
+    page = visit(text.replace("made-up predictions", "made"))
     page.click("#language")
     assert page.get_attribute("html", "lang") == "zh-CN"
-    assert page.text_content("h1") == "损失花在了哪里"
-    assert "最稀有" in page.text_content("#findings")
+    assert page.inner_text("h1") == "损失花在了哪里"
+    assert "最稀有" in page.inner_text("#findings")
+    assert "Cross-entropy" not in page.inner_text("#findings")
+    assert english_left(page) == []
     keys = page.evaluate("() => [Object.keys(SPEECH.en), Object.keys(SPEECH['zh-CN'])].map(k => k.sort().join())")
     assert keys[0] == keys[1]
     screenshot(page, "chinese")
     page.click("#language")
-    assert page.text_content("h1") == "Where the loss goes"
+    assert page.inner_text("h1") == "Where the loss goes"
+    assert "损失" not in page.inner_text("body")
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone", "print"])
@@ -232,14 +352,17 @@ def test_a_thousand_classes_are_searched_sorted_and_cut(visit, screenshot):
     assert len(text) < 1_000_000
     page = visit(text)
     assert page.locator("#rows tr").count() == 20
-    page.click("#more")
-    assert page.locator("#rows tr").count() == 100
+    page.locator(".more").first.click()
+    assert page.locator("#rows tr").count() == page.locator("#classes li").count() == 100
     page.fill("#search", "species 77")
     page.wait_for_function("document.querySelectorAll('#rows tr').length < 20")
-    assert page.locator("#rows tr").count() == 11
+    assert page.locator("#rows tr").count() == page.locator("#classes li").count() == 11
+    press(page, "γ species 77", "Home")
+    assert page.evaluate("focalkit.gammas[77]") == 0
     screenshot(page, "thousand")
+    move(page, "gamma", 2)
     took = page.evaluate(
-        "() => { const t = performance.now(); focalkit.model.shares(focalkit.book, 1.7, focalkit.alpha);"
+        "() => { const t = performance.now(); focalkit.model.shares(focalkit.book, focalkit.gammas, focalkit.alpha);"
         " return performance.now() - t; }"
     )
     assert took < 400
@@ -278,7 +401,9 @@ def test_the_policy_runs_this_script_and_no_other(visit, text):
 
 def test_without_scripts_the_findings_can_be_read(visit, text):
     page = visit(text, java_script_enabled=False)
-    assert "Cross-entropy spends most" in page.locator("noscript").first.inner_text()
+    assert "Cross-entropy spends most" in page.inner_text("#findings")
+    assert "损失" not in page.inner_text("body")
+    assert not page.locator("#controls").is_visible()
 
 
 def test_nothing_counted_and_one_class_make_a_page_too(visit):

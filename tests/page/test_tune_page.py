@@ -1,8 +1,12 @@
 """The report of ``focalkit tune`` in a real browser: its policy lets everything on it work."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from focalkit._sentence import Sentence
 from focalkit.estimator import FocalClassifier
 from focalkit.report.html import page as page_of
 from focalkit.tuning.search import tune
@@ -11,13 +15,18 @@ from tests.page.test_page import column, move
 
 
 @pytest.fixture(scope="module")
-def text():
+def run():
     rng = np.random.default_rng(0)
     y = np.array(["well", "<b>ill</b>"])[(rng.random(300) < 0.15).astype(int)]
     X = rng.normal(size=(300, 3)) + 1.5 * (y != "well")[:, None]
     options = {"alphas": [None, "power:1"], "gammas": [0.0, 2.0], "keep_hardest": [], "n_splits": 2, "n_repeats": 1}
     result = tune(FocalClassifier(), X, y, **options, n_jobs=1)
-    return page_of(result, judge_all(result), "patients <3", ["a note"])
+    return result, judge_all(result)
+
+
+@pytest.fixture(scope="module")
+def text(run):
+    return page_of(*run, "patients <3", [Sentence("{n:,} values are missing.", n=3)])
 
 
 def test_the_report_s_surface_is_shaded_and_its_sliders_move(visit, text, screenshot):
@@ -31,8 +40,55 @@ def test_the_report_s_surface_is_shaded_and_its_sliders_move(visit, text, screen
     move(page, "beta", 0)
     assert column(page, "gradAfter") != before
     assert sum(map(float, column(page, "gradAfter"))) == pytest.approx(100, abs=0.2)
-    assert page.locator("b").count() == 0
+    assert page.locator("b", has_text="ill").count() == 0
     screenshot(page, "tune")
+
+
+def test_the_report_is_whole_in_chinese_and_begins_in_the_language_asked_for(visit, text, run, screenshot):
+    page = visit(text)
+    page.click("#language")
+    code = page.inner_text("pre")
+    left = set(re.findall(r"[A-Za-z]{3,}", page.inner_text("body").replace(code, "")))
+    assert left <= {
+        "OHEM",
+        "Matthews",
+        "focal",
+        "loss",
+        "Nadeau",
+        "Bengio",
+        "Holm",
+        "nat",
+        "log",
+        "odds",
+        "English",
+    } | {*("focalkit", "well", "ill", "logits", "patients")}
+    assert page.locator("td.best").count() == 1
+    screenshot(page, "tune-chinese")
+    begun = visit(page_of(*run, "patients", language="zh-CN"))
+    assert begun.inner_text("h1") == "这份数据该用哪种损失？"
+    assert "Which loss" not in begun.inner_text("body")
+
+
+def test_a_report_without_logits_speaks_both_languages_too(visit, run):
+    result, verdicts = run
+    without = replace(result, ce_rows=np.empty(0, int), ce_logits=np.empty((0, 1)))
+    page = visit(page_of(without, verdicts, "trees"))
+    assert page.locator("#controls").count() == 0
+    page.click("#language")
+    assert "该估计器不给出 logits" in page.inner_text("body")
+
+
+def test_the_recommended_cell_is_marked_on_the_surface(visit, run):
+    result, verdicts = run
+    cell = next(f for f in verdicts[0].families if f.family == "focal")
+    main = replace(verdicts[0], recommended=cell)
+    page = visit(page_of(result, (main, *verdicts[1:]), "patients"))
+    marked = page.locator("td[class^=heat]", has_text="▶")
+    assert marked.count() == 1
+    at = result.cells[cell.cell]
+    row, column = result.alphas.index(at.alpha), result.gammas.index(at.gamma)
+    cells = page.eval_on_selector_all("td[class^=heat]", "t => t.map(x => x.textContent)")
+    assert "▶" in cells[row * len(result.gammas) + column]
 
 
 def test_the_report_fits_a_phone(visit, text):

@@ -39,8 +39,8 @@ WORDS = {
         "cell": "loss",
         "where": "Where the loss goes",
         "no_logits": "The estimator gives no logits.",
-        "easy": "Out-of-fold predictions of plain cross-entropy. Samples already on the right side (p_t > 0.5) are {rows} "
-        "of all and carry {before} of its loss; under {cell} they would carry {after}.",
+        "easy": "Out-of-fold predictions of plain cross-entropy. Samples already on the right side (p_t > 0.5) are "
+        "{rows} of all and carry {before} of its loss; under {cell} they would carry {after}.",
         "figure_1": "The loss",
         "try": "Try another loss on the same predictions",
         "data": "Data and method",
