@@ -201,6 +201,32 @@ def test_hardest_rows_and_free_remedies_follow_the_findings(parquet):
         assert part in result.stdout
 
 
+@pytest.fixture
+def columns(tmp_path):
+    rng = np.random.default_rng(0)
+    y = (rng.random((900, 2)) < [0.3, 0.1]).astype(int)
+    np.savez(tmp_path / "s.npz", logits=rng.normal(size=y.shape) + 3 * y - 2, targets=y, class_names=["dog", "cat"])
+    return tmp_path / "s.npz"
+
+
+def test_independent_columns_have_free_remedies_too(columns, tmp_path):
+    page = tmp_path / "s.html"
+    args = ("--link", "sigmoid", "--prior", "0.3,0.1", "--train-gamma", 2, "--train-alpha", "0.25")
+    result = run(columns, *args, "--html", page)
+    assert result.exit_code == 0, result.stderr
+    for part in ("What costs no retraining", "posterior", "Accuracy per class", "cat: positive", "within each column"):
+        assert part in " ".join(result.stdout.split())
+    assert "判为正的门槛" in page.read_text(encoding="utf-8")
+    wrong = run(columns, "--link", "sigmoid", "--prior", "0.3,1.5")
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_the_easy_mass_and_the_starting_point_are_listed_per_class(parquet):
+    out = run(parquet, "--gamma", 1).stdout
+    for part in ("Easy samples of each class", "> 0.9", "A starting point, not advice", "or γ alone"):
+        assert part in out
+
+
 def test_saved_ledgers_are_read_added_and_compared(parquet, tmp_path):
     assert run(parquet, "--json", tmp_path / "a.json").exit_code == 0
     result = run(tmp_path / "a.json", tmp_path / "a.json", "--against", parquet)
@@ -214,7 +240,7 @@ def test_the_page_is_written_whole_in_the_language_asked_for(parquet, tmp_path):
     page = tmp_path / "page.html"
     assert run(parquet, "--html", page, "--language", "zh-CN", "--hardest", 2).exit_code == 0
     text = page.read_text(encoding="utf-8")
-    assert '"language":"zh-CN"' in text
+    assert '<html lang="zh-CN">' in text
     assert "标错" in text
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.parquet", "page.html"]
 

@@ -10,7 +10,7 @@ from focalkit.diagnosis.convert import Predicted
 from focalkit.diagnosis.remedies import remedies
 from focalkit.diagnosis.sample import Sample, place_hash
 from focalkit.report.findings import SAID, findings
-from focalkit.report.free_remedies import WORDS, in_words
+from focalkit.report.free_remedies import WORDS, in_words, per_class
 
 K = 3
 PRIOR = np.array([0.9, 0.08, 0.02])
@@ -110,10 +110,111 @@ def test_too_few_rows_or_a_bad_prior_are_no_ground_for_remedies():
 def test_words_are_there_in_both_languages():
     found = remedies(sample_of(*bayes(2000))[0], gamma=1.0)
     english, chinese = in_words(found), in_words(found, "zh-CN")
-    assert len(english["said"]) == len(chinese["said"])
+    assert len(english["said"]) == len(chinese["said"]) == 3
+    assert len(per_class(found)) == K
     assert [len(row) for row in english["rows"]] == [5] * 4
     assert SAID["en"].keys() == SAID["zh-CN"].keys()
     assert WORDS["en"].keys() == WORDS["zh-CN"].keys()
+
+
+# --- independent columns
+
+RARE = np.array([0.5, 0.05, 0.01])
+
+
+def columns(n=30_000, seed=0, scale=1.0):
+    """Logits that are the true log-odds of Gaussian columns, times ``scale``, and targets 0 and 1."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random((n, K)) < RARE).astype(np.int64)
+    x = rng.normal(size=(n, K)) + 2.5 * y
+    z = 2.5 * x - 0.5 * 2.5**2 + np.log(RARE) - np.log1p(-RARE)
+    return (scale * z).astype(np.float32), y
+
+
+def column_sample(z, y, most=200_000, cuts=1):
+    parts = []
+    for piece in np.array_split(np.arange(len(y)), cuts):
+        parts.append(Sample("sigmoid", z.shape[1], most))
+        parts[-1].offer(Predicted(z[piece], y[piece], None, int(piece[0]) + 1), 0, -100)
+    return parts
+
+
+def test_samples_of_columns_add_in_any_order_and_keep_rare_positives():
+    z, y = columns(6000)
+    whole = column_sample(z, y, 600)[0]
+    whole.settle()
+    a, b, c = column_sample(z, y, 600, 3)
+    for total in (a + b + c, c + (a + b)):
+        assert np.array_equal(total.key, whole.key)
+        assert np.array_equal(total.logits, whole.logits)
+        assert np.array_equal(total.seen, np.column_stack([(y == 0).sum(0), (y == 1).sum(0)]).reshape(-1))
+    kept = np.bincount(whole.stratum, minlength=2 * K)
+    assert np.array_equal(kept, np.minimum(whole.seen, 100))
+
+
+def test_ignored_and_soft_targets_of_columns_are_left_out():
+    z, y = columns(500)
+    y[:100, 1] = -100
+    some = column_sample(z, y)[0]
+    assert some.seen.reshape(-1, 2).sum(axis=1).tolist() == [500, 400, 500]
+    soft = column_sample(z, np.full(y.shape, 0.3))[0]
+    assert soft.seen.sum() == 0
+    assert remedies(soft) is None
+
+
+def test_figures_of_columns_are_sklearn_s_on_all_rows_within_the_noise():
+    from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
+
+    z, y = columns(60_000)
+    score = by_name(remedies(column_sample(z, y, 30_000)[0]))["as they are"].scores
+    p = 1 / (1 + np.exp(-z.astype(float)))
+    want = {
+        "balanced_accuracy": np.mean([balanced_accuracy_score(y[:, k], z[:, k] > 0) for k in range(K)]),
+        "macro_f1": f1_score(y, z > 0, average="macro"),
+        "log_loss": np.mean([log_loss(y[:, k], p[:, k]) for k in range(K)]),
+    }
+    for name, value in want.items():
+        assert abs(score[name].value - value) < 4 * score[name].error, name
+    assert score["calibration_error"].value < 0.01
+
+
+def test_shifted_thresholds_help_rare_columns_and_are_named():
+    found = remedies(column_sample(*columns())[0])
+    shifted = found.named("shifted")
+    gain = shifted.scores["balanced_accuracy"]
+    assert 0.7 <= shifted.setting <= 1.3
+    assert gain.gain > 4 * gain.gain_error > 0
+    odds = (RARE / (1 - RARE)) ** shifted.setting
+    rows = per_class(found)
+    assert [float(rows[2 * k + 1][-1]) for k in range(K)] == pytest.approx(odds / (1 + odds), rel=0.1)
+    assert shifted.recall[5] > found.found[0].recall[5] + 0.2
+
+
+def test_the_temperature_of_columns_is_found():
+    found = by_name(remedies(column_sample(*columns(scale=2.5))[0]))
+    assert found["temperature"].setting == pytest.approx(2.5, rel=0.1)
+    assert found["temperature"].scores["calibration_error"].gain < 0
+
+
+def test_the_posterior_of_a_weighted_focal_loss_on_columns_is_recovered():
+    z, y = columns(20_000)
+    grid = np.linspace(-14, 14, 4001)
+    p = 1 / (1 + np.exp(-grid))
+    truth = recover_posterior(p, 2.0, 0.75)
+    bent = np.interp(1 / (1 + np.exp(-z.astype(float))), truth, grid).astype(np.float32)
+    found = by_name(remedies(column_sample(bent, y)[0], gamma=2.0, alpha=0.75))
+    exact = by_name(remedies(column_sample(z, y)[0]))["as they are"].scores["log_loss"]
+    recovered = found["recovered"].scores["log_loss"]
+    assert recovered.value == pytest.approx(exact.value, rel=1e-3)
+    assert recovered.gain < -3 * recovered.gain_error
+
+
+def test_a_prior_of_columns_is_checked_and_used():
+    some = column_sample(*columns(3000))[0]
+    assert remedies(some, prior=[0.2, 0.3, 0.4]).prior.tolist() == [0.8, 0.2, 0.7, 0.3, 0.6, 0.4]
+    for wrong in ([0.2, 0.3], [0.2, 0.3, 1.0]):
+        with pytest.raises(InputError, match="prior must be 3 number"):
+            remedies(some, prior=wrong)
 
 
 # --- hints
@@ -154,6 +255,28 @@ def test_the_starting_point_equalises_the_gradient(gamma):
     shares = ledger.shares(gamma, start.alpha.tolist())
     assert np.allclose(shares.grad.share_alpha, 1 / K, rtol=1e-3)
     assert start.alpha.mean() == pytest.approx(1)
+
+
+def test_gamma_alone_equalises_what_it_can_reach():
+    z, ids = bayes()
+    ledger = diagnose(z, ids)
+    start = starting_point(ledger)
+    share = ledger.shares(tuple(start.gamma), "none").grad.share
+    aim = ledger.shares(0.0, "none").grad.total.min() / ledger.shares(tuple(start.gamma), "none").grad.total.sum()
+    assert start.reached.any()
+    assert np.allclose(share[start.reached], aim, rtol=1e-3)
+    assert np.all(share[~start.reached] > aim)
+    assert np.all(start.gamma[~start.reached] == 5)
+
+
+def test_the_starting_point_of_columns_equalises_their_sides():
+    z, y = columns(5000)
+    ledger = diagnose(z, y, LossSpec("sigmoid"))
+    start = starting_point(ledger, 1.0)
+    assert np.allclose(start.alpha.reshape(-1, 2).sum(axis=1), 1)
+    share = ledger.shares(1.0, tuple(start.alpha[1::2])).grad.share_alpha.reshape(-1, 2)
+    assert np.allclose(share[:, 0], share[:, 1], rtol=1e-6)
+    assert len(start.gamma) == K
 
 
 # --- two ledgers
