@@ -48,6 +48,8 @@ def diagnosed(words: Sequence[str], how: How) -> Diagnosed:
     saved = [word for word in words if word.lower().endswith(".json")]
     if saved and len(saved) < len(words):
         _checks.reject("FILE", "be all ledgers (.json) or all predictions", list(words), "Diagnose them apart.")
+    if saved and how.hardest:
+        _checks.reject("hardest", "be asked of predictions", "a saved ledger, which has no rows", "Leave it out.")
     return _loaded(saved) if saved else _read(words, how)
 
 

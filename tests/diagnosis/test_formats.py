@@ -335,8 +335,11 @@ def test_csv_rows_of_another_length_and_text_for_numbers_are_left_out_on_request
     assert found.ledger.n_samples == 2
     assert "2 columns" in found.said[0]
     (tmp_path / "q.csv").write_text("a,b,y\n1,two,0\n")
+    with pytest.raises(InputError, match=r"q.csv: column 'b': line 2: .*two"):
+        ledger_of(tmp_path / "q.csv")
     found = ledger_of(tmp_path, leave_out=True)
-    assert "rows from 1 on of q.csv" in " ".join(found.said)
+    assert found.ledger.n_samples == 2
+    assert "left out: row 1 of q.csv (no number)" in found.said
 
 
 def test_a_ragged_list_and_files_of_different_kinds_are_refused(data, tmp_path):
@@ -375,3 +378,25 @@ def test_the_hardest_rows_are_those_of_the_largest_loss(data, tmp_path, monkeypa
         want = mine[np.argsort(-nll[mine])][:7] + 1
         assert [r.row for r in rows] == want.tolist()
         assert np.allclose([r.p_t for r in rows], np.exp(-nll[want - 1]))
+
+
+def test_lines_of_a_csv_that_cannot_be_used_leave_the_others_and_their_numbers(data, tmp_path):
+    logits, targets = data
+    lines = [",".join(f"{v:.9g}" for v in z) + f",{t}" for z, t in zip(logits[:400], targets[:400], strict=True)]
+    lines[2] = lines[2].replace(",", ",x", 1)
+    lines[9] += ",7,8"
+    lines[20] = "1,2"
+    lines[300] = "-9" + lines[300][lines[300].index(",") :]
+    lines[300] = lines[300].rsplit(",", 1)[0] + ",0"
+    path = tmp_path / "p.csv"
+    path.write_text("a,b,c,d,y\n" + "\n".join(lines))
+    source = open_predictions([path], leave_out=True)
+    found = scan(source, Job(LossSpec(gamma=2.0), K, ("a", "b", "c", "d"), hardest=1, leave_out=True))
+    assert found.ledger.n_samples == 397
+    assert "left out: row 3 of p.csv (no number)" in found.said
+    assert {"left out: line 11 of p.csv (7 columns)", "left out: line 22 of p.csv (2 columns)"} <= set(found.said)
+    assert found.hardest.rows()[0][0].row == 301
+    kept = np.delete(np.arange(400), [2, 9, 20])
+    z, ids = logits[:400].astype(float), targets[:400].copy()
+    z[300, 0], ids[300] = -9, 0
+    same(found.ledger, diagnose(z[kept], ids[kept], LossSpec(gamma=2.0), class_names=list("abcd")), exactly=False)

@@ -28,11 +28,20 @@ class Predicted(NamedTuple):
         return self.first + i if self.row is None else self.row[i]
 
 
-#: Told of an unusable row: its number and what is wrong; raises unless such rows are to be left out.
-Complain = Callable[[str, str, str, str], None]
+#: Told of unusable rows: file, number of the first, what is wrong, how to say it, and how many there are; raises unless
+#: such rows are to be left out.
+Complain = Callable[[str, str, str, str, int], None]
 
 
-def convert(batch: Any, layout: Layout, file: str, first: int, complain: Complain, key: str = "") -> Predicted:
+def convert(
+    batch: Any,
+    layout: Layout,
+    file: str,
+    first: int,
+    complain: Complain,
+    key: str = "",
+    row: NDArray[np.int64] | None = None,
+) -> Predicted:
     """Logits (n, n_classes), targets and weights of one batch, without the rows complained about."""
     z = (
         _listed(batch.column(layout.logits[0]), layout.n_classes, file, first)
@@ -52,7 +61,7 @@ def convert(batch: Any, layout: Layout, file: str, first: int, complain: Complai
         texts = pairs[0][1]
         y = pairs[0][0] if len(pairs) == 1 and layout.link == "softmax" else np.stack([p[0] for p in pairs], axis=1)
     w = None if layout.weight is None else _numbers(batch.column(layout.weight))
-    return checked(Predicted(z, y, w, first), layout, file, complain, texts)
+    return checked(Predicted(z, y, w, first, row), layout, file, complain, texts)
 
 
 def _stack(batch: Any, layout: Layout) -> NDArray[Any]:
@@ -186,16 +195,15 @@ def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: 
             try:
                 _reject_id(text, f"row {p.row_of(row)} of {file}", layout)
             except _checks.InputError as error:
-                complain(file, str(p.row_of(row)), f"{text} as target", str(error))
+                complain(file, str(p.row_of(row)), f"{text} as target", str(error), int(bad.sum()))
     bad |= _no_log_odds(p, y, layout, file, complain)
     if p.sample_weight is not None:
         light = ~(p.sample_weight >= 0) | ~np.isfinite(p.sample_weight)
         if light.any():
             row = int(np.argmax(light))
             got = f"{p.sample_weight[row]} in row {p.row_of(row)} of {file}"
-            complain(
-                file, str(p.row_of(row)), "its weight", f"sample_weight must be finite and not negative; got {got}."
-            )
+            message = f"sample_weight must be finite and not negative; got {got}."
+            complain(file, str(p.row_of(row)), "its weight", message, int(light.sum()))
             bad |= light
     if not bad.any():
         return p._replace(targets=y)
@@ -223,7 +231,8 @@ def _no_log_odds(p: Predicted, y: NDArray[Any], layout: Layout, file: str, compl
         what = "no number" if np.isnan(value) else "inf" if value > 0 else "-inf for the true class"
         where = f"{what} in row {p.row_of(row)}, column {name} of {file}"
         remedy = "Leave the row out, or mend the model's output."
-        complain(file, str(p.row_of(row)), what, f"logits must be finite numbers; got {where}. {remedy}")
+        message = f"logits must be finite numbers; got {where}. {remedy}"
+        complain(file, str(p.row_of(row)), what, message, int(bad.sum()))
     return bad
 
 

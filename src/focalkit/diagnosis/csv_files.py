@@ -53,11 +53,15 @@ def batches(
     block: int,
     on_ragged: Callable[[Any], str] | None = None,
 ) -> Iterator[Any]:
-    """Arrow batches with numbers for logits and text for targets; ``on_ragged`` decides on rows of another length."""
+    """Arrow batches with numbers for logits and text for targets.
+
+    ``on_ragged`` is told of rows of another length, which are left out; then what is no number is null, not an error.
+    """
     import pyarrow
 
     read = need("pyarrow.csv", "reading CSV", "tune")
-    types: dict[str, Any] = {name: pyarrow.float64() for name in layout.columns}
+    number = pyarrow.float64() if on_ragged is None else pyarrow.string()
+    types: dict[str, Any] = {name: number for name in layout.columns}
     types |= {name: pyarrow.string() for name in layout.targets if layout.key is None}
     try:
         with (
@@ -69,13 +73,33 @@ def batches(
                 read.ConvertOptions(column_types=types, include_columns=[*layout.columns], strings_can_be_null=True),
             ) as reader,
         ):
-            yield from reader
+            for batch in reader:
+                yield batch if on_ragged is None else _lenient(batch, layout)
     except pyarrow.ArrowInvalid as error:
         if "Empty CSV" in str(error):
             return
         got = f"{file.name}: {_plain(error, layout, names)}"
         remedy = "Mend it, or drop columns that are neither logit nor target."
         _checks.reject("FILE", "be CSV with numbers for logits", got, remedy)
+
+
+_NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|nan)$"
+
+
+def _lenient(batch: Any, layout: Layout) -> Any:
+    """Texts as numbers, and null where they are none."""
+    import pyarrow
+    from pyarrow import compute
+
+    arrays = []
+    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+        if name in layout.targets:
+            arrays.append(values)
+            continue
+        text = compute.utf8_trim_whitespace(values)
+        fits = compute.match_substring_regex(text, _NUMBER, ignore_case=True)
+        arrays.append(compute.if_else(fits, text, None).cast(pyarrow.float64()))
+    return pyarrow.RecordBatch.from_arrays(arrays, batch.schema.names)
 
 
 def _plain(error: Exception, layout: Layout, names: tuple[str, ...]) -> str:
@@ -85,4 +109,4 @@ def _plain(error: Exception, layout: Layout, names: tuple[str, ...]) -> str:
     by_position = names if len(included) == len(names) else included
     for i in reversed(range(len(by_position))):
         text = text.replace(f"In CSV column #{i}:", f"column {by_position[i]!r}:")
-    return text
+    return text.replace("Row #", "line ")

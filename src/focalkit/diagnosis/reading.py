@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focalkit import _checks
 from focalkit._checks import InputError
@@ -49,12 +50,13 @@ class Trouble:
     leave_out: bool = False
     said: list[str] = field(default_factory=list)
 
-    def complain(self, file: str, where: str, what: str, message: str) -> None:
-        """Refuse by ``message``, or note ``what`` is left out."""
+    def complain(self, file: str, where: str, what: str, message: str, n: int = 1) -> None:
+        """Refuse by ``message``, or note that ``what`` is left out, ``n`` times in this batch."""
         if not self.leave_out:
             raise InputError(message)
-        place = where if where.startswith(("row", "file", "batch")) else f"row {where}"
-        self.said.append(f"left out: {place} of {file} and its like ({what})")
+        place = where if where.startswith(("row", "line", "file", "batch")) else f"row {where}"
+        more = f" and {n - 1:,} more" if n > 1 else ""
+        self.said.append(f"left out: {place} of {file}{more} ({what})")
 
 
 @dataclass(frozen=True)
@@ -241,20 +243,31 @@ def _ipc_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:
 
 
 def _csv_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:
-    name = piece.file.name
+    name, skipped = piece.file.name, list[int]()
 
     def on_ragged(row: Any) -> str:
-        trouble.complain(name, str(row.number or ""), f"{row.actual_columns} columns", "")
+        skipped.append((row.number or 0) - int(piece.layout.named))
+        trouble.complain(name, f"line {row.number}" if row.number else "a line", f"{row.actual_columns} columns", "")
         return "skip"
 
     skip = on_ragged if trouble.leave_out else None
     reader, first = csv_files.batches(piece.file, piece.layout, piece.header, piece.delimiter, BLOCK_BYTES, skip), 1
     try:
         for batch in reader:
-            yield _converted(batch, piece, first, trouble)
+            yield _converted(batch, piece, first, trouble, _numbered(first, batch.num_rows, skipped))
             first += batch.num_rows
     except InputError as error:
         trouble.complain(name, f"rows from {first:,} on", "a value that is no number", str(error))
+
+
+def _numbered(first: int, n: int, skipped: list[int]) -> NDArray[np.int64] | None:
+    """Numbers in the file of the rows that are left, from the ``first`` of these on."""
+    if not skipped:
+        return None
+    numbers = np.arange(first, first + n, dtype=np.int64)
+    for row in skipped:
+        numbers[numbers >= row] += 1
+    return numbers
 
 
 def _array_batches(piece: Piece, trouble: Trouble) -> Iterator[Predicted]:
@@ -274,9 +287,11 @@ def _columns(batch: Predicted) -> Predicted:
     return batch._replace(logits=batch.logits[:, None], targets=batch.targets.reshape(-1, 1))
 
 
-def _converted(batch: Any, piece: Piece, first: int, trouble: Trouble) -> Predicted:
+def _converted(
+    batch: Any, piece: Piece, first: int, trouble: Trouble, row: NDArray[np.int64] | None = None
+) -> Predicted:
     key = dict(piece.file.keys).get(piece.layout.key or "", "")
-    return convert(batch, piece.layout, piece.file.name, first, trouble.complain, key)
+    return convert(batch, piece.layout, piece.file.name, first, trouble.complain, key, row)
 
 
 def _damaged(where: str, error: Exception, file: str, trouble: Trouble) -> None:

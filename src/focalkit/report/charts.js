@@ -110,11 +110,11 @@ const charts = (() => {
   function scale(shares, n) {
     const most = Math.max(...shares, 1e-9), step = niceStep(most, n), ticks = [];
     for (let v = 0; v <= most + 1e-12; v += step) ticks.push(v);
-    return { most, ticks, digits: step < 0.01 ? 1 : 0 };
+    return { most, ticks, digits: Math.min(Math.max(Math.ceil(-Math.log10(step * 100) - 1e-9), 0), 3) };
   }
 
-  function axis(svg, { most, ticks, digits }, percent) {
-    svg.replaceChildren(...ticks.map((v) => text(`${(96 * v) / most + 1}%`, 17, percent(v, digits), { "text-anchor": v ? "middle" : "start", class: "tick" })));
+  function axis(svg, { most, ticks, digits }) {
+    svg.replaceChildren(...ticks.map((v) => text(`${(96 * v) / most + 1}%`, 17, `${(100 * v).toFixed(digits)} %`, { "text-anchor": v ? "middle" : "start", class: "tick" })));
   }
 
   function niceStep(most, n) {

@@ -120,7 +120,7 @@ if (document.getElementById("ledger")) (() => {
     if (sorted) list.order(shown);
     const narrow = window.matchMedia("(max-width: 640px)").matches;
     const axis = charts.scale(shown.flatMap((k) => [before[k], after[k], plain.samples[k]]), narrow ? 3 : 4);
-    charts.axis($("axis"), axis, percent);
+    charts.axis($("axis"), axis);
     const words = {
       percent, follow: t("follow"),
       label: (name, f) => `${name}: ${t("samples")} ${percent(f.samples)}, ${t("beforeShort")} ${percent(f.before)}, ${t("afterShort")} ${percent(f.after)}`,

@@ -55,8 +55,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], caption: str = "",
         mark = ' class="chosen"' if i < len(chosen) and chosen[i] else ""
         lines.append(f"<tr{mark}><th scope=row>{first}</th>{cells}</tr>")
     title = f"<caption>{caption}</caption>" if caption else ""
-    body = "".join(lines)
-    return f'<div class="scroll"><table>{title}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    inside = f"{title}<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    return f'<div class="scroll" tabindex="0"><table>{inside}</table></div>'
 
 
 def assemble(
