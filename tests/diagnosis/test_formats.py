@@ -382,7 +382,7 @@ def test_the_hardest_rows_are_those_of_the_largest_loss(data, tmp_path, monkeypa
 
 def test_lines_of_a_csv_that_cannot_be_used_leave_the_others_and_their_numbers(data, tmp_path):
     logits, targets = data
-    lines = [",".join(f"{v:.9g}" for v in z) + f",{t}" for z, t in zip(logits[:400], targets[:400], strict=True)]
+    lines = [",".join(repr(float(v)) for v in z) + f",{t}" for z, t in zip(logits[:400], targets[:400], strict=True)]
     lines[2] = lines[2].replace(",", ",x", 1)
     lines[9] += ",7,8"
     lines[20] = "1,2"
