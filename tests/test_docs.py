@@ -37,7 +37,7 @@ def test_every_link_to_a_file_leads_somewhere(page):
     assert [link for link in links if not (DOCS / link).exists()] == []
 
 
-def test_the_pages_table_is_what_the_command_prints():
+def test_the_page_s_tables_are_what_the_command_prints():
     from click.testing import CliRunner
 
     from focalkit.cli_diagnose import diagnose
@@ -45,9 +45,9 @@ def test_the_pages_table_is_what_the_command_prints():
     printed = [line.strip() for line in CliRunner().invoke(diagnose, []).stdout.splitlines()]
     shown = [line.strip() for line in (DOCS / "diagnosis.md").read_text(encoding="utf-8").splitlines()]
     for first_word in ("class", "most", "many", "some", "few", "rare"):
-        assert [x for x in shown if x.startswith(first_word + " ")] == [
-            x for x in printed if x.startswith(first_word + " ")
-        ]
+        rows = [x for x in shown if x.startswith(first_word + " ") and "  " in x]
+        assert len(rows) == 2
+        assert [x for x in printed if x in rows] == rows
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/tuning.md", "docs/tuning.zh-CN.md"])

@@ -180,9 +180,8 @@ if (document.getElementById("ledger")) (() => {
       const row = book.rows[rarest];
       tiles.push(tile(fill("rareTile", row.name), percent(plain.grad[rarest]), percent(now.grad[rarest]), fill("rareNote", percent(row.weight / book.total))));
     }
-    const most = (grad) => grad.reduce((best, g, k) => (g > grad[best] ? k : best), 0);
-    if (K > 2) {
-      const k = most(now.grad);
+    const k = plain.grad.reduce((best, g, i) => (g > plain.grad[best] ? i : best), 0);
+    if (K > 2 && k !== rarest) {
       tiles.push(tile(fill("mostTile", book.rows[k].name), percent(plain.grad[k]), percent(now.grad[k]), fill("mostNote", percent(plain.samples[k]))));
     }
     $("tiles").replaceChildren(...tiles);
