@@ -169,7 +169,7 @@ def test_a_class_s_own_gamma_and_alpha_are_python_s(visit, text, ledger):
     assert np.allclose(page.evaluate("Array.from(focalkit.now.grad)"), shares.grad.share_alpha, rtol=1e-4)
     assert page.text_content("#gamma-value") == "2.00 *"
     shown = page.locator('li[data-row="1"] svg').get_attribute("aria-label")
-    assert shown.endswith(f"now {cell(shares.grad.share_alpha[1])} %")
+    assert shown.endswith(f"now {cell(shares.grad.share_alpha[1])}\u00a0%")
 
 
 def test_a_row_stays_in_hand_while_its_slider_moves_and_goes_back_on_request(visit, text):

@@ -8,7 +8,7 @@ import numpy as np
 
 from focalkit._spec import PerClass
 from focalkit.diagnosis import Ledger
-from focalkit.diagnosis.bins import CENTRE
+from focalkit.diagnosis.bins import EDGES
 from focalkit.report.figures import FAINT, INK
 from focalkit.report.findings import alpha_words, focal_name
 
@@ -43,8 +43,12 @@ def draw_ledger(ledger: Ledger, gamma: PerClass | None, alpha: PerClass | str | 
 
 def _samples(axes: Any, ledger: Ledger) -> None:
     mass = ledger.weight.sum(axis=0)
-    p_t = 1 / (1 + np.exp(-CENTRE))
-    axes.hist(p_t, bins=25, range=(0, 1), weights=mass / max(float(mass.sum()), 1e-300), color=SAMPLES)
+    edges = np.linspace(0, 1, 26)
+    inner = np.log(edges[1:-1]) - np.log1p(-edges[1:-1])
+    # a bin of log-odds is spread evenly over its width
+    below = np.interp(inner, EDGES, np.cumsum(mass)[:-1])
+    share = np.diff([0.0, *below, mass.sum()]) / max(float(mass.sum()), 1e-300)
+    axes.bar(edges[:-1], share, width=1 / 25, align="edge", color=SAMPLES)
     axes.axvspan(0.5, 1, color="#000000", alpha=0.04, lw=0)
     axes.set(xlabel="probability of the true class, $p_t$", xlim=(0, 1))
     axes.set_title("share of the samples", fontsize=10, loc="left", color=FAINT)
@@ -58,7 +62,7 @@ def _classes(axes: Any, plain: Any, focal: Any, shown: Any) -> None:
     # a name is text, never mathematics
     axes.set_yticks(at, [plain.class_names[k].replace("$", r"\$") for k in shown])
     axes.set_title("share of the gradient, %", fontsize=10, loc="left", color=FAINT)
-    axes.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1.02, 0.98), ncols=3, columnspacing=1.0)
+    axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=3, columnspacing=1.0)
 
 
 def _cumulative(axes: Any, ledger: Ledger, gamma: PerClass) -> None:

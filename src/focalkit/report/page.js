@@ -14,7 +14,7 @@ if (document.getElementById("ledger")) (() => {
   let now, alpha, gammas, order = [], queued = null;
 
   const fill = (key, ...values) => values.reduce((words, value) => words.replace("{}", () => value), t(key));
-  const percent = (share, digits = 1) => (share > 0 && share < 0.0005 && digits ? "<0.1 %" : `${(100 * share).toFixed(digits)} %`);
+  const percent = (share, digits = 1) => (share > 0 && share < 0.0005 && digits ? "<0.1\u00a0%" : `${(100 * share).toFixed(digits)}\u00a0%`);
   const cell = (share) => (share > 0 && share < 0.0005 ? "<0.1" : (100 * share).toFixed(1));
   const whole = (n) => n.toLocaleString("en-US");
 
@@ -118,7 +118,7 @@ if (document.getElementById("ledger")) (() => {
   function drawClasses(sorted) {
     const shown = order.slice(0, state.shown), before = plain[state.metric], after = now[state.metric];
     if (sorted) list.order(shown);
-    const narrow = window.matchMedia("(max-width: 640px)").matches;
+    const narrow = window.matchMedia("(max-width: 860px)").matches;
     const axis = charts.scale(shown.flatMap((k) => [before[k], after[k], plain.samples[k]]), narrow ? 3 : 4);
     charts.axis($("axis"), axis);
     const words = {
