@@ -95,7 +95,7 @@ def _sampled(rows: int, link: str, n_classes: int) -> int:
     """Entries of the sample: rows of all logits, or of each independent column single logits."""
     if link == "softmax":
         return min(rows, MOST_SAMPLED // n_classes)
-    return min(rows * n_classes, MOST_SAMPLED // 8)
+    return min(rows * n_classes, MOST_SAMPLED // 32)
 
 
 def _size(ledger: Any) -> Sentence:

@@ -7,6 +7,8 @@ positives. So samples add like ledgers, and every class has its rows however rar
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,34 +47,40 @@ class Sample:
 
     def offer(self, batch: Predicted, file: int, ignore_index: int) -> None:
         """Take what belongs here."""
-        if not self.most:
+        if not self.most or batch.logits.ndim > 2:
             return
-        strata = self._strata(batch, ignore_index)
-        if strata is None:
-            return
-        counted = strata >= 0
-        self.seen += np.bincount(strata[counted], minlength=self.n_strata)
-        key = place_hash(file, np.asarray(batch.row_of(np.arange(len(strata))), np.int64))
-        take = np.nonzero(counted & (key.reshape(-1, *[1] * (strata.ndim - 1)) <= self.limit[strata]))
-        if not len(take[0]):
-            return
-        z = np.asarray(batch.logits).reshape(len(strata), -1)
-        new = z[take[0]] if self.link == "softmax" else z[take][:, None]
-        self._pending.append((key[take[0]], strata[take], new.astype(np.float32)))
+        y, z = np.asarray(batch.targets), np.asarray(batch.logits)
+        key = place_hash(file, np.asarray(batch.row_of(np.arange(len(y))), np.int64))
+        if self.link == "softmax":
+            if y.ndim == 1 and y.dtype.kind in "iu" and self.n_classes > 1:
+                (at,) = np.nonzero(y != ignore_index)
+                ids = y[at].astype(np.int64)
+                self.seen += np.bincount(ids, minlength=self.n_classes)
+                new = key[at] <= self.limit[ids]
+                self._take(key[at[new]], ids[new], z[at[new]])
+        elif y.size == len(y) * self.n_classes:
+            self._offer_columns(y.reshape(len(y), -1), z.reshape(len(y), -1), key, ignore_index)
         if sum(len(part[0]) for part in self._pending) > max(self.most * self.n_strata, 1 << 14):
             self.settle()
 
-    def _strata(self, batch: Predicted, ignore_index: int) -> NDArray[np.int64] | None:
-        """Where each target belongs, (n,) or (n, n_classes), -1: nowhere; None for targets that name no class."""
-        y = np.asarray(batch.targets)
-        if self.link == "softmax":
-            if y.ndim != 1 or y.dtype.kind not in "iu" or self.n_classes < 2:
-                return None
-            return np.where(y == ignore_index, -1, y).astype(np.int64)
-        if batch.logits.ndim > 2 or y.size != len(y) * self.n_classes or not np.isin(y, (0, 1, ignore_index)).all():
-            return None
-        y = y.reshape(len(y), self.n_classes).astype(np.int64)
-        return np.where(y == ignore_index, -1, y + 2 * np.arange(self.n_classes))
+    def _offer_columns(self, y: NDArray[Any], z: NDArray[Any], key: NDArray[np.uint64], ignore_index: int) -> None:
+        sides = [y == side for side in (0, 1)]
+        seen = [here.sum(axis=0) for here in sides]
+        if int(np.sum(seen)) + int((y == ignore_index).sum()) < y.size:
+            return  # soft targets name no class
+        for side, here in enumerate(sides):
+            self.seen[side::2] += seen[side]
+            limit = self.limit[side::2]
+            (near,) = np.nonzero(key <= limit.max())
+            row, column = np.nonzero(here[near])
+            row = near[row]
+            new = key[row] <= limit[column]
+            row, column = row[new], column[new]
+            self._take(key[row], 2 * column + side, z[row, column, None])
+
+    def _take(self, key: NDArray[np.uint64], stratum: NDArray[np.int64], logits: NDArray[Any]) -> None:
+        if len(key):
+            self._pending.append((key, stratum, logits.astype(np.float32)))
 
     def settle(self) -> None:
         """Keep of what was taken what stays."""
