@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from focalkit import LossSpec, diagnose
+from focalkit.diagnosis.demo import NAMES, made_up_predictions
+from focalkit.report.diagnosis_page import page as page_of
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
@@ -55,3 +59,13 @@ def screenshot(request):
         page.screenshot(path=folder / f"{name}.png", full_page=True)
 
     return take
+
+
+@pytest.fixture(scope="session")
+def ledger():
+    return diagnose(*made_up_predictions(), LossSpec(gamma=2.0), class_names=NAMES)
+
+
+@pytest.fixture(scope="session")
+def text(ledger):
+    return page_of(ledger, 2.0, "inverse", "made-up predictions")

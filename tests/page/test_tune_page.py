@@ -11,7 +11,7 @@ from focalkit.estimator import FocalClassifier
 from focalkit.report.html import page as page_of
 from focalkit.tuning.search import tune
 from focalkit.tuning.verdict import judge_all
-from tests.page.test_page import column, move
+from tests.page.hands import column, move
 
 
 @pytest.fixture(scope="module")

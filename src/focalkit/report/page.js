@@ -8,7 +8,8 @@ if (document.getElementById("ledger")) (() => {
   const K = book.rows.length, ones = new Array(K).fill(1), zeros = new Array(K).fill(0);
   // gamma and beta are for all classes; own has what single ones have for themselves, as [row, value]
   const state = { gamma: 0, beta: 0, own: { alpha: new Map(), gamma: new Map() }, metric: "grad", sort: "gradAfter", down: true, query: "", shown: 20, group: "all" };
-  const plain = model.shares(book, zeros, ones);
+  const BINS = 25;
+  const plain = model.shares(book, zeros, ones), plainBins = model.histogram(book, BINS, plain, ones);
   const plainCurves = new Map();
   const rarest = book.rows.reduce((best, row) => (row.weight > 0 && (best < 0 || row.weight < book.rows[best].weight) ? row.k : best), -1);
   let now, alpha, gammas, order = [], queued = null;
@@ -70,11 +71,9 @@ if (document.getElementById("ledger")) (() => {
     queued = null;
     compute();
     drawControls();
-    const bins = 25;
-    const before = model.histogram(book, bins, plain, ones);
-    const after = model.histogram(book, bins, now, alpha);
     const others = [...new Set(state.own.gamma.values())].slice(0, 12);
-    charts.lossCurve($("curve"), { gamma: state.gamma, others, before, after, words: language.words(), percent });
+    const after = model.histogram(book, BINS, now, alpha);
+    charts.lossCurve($("curve"), { gamma: state.gamma, others, before: plainBins, after, words: language.words(), percent });
     drawCumulative();
     if (sorted) order = chosen();
     drawClasses(sorted);
@@ -101,14 +100,10 @@ if (document.getElementById("ledger")) (() => {
 
   const rowsOf = (group) => (group === "all" ? book.rows : [book.rows[Number(group)]]);
 
-  function halves() {
+  function drawCumulative() {
     const rows = rowsOf(state.group);
     if (!plainCurves.has(state.group)) plainCurves.set(state.group, model.cumulative(rows, zeros));
-    return [plainCurves.get(state.group), model.cumulative(rows, gammas)];
-  }
-
-  function drawCumulative() {
-    const [before, after] = halves();
+    const before = plainCurves.get(state.group), after = model.cumulative(rows, gammas);
     charts.cumulative($("cumulative"), { curves: [{ curve: before, kind: "before" }, { curve: after, kind: "after" }], words: language.words() });
     $("half").textContent = fill("halfSaid", percent(model.hardestHalf(after)), percent(model.hardestHalf(before)));
   }
