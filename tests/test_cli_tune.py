@@ -76,12 +76,13 @@ def test_the_printed_code_runs(table):
 
 def test_json_and_page_are_written_whole(table, tmp_path):
     out, page = tmp_path / "r.json", tmp_path / "r.html"
-    done = run("tune", table, *QUICK, "--json", out, "--html", page)
+    done = run("tune", table, *QUICK, "--json", out, "--html", page, "--language", "zh-CN")
     assert done.exit_code == 0, done.output
     report = json.loads(out.read_text())
     assert {cell["family"] for cell in report["cells"]} == {"CE", "CE + shift", "α-CE", "focal", "OHEM"}
     assert [v["judges"] for v in report["verdicts"]] == ["decisions", "ranking", "probabilities"]
     html = page.read_text(encoding="utf-8")
+    assert '<html lang="zh-CN">' in html
     assert html.count("<script") == 2
     assert re.search(r"script-src 'sha256-[^' ]+'\"", html)
     assert not re.search(r"(?:src|href)\s*=|url\(|https?://(?!www\.w3\.org)", html)
@@ -101,6 +102,7 @@ def test_hostile_class_names_are_escaped(tmp_path):
     assert done.exit_code == 0, done.output
     assert "<script>" in done.output
     html = page.read_text(encoding="utf-8")
+    assert '<html lang="zh-CN">' in html
     assert html.count("<script") == 2
     assert "&lt;script&gt;" in html
     assert "\\u003cscript\\u003e" in html

@@ -209,6 +209,16 @@ def test_the_posterior_of_a_weighted_focal_loss_on_columns_is_recovered():
     assert recovered.gain < -3 * recovered.gain_error
 
 
+@pytest.mark.parametrize("row", range(4))
+def test_a_single_positive_is_too_few_to_score_and_prints_dashes(row):
+    z, y = columns(3000)
+    y[:] = 0
+    y[row, 0] = 1
+    words = in_words(remedies(column_sample(z, y)[0]))
+    assert "–" in words["rows"][0][2]
+    assert "nan" not in str(words)
+
+
 def test_a_prior_of_columns_is_checked_and_used():
     some = column_sample(*columns(3000))[0]
     assert remedies(some, prior=[0.2, 0.3, 0.4]).prior.tolist() == [0.8, 0.2, 0.7, 0.3, 0.6, 0.4]

@@ -85,7 +85,7 @@ def _said(way: Remedy, words: Any) -> str:
 def per_class(found: Remedies) -> list[list[str]]:
     """Accuracy of each row of the ledger under every remedy that changes decisions, and the threshold of a column."""
     ways = _deciding(found)
-    rows = [[_cell(way.recall[k]) for way in ways] for k in range(len(found.prior))]
+    rows = [[_fixed(100 * way.recall[k], ".1f") for way in ways] for k in range(len(found.prior))]
     tau = found.named("shifted").setting
     if found.link == "sigmoid" and tau:
         # p / (1 - p) > (prior / (1 - prior))^tau
@@ -103,10 +103,6 @@ def _deciding(found: Remedies) -> list[Remedy]:
     return [found.found[0], *others]
 
 
-def _cell(value: float) -> str:
-    return "–" if np.isnan(value) else f"{100 * value:.1f}"
-
-
 def _name(way: Remedy, words: Any) -> str:
     text: str = words["ways"][way.name]
     return text if way.setting is None else text.format(number(way.setting))
@@ -114,17 +110,22 @@ def _name(way: Remedy, words: Any) -> str:
 
 def _figure(score: Score, metric: str) -> str:
     if metric in ("balanced_accuracy", "macro_f1"):
-        return f"{100 * score.value:.1f} ± {100 * score.error:.1f}"
-    return f"{score.value:.3f} ± {score.error:.3f}"
+        return f"{_fixed(100 * score.value, '.1f')} ± {_fixed(100 * score.error, '.1f')}"
+    return f"{_fixed(score.value, '.3f')} ± {_fixed(score.error, '.3f')}"
 
 
 def _gain(score: Score, scale: float) -> str:
     digits = ".1f" if scale > 1 else ".3f"
-    return f"{scale * score.gain:+{digits}} ± {scale * score.gain_error:{digits}}"
+    return f"{_fixed(scale * score.gain, '+' + digits)} ± {_fixed(scale * score.gain_error, digits)}"
+
+
+def _fixed(value: float, form: str) -> str:
+    """A figure, or a dash where a class that it is of has no rows."""
+    return "–" if np.isnan(value) else format(value, form)
 
 
 def _sure(score: Score, words: Any, sign: int = 1) -> str:
     """In which direction a gain goes, where that is clear; ``sign`` -1: less is better."""
-    if abs(score.gain) <= 2 * score.gain_error:
+    if not abs(score.gain) > 2 * score.gain_error:
         return str(words["noise"])
     return str(words["better" if sign * score.gain > 0 else "worse"])
