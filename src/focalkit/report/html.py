@@ -15,7 +15,7 @@ from focalkit.report.chinese import said
 from focalkit.report.files import write_text
 from focalkit.report.page import LANGUAGES, assemble, both, ledger_data, live, table
 from focalkit.report.snippet import code
-from focalkit.report.words import cell_title, gain_text, metric_title
+from focalkit.report.words import capital, cell_title, gain_text, metric_title
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import METRICS, NAMES, metric_named
 from focalkit.tuning.verdict import Verdict
@@ -101,7 +101,7 @@ def page(
         f"<h2>{_word('use')}</h2><pre><code>{escape(code(result, main))}</code></pre>",
         f"<h2>{_word('remedies')}</h2>{_word('at', 'p', metric=metric)}",
         _families(result, main),
-        f"<h2>{_word('surface', metric=_both(lambda spoken: _capital(metric_title(main.metric, spoken))))}</h2>",
+        f"<h2>{_word('surface', metric=_both(lambda spoken: capital(metric_title(main.metric, spoken))))}</h2>",
         _surface(result, main),
         f"<h2>{_word('ablations')}</h2>",
         _cells(result, "by_alpha", result.ablation_alpha()),
@@ -129,10 +129,6 @@ def _both(say: Callable[[str], str]) -> Said:
 def _word(key: str, tag: str = "span", **values: Said) -> str:
     """A text of :data:`WORDS` in both languages, its fields filled in each."""
     return both(lambda spoken: WORDS[spoken][key].format(**{name: v[spoken] for name, v in values.items()}), tag)
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def _title(result: TuneResult, cell: int) -> str:

@@ -113,7 +113,7 @@ def metric_title(metric: Metric, language: str = "en") -> str:
 
 def judged(metric: Metric, language: str = "en") -> str:
     """What a metric judges, as the beginning of a line."""
-    return _capital(WORDS[language]["judges"][metric.judges])
+    return capital(WORDS[language]["judges"][metric.judges])
 
 
 def number(value: float, metric: Metric | None = None) -> str:
@@ -204,7 +204,7 @@ def _not_worth(result: TuneResult, verdict: Verdict, language: str) -> list[str]
         gain = family.gain
         if gain.mean < 0 and family.adjusted_p < LEVEL and gain.low < gain.high:
             loss = Estimate(-gain.mean, gain.standard_error, -gain.high, -gain.low, gain.p_value)
-            name = _capital(words["families"][family.family])
+            name = capital(words["families"][family.family])
             out.append(words["worse"].format(family=name, gain=_gain(loss, verdict.metric, words)))
     looks = result.cells[verdict.best_looking]
     named = {verdict.recommended.family} | ({verdict.nearest.family} if verdict.plain_stands else set())
@@ -213,7 +213,8 @@ def _not_worth(result: TuneResult, verdict: Verdict, language: str) -> list[str]
     return out
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """``text`` as the beginning of a sentence."""
     return text[0].upper() + text[1:]
 
 
