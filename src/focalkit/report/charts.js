@@ -47,7 +47,7 @@ const charts = (() => {
     };
     svg.append(make("path", { d: curve(0), class: "line before" }));
     for (const g of others) svg.append(make("path", { d: curve(g), class: "line other" }));
-    svg.append(make("path", { d: curve(gamma), class: "line after" }));
+    if (gamma !== null) svg.append(make("path", { d: curve(gamma), class: "line after" }));
     // histogram
     const n = before.samples.length, most = Math.max(...before.samples, ...before.loss, ...after.loss, 1e-9);
     const scale = (s) => low - (low - split - 26) * (s / most);

@@ -73,7 +73,8 @@ if (document.getElementById("ledger")) (() => {
     drawControls();
     const others = [...new Set(state.own.gamma.values())].slice(0, 12);
     const after = model.histogram(book, BINS, now, alpha);
-    charts.lossCurve($("curve"), { gamma: state.gamma, others, before: plainBins, after, words: language.words(), percent });
+    const gamma = state.own.gamma.size < K ? state.gamma : null;
+    charts.lossCurve($("curve"), { gamma, others, before: plainBins, after, words: language.words(), percent });
     drawCumulative();
     if (sorted) order = chosen();
     drawClasses(sorted);
