@@ -16,7 +16,7 @@ from torch import Tensor
 
 from focalkit import _checks
 from focalkit._spec import LossSpec
-from focalkit.engines import torch_contracts, torch_kernels, torch_operator, torch_plain
+from focalkit.engines import torch_contracts, torch_kernels, torch_operator, torch_parallel, torch_plain
 
 Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
 #: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, by kernels,
@@ -65,6 +65,8 @@ def loss(
     kernels: bool = True,
 ) -> Tensor:
     """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to plain tensor operations."""
+    if type(normalizer) is str:
+        spec, normalizer = _over_ranks(spec, normalizer, logits, targets, sample_weight, parameters)
     if torch.compiler.is_compiling():
         return _traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
     if (  # the common case first, for small batches
@@ -86,6 +88,17 @@ def loss(
             return _fused(logits, rest)  # type: ignore[no-any-return]
         return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
     return _any_loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters, kernels)
+
+
+def _over_ranks(
+    spec: LossSpec, word: str, logits: Tensor, targets: Any, sample_weight: Any, parameters: Parameters
+) -> tuple[LossSpec, Any]:
+    """The spec and the normalizer of a mean over all ranks."""
+
+    def check() -> None:
+        torch_contracts.check(spec, logits, targets, sample_weight, None, False, *parameters, logits.dtype)
+
+    return torch_parallel.global_mean(spec, word, targets, sample_weight, parameters[1], check)
 
 
 def _traced_loss(
@@ -172,6 +185,8 @@ def loss_grad_hess(
     kernels: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return loss, gradient and diagonal Hessian, none of them recorded for automatic differentiation."""
+    if type(normalizer) is str:
+        spec, normalizer = _over_ranks(spec, normalizer, logits, targets, sample_weight, NO_PARAMETERS)
     if out is not None:
         _check_out(out, logits, targets, sample_weight)
     with torch.no_grad():
