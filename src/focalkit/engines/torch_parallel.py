@@ -26,7 +26,12 @@ FAILED_ELSEWHERE = "Read the error of that rank: it refused its arguments, and s
 
 def world_size(group: Any = None) -> int:
     """Number of ranks of the group; one where nothing is initialised."""
-    return dist.get_world_size(group) if dist.is_available() and dist.is_initialized() else 1
+    if not (dist.is_available() and dist.is_initialized()):
+        return 1
+    size = dist.get_world_size(group)
+    if size < 1:
+        _checks.reject("group", "be one that this rank is in", group, "Call it on the ranks of the group only.")
+    return size
 
 
 def global_normalizer(local: Any, group: Any = None) -> Tensor:
@@ -78,7 +83,8 @@ def global_mean(
     except Exception as error:
         if n_ranks == 1:
             raise
-        refusal, total = error, torch.zeros((), dtype=torch.float64, device=getattr(targets, "device", None))
+        device = targets.device if isinstance(targets, Tensor) else home(None)
+        refusal, total = error, torch.zeros((), dtype=torch.float64, device=device)
     if n_ranks > 1:
         pair = torch.stack([total, torch.full_like(total, float(refusal is not None))])
         dist.all_reduce(pair)

@@ -98,6 +98,8 @@ def _refuse(
     _checks.logits_shape("softmax", tuple(max(1, size) for size in logits.shape), spec.class_axis)
     if torch_plain.is_soft(targets) or targets.is_complex():
         _checks.reject("targets", "be class ids", f"dtype {targets.dtype}", "Classes in shards have no soft targets.")
+    axis = spec.class_axis % logits.dim()
+    _checks.softmax_targets_shape(True, targets.dtype, tuple(targets.shape), tuple(logits.shape), axis)
     for name, unset in (("label_smoothing", 0.0), ("keep_hardest", None), ("negatives_per_positive", None)):
         if getattr(spec, name) != unset:
             remedy = "Leave it out, or gather the logits for softmax_focal_loss."
@@ -120,7 +122,7 @@ def _signature(spec: LossSpec, logits: Tensor, targets: Tensor, weight: Tensor |
     shapes = rows, tuple(targets.shape), None if weight is None else tuple(weight.shape)
     known = type(normalizer) if isinstance(normalizer, Tensor) else normalizer
     options = repr((shapes, logits.dtype, spec.reduction, spec.ignore_index, known))
-    parameters = np.array([spec.alpha is None, *np.ravel(spec.alpha or 1.0), *np.ravel(spec.gamma)])
+    parameters = np.array([*np.ravel(-1.0 if spec.alpha is None else spec.alpha), *np.ravel(spec.gamma)])
     asked = zlib.crc32(parameters.tobytes(), zlib.crc32(options.encode()))
     bits = None if weight is None else weight.double().view(torch.int64)
     sums = [torch.zeros_like(targets.sum()) if t is None else _checksum(t) for t in (targets, bits)]
