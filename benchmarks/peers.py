@@ -149,7 +149,7 @@ def smp(case: Case) -> Run:
 
 @cache
 def _smp_losses() -> Any:
-    """Give its losses without the rest of it, which loads torchvision; that fails where it is built for another torch."""
+    """Give its losses without the rest of it, which loads torchvision: that may be built for another torch."""
     name = "segmentation_models_pytorch"
     if (spec := importlib.util.find_spec(name)) is None:
         raise ModuleNotFoundError(name=name)
