@@ -82,8 +82,12 @@ def loss(
         and not targets.requires_grad
         and not torch_contracts.transformed()
     ):
+        recorded = logits.requires_grad and torch.is_grad_enabled()
+        if recorded and normalizer is None and not check_finite and torch_kernels.is_small(spec, logits, targets):
+            small = (spec, targets, None, None, False, False, parameters, logits.dtype, True, None)
+            return _fused_small(logits, small)  # type: ignore[no-any-return]
         dtype = _result_dtype(logits)
-        if logits.requires_grad and torch.is_grad_enabled():
+        if recorded:
             rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, True, _half(logits))
             return _fused(logits, rest)  # type: ignore[no-any-return]
         return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
@@ -273,13 +277,27 @@ class _Fused(torch.autograd.Function):
         return scaled if half is None else scaled.to(half), None
 
 
-#: ``_Fused.apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
+class _FusedSmall(_Fused):
+    """The same for small batches."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, rest: Rest) -> Tensor:
+        value, grad = torch_kernels.small(rest[0], logits, rest[1])
+        ctx.rest = rest
+        ctx.save_for_backward(grad, logits, rest[1])
+        return value
+
+
+#: ``apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
 _fused: Any = super(torch.autograd.Function, _Fused).apply
+_fused_small: Any = super(torch.autograd.Function, _FusedSmall).apply
 
 
 def _is_batched(tensor: Tensor) -> bool:
-    functions = torch._C._functorch
-    return functions.is_functorch_wrapped_tensor(tensor) or functions.is_legacy_batchedtensor(tensor)
+    return _functorch.is_functorch_wrapped_tensor(tensor) or _functorch.is_legacy_batchedtensor(tensor)
+
+
+_functorch = torch._C._functorch
 
 
 #: Whether the graph is kept after this backward; then its buffers are not ours to change.
