@@ -25,18 +25,10 @@ from focalkit.nn import (  # noqa: E402
     parallel_softmax_focal_loss,
 )
 from tests.budget import DTYPES, assert_within_budget, exact, softmax_cases  # noqa: E402
-from tests.ranks import Ranks  # noqa: E402
 from tests.torch_adapter import array, tensor  # noqa: E402
 
 #: How many rows, or classes, each rank has.
 UNEQUAL = [(5, 2), (0, 7), (3, 1, 3), (4, 0, 3)]
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    ranks = Ranks(3, tmp_path_factory.mktemp("meetings"))
-    yield ranks
-    ranks.close()
 
 
 def features():
