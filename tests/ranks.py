@@ -34,6 +34,8 @@ class Ranks:
             orders.put((size, str(self.folder / f"meeting{self.meetings}"), function, arguments))
         answers = dict(self.answers.get(timeout=PATIENCE.total_seconds() + 60) for _ in range(size))
         failures = [text for text, _ in answers.values() if text]
+        if failures:
+            self.part()
         assert not failures, "\n".join(failures)
         return [answers[rank][1] for rank in range(size)]
 
