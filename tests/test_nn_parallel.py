@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -479,6 +480,20 @@ def test_a_rank_that_has_died_is_an_error_on_the_others(ranks, function):
     first, _ = ranks(2, gone, function)
     ranks.part()
     assert first in ("RuntimeError", "DistBackendError")
+
+
+def absent(rank):
+    group = dist.new_group(timeout=timedelta(seconds=1))
+    if rank == 1:
+        return "absent"
+    with pytest.raises(RuntimeError, match=r"[Tt]ime"):
+        parallel_softmax_focal_loss(torch.zeros(4, 3), torch.arange(4), group)
+    return "told"
+
+
+def test_a_rank_that_does_not_come_is_an_error_after_the_groups_timeout(ranks):
+    assert ranks(2, absent) == ["told", "absent"]
+    ranks.part()
 
 
 def nan_somewhere(rank, sizes):
