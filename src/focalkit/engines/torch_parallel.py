@@ -7,7 +7,6 @@ Without an initialised process group the world is one rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -66,18 +65,20 @@ def global_mean(
     word: str,
     targets: Any,
     sample_weight: Any,
-    alpha: Tensor | None = None,
-    check: Callable[[], object] = lambda: None,
+    parameters: tuple[Tensor | None, Tensor | None] = (None, None),
+    logits: Tensor | None = None,
 ) -> tuple[LossSpec, Tensor | float]:
     """Make the mean of ``spec`` one over all ranks: a sum, and the normalizer it is to be divided by.
 
-    ``check`` looks at this rank's arguments. Where a rank refuses them every rank raises, so that none waits for it:
-    on a device the others get NaN, since looking would wait for the device.
+    ``parameters`` are gamma and alpha as tensors; without ``logits`` the arguments have been checked. Where a rank
+    refuses its arguments every rank raises, so that none waits for it: on a device the others get NaN, since looking
+    would wait for the device.
     """
-    n_ranks, refusal = world_size(), None
+    n_ranks, refusal, alpha = world_size(), None, parameters[1]
     try:
         _mean_over_ranks(spec, word, targets, sample_weight, alpha)
-        check()
+        if logits is not None:
+            torch_contracts.check(spec, logits, targets, sample_weight, None, False, *parameters, logits.dtype)
         weighted = spec.reduction == "weighted_mean"
         total = total_weight(spec, targets, sample_weight, alpha) if weighted else _count(spec, targets)
     except Exception as error:
