@@ -53,6 +53,36 @@ def ours(case: Case) -> Any:
     return lambda: loss_grad_hess(LossSpec(case.link, case.gamma), case.logits, case.targets, hess=False)[:2]
 
 
+def ours_on_tensors(case: Case, kernels: bool = True) -> Any:
+    import torch
+
+    from focalkit.engines import torch as engine
+
+    spec, z = LossSpec(case.link, case.gamma), torch.from_numpy(case.logits).requires_grad_()
+    targets = torch.from_numpy(case.targets)
+
+    def run() -> Any:
+        value = engine.loss(spec, z, targets, kernels=kernels)
+        return value, *torch.autograd.grad(value, z)
+
+    return run
+
+
+def ours_in_plain_operations(case: Case) -> Any:
+    return ours_on_tensors(case, kernels=False)
+
+
+OURS = {
+    "focalkit": ours,
+    "focalkit on tensors": ours_on_tensors,
+    "focalkit on tensors, plain operations": ours_in_plain_operations,
+}
+
+
+#: Peers whose function under this link is another one.
+NO_SOFTMAX = {"smp": "K sigmoids"}
+
+
 def run_once(name: str, make: Any, case: Case) -> Any:
     if not name.startswith("optax"):
         return make(case)()
@@ -63,7 +93,7 @@ def run_once(name: str, make: Any, case: Case) -> Any:
 
 
 def judge(name: str, link: str, gamma: float) -> dict[str, Any]:
-    make = ours if name == "focalkit" else PEERS[name]
+    make = {**OURS, **PEERS}[name]
     worst = {"loss": 0.0, "gradient": 0.0}
     zeros: dict[str, list[float]] = {"loss": [], "gradient": []}
     nans: dict[str, list[float]] = {"loss": [], "gradient": []}
@@ -104,12 +134,15 @@ def main() -> None:
     np.seterr(all="ignore")
     record: dict[str, Any] = {}
     lines = []
-    names = ["focalkit", *(name for name in PEERS if "compiled" not in name and name != "torch CE / BCE")]
+    names = [*OURS, *(name for name in PEERS if "compiled" not in name and name != "torch CE / BCE")]
     for link in ("softmax", "sigmoid"):
         lines += [f"| {link}, loss · gradient | " + " | ".join(f"γ = {g:g}" for g in GAMMAS) + " |", "|---" * 5 + "|"]
         for name in names:
             cells = []
             for gamma in GAMMAS:
+                if link == "softmax" and name in NO_SOFTMAX:
+                    cells.append(NO_SOFTMAX[name])
+                    continue
                 try:
                     result = judge(name, link, gamma)
                     record[f"{link}, {name}, {gamma:g}"] = result

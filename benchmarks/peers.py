@@ -5,8 +5,13 @@ A peer that is not installed, or has no such loss, is left out and named in the 
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -138,10 +143,18 @@ def monai(case: Case) -> Run:
 
 
 def smp(case: Case) -> Run:
-    from segmentation_models_pytorch.losses import FocalLoss
-
-    module = FocalLoss("multiclass" if case.link == "softmax" else "multilabel", gamma=case.gamma)
+    module = _smp_losses().FocalLoss("multiclass" if case.link == "softmax" else "multilabel", gamma=case.gamma)
     return _torch_run(case, module)
+
+
+@cache
+def _smp_losses() -> Any:
+    """Give its losses without the rest of it, which loads torchvision: that may be built for another torch."""
+    name = "segmentation_models_pytorch"
+    if (spec := importlib.util.find_spec(name)) is None:
+        raise ModuleNotFoundError(name=name)
+    sys.modules.setdefault(name, types.ModuleType(name)).__path__ = list(spec.submodule_search_locations or [])
+    return importlib.import_module(f"{name}.losses.focal")
 
 
 def optax(case: Case) -> Run:

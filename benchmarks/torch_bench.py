@@ -1,6 +1,6 @@
 """Training's price: forward + backward on tensors in host memory, ours beside torch's, in one interleaved run.
 
-    python benchmarks/torch_bench.py [--rounds 15] [--shapes a,b] [--step] [--out benchmarks/results]
+    python benchmarks/torch_bench.py [--rounds 15] [--shapes a,b] [--step] [--call] [--out benchmarks/results]
     MALLOC_MMAP_THRESHOLD_=17179869184 MALLOC_TRIM_THRESHOLD_=17179869184 python benchmarks/torch_bench.py
 
 Float32, mean reduction, gamma 2, medians. ``logits.grad`` is fresh in every round, as in training. The first
@@ -26,6 +26,7 @@ import torch.nn.functional as F
 
 import focalkit
 from focalkit.engines import cpu
+from focalkit.engines import torch as engine
 from focalkit.nn import SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
 
 CLOCK = time.perf_counter
@@ -107,6 +108,36 @@ def measure(name: str, rounds: int, compiled: bool) -> dict[str, float]:
     return {key: statistics.median(values) * 1e3 for key, values in times.items()}
 
 
+class Nothing(torch.autograd.Function):
+    """What any loss with a Python autograd node pays."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor) -> torch.Tensor:
+        ctx.gradient = torch.empty_like(logits)
+        return logits.new_empty(())
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> torch.Tensor:
+        return ctx.gradient
+
+
+def small_call(rounds: int) -> dict[str, float]:
+    """Medians in milliseconds of forward + backward at 64×5, where the call is the cost."""
+    torch.manual_seed(0)
+    logits, targets = (torch.randn(64, 5) * 3).requires_grad_(), torch.randint(5, (64,))
+    nothing, spec = super(torch.autograd.Function, Nothing).apply, focalkit.LossSpec(gamma=2.0)
+    runs: dict[str, Any] = {
+        "a Python autograd node that does nothing": lambda z, t: nothing(z),
+        "focalkit's engine": lambda z, t: engine.loss(spec, z, t),
+        "softmax_focal_loss": focalkit.softmax_focal_loss,
+        "F.cross_entropy": F.cross_entropy,
+        "SoftmaxFocalLoss": SoftmaxFocalLoss(2.0),
+        "torch.nn.CrossEntropyLoss": torch.nn.CrossEntropyLoss(),
+    }
+    times = [{name: round_of(run, logits, targets, 300) for name, run in runs.items()} for _ in range(rounds + 2)][2:]
+    return {name: statistics.median(turn[name] for turn in times) * 1e3 for name in runs}
+
+
 def training_step(rounds: int) -> dict[str, float]:
     """Medians in milliseconds of one step of a compiled two-layer model, 1024 × 256 -> 1000 classes."""
     torch.manual_seed(0)
@@ -162,6 +193,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--cpu-time", action="store_true", help="of one thread, where other programs are running")
     parser.add_argument("--step", action="store_true")
+    parser.add_argument("--call", action="store_true", help="only the price of a small call, in parts")
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -183,6 +215,10 @@ def main() -> None:
         "rounds": arguments.rounds,
     }
     print(setting, flush=True)
+    if arguments.call:
+        for name, value in small_call(arguments.rounds).items():
+            print(f"{name}: {value * 1e3:.1f} µs")
+        return
     results = {}
     for name in arguments.shapes.split(","):
         results[name] = measure(name, arguments.rounds, not arguments.no_compile)

@@ -14,6 +14,16 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+@pytest.fixture(scope="session")
+def ranks(tmp_path_factory):
+    """Three processes that meet in torch.distributed."""
+    from tests.ranks import Ranks
+
+    ranks = Ranks(3, tmp_path_factory.mktemp("meetings"))
+    yield ranks
+    ranks.close()
+
+
 @pytest.fixture(scope="session", params=ENGINES, ids=lambda engine: engine.name)
 def engine(request):
     return request.param

@@ -190,30 +190,18 @@ def test_a_ledger_metric_gives_the_ledger_of_a_batch_and_counts_it(metric):
     assert metric.compute().n_samples == 6
 
 
-def _rank(rank, path, queue):
-    import torch.distributed as dist
-
+def ledger_of(rank):
     from focalkit.nn import LedgerMetric
 
-    dist.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
     metric = LedgerMetric(LossSpec(gamma=2.0), 3)
     metric.update(Z[rank::2], IDS[rank::2])
-    queue.put(metric.compute().to_json())
-    dist.destroy_process_group()
+    return metric.compute().to_json()
 
 
-def test_ledger_metrics_add_up_over_ranks(tmp_path):
+def test_ledger_metrics_add_up_over_ranks(ranks):
     pytest.importorskip("torchmetrics")
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    ranks = [context.Process(target=_rank, args=(rank, tmp_path / "meet", queue)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    texts = [queue.get(timeout=100) for _ in ranks]
-    for process in ranks:
-        process.join()
     whole = focalkit.diagnose(Z.numpy(), IDS.numpy(), LossSpec(gamma=2.0))
-    for text in texts:
+    for text in ranks(2, ledger_of):
         ledgers_equal(focalkit.Ledger.from_json(text), whole)
 
 

@@ -204,6 +204,29 @@ bool read_weights(const Py_buffer& weight, const Py_buffer& logits, int axis, bo
     return checked || weights_hold(weight, job);
 }
 
+/// The loss of a job that has its arrays; nothing where a target is out of range.
+std::optional<double> run(const Plan& plan, Job& job, double normalizer) {
+    const bool wide = job.type == Type::f64;
+    job.gamma = wide ? static_cast<const void*>(plan.gamma.data()) : plan.gamma_f.data();
+    job.gamma_per_class = plan.gamma.size() > 1;
+    if (!plan.alpha.empty()) {
+        job.alpha = wide ? static_cast<const void*>(plan.alpha.data()) : plan.alpha_f.data();
+        job.alpha_other = wide ? static_cast<const void*>(plan.alpha_other.data()) : plan.alpha_other_f.data();
+        job.alpha_per_class = plan.alpha.size() > 1;
+    }
+    job.label_smoothing = plan.label_smoothing, job.ignore_index = plan.ignore_index;
+    job.power = plan.power;
+    flatten_rows(job);
+
+    Outcome outcome;
+    {
+        const nb::gil_scoped_release released;
+        outcome = evaluate(job, plan.reduction, normalizer);
+    }
+    if (outcome.bad_targets) return std::nullopt;
+    return outcome.loss;
+}
+
 /// The loss; None where the caller must check, or make arrays plain, first.
 std::optional<double> call(const Plan& plan, nb::handle logits, nb::handle targets, nb::handle sample_weight,
                            nb::handle grad, nb::handle hess, nb::handle losses, nb::handle keep, double normalizer,
@@ -263,25 +286,35 @@ std::optional<double> call(const Plan& plan, nb::handle logits, nb::handle targe
         if (!kept.open(keep, false) || kept->itemsize != 1 || kept->len != units) return std::nullopt;
         job.keep = static_cast<const std::uint8_t*>(kept->buf);
     }
-    const bool wide = job.type == Type::f64;
-    job.gamma = wide ? static_cast<const void*>(plan.gamma.data()) : plan.gamma_f.data();
-    job.gamma_per_class = plan.gamma.size() > 1;
-    if (!plan.alpha.empty()) {
-        job.alpha = wide ? static_cast<const void*>(plan.alpha.data()) : plan.alpha_f.data();
-        job.alpha_other = wide ? static_cast<const void*>(plan.alpha_other.data()) : plan.alpha_other_f.data();
-        job.alpha_per_class = plan.alpha.size() > 1;
-    }
-    job.label_smoothing = plan.label_smoothing, job.ignore_index = plan.ignore_index;
-    job.order = order, job.power = plan.power;
-    flatten_rows(job);
+    job.order = order;
+    return run(plan, job, normalizer);
+}
 
-    Outcome outcome;
-    {
-        const nb::gil_scoped_release released;
-        outcome = evaluate(job, plan.reduction, normalizer);
-    }
-    if (outcome.bad_targets) return std::nullopt;
-    return outcome.loss;
+/// Gradient and loss, which are written, of logits and int64 targets that lie in C order at these addresses: nothing
+/// is checked but what the kernels look at. False where the caller must.
+bool call_at(const Plan& plan, std::uintptr_t logits, std::uintptr_t targets, std::uintptr_t grad, std::uintptr_t loss,
+             std::int64_t outer, std::int64_t classes, std::int64_t inner, bool wide) {
+    if (classes == 0 || !plan.fits(classes)) return false;
+    const auto stride = [](std::int64_t size, std::int64_t step) { return size == 1 ? 0 : step; };
+    const auto at = [&](std::uintptr_t address, std::int64_t per_place) {
+        Array array;
+        array.data = reinterpret_cast<void*>(address);
+        array.outer = stride(outer, per_place * inner), array.inner = stride(inner, 1);
+        array.classes = per_place == 1 ? 0 : stride(classes, inner);
+        return array;
+    };
+    Job job;
+    job.outer = outer, job.classes = classes, job.inner = inner;
+    job.type = wide ? Type::f64 : Type::f32, job.target_type = Type::i64;
+    job.sigmoid = plan.sigmoid;
+    job.logits = at(logits, classes), job.grad = at(grad, classes);
+    job.targets = at(targets, plan.sigmoid ? classes : 1);
+    job.order = 1;
+    const std::optional<double> value = run(plan, job, 0);
+    if (!value) return false;
+    if (wide) *reinterpret_cast<double*>(loss) = *value;
+    else *reinterpret_cast<float*>(loss) = static_cast<float>(*value);
+    return true;
 }
 
 }  // namespace
@@ -293,6 +326,7 @@ void bind_evaluate(nb::module_& module) {
                nb::arg("sample_weight").none(), nb::arg("grad").none(), nb::arg("hess").none(),
                nb::arg("losses").none(), nb::arg("keep").none(), nb::arg("normalizer"), nb::arg("order"),
                nb::arg("bfloat16"), nb::arg("checked"));
+    module.def("evaluate_at", &call_at);
 }
 
 }  // namespace focalkit

@@ -290,6 +290,9 @@ def normalizer_number(value: object, reduction: str) -> float | None:
     """A positive denominator that takes the place of the mean's own."""
     if value is None:
         return None
+    if isinstance(value, str) and value == "global":
+        remedy = "'global', the mean over all ranks of torch.distributed, is for tensors of PyTorch."
+        reject("normalizer", "be a number", value, remedy)
     if reduction not in ("mean", "sum"):
         reject(
             "normalizer",

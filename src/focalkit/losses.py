@@ -15,9 +15,10 @@ from focalkit.engines import _inputs, cpu
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
         Multiplies loss, gradient and Hessian.
-    normalizer : float > 0, or a tensor of one, optional
+    normalizer : float > 0, a tensor of one, or "global", optional
         Divide the sum by this number instead of the mean's own count (RetinaNet's positives, the
-        token count of a whole accumulated batch).
+        token count of a whole accumulated batch). PyTorch only, "global": the mean over all ranks of
+        torch.distributed, so that gradients averaged over them (DDP, FSDP) are the whole batch's.
     check_finite : bool
         Refuse NaN and +inf logits. Otherwise they propagate, as NumPy's own functions do. A logit
         of -inf is a class that cannot be.

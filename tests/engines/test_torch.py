@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -609,6 +610,51 @@ def test_the_normalizer_may_be_a_tensor():
     for bad in (0, torch.tensor(0), torch.tensor([1.0, 2.0])):
         with pytest.raises(InputError, match="normalizer must be"):
             focalkit.softmax_focal_loss(z, t, normalizer=bad)
+
+
+# memory
+
+PEAKS = """
+import sys
+import torch
+from focalkit import sigmoid_focal_loss, softmax_focal_loss
+from focalkit.engines import cpu
+
+torch.set_num_threads(1)
+cpu.set_num_threads(1)
+
+
+def peak(n, inplace=False, door=softmax_focal_loss, recorded=True):
+    hidden, weight = torch.randn(n, 4), torch.randn(4, 4096).requires_grad_(recorded)
+    logits = hidden @ weight
+    targets = torch.randint(4096, (n,)) if door is softmax_focal_loss else torch.zeros(n, 4096, dtype=torch.uint8)
+    cpu.release_memory()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    with open("/proc/self/statm") as file:
+        before = int(file.read().split()[1]) * 4096
+    loss = door(logits, targets, inplace=inplace)
+    if recorded:
+        loss.backward()
+    with open("/proc/self/status") as file:
+        (line,) = [line for line in file if line.startswith("VmHWM")]
+    return (int(line.split()[1]) * 1024 - before) / (logits.numel() * 4)
+
+
+for n in (64, 4096):  # the first time loads what is loaded on first use
+    peaks = peak(n), peak(n, inplace=True), peak(n, door=sigmoid_focal_loss), peak(n, recorded=False)
+print(*peaks)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="asks Linux for the peak")
+def test_a_step_takes_one_tensor_of_the_logits_size_and_inplace_none():
+    done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, check=True)
+    fresh, inplace, sigmoid, loss_alone = map(float, done.stdout.split())
+    assert 0.95 < fresh < 1.1
+    assert 0.95 < sigmoid < 1.1
+    assert inplace < 0.05
+    assert loss_alone < 0.05
 
 
 # errors

@@ -31,6 +31,18 @@ def evaluate(
     bfloat16: int,
     checked: bool,
 ) -> float | None: ...
+def evaluate_at(
+    plan: Plan,
+    logits: int,
+    targets: int,
+    grad: int,
+    loss: int,
+    outer: int,
+    classes: int,
+    inner: int,
+    wide: bool,
+    /,
+) -> bool: ...
 def instruction_set() -> str: ...
 def choose_instruction_set(name: str) -> bool: ...
 def has_instruction_set(name: str) -> bool: ...

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from focalkit import _checks
 from focalkit._spec import LossSpec
-from focalkit.engines import torch_contracts, torch_kernels, torch_operator, torch_plain
+from focalkit.engines import torch_contracts, torch_kernels, torch_operator, torch_parallel, torch_plain
 
 Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
 #: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, by kernels,
@@ -65,6 +65,8 @@ def loss(
     kernels: bool = True,
 ) -> Tensor:
     """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to plain tensor operations."""
+    if type(normalizer) is str:
+        spec, normalizer = torch_parallel.global_mean(spec, normalizer, targets, sample_weight, parameters, logits)
     if torch.compiler.is_compiling():
         return _traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
     if (  # the common case first, for small batches
@@ -80,8 +82,12 @@ def loss(
         and not targets.requires_grad
         and not torch_contracts.transformed()
     ):
+        recorded = logits.requires_grad and torch.is_grad_enabled()
+        if recorded and normalizer is None and not check_finite and torch_kernels.is_small(spec, logits, targets):
+            small = (spec, targets, None, None, False, False, parameters, logits.dtype, True, None)
+            return _fused_small(logits, small)  # type: ignore[no-any-return]
         dtype = _result_dtype(logits)
-        if logits.requires_grad and torch.is_grad_enabled():
+        if recorded:
             rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, True, _half(logits))
             return _fused(logits, rest)  # type: ignore[no-any-return]
         return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
@@ -172,6 +178,8 @@ def loss_grad_hess(
     kernels: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return loss, gradient and diagonal Hessian, none of them recorded for automatic differentiation."""
+    if type(normalizer) is str:
+        spec, normalizer = torch_parallel.global_mean(spec, normalizer, targets, sample_weight, NO_PARAMETERS, logits)
     if out is not None:
         _check_out(out, logits, targets, sample_weight)
     with torch.no_grad():
@@ -258,13 +266,27 @@ class _Fused(torch.autograd.Function):
         return scaled if half is None else scaled.to(half), None
 
 
-#: ``_Fused.apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
+class _FusedSmall(_Fused):
+    """The same for small batches."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, rest: Rest) -> Tensor:
+        value, grad = torch_kernels.small(rest[0], logits, rest[1])
+        ctx.rest = rest
+        ctx.save_for_backward(grad, logits, rest[1])
+        return value
+
+
+#: ``apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
 _fused: Any = super(torch.autograd.Function, _Fused).apply
+_fused_small: Any = super(torch.autograd.Function, _FusedSmall).apply
 
 
 def _is_batched(tensor: Tensor) -> bool:
-    functions = torch._C._functorch
-    return functions.is_functorch_wrapped_tensor(tensor) or functions.is_legacy_batchedtensor(tensor)
+    return _functorch.is_functorch_wrapped_tensor(tensor) or _functorch.is_legacy_batchedtensor(tensor)
+
+
+_functorch = torch._C._functorch
 
 
 #: Whether the graph is kept after this backward; then its buffers are not ours to change.

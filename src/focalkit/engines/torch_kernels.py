@@ -16,6 +16,8 @@ from focalkit.engines import _cpu, _inputs, cpu, torch_contracts
 _POOLED_FROM = 1 << 18  # elements
 _HOST = torch.device("cpu")  # whatever the default device is
 _FLOAT32, _FLOAT64, _BFLOAT16 = torch.float32, torch.float64, torch.bfloat16
+#: One number of each dtype that small batches may have.
+_NUMBER = {dtype: torch.empty((), dtype=dtype, device=_HOST) for dtype in (_FLOAT32, _FLOAT64)}
 Result = tuple[Tensor, Tensor | None, Tensor | None]
 
 
@@ -31,10 +33,6 @@ def evaluate(
     out: Tensor | None,
 ) -> Result:
     """Loss and, from ``order`` 1, the gradient (into ``out`` where given), 2 the Hessian's diagonal."""
-    if order == 1 and sample_weight is None and normalizer is None and out is None and not check_finite:
-        result = _quickly(spec, logits, targets, out_dtype)
-        if result is not None:
-            return result
     if normalizer is not None:
         if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
             normalizer = normalizer.item()
@@ -49,27 +47,36 @@ def evaluate(
     return _carefully(spec, logits, targets, weight, normalizer, check_finite, out_dtype, order, grad, hess)
 
 
-def _quickly(spec: LossSpec, logits: Tensor, targets: Any, dtype: torch.dtype) -> Result | None:
-    """Loss and gradient of a small batch with nothing special: here every microsecond of the call counts."""
-    if (
-        (dtype is _FLOAT32 or dtype is _FLOAT64)
-        and logits.dtype is dtype
-        and logits.numel() < _POOLED_FROM
-        and type(targets) is Tensor
+def is_small(spec: LossSpec, logits: Tensor, targets: Tensor) -> bool:
+    """Whether this is a small batch in C order with nothing special: there every microsecond of the call counts."""
+    return (
+        logits.numel() < _POOLED_FROM
+        and logits.dtype in _NUMBER
         and targets.dtype is torch.int64
+        and logits.dim() == 2
+        and targets.dim() == (1 if spec.link == "softmax" else 2)
+        and targets.shape[0] == logits.shape[0]
+        and (spec.link == "softmax" or targets.shape[1] == logits.shape[1])
+        and spec.class_axis == 1
         and spec.reduction != "none"
         and spec.keep_hardest is None
         and spec.negatives_per_positive is None
         and logits.layout is torch.strided
+        and targets.layout is torch.strided
+        and logits.is_contiguous()
+        and targets.is_contiguous()
         and not logits.is_neg()
-    ):
-        grad = torch.empty_like(logits)
-        plan = cpu._plan(spec)
-        arrays = (logits.numpy(), targets.numpy(), None, grad.numpy())
-        value = _cpu.evaluate(plan, *arrays, None, None, None, 0.0, 1, 0, False)
-        if value is not None:
-            return torch.scalar_tensor(value, dtype=dtype, device=_HOST), grad, None
-    return None
+    )
+
+
+def small(spec: LossSpec, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and gradient of a batch that :func:`is_small`."""
+    value, grad = torch.empty_like(_NUMBER[logits.dtype]), torch.empty_like(logits)
+    n, k = logits.shape
+    at = logits.data_ptr(), targets.data_ptr(), grad.data_ptr(), value.data_ptr()
+    if not _cpu.evaluate_at(cpu._plan(spec), *at, n, k, 1, logits.dtype is _FLOAT64):
+        value, *_ = _carefully(spec, logits.detach(), targets, None, None, False, logits.dtype, 1, grad, None)
+    return value, grad
 
 
 def _carefully(

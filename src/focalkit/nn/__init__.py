@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(message, name="torch") from error
 
 from focalkit.nn.losses import SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
+from focalkit.nn.parallel import global_normalizer, parallel_softmax_focal_loss
 from focalkit.nn.shares import write_shares
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = [
     "SigmoidFocalLoss",
     "SoftmaxCrossEntropy",
     "SoftmaxFocalLoss",
+    "global_normalizer",
+    "parallel_softmax_focal_loss",
     "write_shares",
 ]
 

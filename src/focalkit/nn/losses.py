@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from focalkit import _checks
 from focalkit._spec import LossSpec, PerClass, SpecOptions
+from focalkit.engines import torch_parallel
+from focalkit.engines.torch import loss
 from focalkit.losses import tensor_loss
 
 __all__ = ["SigmoidCrossEntropy", "SigmoidFocalLoss", "SoftmaxCrossEntropy", "SoftmaxFocalLoss"]
@@ -60,12 +62,20 @@ class _Loss(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
-        on_host = isinstance(logits, Tensor) and logits.is_cpu
-        if on_host:
+        if isinstance(logits, Tensor) and logits.is_cpu:
             self._follow_buffers()
+            return loss(self._spec, logits, targets, sample_weight, normalizer, self.check_finite, self.inplace)
         first = (self._spec, logits, targets, sample_weight, normalizer, self.check_finite, self.inplace)
-        loss: Tensor = tensor_loss(*first) if on_host else tensor_loss(*first, self._tensors(logits))
-        return loss
+        return tensor_loss(*first, self._tensors(logits))  # type: ignore[no-any-return]
+
+    def total_weight(self, targets: Tensor, sample_weight: Any = None) -> Tensor:
+        """Return the sum of alpha_t * sample_weight over what is counted, by which "weighted_mean" divides.
+
+        A scalar in float64. Added up over micro-batches, and over ranks by :func:`focalkit.nn.global_normalizer`, it is
+        the normalizer with which their sums (``reduction="sum"``) make one weighted mean.
+        """
+        torch_parallel.check_without_logits(self.spec, targets, sample_weight)
+        return torch_parallel.total_weight(self.spec, targets, sample_weight)
 
     def _follow_buffers(self) -> None:
         """A buffer written in place, by the user or by a broadcast over ranks, changes the spec."""
