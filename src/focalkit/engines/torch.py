@@ -1,14 +1,15 @@
-"""PyTorch: compiled kernels for tensors on the processor, plain tensor operations for everything else.
+"""PyTorch: compiled kernels for tensors on the processor, Triton's on a GPU, plain tensor operations for all else.
 
 The kernels compute loss and gradient in one pass; backward scales that gradient. Where more is asked of
 automatic differentiation (a second derivative, forward mode, ``torch.func``, a gradient for soft targets,
-weights, alpha or gamma), on other devices and for tensor subclasses, the loss goes through
+weights, alpha or gamma), on other devices, without Triton and for tensor subclasses, the loss goes through
 ``torch_plain``. Compiled code calls the kernels as an operator (``torch_operator``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import torch
@@ -17,11 +18,12 @@ from torch import Tensor
 from focalkit import _checks
 from focalkit._spec import LossSpec
 from focalkit.engines import torch_contracts, torch_kernels, torch_operator, torch_parallel, torch_plain
+from focalkit.engines.torch_operator import gradient_dtype
 
 Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
-#: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, by kernels,
-#: dtype of the logits if a half type
-Rest: TypeAlias = tuple[LossSpec, Any, Any, Any, bool, bool, Parameters, torch.dtype, bool, torch.dtype | None]
+#: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, who computes
+#: ("cpu", "triton" or "plain"), dtype of the logits if a half type
+Rest: TypeAlias = tuple[LossSpec, Any, Any, Any, bool, bool, Parameters, torch.dtype, str, torch.dtype | None]
 
 #: Gamma and alpha as tensors, where the spec's are not meant.
 NO_PARAMETERS: Parameters = (None, None)
@@ -84,11 +86,11 @@ def loss(
     ):
         recorded = logits.requires_grad and torch.is_grad_enabled()
         if recorded and normalizer is None and not check_finite and torch_kernels.is_small(spec, logits, targets):
-            small = (spec, targets, None, None, False, False, parameters, logits.dtype, True, None)
+            small = (spec, targets, None, None, False, False, parameters, logits.dtype, "cpu", None)
             return _fused_small(logits, small)  # type: ignore[no-any-return]
         dtype = _result_dtype(logits)
         if recorded:
-            rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, True, _half(logits))
+            rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, "cpu", _half(logits))
             return _fused(logits, rest)  # type: ignore[no-any-return]
         return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
     return _any_loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters, kernels)
@@ -111,11 +113,12 @@ def _traced_loss(
     sample_weight = torch_contracts.weight_tensor(sample_weight, logits)
     others = (targets, sample_weight, normalizer, *parameters)
     recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
-    if kernels and logits.device.type == "cpu" and not recorded and not torch.compiler.is_exporting():
-        if parameters[0] is None and parameters[1] is None:
+    if kernels and not recorded and not torch.compiler.is_exporting():
+        on_gpu = logits.device.type == "cuda" and _has_device_kernels(logits.device)
+        if on_gpu or (logits.device.type == "cpu" and parameters[0] is None and parameters[1] is None):
             if normalizer is not None and not isinstance(normalizer, Tensor):
-                normalizer = torch.tensor(normalizer, dtype=torch.float64, device="cpu")
-            return torch_operator.loss(spec, logits, targets, sample_weight, normalizer, dtype)
+                normalizer = torch.full((), normalizer, dtype=torch.float64, device=logits.device)
+            return torch_operator.loss(spec, logits, targets, sample_weight, normalizer, parameters, dtype)
     call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, False, *parameters, dtype)
     return torch_plain.evaluate(call)[0]
 
@@ -145,14 +148,43 @@ def _any_loss(
     if on_host and parameters is not NO_PARAMETERS:
         spec = torch_contracts.with_values(spec, *parameters)
         parameters = NO_PARAMETERS
-    kernels = kernels and on_host
+    by = _who(logits, on_host, kernels)
     narrow = _half(logits)
-    rest = (spec, targets, sample_weight, normalizer, check_finite, inplace, parameters, dtype, kernels, narrow)
+    rest = (spec, targets, sample_weight, normalizer, check_finite, inplace, parameters, dtype, by, narrow)
     if recorded and logits.requires_grad:
         if inplace:
             _may_overwrite(logits, targets, sample_weight)
         return _fused(logits, rest)  # type: ignore[no-any-return]
     return _compute(logits, rest, 0, None)[0]
+
+
+def _who(logits: Tensor, on_host: bool, kernels: bool) -> str:
+    """Who computes a call that kernels can."""
+    if not kernels:
+        return "plain"
+    if on_host:
+        return "cpu"
+    return "plain" if _device_kernels(logits.device) is None else "triton"
+
+
+@lru_cache(maxsize=64)
+def _device_kernels(device: torch.device) -> Any:
+    """The engine of kernels for a GPU, loaded on first use; None where there is none."""
+    if device.type != "cuda":
+        return None
+    try:
+        from focalkit.engines import triton
+    except ImportError:
+        return None
+    return triton if triton.available(device) else None
+
+
+def _has_device_kernels(device: torch.device) -> bool:
+    return _device_kernels(device) is not None
+
+
+# as torch.compiler.assume_constant_result does, which would load the compiler with every import of this file
+_has_device_kernels._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _half(logits: Tensor) -> torch.dtype | None:
@@ -185,19 +217,9 @@ def loss_grad_hess(
     with torch.no_grad():
         arguments = (logits, targets, sample_weight, normalizer)
         on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
-        kernels = kernels and on_host and not torch_contracts.transformed()
-        rest = (
-            spec,
-            targets,
-            sample_weight,
-            normalizer,
-            check_finite,
-            False,
-            NO_PARAMETERS,
-            logits.dtype,
-            kernels,
-            None,
-        )
+        kernels = kernels and (on_host or _on_device(arguments)) and not torch_contracts.transformed()
+        by = _who(logits, on_host, kernels)
+        rest = (spec, targets, sample_weight, normalizer, check_finite, False, NO_PARAMETERS, logits.dtype, by, None)
         value, grad, curvature = _compute(logits, rest, 2 if hess else 1, out)
         assert grad is not None
         if out is not None and not out.is_inference():
@@ -210,13 +232,18 @@ def _on_device(arguments: tuple[Any, ...]) -> bool:
     return all(type(a) in plain and not a.is_meta for a in arguments if isinstance(a, Tensor))
 
 
-def _compute(logits: Tensor, rest: Rest, order: int, out: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Loss and derivatives without recording, by kernels or in plain operations."""
-    spec, targets, sample_weight, normalizer, check_finite, _, parameters, dtype, kernels, _ = rest
-    if kernels:
+def _compute(
+    logits: Tensor, rest: Rest, order: int, out: Tensor | None, grad_dtype: torch.dtype | None = None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Loss and derivatives without recording, by kernels or in plain operations; Triton has no Hessian."""
+    spec, targets, sample_weight, normalizer, check_finite, _, parameters, dtype, by, _ = rest
+    if by == "cpu":
         return torch_kernels.evaluate(spec, logits, targets, sample_weight, normalizer, check_finite, dtype, order, out)
     first = (spec, logits, targets, sample_weight, normalizer, check_finite)
-    value, grad, hess = torch_plain.evaluate(torch_contracts.check(*first, *parameters, dtype), order)
+    call = torch_contracts.check(*first, *parameters, dtype)
+    if by == "triton" and order < 2:
+        return _device_kernels(logits.device).evaluate(call, order, out, grad_dtype)  # type: ignore[no-any-return]
+    value, grad, hess = torch_plain.evaluate(call, order)
     if out is not None and grad is not None:
         grad = out.copy_(grad)
     return value, grad, hess
@@ -228,17 +255,20 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, rest: Rest) -> Tensor:
         arguments, out, inplace, weight = logits.detach(), None, rest[5], rest[2]
+        wide = None
         if inplace:
             out = arguments
+        elif rest[8] == "triton":
+            wide = gradient_dtype(logits)
         elif rest[9] is not None:  # the gradient stays wide until the upstream gradient has scaled it
             out = arguments = arguments.float()
-        if rest[8]:
+        if rest[8] == "cpu":
             spec, targets, weight, normalizer, check_finite, _, _, dtype, *_ = rest
             value, grad, _ = torch_kernels.evaluate(
                 spec, arguments, targets, weight, normalizer, check_finite, dtype, 1, out
             )
         else:
-            value, grad, _ = _compute(arguments, rest, 1, out)
+            value, grad, _ = _compute(arguments, rest, 1, out, wide)
         ctx.rest = rest
         if inplace:
             torch.autograd.graph.increment_version(logits)
@@ -255,6 +285,9 @@ class _Fused(torch.autograd.Function):
             return _gradient_again(ctx, upstream), None
         grad = ctx.saved_tensors[0]
         batched = _is_batched(upstream)  # several upstream gradients at once
+        if ctx.rest[8] == "triton" and upstream.dim() == 0 and not batched:
+            gpu, dtype = _device_kernels(grad.device), ctx.rest[9] or grad.dtype
+            return gpu.scale(grad, upstream, dtype, inplace=not _kept_for_later()), None
         if upstream.dim() == 0 and upstream.is_cpu and not batched and upstream.item() == 1.0:
             scaled = grad
         else:

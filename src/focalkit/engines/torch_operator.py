@@ -1,7 +1,7 @@
 """The kernels as an operator, so that compiled graphs call them without a break.
 
 ``focalkit::loss`` and ``focalkit::loss_and_gradient`` take the spec as numbers and text, which a graph
-can hold and guard.
+can hold and guard. On a GPU gamma and alpha may be tensors as well, which are not read by the host.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from focalkit._spec import LossSpec
-from focalkit.engines import torch_kernels
+from focalkit.engines import torch_contracts, torch_kernels
 
 _ARGUMENTS = "Tensor logits, Tensor targets, Tensor? sample_weight, Tensor? normalizer, "
+_ARGUMENTS += "Tensor? gamma_of_device, Tensor? alpha_of_device, "
 _ARGUMENTS += "float[] gamma, float[]? alpha, str options, ScalarType dtype"
 _OPTIONS = tuple(name for name in LossSpec.__dataclass_fields__ if name not in ("gamma", "alpha"))
 
@@ -53,6 +54,7 @@ def _compute(
     targets: Tensor,
     weight: Any,
     normalizer: Any,
+    parameters: tuple[Tensor | None, Tensor | None],
     gamma: list[float],
     alpha: list[float] | None,
     text: str,
@@ -60,20 +62,38 @@ def _compute(
 ) -> Any:
     spec = _spec(tuple(gamma), None if alpha is None else tuple(alpha), text)
     with torch.no_grad():
+        if logits.is_cuda:
+            from focalkit.engines import triton
+
+            first = (spec, logits.detach(), targets.detach(), weight, normalizer, False)
+            return triton.evaluate(
+                torch_contracts.check(*first, *parameters, dtype), order, None, gradient_dtype(logits)
+            )
         rest = (targets.detach(), weight, normalizer, False, dtype, order, None)
         return torch_kernels.evaluate(spec, logits.detach(), *rest)
 
 
-@torch.library.impl("focalkit::loss", "CPU")
-def _loss(logits: Tensor, *rest: Any) -> Tensor:
-    value: Tensor = _compute(0, logits, *rest)[0]
+def gradient_dtype(logits: Tensor) -> torch.dtype:
+    """What the gradient is kept in until the upstream gradient has scaled it.
+
+    float32 for the half types, but on a GPU bfloat16, which has float32's range, stays: moving memory is the cost.
+    """
+    stays = (torch.float32, torch.float64) if logits.is_cpu else (torch.float32, torch.float64, torch.bfloat16)
+    return logits.dtype if logits.dtype in stays else torch.float32
+
+
+@torch.library.impl("focalkit::loss", ("CPU", "CUDA"))
+def _loss(logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, gamma: Any, alpha: Any, *rest: Any) -> Tensor:
+    value: Tensor = _compute(0, logits, targets, weight, normalizer, (gamma, alpha), *rest)[0]
     return value
 
 
-@torch.library.impl("focalkit::loss_and_gradient", "CPU")
-def _loss_and_gradient(logits: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    value, gradient, _ = _compute(1, wide, *rest)
+@torch.library.impl("focalkit::loss_and_gradient", ("CPU", "CUDA"))
+def _loss_and_gradient(
+    logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, gamma: Any, alpha: Any, *rest: Any
+) -> tuple[Tensor, Tensor]:
+    wide = logits.to(gradient_dtype(logits)) if logits.is_cpu else logits
+    value, gradient, _ = _compute(1, wide, targets, weight, normalizer, (gamma, alpha), *rest)
     return value, gradient
 
 
@@ -88,8 +108,7 @@ def _loss_fake(logits: Tensor, *rest: Any) -> Tensor:
 
 
 def _loss_and_gradient_fake(logits: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    wide = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    return _loss_fake(logits, *rest), torch.empty_like(logits, dtype=wide)
+    return _loss_fake(logits, *rest), torch.empty_like(logits, dtype=gradient_dtype(logits))
 
 
 def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -103,7 +122,7 @@ def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
 def _backward(ctx: Any, upstream: Tensor, of_gradient: Any) -> tuple[Any, ...]:
     (gradient,) = ctx.saved_tensors
     upstream = upstream if ctx.axis is None else upstream.unsqueeze(ctx.axis)
-    return (gradient * upstream).to(ctx.dtype), *(None,) * 7
+    return (gradient * upstream).to(ctx.dtype), *(None,) * 9
 
 
 torch.library.register_fake("focalkit::loss", _loss_fake)
@@ -111,9 +130,11 @@ torch.library.register_fake("focalkit::loss_and_gradient", _loss_and_gradient_fa
 torch.library.register_autograd("focalkit::loss_and_gradient", _backward, setup_context=_setup_context)
 
 
-def loss(spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, dtype: Any) -> Tensor:
+def loss(
+    spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, parameters: Any, dtype: Any
+) -> Tensor:
     """Return the loss as a call of the operator; the gradient comes with it where one is recorded."""
-    arguments = (logits, targets, weight, normalizer, *arguments_of(spec), dtype)
+    arguments = (logits, targets, weight, normalizer, *parameters, *arguments_of(spec), dtype)
     if torch.is_grad_enabled() and logits.requires_grad:
         value: Tensor
         value, _ = torch.ops.focalkit.loss_and_gradient(*arguments)

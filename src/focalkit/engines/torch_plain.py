@@ -58,7 +58,7 @@ def evaluate(call: Call, order: int = 0) -> tuple[Tensor, Tensor | None, Tensor 
         losses = torch.where(keep, terms.loss, torch.zeros_like(terms.loss))
         scale = _denominator(call, keep, terms.weight)
         if spec.reduction == "none":
-            rows = logits.shape if spec.link == "sigmoid" else _without(logits.shape, _axis(call))
+            rows = logits.shape if spec.link == "sigmoid" else _without(logits.shape, axis_of(call))
             value = losses.reshape(rows).to(call.out_dtype)
         else:
             value = (losses.sum(dtype=_wide(logits)) / scale).to(call.out_dtype)
@@ -71,7 +71,8 @@ def evaluate(call: Call, order: int = 0) -> tuple[Tensor, Tensor | None, Tensor 
     return value, parts[0], parts[1]
 
 
-def _axis(call: Call) -> int:
+def axis_of(call: Call) -> int:
+    """The class axis, counted from the front; -1 for binary logits of shape (n,)."""
     n = call.logits.dim()
     if call.spec.link == "sigmoid" and n == 1:
         return -1
@@ -116,14 +117,14 @@ def _sample_weight(call: Call, like: Tensor, width: int) -> Tensor | None:
     w = call.sample_weight
     if w is None:
         return None
-    shape = call.logits.shape if call.spec.link == "sigmoid" else _without(call.logits.shape, _axis(call))
+    shape = call.logits.shape if call.spec.link == "sigmoid" else _without(call.logits.shape, axis_of(call))
     if w.dim() < len(shape):
         w = w.reshape(-1, *(1,) * (len(shape) - 1))
     return w.expand(shape).reshape(-1).to(like.dtype)
 
 
 def _softmax_terms(call: Call, order: int) -> _Terms:
-    spec, axis = call.spec, _axis(call)
+    spec, axis = call.spec, axis_of(call)
     k = call.logits.shape[axis]
     z = call.logits.movedim(axis, -1).reshape(-1, k).to(compute_dtype(call.logits))
     gamma = _parameter(call.gamma, spec.gamma, z).expand(k)
@@ -183,7 +184,7 @@ def _soft_rows(z: Tensor, gamma: Tensor, weight: Tensor, order: int) -> tuple[Te
 
 
 def _sigmoid_terms(call: Call, order: int) -> _Terms:
-    spec, axis, shape = call.spec, _axis(call), call.logits.shape
+    spec, axis, shape = call.spec, axis_of(call), call.logits.shape
     z = call.logits.reshape(-1).to(compute_dtype(call.logits))
 
     def per_element(parameter: Tensor) -> Tensor:
@@ -223,7 +224,7 @@ def _sigmoid_terms(call: Call, order: int) -> _Terms:
 
 
 def _like_logits(rows: Tensor, scale: Tensor, call: Call) -> Tensor:
-    logits, axis = call.logits, _axis(call)
+    logits, axis = call.logits, axis_of(call)
     scaled = (rows / scale).to(logits.dtype)
     if call.spec.link == "sigmoid":
         return scaled.reshape(logits.shape)
