@@ -17,7 +17,8 @@ class Engine:
 
     ``loss_grad_hess(spec, logits, targets, **kw)`` takes ``sample_weight``, ``normalizer``, ``hess``,
     ``out`` and ``check_finite``; ``loss`` the same without ``hess`` and ``out``. ``dtypes`` are those of
-    the logits that it computes, ``library`` the one whose arrays it has inside.
+    the logits that it computes, ``library`` the one whose arrays it has inside; a slow one sees one in
+    ``thinning`` cases.
     """
 
     name: str
@@ -25,6 +26,11 @@ class Engine:
     loss_grad_hess: Callable[..., tuple[Any, Any, Any]]
     dtypes: tuple[Any, ...] = DTYPES
     library: str = "numpy"
+    thinning: int = 1
+
+    def thinned(self, cases):
+        """The cases that the engine has time for."""
+        return list(cases)[:: self.thinning]
 
 
 def _door_loss(spec, logits, targets, **kw):
@@ -62,4 +68,15 @@ def _torch_engines():
     return engines(Engine)
 
 
-ENGINES += _torch_engines()
+def _triton_engines():
+    """Under the interpreter a call takes some tens of milliseconds."""
+    try:
+        from tests import triton_adapter
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "triton"):
+            raise
+        return []
+    return [Engine("triton", triton_adapter.loss, triton_adapter.loss_grad_hess, library="torch", thinning=30)]
+
+
+ENGINES += _torch_engines() + _triton_engines()

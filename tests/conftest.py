@@ -27,3 +27,19 @@ def ranks(tmp_path_factory):
 @pytest.fixture(scope="session", params=ENGINES, ids=lambda engine: engine.name)
 def engine(request):
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def _as_many_examples_as_the_engine_has_time_for(request):
+    """A slow engine sees fewer of hypothesis's examples."""
+    callspec = getattr(request.node, "callspec", None)
+    engine = callspec.params.get("engine") if callspec else None
+    test = getattr(request.node, "obj", None)
+    if engine is None or engine.thinning == 1 or not hasattr(test, "hypothesis"):
+        yield
+        return
+    usual = test._hypothesis_internal_use_settings
+    fewer = max(3, usual.max_examples // engine.thinning)  # the first one that is drawn is trivial
+    test._hypothesis_internal_use_settings = settings(usual, max_examples=fewer)
+    yield
+    test._hypothesis_internal_use_settings = usual
