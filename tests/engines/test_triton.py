@@ -126,9 +126,8 @@ def test_streamed_rows_are_those_held_on_chip(monkeypatch, soft, last):
         assert_agree(smooth, torch.where(z == -torch.inf, -5.0, z), t, rtol=1e-12, atol=1e-300)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_a_million_classes_fit(dtype):
-    z, t = randn(1, 1_000_000, dtype=dtype), randint(1_000_000, (1,))
+def test_a_million_classes_fit():
+    z, t = randn(1, 1_000_000, dtype=torch.float32), randint(1_000_000, (1,))
     (value, grad), (want, want_grad) = evaluate(LossSpec(gamma=0.5), z, t)
     torch.testing.assert_close(value, want)
     torch.testing.assert_close(grad, want_grad, rtol=2e-5, atol=1e-30)
@@ -279,6 +278,15 @@ def test_gamma_and_alpha_may_be_tensors_of_the_device():
     torch.testing.assert_close(module(z, t), want)
     alpha.requires_grad_()  # then the plain path records it
     assert focalkit.softmax_focal_loss(z, t, gamma, alpha).requires_grad
+
+
+def test_a_module_hands_over_its_buffers_only_once_they_were_written():
+    """Numbers that the host knows need no general power."""
+    module, z = nn.SigmoidFocalLoss(2.0, 0.25).to(DEVICE), randn(3)
+    assert module._tensors(z) == (None, None)
+    module.alpha.fill_(0.5)
+    gamma, alpha = module._tensors(z)
+    assert (gamma, alpha) == (2.0, 0.5)
 
 
 def test_no_grad_computes_no_gradient_and_loss_grad_hess_has_all():

@@ -81,16 +81,20 @@ class _Loss(nn.Module):
         """A buffer written in place, by the user or by a broadcast over ranks, changes the spec."""
         if torch.compiler.is_compiling():
             return
-        gamma, alpha = self._buffers["gamma"], self._buffers["alpha"]
-        if gamma.is_inference():  # type: ignore[union-attr]
+        if self.gamma.is_inference():
             return  # such buffers count no versions
-        if gamma._version or (alpha is not None and alpha._version):  # type: ignore[union-attr]
+        if self._written():
             _read_buffers(self)
 
+    def _written(self) -> bool:
+        """Whether a buffer was written in place after the spec."""
+        return bool(self.gamma._version or (self.alpha is not None and self.alpha._version))
+
     def _tensors(self, logits: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Gamma and alpha where they lie beside the logits on a device; on the host the spec has them."""
+        """Gamma and alpha as tensors of the logits' device, where the spec may not know them and reading would wait."""
         if isinstance(logits, Tensor) and self.gamma.device == logits.device:
-            return self.gamma, self.alpha
+            if torch.compiler.is_compiling() or self.gamma.is_inference() or self._written():
+                return self.gamma, self.alpha
         return None, None
 
     def extra_repr(self) -> str:
