@@ -1,0 +1,300 @@
+"""A linear layer and its softmax loss, some rows at a time: the logits of all rows never exist.
+
+For each chunk of rows the logits are made, the loss writes its gradient over them, and the products of the
+layer's backward are taken while they last:
+
+    z = x W' + b        G = dloss/dz, over z        dx = G W        dW += G' x        db += sum of G
+
+Each product is taken once, unless the loss of each row is asked for (``reduction="none"``): its upstream gradient
+comes too late, so the logits are made again. What a call takes beside what it returns: one chunk of logits, and for
+bfloat16 weights a float32 sum of their gradient, since a sum kept in bfloat16 is rounded once a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from focalkit._spec import LossSpec
+from focalkit.engines import torch as engine
+from focalkit.engines import torch_kernels
+
+_HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
+_TILE = 16  # rows, of the products
+_FEWEST_CLASSES = 64  # of a block of the weight
+
+
+class Wanted(NamedTuple):
+    """Which gradients are asked for."""
+
+    hidden: bool = False
+    weight: bool = False
+    bias: bool = False
+
+
+class Gradients(NamedTuple):
+    """Of hidden states, weight and bias; empty where not wanted."""
+
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Checked arguments: hidden (n, d), weight (K, d), bias (K,), targets (n,) or (n, K), sample_weight (n,)."""
+
+    spec: LossSpec
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    targets: Tensor
+    sample_weight: Tensor | None
+    normalizer: Tensor | None
+    softcap: float  # 0 for none
+    budget: int  # bytes
+    inner: torch.dtype  # of the logits and the products
+    dtype: torch.dtype  # of the loss
+
+
+def inner_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the type that products of ``dtype`` are computed in.
+
+    Where a processor multiplies half types slower than float32 (Intel's AVX-512 without AMX: bfloat16 at 0.57 of
+    the speed), blocks of the weight are widened instead, which costs a few per cent and rounds less.
+    """
+    return torch.float32 if device.type == "cpu" and dtype in _HALF_TYPES - _NATIVE else dtype
+
+
+def _native_types() -> frozenset[torch.dtype]:
+    has = getattr(torch.cpu, "get_capabilities", dict)()
+    bfloat16 = has.get("amx_bf16") or (has.get("avx512_bf16") and "AMD" in has.get("cpu_name", ""))
+    return frozenset(t for t, there in ((torch.bfloat16, bfloat16), (torch.float16, has.get("amx_fp16"))) if there)
+
+
+_NATIVE = _native_types()
+
+
+def kept_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the type of a gradient until the upstream gradient has scaled it: float16 would lose the small ones."""
+    return torch.float32 if dtype == torch.float16 else dtype
+
+
+def evaluate(layer: Layer, wanted: Wanted, upstream: Tensor | None = None) -> tuple[Tensor, Gradients]:
+    """Loss, and gradients of it; with ``upstream`` (n,) the gradients of sum(upstream * loss), and no loss."""
+    with torch.no_grad(), torch.autocast(layer.hidden.device.type, enabled=False):
+        return _Pass(layer, wanted, upstream).result()
+
+
+class _Pass:
+    """One pass over the chunks."""
+
+    def __init__(self, layer: Layer, wanted: Wanted, upstream: Tensor | None) -> None:
+        self.layer, self.wanted, self.upstream = layer, wanted, upstream
+        self.device, self.inner = layer.hidden.device, layer.inner
+        self.sum_dtype = torch.float64 if self.inner == torch.float64 else torch.float32
+        self.each = layer.spec.reduction == "none" and upstream is None
+        self.spec = replace(layer.spec, reduction="none" if self.each else "sum", class_axis=1)
+        self.rows = _counted_rows(layer)
+        self.n = layer.hidden.shape[0] if self.rows is None else self.rows.shape[0]
+        self.n_classes, self.width = layer.weight.shape
+        self.block, self.chunk = self._sizes()
+        denominator = _denominator(layer)
+        # a half type has no room for gradients over n: they are divided where they are summed, in float32
+        late = self.inner in _HALF_TYPES
+        self.normalizer, self.divisor = (None, denominator) if late else (denominator, None)
+
+    def _sizes(self) -> tuple[int, int]:
+        """Classes of a block of the weight (all where it is used as it is), and rows of a chunk."""
+        layer, budget, block = self.layer, self.layer.budget, self.n_classes
+        if layer.weight.dtype != self.inner or self.inner != self.sum_dtype:
+            per_class = max(self.width * self.inner.itemsize, 1)
+            block = min(block, max(_FEWEST_CLASSES, budget // 8 // per_class))
+            budget -= block * per_class
+        per_row = self.n_classes * self.inner.itemsize * (2 if layer.softcap else 1)
+        most = max(budget // per_row, 1)
+        even = -(-self.n // max(-(-self.n // most), 1))
+        return block, max(min(-(-even // _TILE) * _TILE, most), 1)
+
+    def result(self) -> tuple[Tensor, Gradients]:
+        """Go through the chunks."""
+        layer, wanted = self.layer, self.wanted
+        n, width = layer.hidden.shape
+        of_hidden = self._zeros((n, width), kept_dtype(layer.hidden.dtype), wanted.hidden)
+        of_weight = _WeightGradient(self) if wanted.weight else None
+        of_bias = self._zeros((self.n_classes,), self.sum_dtype, wanted.bias)
+        loss = self._zeros((n,) if self.each else (), self._loss_dtype())
+        for part, hidden, z in self._chunks():
+            slope = self._cap(z)
+            value = self._loss(part, z)
+            if self.each:
+                loss[part] = value
+            else:
+                loss += value
+            if not any(wanted):
+                continue
+            if slope is not None:
+                z.mul_(slope)
+            if self.upstream is not None:
+                z.mul_(self.upstream[part].to(z.dtype)[:, None])
+            if wanted.hidden:
+                of_hidden[part] = self.divided(self._times_weight(z)).to(of_hidden.dtype)
+            if of_weight is not None:
+                of_weight.add(z, hidden)
+            if wanted.bias:
+                of_bias += z.sum(0, dtype=self.sum_dtype)
+        del z
+        weight = self._zeros((0,), layer.weight.dtype) if of_weight is None else of_weight.finish()
+        of_bias = self.divided(of_bias).to(layer.weight.dtype if layer.bias is None else kept_dtype(layer.bias.dtype))
+        return self.divided(loss).to(layer.dtype), Gradients(of_hidden, weight, of_bias)
+
+    def _zeros(self, shape: tuple[int, ...], dtype: torch.dtype, wanted: bool = True) -> Tensor:
+        return torch.zeros(shape if wanted else 0, dtype=dtype, device=self.device)
+
+    def _chunks(self) -> Iterator[tuple[Any, Tensor, Tensor]]:
+        """Which rows, their hidden states and their logits, these in the memory of the chunk before."""
+        layer = self.layer
+        buffer = empty((min(self.chunk, self.n), self.n_classes), self.inner, self.device)
+        for start in range(0, self.n, self.chunk):
+            part = slice(start, start + self.chunk) if self.rows is None else self.rows[start : start + self.chunk]
+            hidden = layer.hidden[part].to(self.inner)
+            z = buffer[: hidden.shape[0]]
+            for columns, weight in self._weight_blocks():
+                torch.mm(hidden, weight.t(), out=z[:, columns])
+            if layer.bias is not None:
+                z.add_(layer.bias)
+            yield part, hidden, z
+
+    def blocks(self) -> list[slice]:
+        """The classes, block by block."""
+        return [slice(first, min(first + self.block, self.n_classes)) for first in range(0, self.n_classes, self.block)]
+
+    def _weight_blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Blocks of the weight in the type of the products, each in the memory of the one before."""
+        weight = self.layer.weight
+        buffer = None
+        for columns in self.blocks():
+            rows = weight[columns]
+            if rows.dtype != self.inner:
+                buffer = torch.empty_like(rows, dtype=self.inner) if buffer is None else buffer
+                rows = buffer[: rows.shape[0]].copy_(rows)
+            yield columns, rows
+
+    def _cap(self, z: Tensor) -> Tensor | None:
+        """Logits c tanh(z / c) in place, and their slope 1 / cosh(z / c)^2, which keeps its digits where tanh is 1."""
+        c = self.layer.softcap
+        if not c:
+            return None
+        ratio = torch.div(z, c)
+        torch.tanh(ratio, out=z).mul_(c)
+        return ratio.cosh_().reciprocal_().square_() if any(self.wanted) else None
+
+    def _loss(self, part: Any, z: Tensor) -> Tensor:
+        """Of the rows ``part``; their gradient is written over their logits ``z``."""
+        layer, order = self.layer, 1 if any(self.wanted) else 0
+        weight = None if layer.sample_weight is None else layer.sample_weight[part]
+        options = (False, False, engine.NO_PARAMETERS, self._loss_dtype(), z.is_cpu, None)
+        rest = (self.spec, layer.targets[part], weight, self.normalizer, *options)
+        return engine._compute(z, rest, order, z if order else None)[0]
+
+    def _loss_dtype(self) -> torch.dtype:
+        if self.each:
+            return self.layer.dtype
+        return torch.float32 if self.device.type == "mps" else torch.float64
+
+    def _times_weight(self, z: Tensor) -> Tensor:
+        total = torch.empty(z.shape[0], self.width, dtype=self.sum_dtype, device=self.device)
+        for columns, weight in self._weight_blocks():
+            _add_product(total, z[:, columns], weight, afresh=columns.start == 0)
+        return total
+
+    def divided(self, total: Tensor) -> Tensor:
+        """What has been summed of undivided gradients, or of the loss, over the mean's denominator."""
+        return total if self.divisor is None else total / self.divisor
+
+
+class _WeightGradient:
+    """The sum over chunks of G' x; apart, by blocks of classes, where it is summed wider than it is returned."""
+
+    def __init__(self, run: _Pass) -> None:
+        self.run, self.started, self.sums = run, False, list[Tensor]()
+        self.shape, self.dtype = tuple(run.layer.weight.shape), kept_dtype(run.layer.weight.dtype)
+        self.apart, self.once = self.dtype != run.sum_dtype, run.n <= run.chunk
+        if not self.apart:
+            self.value = empty(self.shape, self.dtype, run.device)
+            self.sums = [self.value[columns] for columns in run.blocks()]
+        elif self.once:
+            self.value = empty(self.shape, self.dtype, run.device)
+        else:
+            for columns in run.blocks():
+                shape = columns.stop - columns.start, run.width
+                self.sums.append(torch.empty(shape, dtype=run.sum_dtype, device=run.device))
+
+    def add(self, z: Tensor, hidden: Tensor) -> None:
+        """Add a chunk's."""
+        for number, columns in enumerate(self.run.blocks()):
+            gradient = z[:, columns].t()
+            if self.apart and self.once:
+                total = torch.empty(gradient.shape[0], self.run.width, dtype=self.run.sum_dtype, device=z.device)
+                self.value[columns] = self.run.divided(_add_product(total, gradient, hidden, afresh=True))
+            else:
+                _add_product(self.sums[number], gradient, hidden, afresh=not self.started)
+        self.started = True
+
+    def finish(self) -> Tensor:
+        """Divide and narrow; each block's sum is given back as soon as it has been."""
+        if not self.started:
+            return torch.zeros(self.shape, dtype=self.dtype, device=self.run.device)
+        if not self.apart:
+            return self.value if self.run.divisor is None else self.value.div_(self.run.divisor)
+        if not self.once:
+            self.value = empty(self.shape, self.dtype, self.run.device)
+            for columns in self.run.blocks():
+                self.value[columns] = self.run.divided(self.sums.pop(0))
+        return self.value
+
+
+def _add_product(total: Tensor, one: Tensor, other: Tensor, afresh: bool) -> Tensor:
+    """``total += one @ other``, or ``=`` afresh."""
+    if one.dtype == total.dtype:
+        return torch.mm(one, other, out=total) if afresh else total.addmm_(one, other)
+    product = torch.mm(one, other)
+    return total.copy_(product) if afresh else total.add_(product)
+
+
+def _counted_rows(layer: Layer) -> Tensor | None:
+    """The rows that are not ignored, where some are and asking does not wait for a device."""
+    targets = layer.targets
+    if targets.is_floating_point() or not targets.is_cpu:
+        return None
+    counted = targets != layer.spec.ignore_index
+    return None if bool(counted.all()) else counted.nonzero().squeeze(1)
+
+
+def _denominator(layer: Layer) -> Tensor | None:
+    """Of the mean over all rows, as ``_reduce.denominator`` has it."""
+    spec, targets, weight = layer.spec, layer.targets, layer.sample_weight
+    if layer.normalizer is not None or spec.reduction not in ("mean", "weighted_mean"):
+        return layer.normalizer
+    wide = torch.float32 if targets.device.type == "mps" else torch.float64
+    soft = targets.is_floating_point()
+    counted = None if soft else targets != spec.ignore_index
+    if spec.reduction == "mean":
+        total = torch.full((), len(targets), dtype=wide, device=targets.device) if soft else counted.sum(dtype=wide)
+    else:
+        alpha = torch.tensor(1.0 if spec.alpha is None else spec.alpha, dtype=wide, device=targets.device)
+        alpha = alpha.expand(layer.weight.shape[0])
+        total = (targets.to(wide) @ alpha) if soft else torch.where(counted, alpha[targets.long() * counted], 0)
+        total = (total if weight is None else total * weight).sum()
+    return torch.where(total > 0, total, 1.0)
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory for a tensor; in host memory, of pages used before."""
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    return torch_kernels.empty(shape, dtype)
