@@ -70,8 +70,8 @@ def linear_softmax_focal_loss(
     Notes
     -----
     Rows are taken chunk by chunk: logits, loss with its gradient over them, and the three products of a linear
-    layer, each once. Beside the gradients that are returned a call holds ``memory_budget``, what the products themselves
-    need, and for bfloat16 weights a float32 sum of their gradient. Rows that are ignored are left out (in host
+    layer, each once. Beside the gradients that are returned a call holds ``memory_budget``, what the products
+    themselves need, and for bfloat16 weights a float32 sum of their gradient. Ignored rows are left out (in host
     memory). Only the gradients that are required are computed, and none under ``torch.no_grad``.
 
     With ``reduction="none"`` backward makes the logits again, chunk by chunk: one more product. A second derivative,

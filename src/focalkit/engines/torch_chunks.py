@@ -12,6 +12,8 @@ bfloat16 weights a float32 sum of their gradient, since a sum kept in bfloat16 i
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -71,7 +73,7 @@ def inner_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
 
 
 def _native_types() -> frozenset[torch.dtype]:
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     bfloat16 = has.get("amx_bf16") or (has.get("avx512_bf16") and "AMD" in has.get("cpu_name", ""))
     return frozenset(t for t, there in ((torch.bfloat16, bfloat16), (torch.float16, has.get("amx_fp16"))) if there)
 
@@ -103,17 +105,20 @@ class _Pass:
         self.n = layer.hidden.shape[0] if self.rows is None else self.rows.shape[0]
         self.n_classes, self.width = layer.weight.shape
         self.block, self.chunk = self._sizes()
-        denominator = _denominator(layer)
+        self.normalizer = _denominator(layer)
+        self.divisor: Tensor | None = None
         # a half type has no room for gradients over n: they are divided where they are summed, in float32
-        late = self.inner in _HALF_TYPES
-        self.normalizer, self.divisor = (None, denominator) if late else (denominator, None)
+        if self.inner in _HALF_TYPES:
+            self.normalizer, self.divisor = None, self.normalizer
 
     def _sizes(self) -> tuple[int, int]:
-        """Classes of a block of the weight (all where it is used as it is), and rows of a chunk."""
+        """Classes of a block of the weight, and rows of a chunk."""
         layer, budget, block = self.layer, self.layer.budget, self.n_classes
-        if layer.weight.dtype != self.inner or self.inner != self.sum_dtype:
-            per_class = max(self.width * self.inner.itemsize, 1)
+        per_class = max(self.width * self.inner.itemsize, 1)
+        copied = layer.weight.dtype != self.inner or self.inner != self.sum_dtype
+        if copied or self.device.type == "cpu":  # whose library packs whole operands: 30 MiB for 32000 classes
             block = min(block, max(_FEWEST_CLASSES, budget // 8 // per_class))
+        if copied:
             budget -= block * per_class
         per_row = self.n_classes * self.inner.itemsize * (2 if layer.softcap else 1)
         most = max(budget // per_row, 1)
@@ -121,13 +126,19 @@ class _Pass:
         return block, max(min(-(-even // _TILE) * _TILE, most), 1)
 
     def result(self) -> tuple[Tensor, Gradients]:
-        """Go through the chunks."""
+        """Loss and gradients."""
         layer, wanted = self.layer, self.wanted
-        n, width = layer.hidden.shape
-        of_hidden = self._zeros((n, width), kept_dtype(layer.hidden.dtype), wanted.hidden)
-        of_weight = _WeightGradient(self) if wanted.weight else None
+        loss = self._zeros(layer.hidden.shape[:1] if self.each else (), self._loss_dtype())
+        of_hidden = self._zeros(layer.hidden.shape, kept_dtype(layer.hidden.dtype), wanted.hidden)
         of_bias = self._zeros((self.n_classes,), self.sum_dtype, wanted.bias)
-        loss = self._zeros((n,) if self.each else (), self._loss_dtype())
+        sums = _WeightGradient(self) if wanted.weight else None
+        self._go_through(loss, of_hidden, sums, of_bias)  # and give the chunk back before the sums are narrowed
+        of_weight = self._zeros((0,), kept_dtype(layer.weight.dtype)) if sums is None else sums.finish()
+        of_bias = self.divided(of_bias).to(kept_dtype((layer.weight if layer.bias is None else layer.bias).dtype))
+        return self.divided(loss).to(layer.dtype), Gradients(of_hidden, of_weight, of_bias)
+
+    def _go_through(self, loss: Tensor, of_hidden: Tensor, of_weight: _WeightGradient | None, of_bias: Tensor) -> None:
+        """Add every chunk to the loss and the gradients that are wanted."""
         for part, hidden, z in self._chunks():
             slope = self._cap(z)
             value = self._loss(part, z)
@@ -135,24 +146,18 @@ class _Pass:
                 loss[part] = value
             else:
                 loss += value
-            if not any(wanted):
-                continue
             if slope is not None:
                 z.mul_(slope)
             if self.upstream is not None:
                 z.mul_(self.upstream[part].to(z.dtype)[:, None])
-            if wanted.hidden:
+            if self.wanted.hidden:
                 of_hidden[part] = self.divided(self._times_weight(z)).to(of_hidden.dtype)
             if of_weight is not None:
                 of_weight.add(z, hidden)
-            if wanted.bias:
+            if self.wanted.bias:
                 of_bias += z.sum(0, dtype=self.sum_dtype)
-        del z
-        weight = self._zeros((0,), layer.weight.dtype) if of_weight is None else of_weight.finish()
-        of_bias = self.divided(of_bias).to(layer.weight.dtype if layer.bias is None else kept_dtype(layer.bias.dtype))
-        return self.divided(loss).to(layer.dtype), Gradients(of_hidden, weight, of_bias)
 
-    def _zeros(self, shape: tuple[int, ...], dtype: torch.dtype, wanted: bool = True) -> Tensor:
+    def _zeros(self, shape: torch.Size | tuple[int, ...], dtype: torch.dtype, wanted: bool = True) -> Tensor:
         return torch.zeros(shape if wanted else 0, dtype=dtype, device=self.device)
 
     def _chunks(self) -> Iterator[tuple[Any, Tensor, Tensor]]:
@@ -232,7 +237,7 @@ class _WeightGradient:
         else:
             for columns in run.blocks():
                 shape = columns.stop - columns.start, run.width
-                self.sums.append(torch.empty(shape, dtype=run.sum_dtype, device=run.device))
+                self.sums.append(_passing(shape, run.sum_dtype, run.device))
 
     def add(self, z: Tensor, hidden: Tensor) -> None:
         """Add a chunk's."""
@@ -280,17 +285,31 @@ def _denominator(layer: Layer) -> Tensor | None:
     spec, targets, weight = layer.spec, layer.targets, layer.sample_weight
     if layer.normalizer is not None or spec.reduction not in ("mean", "weighted_mean"):
         return layer.normalizer
-    wide = torch.float32 if targets.device.type == "mps" else torch.float64
-    soft = targets.is_floating_point()
-    counted = None if soft else targets != spec.ignore_index
+    device, soft = targets.device, targets.is_floating_point()
+    wide = torch.float32 if device.type == "mps" else torch.float64
     if spec.reduction == "mean":
-        total = torch.full((), len(targets), dtype=wide, device=targets.device) if soft else counted.sum(dtype=wide)
+        counted = torch.ones(len(targets), device=device) if soft else targets != spec.ignore_index
+        total = counted.sum(dtype=wide)
     else:
-        alpha = torch.tensor(1.0 if spec.alpha is None else spec.alpha, dtype=wide, device=targets.device)
+        alpha = torch.tensor(1.0 if spec.alpha is None else spec.alpha, dtype=wide, device=device)
         alpha = alpha.expand(layer.weight.shape[0])
-        total = (targets.to(wide) @ alpha) if soft else torch.where(counted, alpha[targets.long() * counted], 0)
-        total = (total if weight is None else total * weight).sum()
+        if soft:
+            per_row = targets.to(wide) @ alpha
+        else:
+            counted = targets != spec.ignore_index
+            per_row = torch.where(counted, alpha[torch.where(counted, targets, 0).long()], 0)
+        total = (per_row if weight is None else per_row * weight).sum()
     return torch.where(total > 0, total, 1.0)
+
+
+def _passing(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory that goes back to the system as soon as it is dropped, which no allocator promises."""
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    pages = mmap.mmap(-1, max(math.prod(shape) * dtype.itemsize, 1))
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(pages, dtype=dtype, count=math.prod(shape)).view(shape)
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -23,9 +23,7 @@ def transformed() -> bool:
 
 def functional() -> bool:
     """Whether ``torch.func`` or forward mode watches."""
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
-    )
+    return torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
 
 
 def ordinary(tensor: object) -> bool:

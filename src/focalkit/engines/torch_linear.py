@@ -50,7 +50,8 @@ def loss(
     normalizer = _check_rest(spec, hidden, weight, targets, sample_weight, normalizer)
     rows, (n_classes, width), device = hidden.shape[:-1], weight.shape, hidden.device
     if sample_weight is not None:
-        sample_weight = sample_weight.reshape(-1, *(1,) * (len(rows) - sample_weight.dim())).expand(rows).reshape(-1)
+        ones = (1,) * (len(rows) - sample_weight.dim())
+        sample_weight = sample_weight.reshape(*sample_weight.shape, *ones).expand(rows).reshape(-1)
     product, dtype = _types(hidden)
     arguments = (
         hidden.reshape(-1, width),
@@ -66,7 +67,7 @@ def loss(
         dtype,
         [torch.is_grad_enabled() and t is not None and t.requires_grad for t in (hidden, weight, bias)],
     )
-    if torch_contracts.functional():
+    if not torch.compiler.is_compiling() and torch_contracts.functional():
         value = _in_turn(_layer(*arguments)[0])
     else:
         value = torch.ops.focalkit.linear_loss(*arguments)[0]
@@ -94,9 +95,12 @@ def _in_turn(layer: Layer) -> Tensor:
 
 
 def _layer(*arguments: Any) -> tuple[Layer, Wanted]:
-    *tensors, gamma, alpha, options, softcap, budget, inner, dtype, wanted = arguments
+    tensors = arguments[:_N_TENSORS]
+    gamma, alpha, options, softcap, budget, inner, dtype, wanted = arguments[_N_TENSORS:]
     spec = torch_operator.spec_of(gamma, alpha, options)
-    return Layer(spec, *tensors, softcap, budget, inner, dtype), Wanted(*wanted)
+    hidden, weight, bias, targets, sample_weight, normalizer = tensors
+    layer = Layer(spec, hidden, weight, bias, targets, sample_weight, normalizer, softcap, budget, inner, dtype)
+    return layer, Wanted(*wanted)
 
 
 @torch.library.impl("focalkit::linear_loss", "default")
@@ -137,7 +141,7 @@ def _backward(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Any, ...]:
     saved = ctx.saved_tensors
     arguments = *saved[:_N_TENSORS], *ctx.rest
     layer, wanted = _layer(*arguments)
-    inputs = layer.hidden, layer.weight, layer.bias
+    inputs: Any = layer.hidden, layer.weight, layer.bias
     if torch.is_grad_enabled():  # the gradient is to be differentiated
         asked = [tensor for tensor, one in zip(inputs, wanted, strict=True) if one]
         found = iter(torch.autograd.grad(_in_turn(layer), asked, upstream, create_graph=True))
