@@ -115,6 +115,7 @@ def timed(dtype: torch.dtype, names: list[str], rounds: int) -> dict[str, float]
                 step(runs[name], *given)
             if done:
                 values.append(CLOCK() - start)
+        print(f"round {done}: {', '.join(f'{values[-1]:.2f}' for values in times.values() if values)}", file=sys.stderr)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

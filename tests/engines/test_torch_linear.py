@@ -366,8 +366,7 @@ def test_small_gradients_survive_float16_when_the_loss_is_scaled():
     assert float(grad.abs().min()) > 0
 
 
-@pytest.mark.parametrize("reduction", ["mean", "none"])
-@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize(("reduction", "dynamic"), [("mean", False), ("none", True)])
 def test_it_compiles_without_a_graph_break(reduction, dynamic):
     def f(hidden, weight, targets, bias, sample_weight):
         rest = {"alpha": [0.5] * 50, "reduction": reduction, "logit_softcap": 9.0, "memory_budget": 4000}
@@ -381,6 +380,25 @@ def test_it_compiles_without_a_graph_break(reduction, dynamic):
         assert_close(got, want, 1e-14)
     with torch.no_grad():
         assert torch.equal(compiled(*arguments, sample_weight), f(*arguments, sample_weight))
+
+
+def test_an_exported_program_does_not_need_focalkit():
+    hidden, weight, targets, _ = layer(n=8)
+
+    class Model(torch.nn.Module):
+        def forward(self, hidden, weight, targets):
+            return linear_softmax_focal_loss(hidden, weight, targets)
+
+    program = torch.export.export(Model(), (hidden.detach(), weight.detach(), targets))
+    assert "focalkit" not in str(program.graph)
+    torch.testing.assert_close(program.module()(hidden, weight, targets), in_turn(hidden, weight, targets))
+
+
+def test_inference_mode_gives_the_loss():
+    hidden, weight, targets, bias = layer()
+    with torch.inference_mode():
+        loss = linear_softmax_focal_loss(hidden * 1, weight, targets, bias, memory_budget=4000)
+    torch.testing.assert_close(loss.clone(), in_turn(hidden, weight, targets, bias).detach())
 
 
 def test_the_operators_keep_torchs_rules():

@@ -202,9 +202,7 @@ class _Pass:
         """Of the rows ``part``; their gradient is written over their logits ``z``."""
         layer, order = self.layer, 1 if any(self.wanted) else 0
         weight = None if layer.sample_weight is None else layer.sample_weight[part]
-        options = (False, False, engine.NO_PARAMETERS, self._loss_dtype(), z.is_cpu, None)
-        rest = (self.spec, layer.targets[part], weight, self.normalizer, *options)
-        return engine._compute(z, rest, order, z if order else None)[0]
+        return engine.over_logits(self.spec, z, layer.targets[part], weight, self.normalizer, self._loss_dtype(), order)
 
     def _loss_dtype(self) -> torch.dtype:
         if self.each:

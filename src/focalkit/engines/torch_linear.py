@@ -1,8 +1,8 @@
 """Linear layer and softmax loss in one, as an operator that eager and compiled code call alike.
 
 ``torch_chunks`` computes. The gradients come with the loss; backward scales them. Where more is asked of automatic
-differentiation (a second derivative, forward mode, ``torch.func``) the layer and the loss go one after the other,
-with all logits.
+differentiation (a second derivative, forward mode, ``torch.func``), and for ``torch.export``, the layer and the loss
+go one after the other, with all logits.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def loss(
         dtype,
         [torch.is_grad_enabled() and t is not None and t.requires_grad for t in (hidden, weight, bias)],
     )
-    if not torch.compiler.is_compiling() and torch_contracts.functional():
+    if torch.compiler.is_exporting() or (not torch.compiler.is_compiling() and torch_contracts.functional()):
         value = _in_turn(_layer(*arguments)[0])
     else:
         value = torch.ops.focalkit.linear_loss(*arguments)[0]
