@@ -148,6 +148,25 @@ def test_a_weights_gradient_in_bfloat16_does_not_get_worse_with_the_number_of_ch
     assert errors[0] <= 1.2 * errors[1]
 
 
+@pytest.mark.parametrize("reduction", ["mean", "weighted_mean", "none"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_a_devices_way_is_right_too(monkeypatch, native, reduction, dtype):
+    """No row is left out, and the loss goes through plain tensor operations."""
+
+    def plain(spec, logits, targets, weight, normalizer, dtype, order):
+        rest = (spec, targets, weight, normalizer, False, False, engine.NO_PARAMETERS, dtype, False, None)
+        return engine._compute(logits, rest, order, logits if order else None)[0]
+
+    engine = torch_chunks.engine
+    monkeypatch.setattr(engine, "over_logits", plain)
+    monkeypatch.setattr(torch_chunks, "_counted_rows", lambda layer: None)
+    arguments = layer(dtype=dtype)
+    rest = {"reduction": reduction, "alpha": 0.3, "sample_weight": torch.rand(37), "memory_budget": 4000}
+    got = value_and_grads(linear_softmax_focal_loss, arguments, rest)
+    tolerance = NATIVE[dtype] if dtype in NATIVE else TOLERANCE[dtype]
+    assert_close(got, value_and_grads(in_turn, widened(arguments), rest), tolerance)
+
+
 def test_any_axes_may_stand_in_front_of_the_last():
     hidden, weight, targets, bias = layer(n=24)
     shaped = hidden.detach().reshape(2, 3, 4, 8).requires_grad_(), weight, targets.reshape(2, 3, 4), bias

@@ -27,7 +27,7 @@ from focalkit.engines import torch_kernels
 
 _HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
 _TILE = 16  # rows, of the products
-_FEWEST_CLASSES = 64  # of a block of the weight
+_FEWEST_CLASSES, _ENOUGH_CLASSES = 64, 2048  # of a block of the weight; where products are at full speed
 
 
 class Wanted(NamedTuple):
@@ -115,11 +115,12 @@ class _Pass:
         """Classes of a block of the weight, and rows of a chunk."""
         layer, budget, block = self.layer, self.layer.budget, self.n_classes
         per_class = max(self.width * self.inner.itemsize, 1)
-        copied = layer.weight.dtype != self.inner or self.inner != self.sum_dtype
-        if copied or self.device.type == "cpu":  # whose library packs whole operands: 30 MiB for 32000 classes
-            block = min(block, max(_FEWEST_CLASSES, budget // 8 // per_class))
-        if copied:
+        share = budget // 8 // per_class
+        if layer.weight.dtype != self.inner or self.inner != self.sum_dtype:  # blocks are copied
+            block = min(block, max(share, _FEWEST_CLASSES))
             budget -= block * per_class
+        elif self.device.type == "cpu":  # whose library packs whole operands: 30 MiB for 32000 classes
+            block = min(block, max(share, _ENOUGH_CLASSES))
         per_row = self.n_classes * self.inner.itemsize * (2 if layer.softcap else 1)
         most = max(budget // per_row, 1)
         even = -(-self.n // max(-(-self.n // most), 1))
