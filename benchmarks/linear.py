@@ -1,6 +1,6 @@
 """A vocabulary's linear layer and its loss: time in units of its three matrix products, memory, error.
 
-    python benchmarks/linear.py [--rounds 15] [--dtypes float32,bfloat16] [--threads 2] [--out benchmarks/results]
+    python benchmarks/linear.py [--rounds 15] [--dtypes float32,bfloat16] [--cpu-time] [--out benchmarks/results]
 
 Hidden states 2048×1024, weight 32000×1024, forward + backward, mean over rows, gamma 2 (or cross-entropy). The products
 ``h W'``, ``G W`` and ``G' h`` go into memory that is ready, in the same interleaved rounds; figures are medians over
@@ -115,7 +115,6 @@ def timed(dtype: torch.dtype, names: list[str], rounds: int) -> dict[str, float]
                 step(runs[name], *given)
             if done:
                 values.append(CLOCK() - start)
-        print(f"round {done}: {', '.join(f'{values[-1]:.2f}' for values in times.values() if values)}", file=sys.stderr)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -184,6 +184,13 @@ def test_strides_of_any_kind_are_taken():
     assert_close(got, value_and_grads(in_turn, (*odd, targets), {}), 1e-13)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_hidden_states_may_have_no_width(dtype):
+    arguments = layer(width=0, dtype=dtype)
+    got = value_and_grads(linear_softmax_focal_loss, arguments, {"memory_budget": 4000})
+    assert_close(got, value_and_grads(in_turn, widened(arguments), {}), TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("n", [0, 5])
 def test_a_mean_over_nothing_is_0_with_zero_gradients(n):
     arguments = layer(n=n)
@@ -464,6 +471,7 @@ def test_what_cannot_be_done_is_refused_with_what_to_do_instead():
     assert "bias must have shape (50,)" in refused(bias=torch.zeros(8, dtype=torch.float64))
     assert "targets must have shape (6,)" in refused(targets=torch.zeros(5, dtype=torch.long))
     assert "targets must lie in [0, 50)" in refused(targets=torch.full((6,), 50))
+    assert "targets must lie in [0, 50)" in refused(targets=torch.full((6,), 50), reduction="weighted_mean")
     assert "sample_weight must have shape" in refused(sample_weight=torch.ones(5))
     assert "sample_weight must lie in" in refused(sample_weight=-torch.ones(6))
     assert "normalizer must be a number in (0, inf)" in refused(normalizer=0.0)

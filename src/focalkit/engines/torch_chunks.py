@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from focalkit.engines import torch_kernels
 
 _HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
 _TILE = 16  # rows, of the products
+_MAPPED_FROM = 1 << 20  # bytes
 _FEWEST_CLASSES, _ENOUGH_CLASSES = 64, 2048  # of a block of the weight; where products are at full speed
 
 
@@ -164,7 +166,7 @@ class _Pass:
     def _chunks(self) -> Iterator[tuple[Any, Tensor, Tensor]]:
         """Which rows, their hidden states and their logits, these in the memory of the chunk before."""
         layer = self.layer
-        buffer = empty((min(self.chunk, self.n), self.n_classes), self.inner, self.device)
+        buffer = _lasting((min(self.chunk, self.n), self.n_classes), self.inner, self.device)
         for start in range(0, self.n, self.chunk):
             part = slice(start, start + self.chunk) if self.rows is None else self.rows[start : start + self.chunk]
             hidden = layer.hidden[part].to(self.inner)
@@ -228,15 +230,13 @@ class _WeightGradient:
         self.run, self.started, self.sums = run, False, list[Tensor]()
         self.shape, self.dtype = tuple(run.layer.weight.shape), kept_dtype(run.layer.weight.dtype)
         self.apart, self.once = self.dtype != run.sum_dtype, run.n <= run.chunk
+        if self.apart and not self.once:
+            shapes = [(columns.stop - columns.start, run.width) for columns in run.blocks()]
+            self.sums = [_passing(shape, run.sum_dtype, run.device) for shape in shapes]
+            return
+        self.value = _lasting(self.shape, self.dtype, run.device)
         if not self.apart:
-            self.value = empty(self.shape, self.dtype, run.device)
             self.sums = [self.value[columns] for columns in run.blocks()]
-        elif self.once:
-            self.value = empty(self.shape, self.dtype, run.device)
-        else:
-            for columns in run.blocks():
-                shape = columns.stop - columns.start, run.width
-                self.sums.append(_passing(shape, run.sum_dtype, run.device))
 
     def add(self, z: Tensor, hidden: Tensor) -> None:
         """Add a chunk's."""
@@ -256,7 +256,7 @@ class _WeightGradient:
         if not self.apart:
             return self.value if self.run.divisor is None else self.value.div_(self.run.divisor)
         if not self.once:
-            self.value = empty(self.shape, self.dtype, self.run.device)
+            self.value = _lasting(self.shape, self.dtype, self.run.device)
             for columns in self.run.blocks():
                 self.value[columns] = self.run.divided(self.sums.pop(0))
         return self.value
@@ -295,24 +295,28 @@ def _denominator(layer: Layer) -> Tensor | None:
         if soft:
             per_row = targets.to(wide) @ alpha
         else:
-            counted = targets != spec.ignore_index
-            per_row = torch.where(counted, alpha[torch.where(counted, targets, 0).long()], 0)
+            ids = targets.long().clamp(0, len(alpha) - 1)  # the kernels refuse what lies outside
+            per_row = torch.where(targets == spec.ignore_index, 0, alpha[ids])
         total = (per_row if weight is None else per_row * weight).sum()
     return torch.where(total > 0, total, 1.0)
 
 
-def _passing(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Memory that goes back to the system as soon as it is dropped, which no allocator promises."""
-    if device.type != "cpu":
-        return torch.empty(shape, dtype=dtype, device=device)
-    pages = mmap.mmap(-1, max(math.prod(shape) * dtype.itemsize, 1))
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(pages, dtype=dtype, count=math.prod(shape)).view(shape)
-
-
-def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+def _lasting(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Memory for a tensor; in host memory, of pages used before."""
     if device.type != "cpu":
         return torch.empty(shape, dtype=dtype, device=device)
     return torch_kernels.empty(shape, dtype)
+
+
+def _passing(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory that goes back to the system when it is dropped, which no allocator promises."""
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if device.type != "cpu" or n_bytes < _MAPPED_FROM:
+        return torch.empty(shape, dtype=dtype, device=device)
+    if sys.platform == "win32":
+        pages = mmap.mmap(-1, n_bytes)
+    else:
+        pages = mmap.mmap(-1, n_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(pages, dtype=dtype).view(shape)

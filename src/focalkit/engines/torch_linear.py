@@ -48,13 +48,13 @@ def loss(
     _check_layer(hidden, weight, bias)
     sample_weight = torch_contracts.weight_tensor(sample_weight, hidden)
     normalizer = _check_rest(spec, hidden, weight, targets, sample_weight, normalizer)
-    rows, (n_classes, width), device = hidden.shape[:-1], weight.shape, hidden.device
+    rows, n_classes, device = hidden.shape[:-1], weight.shape[0], hidden.device
     if sample_weight is not None:
         ones = (1,) * (len(rows) - sample_weight.dim())
         sample_weight = sample_weight.reshape(*sample_weight.shape, *ones).expand(rows).reshape(-1)
     product, dtype = _types(hidden)
     arguments = (
-        hidden.reshape(-1, width),
+        hidden.flatten(0, -2),
         weight,
         bias,
         targets.reshape(-1, n_classes) if targets.is_floating_point() else targets.reshape(-1),
