@@ -65,7 +65,7 @@ def linear_softmax_focal_loss(
     ------
     InputError
         Where an argument breaks its contract; ``keep_hardest`` and ``negatives_per_positive``, which need all losses
-        before the first gradient, are refused, and so are gradients for targets, weights and the normalizer.
+        before the first gradient, are refused, and so are gradients for anything but hidden, weight and bias.
 
     Notes
     -----
@@ -92,6 +92,10 @@ def linear_softmax_focal_loss(
     >>> weight.grad.shape
     torch.Size([50, 8])
     """
+    for name, value in (("gamma", gamma), ("alpha", alpha)):
+        if getattr(value, "requires_grad", False):
+            remedy = "Detach it, or use softmax_focal_loss on the logits."
+            _checks.reject(name, "need no gradient here", "a tensor that requires one", remedy)
     spec = LossSpec("softmax", gamma, alpha, **options)
     return linear_loss(spec, hidden, weight, targets, bias, sample_weight, normalizer, logit_softcap, memory_budget)
 

@@ -463,6 +463,7 @@ def test_what_cannot_be_done_is_refused_with_what_to_do_instead():
     assert "softmax_focal_loss on the logits" in refused(negatives_per_positive=3.0)
     assert "class_axis must be left out" in refused(class_axis=0)
     assert "multiply the losses" in refused(sample_weight=weights)
+    assert "gamma must need no gradient" in refused(gamma=torch.tensor(2.0, requires_grad=True))
     assert "targets must need no gradient" in refused(targets=soft)
     assert "hidden must be a tensor" in refused(hidden=[[1.0]])
     assert "hidden must have shape" in refused(hidden=torch.zeros(8, dtype=torch.float64))
