@@ -93,7 +93,7 @@ def linear_softmax_focal_loss(
     torch.Size([50, 8])
     """
     for name, value in (("gamma", gamma), ("alpha", alpha)):
-        if getattr(value, "requires_grad", False):
+        if not isinstance(value, (int, float)) and getattr(value, "requires_grad", False):
             remedy = "Detach it, or use softmax_focal_loss on the logits."
             _checks.reject(name, "need no gradient here", "a tensor that requires one", remedy)
     spec = LossSpec("softmax", gamma, alpha, **options)
