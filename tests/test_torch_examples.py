@@ -62,3 +62,10 @@ def test_hugging_faces_trainer_accumulates_to_the_large_batch():
     large = example.main(steps=2, micro_batch=8, accumulate=1, optimizer="sgd")
     assert small["losses"][-1] < small["losses"][0]
     torch.testing.assert_close(small["weights"], large["weights"], rtol=1e-4, atol=1e-6)
+
+
+def test_the_language_model_learns_its_frequent_tokens_first():
+    result = load("torch_language_model").main(steps=40, vocabulary=300, width=32, batch=16)
+    assert result["last"] < 0.8 * result["first"]
+    nll = list(result["cross-entropy"].values())
+    assert nll == sorted(nll)

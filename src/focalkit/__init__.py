@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from focalkit._checks import InputError
 from focalkit._spec import LossSpec
 from focalkit.engines.cpu import get_num_threads, set_num_threads
+from focalkit.linear_loss import linear_softmax_focal_loss
 from focalkit.losses import (
     LossGradHess,
     loss_grad_hess,
@@ -29,6 +30,7 @@ __all__ = [
     "class_weights",
     "diagnose",
     "get_num_threads",
+    "linear_softmax_focal_loss",
     "loss_grad_hess",
     "prior_bias",
     "recover_posterior",

@@ -227,6 +227,15 @@ def loss_grad_hess(
     return value, grad, curvature
 
 
+def over_logits(
+    spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, dtype: torch.dtype, order: int
+) -> Tensor:
+    """Return the loss alone; from ``order`` 1 its gradient is written over the logits. Nothing is recorded."""
+    by = _who(logits, logits.is_cpu, True)
+    rest = (spec, targets, weight, normalizer, False, False, NO_PARAMETERS, dtype, by, None)
+    return _compute(logits, rest, order, logits if order else None)[0]
+
+
 def _on_device(arguments: tuple[Any, ...]) -> bool:
     plain = (Tensor, torch.nn.Parameter)
     return all(type(a) in plain and not a.is_meta for a in arguments if isinstance(a, Tensor))

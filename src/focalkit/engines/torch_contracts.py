@@ -18,11 +18,12 @@ _PLAIN_TENSORS = frozenset({Tensor, torch.nn.Parameter})
 
 def transformed() -> bool:
     """Whether ``torch.func``, forward mode or a dispatch mode (fake tensors, counters) watches."""
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._len_torch_dispatch_stack() > 0
-    )
+    return functional() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def functional() -> bool:
+    """Whether ``torch.func`` or forward mode watches."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
 
 
 def ordinary(tensor: object) -> bool:

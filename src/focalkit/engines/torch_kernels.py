@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -214,11 +215,18 @@ def fresh(like: Tensor) -> Tensor:
     """An empty tensor laid out like ``like``; a large one in recycled memory."""
     if like.numel() < _POOLED_FROM:
         return torch.empty_like(like, requires_grad=False)
-    n_bytes = like.numel() * like.element_size()
-    flat = torch.frombuffer(_cpu.Block(n_bytes), dtype=like.dtype)
+    flat = empty((like.numel(),), like.dtype)
     sizes, strides = like.shape, like.stride()
     if like.is_contiguous():
         return flat.view(sizes)
     if torch.ops.aten.is_non_overlapping_and_dense(like):
         return flat.as_strided(sizes, strides)
     return flat.view(sizes)
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An empty tensor; a large one in recycled memory."""
+    n = math.prod(shape)
+    if n < _POOLED_FROM:
+        return torch.empty(shape, dtype=dtype, device=_HOST)
+    return torch.frombuffer(_cpu.Block(n * dtype.itemsize), dtype=dtype).view(shape)

@@ -40,6 +40,11 @@ def _options(text: str) -> dict[str, Any]:
     return dict(zip(_OPTIONS, ast.literal_eval(text), strict=True))
 
 
+def spec_of(gamma: list[float], alpha: list[float] | None, text: str) -> LossSpec:
+    """The spec of such arguments."""
+    return _spec(tuple(gamma), None if alpha is None else tuple(alpha), text)
+
+
 @lru_cache(maxsize=256)
 def _spec(gamma: tuple[float, ...], alpha: tuple[float, ...] | None, text: str) -> LossSpec:
     def one_or_all(vector: tuple[float, ...]) -> Any:
@@ -60,7 +65,7 @@ def _compute(
     text: str,
     dtype: Any,
 ) -> Any:
-    spec = _spec(tuple(gamma), None if alpha is None else tuple(alpha), text)
+    spec = spec_of(gamma, alpha, text)
     with torch.no_grad():
         if logits.is_cuda:
             from focalkit.engines import triton

@@ -16,6 +16,7 @@ except ModuleNotFoundError as error:
     message = "focalkit.nn needs PyTorch; install it with: pip install 'focalkit[torch]'"
     raise ModuleNotFoundError(message, name="torch") from error
 
+from focalkit.nn.linear import LinearFocalLoss
 from focalkit.nn.losses import SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
 from focalkit.nn.parallel import global_normalizer, parallel_softmax_focal_loss
 from focalkit.nn.shares import write_shares
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LedgerCallback",
     "LedgerMetric",
+    "LinearFocalLoss",
     "SigmoidCrossEntropy",
     "SigmoidFocalLoss",
     "SoftmaxCrossEntropy",

@@ -1,0 +1,110 @@
+"""The door to a linear layer and its softmax loss in one. PyTorch is imported by its first call."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from focalkit import _checks
+from focalkit._spec import LossSpec, PerClass, SpecOptions
+
+
+def linear_softmax_focal_loss(
+    hidden: Any,
+    weight: Any,
+    targets: Any,
+    bias: Any = None,
+    *,
+    gamma: PerClass = 2.0,
+    alpha: PerClass | None = None,
+    sample_weight: Any = None,
+    normalizer: Any = None,
+    logit_softcap: float | None = None,
+    memory_budget: int | None = None,
+    **options: Unpack[SpecOptions],
+) -> Any:
+    r"""Focal loss of a model's last linear layer, which never holds all the logits (PyTorch only).
+
+    .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^{\gamma_t} \log p_t, \quad p = \mathrm{softmax}(W x + b)
+
+    (Lin et al. 2017, arXiv 1708.02002, eq. 5, with a softmax.) Equal to ``softmax_focal_loss`` of
+    ``torch.nn.functional.linear(hidden, weight, bias)``; ``gamma=0`` is cross-entropy.
+
+    Parameters
+    ----------
+    hidden : tensor (n, d) or (n, length, d)
+        What the layer is given: any number of axes in front of the last.
+    weight : tensor (n_classes, d)
+        As ``torch.nn.Linear`` holds it.
+    targets : integers shaped like hidden without its last axis, or probabilities (..., n_classes)
+        Class ids, e.g. the next tokens.
+    bias : tensor (n_classes,), optional
+        Of the layer.
+    gamma : float or (n_classes,), in [0, inf)
+        Focusing parameter, of the true class where it is a vector; 0 is cross-entropy.
+    alpha : None, float or (n_classes,), in [0, inf)
+        Class weights; None weighs all alike.
+    sample_weight : tensor (n,) or one per target, in [0, inf), optional
+        Multiplies the losses.
+    normalizer : float > 0, or a tensor of one, optional
+        Divide the sum by this number instead of the mean's own count, e.g. by the token count of a whole
+        accumulated batch.
+    logit_softcap : float > 0, optional
+        Cap the logits z to c tanh(z / c) with this c, as Gemma 2 does.
+    memory_budget : int, optional
+        Bytes for the logits that exist at a time; None: 64 MiB in host memory, 512 MiB on a device.
+    **options
+        Of :class:`LossSpec`: ``reduction``, ``ignore_index``, ``label_smoothing``.
+
+    Returns
+    -------
+    tensor
+        The loss in nats, >= 0, in the dtype of the hidden states (float32 under autocast): a scalar, or for
+        ``reduction="none"`` one value per target. A mean over nothing is 0.
+
+    Raises
+    ------
+    InputError
+        Where an argument breaks its contract; ``keep_hardest`` and ``negatives_per_positive``, which need all losses
+        before the first gradient, are refused, and so are gradients for anything but hidden, weight and bias.
+
+    Notes
+    -----
+    Rows are taken chunk by chunk: logits, loss with its gradient over them, and the three products of a linear
+    layer, each once. Beside the gradients that are returned a call holds ``memory_budget``, what the products
+    themselves need, and for bfloat16 weights a float32 sum of their gradient. Ignored rows are left out (in host
+    memory). Only the gradients that are required are computed, and none under ``torch.no_grad``.
+
+    With ``reduction="none"`` backward makes the logits again, chunk by chunk: one more product. A second derivative,
+    forward mode and ``torch.func`` are right, but hold all logits.
+
+    The results are the same bits in every run, and depend in their last digits on ``memory_budget``. Half types are
+    multiplied as such where the processor is good at it (AMX, or AVX512-BF16 of AMD) and on devices,
+    and in float32 otherwise; their sums are in float32.
+
+    Examples
+    --------
+    >>> import torch
+    >>> hidden, weight = torch.randn(6, 8, requires_grad=True), torch.zeros(50, 8, requires_grad=True)
+    >>> loss = linear_softmax_focal_loss(hidden, weight, torch.arange(6), gamma=0.0)
+    >>> round(loss.item(), 4)
+    3.912
+    >>> loss.backward()
+    >>> weight.grad.shape
+    torch.Size([50, 8])
+    """
+    for name, value in (("gamma", gamma), ("alpha", alpha)):
+        if not isinstance(value, (int, float)) and getattr(value, "requires_grad", False):
+            remedy = "Detach it, or use softmax_focal_loss on the logits."
+            _checks.reject(name, "need no gradient here", "a tensor that requires one", remedy)
+    spec = LossSpec("softmax", gamma, alpha, **options)
+    return linear_loss(spec, hidden, weight, targets, bias, sample_weight, normalizer, logit_softcap, memory_budget)
+
+
+def linear_loss(spec: LossSpec, hidden: Any, *arguments: Any) -> Any:
+    """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
+    if not any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in type(hidden).__mro__):
+        remedy = "Use torch.as_tensor(hidden), or softmax_focal_loss on the logits for NumPy arrays."
+        _checks.reject("hidden", "be a tensor of PyTorch", type(hidden).__name__, remedy)
+    from focalkit.engines import torch_linear
+
+    return torch_linear.loss(spec, hidden, *arguments)
