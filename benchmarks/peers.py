@@ -143,6 +143,9 @@ def monai(case: Case) -> Run:
 
 
 def smp(case: Case) -> Run:
+    if case.logits.size > 10_000_000 or case.logits.shape[-1] > 500:
+        message = "loops over the classes in Python: minutes"
+        raise RuntimeError(message)
     module = _smp_losses().FocalLoss("multiclass" if case.link == "softmax" else "multilabel", gamma=case.gamma)
     return _torch_run(case, module)
 
@@ -186,11 +189,11 @@ def optax(case: Case) -> Run:
 PEERS: dict[str, Callable[[Case], Run]] = {
     "NumPy closed form": numpy_closed_form,
     "torch CE / BCE": torch_cross_entropy,
-    "the same, compiled": torch_cross_entropy_compiled,
+    "torch CE / BCE compiled": torch_cross_entropy_compiled,
     "torch focal by hand": torch_focal,
-    "the same, compiled ": torch_focal_compiled,
+    "torch focal compiled": torch_focal_compiled,
     "kornia": kornia,
     "MONAI": monai,
     "smp": smp,
-    "optax, jit": optax,
+    "optax jit": optax,
 }

@@ -152,11 +152,11 @@ template <class V>
 FOCALKIT_INLINE V log1p_unit(V e) {
     using T = typename Lane<V>::type;
     if constexpr (sizeof(T) == 4) {
-        const V p = 0.0202045888f - e * 0.00331847393f;
-        const V q = 0.333305121f +
-                    e * (-0.249585867f +
-                         e * (0.196953997f + e * (-0.153553963f + e * (0.106805556f + e * (-0.0576644465f + e * p)))));
-        return e + (e * e) * (-0.499999315f + e * q);
+        const V e2 = e * e, e4 = e2 * e2;
+        const V low = (0.333305121f - e * 0.249585867f) + e2 * (0.196953997f - e * 0.153553963f);
+        const V high = (0.106805556f - e * 0.0576644465f) + e2 * (0.0202045888f - e * 0.00331847393f);
+        const V q = low + e4 * high;
+        return e + e2 * (-0.499999315f + e * q);
     } else {
         const auto upper = e > T(0.41421356237309504880);
         const V t = where(upper, T(0.5) * (e - T(1)), e);  // log(1 + e) = log 2 + log(1 + (e - 1) / 2)
