@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel  # noqa: E402
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec  # noqa: E402
 from focalkit.nn import (  # noqa: E402
+    LinearFocalLoss,
     SigmoidFocalLoss,
     SoftmaxFocalLoss,
     global_normalizer,
@@ -138,6 +139,54 @@ def test_accumulated_weighted_means_equal_the_whole_batch(ranks):
     for sizes in ((5, 2), (3, 1, 3)):
         for got in ranks(len(sizes), accumulated, sizes):
             np.testing.assert_allclose(got, gradient(layers), rtol=1e-12, atol=1e-14)
+
+
+def heads():
+    """A last layer and its loss in one, with every kind of mean."""
+    ids, weight = features()[1], torch.linspace(0.5, 2, 7).double()
+    soft = torch.softmax(features()[0][:, :3], 1)
+    for reduction in ("mean", "weighted_mean"):
+        for targets, alpha in ((ids, None), (ids, [0.2, 1.0, 3.0]), (soft, [0.2, 1.0, 3.0])):
+            torch.manual_seed(5)
+            head = LinearFocalLoss(4, 3, bias=True, gamma=2.0, alpha=alpha, reduction=reduction, dtype=torch.float64)
+            yield head, targets, weight
+
+
+def means_of_heads(rank, sizes):
+    x, mine, results = features()[0], own(sizes, rank), []
+    for head, targets, weight in heads():
+        layers = DistributedDataParallel(head)  # which must outlive the backward pass
+        layers(x[mine], targets[mine], weight[mine], "global").backward()
+        results.append(gradient(head))
+    return results
+
+
+@pytest.mark.parametrize("sizes", [(5, 2), (4, 0, 3)], ids=str)
+def test_linear_and_loss_have_the_gradient_of_the_whole_batch(ranks, sizes):
+    results = ranks(len(sizes), means_of_heads, sizes)
+    for case, (head, targets, weight) in enumerate(heads()):
+        head(features()[0], targets, weight).backward()
+        for rank in results:
+            np.testing.assert_allclose(rank[case], gradient(head), rtol=1e-12, atol=1e-14)
+
+
+def head_refused(rank):
+    head, x, ids = next(iter(heads()))[0], features()[0], features()[1]
+    messages = []
+    for targets in (ids + 9 * rank, ids[rank:], ids):
+        try:
+            messages.append(DistributedDataParallel(head)(x, targets, normalizer="global").item())
+        except InputError as error:
+            messages.append(str(error))
+    return messages
+
+
+def test_what_a_head_refuses_on_one_rank_is_an_error_on_all(ranks):
+    first, culprit = ranks(2, head_refused)
+    assert all("all ranks' arguments are right" in message for message in first[:2])
+    assert "targets must lie in [0, 3)" in culprit[0]
+    assert "targets must have shape (7,)" in culprit[1]
+    assert first[2] == culprit[2] > 0
 
 
 def nothing_counted(rank):

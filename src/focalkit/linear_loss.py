@@ -45,7 +45,7 @@ def linear_softmax_focal_loss(
         Class weights; None weighs all alike.
     sample_weight : tensor (n,) or one per target, in [0, inf), optional
         Multiplies the losses.
-    normalizer : float > 0, or a tensor of one, optional
+    normalizer : float > 0, a tensor of one, or "global" (the mean over all ranks), optional
         Divide the sum by this number instead of the mean's own count, e.g. by the token count of a whole
         accumulated batch.
     logit_softcap : float > 0, optional

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from focalkit._spec import LossSpec
 from focalkit.engines import torch as engine
-from focalkit.engines import torch_kernels
+from focalkit.engines import torch_kernels, torch_parallel
 
 _HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
 _TILE = 16  # rows, of the products
@@ -281,23 +281,12 @@ def _counted_rows(layer: Layer) -> Tensor | None:
 
 def _denominator(layer: Layer) -> Tensor | None:
     """Of the mean over all rows, as ``_reduce.denominator`` has it."""
-    spec, targets, weight = layer.spec, layer.targets, layer.sample_weight
-    if layer.normalizer is not None or spec.reduction not in ("mean", "weighted_mean"):
+    if layer.normalizer is not None or layer.spec.reduction not in ("mean", "weighted_mean"):
         return layer.normalizer
-    device, soft = targets.device, targets.is_floating_point()
-    wide = torch.float32 if device.type == "mps" else torch.float64
-    if spec.reduction == "mean":
-        counted = torch.ones(len(targets), device=device) if soft else targets != spec.ignore_index
-        total = counted.sum(dtype=wide)
+    if layer.spec.reduction == "mean":
+        total = torch_parallel.count(layer.spec, layer.targets)
     else:
-        alpha = torch.tensor(1.0 if spec.alpha is None else spec.alpha, dtype=wide, device=device)
-        alpha = alpha.expand(layer.weight.shape[0])
-        if soft:
-            per_row = targets.to(wide) @ alpha
-        else:
-            ids = targets.long().clamp(0, len(alpha) - 1)  # the kernels refuse what lies outside
-            per_row = torch.where(targets == spec.ignore_index, 0, alpha[ids])
-        total = (per_row if weight is None else per_row * weight).sum()
+        total = torch_parallel.total_weight(layer.spec, layer.targets, layer.sample_weight)
     return torch.where(total > 0, total, 1.0)
 
 

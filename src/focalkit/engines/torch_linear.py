@@ -17,7 +17,7 @@ from torch import Tensor
 from focalkit import _checks
 from focalkit._spec import LossSpec
 from focalkit.engines import torch as engine
-from focalkit.engines import torch_chunks, torch_contracts, torch_operator
+from focalkit.engines import torch_chunks, torch_contracts, torch_operator, torch_parallel
 from focalkit.engines.torch_chunks import Layer, Wanted
 
 _ARGUMENTS = "Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, Tensor? sample_weight, Tensor? normalizer, "
@@ -44,10 +44,9 @@ def loss(
     budget: int | None,
 ) -> Tensor:
     """Return the loss, reduced as ``spec`` says."""
-    _check_options(spec, softcap, budget)
-    _check_layer(hidden, weight, bias)
-    sample_weight = torch_contracts.weight_tensor(sample_weight, hidden)
-    normalizer = _check_rest(spec, hidden, weight, targets, sample_weight, normalizer)
+    if isinstance(normalizer, str):
+        spec, normalizer = _over_ranks(spec, normalizer, hidden, weight, targets, bias, sample_weight, softcap, budget)
+    sample_weight, normalizer = _check(spec, hidden, weight, targets, bias, sample_weight, normalizer, softcap, budget)
     rows, n_classes, device = hidden.shape[:-1], weight.shape[0], hidden.device
     if sample_weight is not None:
         ones = (1,) * (len(rows) - sample_weight.dim())
@@ -172,6 +171,36 @@ torch.library.register_autograd("focalkit::linear_loss", _backward, setup_contex
 
 
 # contracts
+
+
+def _over_ranks(spec: LossSpec, word: str, hidden: Any, weight: Any, targets: Any, *rest: Any) -> tuple[LossSpec, Any]:
+    """The spec and the normalizer of a mean over all ranks; what this rank refuses, all do."""
+    bias, sample_weight, softcap, budget = rest
+    last, logits, refusal = replace(spec, class_axis=-1), None, None
+    try:
+        _check(spec, hidden, weight, targets, bias, sample_weight, None, softcap, budget)
+        logits = hidden.new_zeros(()).expand(*hidden.shape[:-1], weight.shape[0])  # takes no memory
+    except Exception as error:
+        refusal = error
+    return torch_parallel.global_mean(last, word, targets, sample_weight, logits=logits, refusal=refusal)
+
+
+def _check(
+    spec: LossSpec,
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    bias: Tensor | None,
+    sample_weight: Any,
+    normalizer: Any,
+    softcap: float | None,
+    budget: int | None,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Every contract; return sample weights and normalizer as tensors."""
+    _check_options(spec, softcap, budget)
+    _check_layer(hidden, weight, bias)
+    sample_weight = torch_contracts.weight_tensor(sample_weight, hidden)
+    return sample_weight, _check_rest(spec, hidden, weight, targets, sample_weight, normalizer)
 
 
 def _check_options(spec: LossSpec, softcap: float | None, budget: int | None) -> None:

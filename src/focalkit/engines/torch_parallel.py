@@ -67,20 +67,23 @@ def global_mean(
     sample_weight: Any,
     parameters: tuple[Tensor | None, Tensor | None] = (None, None),
     logits: Tensor | None = None,
+    refusal: Exception | None = None,
 ) -> tuple[LossSpec, Tensor | float]:
     """Make the mean of ``spec`` one over all ranks: a sum, and the normalizer it is to be divided by.
 
-    ``parameters`` are gamma and alpha as tensors; without ``logits`` the arguments have been checked. Where a rank
-    refuses its arguments every rank raises, so that none waits for it: on a device the others get NaN, since looking
-    would wait for the device.
+    ``parameters`` are gamma and alpha as tensors; without ``logits`` the arguments have been checked, and ``refusal``
+    is what that found. Where a rank refuses its arguments every rank raises, so that none waits for it: on a device
+    the others get NaN, since looking would wait for the device.
     """
-    n_ranks, refusal, alpha = world_size(), None, parameters[1]
+    n_ranks, alpha = world_size(), parameters[1]
     try:
+        if refusal is not None:
+            raise refusal
         _mean_over_ranks(spec, word, targets, sample_weight, alpha)
         if logits is not None:
             torch_contracts.check(spec, logits, targets, sample_weight, None, False, *parameters, logits.dtype)
         weighted = spec.reduction == "weighted_mean"
-        total = total_weight(spec, targets, sample_weight, alpha) if weighted else _count(spec, targets)
+        total = total_weight(spec, targets, sample_weight, alpha) if weighted else count(spec, targets)
     except Exception as error:
         if n_ranks == 1:
             raise
@@ -128,7 +131,7 @@ def _mean_over_ranks(spec: LossSpec, word: str, targets: Any, sample_weight: Any
             _checks.reject("normalizer", "be a number where weights are differentiated", word, remedy)
 
 
-def _count(spec: LossSpec, targets: Tensor) -> Tensor:
+def count(spec: LossSpec, targets: Tensor) -> Tensor:
     """How many targets count."""
     if not torch_plain.is_soft(targets):
         return (targets != spec.ignore_index).sum().to(torch_plain._wide(targets))
@@ -146,7 +149,8 @@ def total_weight(spec: LossSpec, targets: Tensor, sample_weight: Any = None, alp
     if spec.link == "softmax" and soft:
         weight, counted = (y.movedim(axis, -1) * of_class).sum(-1), counted.select(axis, 0)
     elif spec.link == "softmax":
-        weight = of_class[y] if len(of_class) > 1 else of_class.expand(y.shape)
+        # ids outside are refused elsewhere, by who looks at values
+        weight = of_class[y.clamp(0, len(of_class) - 1)] if len(of_class) > 1 else of_class.expand(y.shape)
     elif spec.alpha is None and alpha is None:
         weight = torch.ones(y.shape, dtype=like.dtype, device=like.device)
     else:
