@@ -120,18 +120,16 @@ def _loss_and_gradient_fake(logits: Tensor, *rest: Any) -> tuple[Tensor, Tensor]
 def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
     logits, *_, text, _ = inputs
     options = _options(text)
-    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1])
     ctx.dtype = logits.dtype
     ctx.axis = options["class_axis"] if (options["link"], options["reduction"]) == ("softmax", "none") else None
 
 
-def _backward(ctx: Any, upstream: Tensor | None, of_gradient: Tensor | None) -> tuple[Any, ...]:
-    if of_gradient is not None:
+def _backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Any, ...]:
+    if torch.is_grad_enabled():  # the gradient is to be differentiated
         remedy = "A second derivative needs the loss outside of compiled code: torch.compiler.disable it."
         _checks.reject("create_graph", "be False in compiled code", True, remedy)
-    if upstream is None:
-        return (None,) * 10
     (gradient,) = ctx.saved_tensors
     upstream = upstream if ctx.axis is None else upstream.unsqueeze(ctx.axis)
     return (gradient * upstream).to(ctx.dtype), *(None,) * 9
