@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import time
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -505,7 +506,9 @@ def test_ranks_that_disagree_get_an_error_and_go_on(ranks, name, here, there):
 
 
 def gone(rank, function):
+    dist.barrier()
     if rank == 1:
+        time.sleep(0.5)  # until the other has left the barrier, too
         dist.destroy_process_group()  # as a process that has died
         return "gone"
     try:
