@@ -205,6 +205,16 @@ def test_numbers_that_float32_would_round_are_kept(tmp_path, value, number):
     assert np.isnan(found.X[1, 0])
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("torn.parquet", "Parquet"), ("torn.feather", "Arrow"), ("torn.csv", "CSV")]
+)
+def test_a_file_that_does_not_begin_as_its_name_says_is_called_by_its_name(tmp_path, name, kind):
+    path = tmp_path / name
+    path.write_bytes(b"1,2\n3,4,5\n")
+    with pytest.raises(InputError, match=kind):
+        read_table(path)
+
+
 @pytest.mark.parametrize(("text", "kind"), [(b"PAR1 and then nothing", "Parquet"), (b"ARROW1 torn", "Arrow")])
 def test_a_torn_columnar_file_is_refused(tmp_path, text, kind):
     path = tmp_path / "torn.bin"

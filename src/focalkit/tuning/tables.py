@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from focalkit import _checks
 from focalkit._sentence import Sentence
+from focalkit.diagnosis.files import FORMATS
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 
@@ -110,6 +111,10 @@ def _columns(path: Path, header: bool | None) -> tuple[list[Any], list[str], lis
         return list(whole.columns), names, [Sentence("The first line is taken as data: the file has no header.")]
     except (ArrowInvalid, OSError, UnicodeDecodeError) as error:
         first_line = str(error).splitlines()[0]
+        kind = {"parquet": "Parquet", "ipc": "Arrow"}.get(FORMATS.get(path.suffix.lower(), ""))
+        if kind:
+            got = f"{path}, which does not begin as one"
+            _checks.reject("file", f"be a whole {kind} file", got, "Write it again.")
         _checks.reject(
             "file", "be a CSV table", f"{path}: {first_line}", "Every line needs the same number of columns."
         )
