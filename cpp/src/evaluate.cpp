@@ -106,6 +106,7 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer) {
     const std::int64_t units = job.sigmoid ? job.rows() * job.classes : job.rows();
     if (units == 0) return {};
     const bool own_denominator = !(normalizer > 0);
+    job.weigh = reduction == Reduction::weighted_mean;
     double denominator = 1;
     bool guessed = false;
     if (job.order > 0 && !job.soft && (!job.sigmoid || in_place(job))) {  // look before anything is written over

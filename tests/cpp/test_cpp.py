@@ -1,4 +1,4 @@
-"""The C++ below the kernels: exp, log and log1p on every instruction set, and that hot loops are vector code."""
+"""The C++ below the kernels: exp, log, log1p and powers on every instruction set, and that hot loops are vector code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compile_cpp(name: str, isa: str, output: Path, *more: str) -> None:
 
 
 @pytest.mark.parametrize("isa", RUNS_HERE)
-def test_exp_log_and_log1p_are_good_to_about_an_ulp(isa, tmp_path):
+def test_exp_log_log1p_and_powers_are_good_to_about_an_ulp(isa, tmp_path):
     """Under the sanitizers, so that no lane is read beside a vector."""
     program = tmp_path / "vector_math"
     compile_cpp("vector_math.cpp", isa, program, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover")
@@ -41,7 +41,7 @@ def test_exp_log_and_log1p_are_good_to_about_an_ulp(isa, tmp_path):
     for line in lines:
         found = {name: float(value) for name, value in re.findall(r"(\w+) ([\d.]+|nan)", line)}
         assert found.pop("broken") == 0, line
-        assert set(found) == {"exp", "log", "log_near_one", "log1p"}
+        assert set(found) == {"exp", "log", "log_near_one", "log1p", "power"}
         assert max(found.values()) < 2, line
 
 

@@ -1,10 +1,12 @@
-// Prints the largest error of exp, log and log1p, in units in the last place, against long double; and whether
-// NaN, infinities, zero and the ends of the range come out right. Built once per instruction set by test_cpp.py.
+// Prints the largest error of exp, log and log1p, and of q^gamma over 1 + gamma, in units in the last place, against
+// long double; and whether NaN, infinities, zero and the ends of the range come out right. Built once per instruction
+// set by test_cpp.py.
 #include <cmath>
 #include <cstdio>
+#include <initializer_list>
 #include <limits>
 
-#include "focalkit/vector_math.hpp"
+#include "focalkit/definition.hpp"
 
 using namespace focalkit::FOCALKIT_ISA;
 
@@ -72,7 +74,19 @@ void report(const char* name, int count) {
     const double p = worst<T>(
         1, count, [=](T x) { return x * (T(1) - T(30) / static_cast<T>(count)); },
         [](Vec<T> v) { return log1p_unit<Vec<T>>(v); }, [](long double x) { return std::log1p(x); });
-    std::printf("%s exp %.3f log %.3f log_near_one %.3f log1p %.3f broken %d\n", name, e, l, near, p, broken<T>());
+    double q = 0;
+    for (const T gamma : {T(0.25), T(1.7), T(3), T(5)}) {
+        const T last = -lowest / gamma, first = T(-20), pace = (last - first) / static_cast<T>(count);
+        const double error = worst<T>(
+            first, count, [=](T m) { return m + pace; },
+            [=](Vec<T> m) { return modulation<Power::any>(probabilities(m), constant<Vec<T>>(gamma)); },
+            [=](long double m) {
+                return std::exp(-gamma * (m > 0 ? m + std::log1p(std::exp(-m)) : std::log1p(std::exp(m))));
+            });
+        q = std::fmax(q, error / static_cast<double>(1 + gamma));
+    }
+    std::printf("%s exp %.3f log %.3f log_near_one %.3f log1p %.3f power %.3f broken %d\n", name, e, l, near, p, q,
+                broken<T>());
 }
 
 }  // namespace

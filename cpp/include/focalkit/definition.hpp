@@ -32,16 +32,16 @@ FOCALKIT_INLINE Probabilities<V> probabilities(V m) {
     const V e = exp_nonpositive<V>(-size);
     const V larger = T(1) / (T(1) + e);
     const V smaller = e * larger;
-    const auto likely = m >= V{};
+    const auto unlikely = m < V{};
     const V log1p_e = log1p_unit(e);
     const V sum = size + log1p_e;
     const V low = (size - sum) + log1p_e;
     Probabilities<V> at;
-    at.p = where(likely, larger, smaller);
-    at.q = where(likely, smaller, larger);
-    at.nll = where(likely, log1p_e, sum);
-    at.nll_other = where(likely, sum, log1p_e);
-    at.nll_other_low = where(likely, low, V{});
+    at.p = where(unlikely, smaller, larger);
+    at.q = where(unlikely, larger, smaller);
+    at.nll = where(unlikely, sum, log1p_e);
+    at.nll_other = where(unlikely, log1p_e, sum);
+    at.nll_other_low = where(unlikely, V{}, low);
     return at;
 }
 
@@ -62,8 +62,8 @@ FOCALKIT_INLINE V modulation(const Probabilities<V>& at, V gamma) {
     if constexpr (power == Power::zero) return constant<V>(T(1));
     if constexpr (power == Power::one) return at.q;
     if constexpr (power == Power::two) return at.q * at.q;
-    const V exponent = gamma * at.nll_other;
-    const V low = (gamma * at.nll_other - exponent) + gamma * at.nll_other_low;
+    const V exponent = rounded<V>(gamma * at.nll_other);
+    const V low = rounded_off<V>(gamma, at.nll_other, exponent) + gamma * at.nll_other_low;
     return where(gamma == V{}, constant<V>(T(1)), exp_nonpositive<V>(-exponent, -low));
 }
 

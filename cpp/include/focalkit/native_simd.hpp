@@ -98,6 +98,13 @@ FOCALKIT_INLINE FloatV minimum(FloatV a, FloatV b) { return (FloatV)_mm512_min_p
 FOCALKIT_INLINE DoubleV minimum(DoubleV a, DoubleV b) { return (DoubleV)_mm512_min_pd((__m512d)a, (__m512d)b); }
 FOCALKIT_INLINE void stream(float* to, FloatV v) { _mm512_stream_ps(to, (__m512)v); }
 FOCALKIT_INLINE void stream(double* to, DoubleV v) { _mm512_stream_pd(to, (__m512d)v); }
+/// a b - c, rounded once.
+FOCALKIT_INLINE FloatV fused_subtract(FloatV a, FloatV b, FloatV c) {
+    return (FloatV)_mm512_fmsub_ps((__m512)a, (__m512)b, (__m512)c);
+}
+FOCALKIT_INLINE DoubleV fused_subtract(DoubleV a, DoubleV b, DoubleV c) {
+    return (DoubleV)_mm512_fmsub_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
 #elif defined(FOCALKIT_AVX2)
 FOCALKIT_INLINE FloatV maximum(FloatV a, FloatV b) { return (FloatV)_mm256_max_ps((__m256)a, (__m256)b); }
 FOCALKIT_INLINE DoubleV maximum(DoubleV a, DoubleV b) { return (DoubleV)_mm256_max_pd((__m256d)a, (__m256d)b); }
@@ -105,6 +112,12 @@ FOCALKIT_INLINE FloatV minimum(FloatV a, FloatV b) { return (FloatV)_mm256_min_p
 FOCALKIT_INLINE DoubleV minimum(DoubleV a, DoubleV b) { return (DoubleV)_mm256_min_pd((__m256d)a, (__m256d)b); }
 FOCALKIT_INLINE void stream(float* to, FloatV v) { _mm256_stream_ps(to, (__m256)v); }
 FOCALKIT_INLINE void stream(double* to, DoubleV v) { _mm256_stream_pd(to, (__m256d)v); }
+FOCALKIT_INLINE FloatV fused_subtract(FloatV a, FloatV b, FloatV c) {
+    return (FloatV)_mm256_fmsub_ps((__m256)a, (__m256)b, (__m256)c);
+}
+FOCALKIT_INLINE DoubleV fused_subtract(DoubleV a, DoubleV b, DoubleV c) {
+    return (DoubleV)_mm256_fmsub_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
 #elif defined(FOCALKIT_SSE2)
 FOCALKIT_INLINE FloatV maximum(FloatV a, FloatV b) { return (FloatV)_mm_max_ps((__m128)a, (__m128)b); }
 FOCALKIT_INLINE DoubleV maximum(DoubleV a, DoubleV b) { return (DoubleV)_mm_max_pd((__m128d)a, (__m128d)b); }

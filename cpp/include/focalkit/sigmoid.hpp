@@ -74,11 +74,9 @@ FOCALKIT_INLINE void store_elements(const Job& job, const Array& array, std::int
     });
 }
 
-/// Soft values are often only 0 and 1, which y^2 - y = 0 tells: then one side of each loss is enough.
+/// Soft values, looked at beforehand or, where all are 0 and 1 as they often are, by the kernel in passing.
 template <class T>
-Seen<T> read_soft_targets(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
-    using V = Vec<T>;
-    using U = typename Lane<V>::UInt;
+Seen<T> read_soft_targets(const Job& job, std::int64_t first, int count, Elements<T>& block) {
     constexpr int N = width<T>;
     const T* ys = block.y;
     with_float_type(job.target_type, [&](auto* null) {
@@ -88,16 +86,32 @@ Seen<T> read_soft_targets(const Job& job, std::int64_t first, int count, Element
         if (ys == block.y) load_elements<T, Y>(job, job.targets, first, count, block.y);
     });
     for (int i = count; i % N != 0; ++i) block.y[i] = 0;
-    U between{};
-    for (int i = 0; i < count; i += N) {
-        const V y = load(ys + i);
-        between |= bits<U>(V(y * y - y));
+    return {count, job.label_smoothing != 0, ys};
+}
+
+/// Remembers the bits of whatever is neither 0 nor 1.
+template <class V>
+struct Between {
+    typedef typename Lane<V>::UInt U;
+    U seen{};
+
+    template <class M>
+    FOCALKIT_INLINE void look(V y, M is_not_one) {
+        const U more = seen | bits<U>(y);
+        seen = where(is_not_one, more, seen);
     }
-    bool spread = false;
-    for (int i = 0; i < N; ++i) spread |= between[i] != 0;
-    if (spread)
-        for (int i = 0; i < count; ++i) sums.bad_targets += !((ys[i] >= 0) & (ys[i] <= 1));
-    return {count, job.label_smoothing != 0 || spread, ys};
+    bool any() const {
+        bool found = false;
+        for (int i = 0; i < static_cast<int>(sizeof(V) / sizeof(seen[0])); ++i) found |= seen[i] != 0;
+        return found;
+    }
+};
+
+template <class T>
+bool any_between(const T* ys, int count) {
+    Between<Vec<T>> between;
+    for (int i = 0; i < count; i += width<T>) between.look(load(ys + i), load(ys + i) != T(1));
+    return between.any();
 }
 
 template <class T, class I>
@@ -139,7 +153,7 @@ Seen<T> read_hard_targets(const Job& job, std::int64_t first, int count, Element
 /// Targets of a block, into ``block.y`` unless they can stay where they are; what is ignored or invalid gets kept = 0.
 template <class T>
 Seen<T> read_elements(const Job& job, std::int64_t first, int count, Elements<T>& block, Partial& sums) {
-    if (job.soft) return read_soft_targets(job, first, count, block, sums);
+    if (job.soft) return read_soft_targets(job, first, count, block);
     Seen<T> seen{};
     with_integer_type(job.target_type, [&](auto* null) {
         seen = read_hard_targets<T, pointee<decltype(null)>>(job, first, count, block, sums);
@@ -147,18 +161,41 @@ Seen<T> read_elements(const Job& job, std::int64_t first, int count, Elements<T>
     return seen;
 }
 
+/// Calls ``visit(place in the block, how many, class, step)`` for runs of elements whose class grows by ``step``.
+template <class Visit>
+FOCALKIT_INLINE void each_class_run(const Job& job, std::int64_t first, int count, Visit visit) {
+    const std::int64_t step = job.inner == 1, line = step ? job.classes : job.inner, row = first / line;
+    std::int64_t i = first - row * line, k = step ? i : row % job.classes;
+    for (int at = 0; at < count; i = 0) {
+        const std::int64_t left = line - i;
+        const int n = left < count - at ? static_cast<int>(left) : count - at;
+        visit(at, n, k, step);
+        at += n;
+        k = step || k + 1 == job.classes ? 0 : k + 1;
+    }
+}
+
 /// Fills per-element weights of positives and negatives, and exponents, where they are not constants.
 template <class T>
 void read_parameters(const Job& job, std::int64_t first, int count, bool some_out, Elements<T>& block) {
-    std::int64_t line = first / job.inner, i = first - line * job.inner, k = line % job.classes;
-    const bool per_class = job.alpha_per_class || job.gamma_per_class;
-    for (int at = 0; at < count; ++at) {
-        const std::int64_t entry = per_class ? k : 0;
-        block.gamma[at] = parameter<T>(job.gamma, job.gamma_per_class, entry, T(0));
-        block.positive[at] = parameter<T>(job.alpha, job.alpha_per_class, entry, T(1));
-        block.negative[at] = parameter<T>(job.alpha_other, job.alpha_per_class, entry, T(1));
-        if (++i == job.inner) i = 0, k = k + 1 == job.classes ? 0 : k + 1;
-    }
+    const auto fill = [&](const void* values, bool per_class, T otherwise, T* to) {
+        if (per_class) {
+            const T* entries = static_cast<const T*>(values);
+            each_class_run(job, first, count, [=](int at, int n, std::int64_t k, std::int64_t step) {
+                const T* from = entries + k;
+                if (step)
+                    for (int i = 0; i < n; ++i) to[at + i] = from[i];
+                else
+                    for (int i = 0; i < n; ++i) to[at + i] = *from;
+            });
+        } else {
+            const T value = parameter<T>(values, false, 0, otherwise);
+            for (int i = 0; i < count; ++i) to[i] = value;
+        }
+    };
+    fill(job.gamma, job.gamma_per_class, T(0), block.gamma);
+    fill(job.alpha, job.alpha_per_class, T(1), block.positive);
+    fill(job.alpha_other, job.alpha_per_class, T(1), block.negative);
     if (job.sample_weight) {
         Array weights;
         weights.outer = job.weight_outer, weights.classes = job.weight_classes, weights.inner = job.weight_inner;
@@ -176,18 +213,21 @@ void read_parameters(const Job& job, std::int64_t first, int count, bool some_ou
 }
 
 /// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are
-/// ``uniform`` they fill only the first vector of their arrays. Returns the sum of the losses.
+/// ``uniform`` they fill only the first vector of their arrays, and the losses go nowhere but to ``total``. Returns
+/// whether a target was neither 0 nor 1: then all is wrong unless the kernel is that of ``soft`` targets.
 template <Power power, int order, bool soft, bool uniform, class T>
-Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block) {
+bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block,
+                   LossSum& total) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     const V scale = constant<V>(static_cast<T>(job.scale));
     const T s = static_cast<T>(job.label_smoothing);
-    const bool streamed = grad_at != block.z && job.stream, keep_losses = job.losses != nullptr;
+    const bool streamed = grad_at != block.z && job.stream;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
-    V positive_scaled = scale * positive, negative_scaled = scale * negative;
-    LossSum total;
+    V positive_scaled = rounded<V>(scale * positive), negative_scaled = rounded<V>(scale * negative);
+    LossSum sum = total;
     V part{};
+    Between<V> between;
     for (int i = 0; i < count; i += N) {
         const V z = load(z_at + i), y = load(y_at + i);
         prefetch(z_at + i + Elements<T>::most);  // of the next block, if it is read where it lies
@@ -195,7 +235,7 @@ Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
         if constexpr (!uniform) {
             gamma = load(block.gamma + i);
             positive = load(block.positive + i), negative = load(block.negative + i);
-            positive_scaled = scale * positive, negative_scaled = scale * negative;
+            positive_scaled = rounded<V>(scale * positive), negative_scaled = rounded<V>(scale * negative);
         }
         V value, grad{}, hess{};
         if constexpr (soft) {
@@ -208,35 +248,38 @@ Sum sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
                 grad = of_positive * d1<power>(at, w, gamma) - of_negative * d1<power>(mirror, v, gamma);
             if constexpr (order > 1) hess = of_positive * d2(at, w, gamma) + of_negative * d2(mirror, v, gamma);
         } else {
-            const auto is_positive = y > T(0.5);
-            const V weight = where(is_positive, positive, negative);
-            const Probabilities<V> at = probabilities<V>(where(is_positive, z, -z));
+            const auto is_negative = y != T(1);
+            between.look(y, is_negative);
+            const V weight = where(is_negative, negative, positive);
+            const Probabilities<V> at = probabilities<V>(negated(z, is_negative));
             const V w = modulation<power>(at, gamma);
             if constexpr (uniform) value = weight * loss(at, w);  // no weight is 0
             else value = weighted(weight, loss(at, w));
             if constexpr (order > 0)  // d m / d z is 1 or -1
-                grad = where(is_positive, positive_scaled, -negative_scaled) * d1<power>(at, w, gamma);
-            if constexpr (order > 1) hess = where(is_positive, positive_scaled, negative_scaled) * d2(at, w, gamma);
+                grad = where(is_negative, negative_scaled, -positive_scaled) * -d1<power>(at, w, gamma);
+            if constexpr (order > 1) hess = where(is_negative, negative_scaled, positive_scaled) * d2(at, w, gamma);
         }
         part = part + value;
-        if (sizeof(T) == 8 || i / N % 4 == 3) total.add(part), part = V{};  // few floats lose nothing that shows
-        if (keep_losses) store(block.loss + i, value);
+        if (sizeof(T) == 8 || i / N % 4 == 3) sum.add(part), part = V{};  // few floats lose nothing that shows
+        if constexpr (!uniform) store(block.loss + i, value);
         if constexpr (order > 0) {
             if (streamed) stream(grad_at + i, grad);
             else store(grad_at + i, grad);
         }
         if constexpr (order > 1) store(block.hess + i, hess);
     }
-    total.add(part);
-    return total.sum();
+    sum.add(part);
+    total = sum;
+    return between.any();
 }
 
 template <bool soft, bool uniform, class T>
-Sum sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block) {
+bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block,
+                          LossSum& total) {
     const auto with_power = [&]<Power power>() {
-        if (job.order == 0) return sigmoid_block<power, 0, soft, uniform>(job, count, z, y, grad, block);
-        if (job.order == 1) return sigmoid_block<power, 1, soft, uniform>(job, count, z, y, grad, block);
-        return sigmoid_block<power, 2, soft, uniform>(job, count, z, y, grad, block);
+        if (job.order == 0) return sigmoid_block<power, 0, soft, uniform>(job, count, z, y, grad, block, total);
+        if (job.order == 1) return sigmoid_block<power, 1, soft, uniform>(job, count, z, y, grad, block, total);
+        return sigmoid_block<power, 2, soft, uniform>(job, count, z, y, grad, block, total);
     };
     switch (job.power) {
         case 0: return with_power.template operator()<Power::zero>();
@@ -267,11 +310,14 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
     const bool plain_logits = plain(job, job.logits);
     const bool aligned = reinterpret_cast<std::uintptr_t>(job.grad.data) % sizeof(Vec<T>) == 0;
     const bool plain_grad = job.order > 0 && plain(job, job.grad) && (aligned || !job.stream);
-    const bool varied = job.sample_weight || job.alpha_per_class || job.gamma_per_class;
+    const bool varied = job.sample_weight || job.alpha_per_class || job.gamma_per_class || job.losses;
+    LossSum losses;
+    bool look = job.order > 0 && job.grad.data == job.logits.data;  // at soft targets before anything is written over
     for (std::int64_t first = begin; first < end; first += Elements<T>::most) {
         const int count = end - first < Elements<T>::most ? static_cast<int>(end - first) : Elements<T>::most;
         const int padded = (count + N - 1) / N * N;
-        const Seen<T> seen = read_elements(job, first, count, block, sums);
+        Seen<T> seen = read_elements(job, first, count, block, sums);
+        if (job.soft && look) seen.spread |= any_between(seen.y, padded);
         std::int64_t counted = seen.counted;
         bool some_out = counted != count;
         if (job.keep) {
@@ -307,16 +353,24 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
                 block.negative[i] = parameter<T>(job.alpha_other, false, 0, T(1));
             }
         }
+        const LossSum before = losses;
+        const auto kernel = seen.spread   ? sigmoid_block_of_job<true, false, T>
+                            : per_element ? sigmoid_block_of_job<false, false, T>
+                                          : sigmoid_block_of_job<false, true, T>;
+        const bool between = kernel(job, padded, z, y, grad, block, losses);
+        if (job.soft && between && !seen.spread) {  // the same block again, and the others, by the longer way
+            losses = before, look = true, first -= Elements<T>::most;
+            continue;
+        }
+        if (job.soft && seen.spread)
+            for (int i = 0; i < count; ++i) sums.bad_targets += !((y[i] >= 0) & (y[i] <= 1));
         sums.counted += counted;
-        if (job.alpha || job.sample_weight) sums.weight += sum_of_weights(block, y, count, per_element);
-        else sums.weight += static_cast<double>(counted);
-        if (seen.spread) sums.loss.add(sigmoid_block_of_job<true, false>(job, padded, z, y, grad, block));
-        else if (per_element) sums.loss.add(sigmoid_block_of_job<false, false>(job, padded, z, y, grad, block));
-        else sums.loss.add(sigmoid_block_of_job<false, true>(job, padded, z, y, grad, block));
+        if (job.weigh) sums.weight += sum_of_weights(block, y, count, per_element);
         if (job.losses) store_losses<T, S>(job, first, count, block.loss);
         if (job.order > 0 && grad == block.z) store_elements<T, S>(job, job.grad, first, count, block.z);
         if (job.order > 1) store_elements<T, S>(job, job.hess, first, count, block.hess);
     }
+    sums.loss.add(losses.sum());
     if (job.stream) stream_fence();
 }
 

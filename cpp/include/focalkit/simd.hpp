@@ -79,6 +79,15 @@ FOCALKIT_INLINE V constant(typename Lane<V>::type value) {
     return V{} + value;
 }
 
+/// ``-x`` where the mask is set; by the bits, for which processors have masked instructions.
+template <class V, class M>
+FOCALKIT_INLINE V negated(V x, M mask) {
+    using U = typename Lane<V>::UInt;
+    const U u = bits<U>(x);
+    const U flipped = u ^ bits<U>(V(-V{}));
+    return bits<V>(U(where(mask, flipped, u)));
+}
+
 /// A product rounded by itself, never as part of a fused sum, so that it is the same wherever it is used.
 template <class V>
 FOCALKIT_INLINE V rounded(V product) {
@@ -90,6 +99,21 @@ FOCALKIT_INLINE V rounded(V product) {
     __asm__("" : "+w"(product));
 #endif
     return product;
+}
+
+/// What rounding took from ``product`` = a b: exactly a b - product, short of overflow.
+template <class V>
+FOCALKIT_INLINE V rounded_off(V a, V b, V product) {
+#if defined(FOCALKIT_AVX512) || defined(FOCALKIT_AVX2)
+    return fused_subtract(a, b, product);
+#else  // Dekker's: in halves of the digits, whose products are exact
+    using T = typename Lane<V>::type;
+    const T splitter = sizeof(T) == 4 ? T(4097) : T(134217729);
+    const V ca = rounded<V>(a * splitter), cb = rounded<V>(b * splitter);
+    const V a1 = rounded<V>(ca - rounded<V>(ca - a)), b1 = rounded<V>(cb - rounded<V>(cb - b));
+    const V a2 = a - a1, b2 = b - b1;
+    return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2;
+#endif
 }
 
 template <class V>
