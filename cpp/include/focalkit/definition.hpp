@@ -11,8 +11,9 @@
 
 namespace focalkit::FOCALKIT_ISA {
 
-/// Which powers of q the whole call needs: those of gamma = 0, 1 and 2 cost no power at all.
-enum class Power { zero, one, two, any };
+/// Which powers of q the whole call needs: those of gamma = 0, 1 and 2 cost no power at all, ``halves`` are products of
+/// q and its square root, ``any`` may be 0 in places.
+enum class Power { zero, one, two, halves, positive, any };
 
 template <class V>
 struct Probabilities {
@@ -62,9 +63,17 @@ FOCALKIT_INLINE V modulation(const Probabilities<V>& at, V gamma) {
     if constexpr (power == Power::zero) return constant<V>(T(1));
     if constexpr (power == Power::one) return at.q;
     if constexpr (power == Power::two) return at.q * at.q;
+    if constexpr (power == Power::halves) {  // the same in all lanes, and at least 1/2
+        const int twice = static_cast<int>(2 * gamma[0]);
+        V w = twice % 2 ? square_root(at.q) : at.q;
+        for (int more = (twice - 1) / 2; more > 0; --more) w = w * at.q;
+        return w;
+    }
     const V exponent = rounded<V>(gamma * at.nll_other);
     const V low = rounded_off<V>(gamma, at.nll_other, exponent) + gamma * at.nll_other_low;
-    return where(gamma == V{}, constant<V>(T(1)), exp_nonpositive<V>(-exponent, -low));
+    const V raised = exp_nonpositive<V>(-exponent, -low);
+    if constexpr (power == Power::positive) return raised;
+    return where(gamma == V{}, constant<V>(T(1)), raised);
 }
 
 /// ``p * nll``, and its limit 0 where p is 0 (there nll may be infinite).

@@ -71,7 +71,7 @@ ChunkFunction plan(Job& job) {
             kernel = job.order > 0 ? softmax_long_rows_chunk<true, S> : softmax_long_rows_chunk<false, S>;
         } else {
             const int columns = columns_of_tile(job);
-            job.scratch_bytes = columns_scratch<T>(job, columns);
+            job.scratch_bytes = 2 * columns_scratch<T>(job, columns);
             const std::int64_t few = 16384 / (job.classes * columns), shared = job.rows() / (64 * columns);
             const std::int64_t tiles = few > shared ? few : shared < 16 ? shared : 16;  // long enough to fetch ahead
             cut(job, job.rows(), columns * (tiles > 0 ? tiles : 1));

@@ -98,6 +98,8 @@ FOCALKIT_INLINE FloatV minimum(FloatV a, FloatV b) { return (FloatV)_mm512_min_p
 FOCALKIT_INLINE DoubleV minimum(DoubleV a, DoubleV b) { return (DoubleV)_mm512_min_pd((__m512d)a, (__m512d)b); }
 FOCALKIT_INLINE void stream(float* to, FloatV v) { _mm512_stream_ps(to, (__m512)v); }
 FOCALKIT_INLINE void stream(double* to, DoubleV v) { _mm512_stream_pd(to, (__m512d)v); }
+FOCALKIT_INLINE FloatV square_root(FloatV x) { return (FloatV)_mm512_sqrt_ps((__m512)x); }
+FOCALKIT_INLINE DoubleV square_root(DoubleV x) { return (DoubleV)_mm512_sqrt_pd((__m512d)x); }
 /// a b - c, rounded once.
 FOCALKIT_INLINE FloatV fused_subtract(FloatV a, FloatV b, FloatV c) {
     return (FloatV)_mm512_fmsub_ps((__m512)a, (__m512)b, (__m512)c);
@@ -112,6 +114,8 @@ FOCALKIT_INLINE FloatV minimum(FloatV a, FloatV b) { return (FloatV)_mm256_min_p
 FOCALKIT_INLINE DoubleV minimum(DoubleV a, DoubleV b) { return (DoubleV)_mm256_min_pd((__m256d)a, (__m256d)b); }
 FOCALKIT_INLINE void stream(float* to, FloatV v) { _mm256_stream_ps(to, (__m256)v); }
 FOCALKIT_INLINE void stream(double* to, DoubleV v) { _mm256_stream_pd(to, (__m256d)v); }
+FOCALKIT_INLINE FloatV square_root(FloatV x) { return (FloatV)_mm256_sqrt_ps((__m256)x); }
+FOCALKIT_INLINE DoubleV square_root(DoubleV x) { return (DoubleV)_mm256_sqrt_pd((__m256d)x); }
 FOCALKIT_INLINE FloatV fused_subtract(FloatV a, FloatV b, FloatV c) {
     return (FloatV)_mm256_fmsub_ps((__m256)a, (__m256)b, (__m256)c);
 }
@@ -125,6 +129,8 @@ FOCALKIT_INLINE FloatV minimum(FloatV a, FloatV b) { return (FloatV)_mm_min_ps((
 FOCALKIT_INLINE DoubleV minimum(DoubleV a, DoubleV b) { return (DoubleV)_mm_min_pd((__m128d)a, (__m128d)b); }
 FOCALKIT_INLINE void stream(float* to, FloatV v) { _mm_stream_ps(to, (__m128)v); }
 FOCALKIT_INLINE void stream(double* to, DoubleV v) { _mm_stream_pd(to, (__m128d)v); }
+FOCALKIT_INLINE FloatV square_root(FloatV x) { return (FloatV)_mm_sqrt_ps((__m128)x); }
+FOCALKIT_INLINE DoubleV square_root(DoubleV x) { return (DoubleV)_mm_sqrt_pd((__m128d)x); }
 #else
 template <class V>
 FOCALKIT_INLINE V maximum(V a, V b) {
@@ -137,6 +143,11 @@ FOCALKIT_INLINE V minimum(V a, V b) {
 template <class V, class T>
 FOCALKIT_INLINE void stream(T* to, V v) {
     store(to, v);
+}
+template <class V>
+FOCALKIT_INLINE V square_root(V x) {
+    for (int i = 0; i < width<typename Lane<V>::type>; ++i) x[i] = __builtin_sqrt(x[i]);
+    return x;
 }
 #endif
 FOCALKIT_INLINE float minimum(float a, float b) { return a < b ? a : b; }

@@ -162,6 +162,11 @@ FOCALKIT_INLINE void store(T* to, Lanes<T, n> v) {
     std::memcpy(to, &v, sizeof v);
 }
 template <class T, int n>
+FOCALKIT_INLINE Lanes<T, n> square_root(Lanes<T, n> x) {
+    for (int i = 0; i < n; ++i) x.lane[i] = static_cast<T>(::sqrt(static_cast<double>(x.lane[i])));
+    return x;
+}
+template <class T, int n>
 FOCALKIT_INLINE void stream(T* to, Lanes<T, n> v) {
     std::memcpy(to, &v, sizeof v);
 }

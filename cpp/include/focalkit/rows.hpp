@@ -32,13 +32,16 @@ struct RowSums {
     T *largest, *total, *pull;
 
     static std::int64_t bytes(int lanes) {
-        return Rows<T>::bytes(lanes) + 2 * lanes * static_cast<std::int64_t>(sizeof(T)) + 64;
+        return Rows<T>::bytes(lanes) + 3 * lanes * static_cast<std::int64_t>(sizeof(T)) + 64;
     }
     T* place(void* scratch, int lanes) {
         largest = rows.place(static_cast<T*>(scratch), lanes);
         total = largest + lanes;
-        pull = rows.d2;
-        return total + lanes;
+        pull = total + lanes;
+        return pull + lanes;
+    }
+    FOCALKIT_INLINE void load_pulls(int r, Vec<T>& of_row, Vec<T>& d1, Vec<T>& id) const {
+        of_row = load(pull + r), d1 = load(rows.d1 + r), id = load(rows.place_of_id + r);
     }
     /// Lanes without a row, and rows left out, of which nothing shows.
     FOCALKIT_INLINE void blank(int r) const { rows.own[r] = largest[r] = 0, total[r] = 1; }
@@ -82,8 +85,8 @@ FOCALKIT_INLINE void scale_run(const T* e, int n, T factor, S* to, bool streamed
     if (j < n) store_some(to + j, V(load_some(e + j, n - j, T(0)) * f), n - j);
 }
 
-/// Losses, and from the sums of exponentials the derivative and the pull of each row.
-template <Power power, bool gradient, class T>
+/// Losses, and from the sums of exponentials the derivatives and the pull of each row.
+template <Power power, int order, class T>
 Sum row_tails(const RowSums<T>& group, int lanes) {
     using V = Vec<T>;
     const Rows<T>& rows = group.rows;
@@ -96,22 +99,23 @@ Sum row_tails(const RowSums<T>& group, int lanes) {
         const V value = weighted(load(rows.weight + r), loss(at, w));
         store(rows.loss + r, value);
         total_loss.add(value);
-        if constexpr (gradient) {
+        if constexpr (order > 0) {
             const V d = load(rows.scaled + r) * d1<power>(at, w, gamma);
             store(rows.d1 + r, d);
             store(group.pull + r, pull_of(d, sum));
         }
+        if constexpr (order > 1) store(rows.d2 + r, V(load(rows.scaled + r) * d2(at, w, gamma)));
     }
     return total_loss.sum();
 }
 
-template <bool gradient, class T>
+template <int order, class T>
 Sum row_tails_of_job(const Job& job, const RowSums<T>& group, int lanes) {
     switch (job.power) {
-        case 0: return row_tails<Power::zero, gradient>(group, lanes);
-        case 1: return row_tails<Power::one, gradient>(group, lanes);
-        case 2: return row_tails<Power::two, gradient>(group, lanes);
-        default: return row_tails<Power::any, gradient>(group, lanes);
+        case 0: return row_tails<Power::zero, order>(group, lanes);
+        case 1: return row_tails<Power::one, order>(group, lanes);
+        case 2: return row_tails<Power::two, order>(group, lanes);
+        default: return row_tails<Power::any, order>(group, lanes);
     }
 }
 

@@ -285,7 +285,15 @@ bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* 
         case 0: return with_power.template operator()<Power::zero>();
         case 1: return with_power.template operator()<Power::one>();
         case 2: return with_power.template operator()<Power::two>();
-        default: return with_power.template operator()<Power::any>();
+        default: break;
+    }
+    if constexpr (uniform) {
+        const T gamma = block.gamma[0];
+        if (gamma <= 5 && 2 * gamma == static_cast<T>(static_cast<int>(2 * gamma)))
+            return with_power.template operator()<Power::halves>();
+        return with_power.template operator()<Power::positive>();
+    } else {
+        return with_power.template operator()<Power::any>();
     }
 }
 

@@ -6,10 +6,10 @@ namespace focalkit::FOCALKIT_ISA {
 
 constexpr int longest_short_row = 2048, rows_side_by_side = 4;
 
-/// Rows of a group: as many as stay in the first cache.
+/// Rows of a group: as many as stay in the first cache, beside the gradients of the group before.
 template <class T>
 int rows_of_group(std::int64_t classes) {
-    const std::int64_t fits = 24576 / (whole_vectors<T>(classes) * static_cast<std::int64_t>(sizeof(T)));
+    const std::int64_t fits = 14336 / (whole_vectors<T>(classes) * static_cast<std::int64_t>(sizeof(T)));
     return fits >= 32 ? 32 : fits >= 16 ? 16 : fits >= 6 ? 8 : rows_side_by_side;
 }
 
@@ -19,6 +19,7 @@ struct RowGroup : RowSums<T> {
     int most, classes, padded;
     T* parts;  // [row][lane], of which the largest or the sum is sought
     T* e;
+    T* done;  // gradients on their way to the result
 
     RowGroup(const Job& job, void* scratch)
         : most(rows_of_group<T>(job.classes)),
@@ -26,11 +27,41 @@ struct RowGroup : RowSums<T> {
           padded(whole_vectors<T>(job.classes)) {
         parts = aligned(this->place(scratch, whole_vectors<T>(most)));
         e = parts + whole_vectors<T>(most) * width<T>;
+        done = e + most * padded;
     }
     static std::int64_t bytes(const Job& job) {
         const int most = rows_of_group<T>(job.classes), lanes = whole_vectors<T>(most);
-        const std::int64_t numbers = lanes * width<T> + most * static_cast<std::int64_t>(whole_vectors<T>(job.classes));
+        const std::int64_t all_rows = most * static_cast<std::int64_t>(whole_vectors<T>(job.classes));
+        const std::int64_t numbers = lanes * width<T> + (job.order > 0 ? 2 : 1) * all_rows;
         return RowSums<T>::bytes(lanes) + 64 + numbers * static_cast<std::int64_t>(sizeof(T));
+    }
+};
+
+/// Numbers on their way to a large result, a vector at a time while something else is computed: stores that do not read
+/// the result's lines first are slow when they come all at once.
+template <class T>
+struct OnTheWay {
+    const T* from = nullptr;
+    T* to = nullptr;
+    int left = 0;
+
+    void start(const T* source, int n, T* target) {
+        constexpr int N = width<T>;
+        const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(target) % sizeof(Vec<T>) / sizeof(T));
+        const int whole = misplaced ? N - misplaced : 0, head = whole < n ? whole : n;
+        if (head) store_some(target, load_some(source, head, T(0)), head);
+        from = source + head, to = target + head, left = n - head;
+    }
+    FOCALKIT_INLINE void go_on() {
+        constexpr int N = width<T>;
+        if (left < N) return;
+        stream(to, load(from));
+        from += N, to += N, left -= N;
+    }
+    void finish() {
+        while (left >= width<T>) go_on();
+        if (left) store_some(to, load_some(from, left, T(0)), left);
+        left = 0;
     }
 };
 
@@ -79,13 +110,15 @@ FOCALKIT_APART void copy_rows(const Job& job, const RowGroup<T>& group, std::int
     join_rows(group, lanes, group.largest, [](Vec<T> a, Vec<T> b) { return maximum(a, b); });
 }
 
-/// Their exponentials and the sum of each row, a few rows side by side. The rows behind, ``ahead``, are fetched
-/// meanwhile.
+/// Their exponentials and the sum of each row, a few rows side by side. Meanwhile the rows behind, ``ahead``, are
+/// fetched, and those before are written.
 template <class T, class S>
-FOCALKIT_APART void exp_rows(const RowGroup<T>& group, int count, int lanes, const S* ahead, std::int64_t stride) {
+FOCALKIT_APART void exp_rows(const RowGroup<T>& group, int count, int lanes, const S* ahead, std::int64_t stride,
+                             OnTheWay<T>& before) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = rows_side_by_side, most = 32 * N;
     const int padded = group.padded;
+    OnTheWay<T> writes = before;
     for (int r = 0; r < count; r += U) {
         V anchor[U], sum[U] = {};
         for (int u = 0; u < U; ++u) {
@@ -104,29 +137,29 @@ FOCALKIT_APART void exp_rows(const RowGroup<T>& group, int count, int lanes, con
                     store(place, x);
                     part[u] = part[u] + x;
                     prefetch(next + u * stride + j);
+                    writes.go_on();
                 }
             for (int u = 0; u < U; ++u) sum[u] = sum[u] + part[u];
         }
         for (int u = 0; u < U && r + u < count; ++u) store(group.parts + (r + u) * N, sum[u]);
     }
+    writes.finish();
+    before = writes;
     join_rows(group, lanes, group.total, [](V a, V b) { return a + b; });
 }
 
-/// Gradients of rows that lie side by side in the result: scaled and moved together in scratch, where no row
-/// overtakes the next, and from there in whole cache lines.
+/// Gradients of rows that lie side by side in the result, scaled and moved together, to be written in whole lines.
 template <class T>
-FOCALKIT_APART void stream_rows(const RowGroup<T>& group, int count, T* to) {
+FOCALKIT_APART void gather_gradients(const RowGroup<T>& group, int count) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     for (int r = 0; r < count; ++r) {
         const T* from = group.e + r * group.padded;
-        T* row = group.e + r * group.classes;
+        T* row = group.done + r * group.classes;
         const V f = constant<V>(group.pull[r]);
         for (int j = 0; j < group.padded; j += N) store(row + j, V(load(from + j) * f));
         if (group.rows.kept[r]) row[group.rows.id[r]] = group.rows.d1[r];
     }
-    const int n = count * group.classes;
-    for (int j = stream_run(group.e, n, to); j < n; ++j) to[j] = group.e[j];
 }
 
 template <bool gradient, class S>
@@ -139,13 +172,14 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
     const bool together = job.stream && sizeof(S) == sizeof(T) && job.outer == 1 && job.grad.inner == job.classes;
     const std::int64_t begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
+    OnTheWay<T> before;
     for (std::int64_t first = begin; first < end; first += group.most) {
         const int count = end - first < group.most ? static_cast<int>(end - first) : group.most;
         const int lanes = whole_vectors<T>(count);
         read_rows(job, first, count, lanes, rows, sums);
         copy_rows<T, S>(job, group, first, count, lanes);
         const std::int64_t next = first + 2 * group.most <= job.rows() ? first + group.most : first;
-        exp_rows(group, count, lanes, logits + row_place(job, job.logits, next), job.logits.inner);
+        exp_rows(group, count, lanes, logits + row_place(job, job.logits, next), job.logits.inner, before);
         for (int r = 0; r < lanes; ++r)
             if (!rows.kept[r]) group.blank(r);
         sums.loss.add(row_tails_of_job<gradient>(job, group, lanes));
@@ -153,7 +187,9 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
         if constexpr (gradient) {
             if constexpr (sizeof(S) == sizeof(T))
                 if (together) {
-                    stream_rows(group, count, static_cast<T*>(job.grad.data) + first * job.classes);
+                    gather_gradients(group, count);
+                    before.start(group.done, count * group.classes,
+                                 static_cast<T*>(job.grad.data) + first * job.classes);
                     continue;
                 }
             for (int r = 0; r < count; ++r) {
@@ -163,6 +199,7 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
             }
         }
     }
+    before.finish();
     if (gradient && job.stream) stream_fence();
 }
 
