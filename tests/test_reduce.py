@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
 from focalkit import LossSpec, _reduce
+from focalkit.engines import cpu
 
 LOSSES = np.array([0.5, 2.0, 2.0, 0.0, 9.0])
 ALL = np.ones(5, bool)
@@ -14,7 +17,16 @@ WEIGHTS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
 
 
 def kept(counted=ALL, **mining):
-    return np.flatnonzero(_reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE)).tolist()
+    found = _reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE, _reduce.largest)
+    np.testing.assert_array_equal(cpu._hardest(LossSpec(**mining), LOSSES, counted, POSITIVE), found)
+    return np.flatnonzero(found).tolist()
+
+
+@contextmanager
+def cpu_threads(n):
+    cpu.set_num_threads(n)
+    yield
+    cpu.set_num_threads(None)
 
 
 def test_without_mining_everything_counted_stays():
@@ -42,8 +54,29 @@ def test_the_ratio_limits_negatives_and_fills_places():
 def test_nan_comes_before_every_number():
     losses = np.array([np.inf, 1.0, np.nan, np.nan])
     for count, expected in ((1, [2]), (2, [2, 3]), (3, [0, 2, 3])):
-        got = _reduce.kept(LossSpec(keep_hardest=count), losses, np.ones(4, bool), np.ones(4, bool))
-        assert np.flatnonzero(got).tolist() == expected
+        spec, counted = LossSpec(keep_hardest=count), np.ones(4, bool)
+        for got in (
+            _reduce.kept(spec, losses, counted, ~counted, _reduce.largest),
+            cpu._hardest(spec, losses, counted, ~counted),
+        ):
+            assert np.flatnonzero(got).tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("among", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_kernels_choose_as_numpy_does(dtype, among, threads):
+    rng = np.random.default_rng(3)
+    with cpu_threads(threads):
+        for losses in (
+            rng.gamma(0.1, size=300_000) ** 9,  # from 0 to large, with subnormal numbers
+            rng.integers(-2, 3, 300_000) * 0.5 * rng.choice([-1.0, 1.0], 300_000),  # ties, and zeros of both signs
+            np.where(rng.random(300_000) < 0.01, np.nan, rng.choice([np.inf, 1.0, 0.0], 300_000)),
+        ):
+            losses, mask = losses.astype(dtype), rng.random(losses.size) < among
+            for count in (0, 1, 777, 30_000, int(mask.sum()) - 1, int(mask.sum()), 400_000):
+                got, want = cpu._largest(losses, mask, count), _reduce.largest(losses, mask, max(count, 0))
+                np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize(

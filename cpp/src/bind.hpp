@@ -6,5 +6,6 @@ namespace focalkit {
 void bind_evaluate(nanobind::module_& module);
 void bind_machine(nanobind::module_& module);
 void bind_ledger(nanobind::module_& module);
+void bind_hardest(nanobind::module_& module);
 
 }  // namespace focalkit

@@ -117,15 +117,16 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer) {
         denominator = static_cast<double>(units);
         guessed = !job.soft;  // that nothing is ignored: 0/1 targets are as many as the logits
     }
-    const bool forward_first = reduction == Reduction::weighted_mean || (reduction == Reduction::mean && job.keep);
-    if (job.order > 0 && own_denominator && forward_first) {
+    if (job.order > 0 && reduction == Reduction::mean && own_denominator && job.keep) {
+        denominator = or_one(static_cast<double>(units - std::count(job.keep, job.keep + units, std::uint8_t(0))));
+        guessed = false;
+    }
+    if (job.order > 0 && own_denominator && reduction == Reduction::weighted_mean) {
         Job forward = job;
         forward.order = 0, forward.losses = nullptr;
         const Partial sums = compute(forward);
         if (sums.bad_targets && !job.trusted) return {0, true};
-        denominator =
-            or_one(job.keep && reduction == Reduction::mean ? static_cast<double>(sums.counted) : sums.weight);
-        guessed = false;
+        denominator = or_one(sums.weight);
     }
     if (!own_denominator) denominator = normalizer;
     else if (reduction == Reduction::none || reduction == Reduction::sum) denominator = 1;

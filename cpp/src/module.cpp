@@ -5,4 +5,5 @@ NB_MODULE(_cpu, module) {
     focalkit::bind_evaluate(module);
     focalkit::bind_machine(module);
     focalkit::bind_ledger(module);
+    focalkit::bind_hardest(module);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,24 +12,29 @@ from focalkit._spec import LossSpec
 
 
 def kept(
-    spec: LossSpec, losses: NDArray[Any], counted: NDArray[np.bool_], positive: NDArray[np.bool_]
+    spec: LossSpec,
+    losses: NDArray[Any],
+    counted: NDArray[np.bool_],
+    positive: NDArray[np.bool_],
+    largest: Callable[[NDArray[Any], NDArray[np.bool_], int], NDArray[np.bool_]],
 ) -> NDArray[np.bool_]:
     """Which of the ``counted`` losses (n,) stay after hard example mining; ``positive`` is (n,).
 
-    The largest stay; of equal losses the first, so that the choice is the same everywhere.
+    The ``largest`` stay: so many of those that a mask says; of equal losses the first, so that the choice is the same
+    everywhere.
     """
     if spec.keep_hardest is None and spec.negatives_per_positive is None:
         return counted
     budget = _budget(spec.keep_hardest, int(counted.sum()))
     if spec.negatives_per_positive is None:
-        return _largest(losses, counted, budget)
+        return largest(losses, counted, budget)
     ratio = spec.negatives_per_positive
     positives, negatives = counted & positive, counted & ~positive
     places = int(positives.sum()) if spec.keep_hardest is None else max(1, _whole(budget / (1 + ratio)))
-    keep_positives = _largest(losses, positives, min(places, budget))
+    keep_positives = largest(losses, positives, min(places, budget))
     n_kept = int(keep_positives.sum())
     places = _whole(min(ratio * max(n_kept, 1), budget - n_kept))
-    return keep_positives | _largest(losses, negatives, places)
+    return keep_positives | largest(losses, negatives, places)
 
 
 def _budget(keep_hardest: float | int | None, n_counted: int) -> int:
@@ -45,7 +51,8 @@ def _whole(places: float) -> int:
     return int(places * (1 + 1e-12))
 
 
-def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+def largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """Where the ``count`` largest of the losses ``among`` are."""
     index = np.flatnonzero(among)
     chosen = np.zeros_like(among)
     order = np.argsort(-losses[index], kind="stable")

@@ -1,4 +1,4 @@
-"""The C++ below the kernels: exp, log, log1p and powers on every instruction set, and that hot loops are vector code."""
+"""The C++ below the kernels: exp, log, log1p and powers on every instruction set; and hot loops are vector code."""
 
 from __future__ import annotations
 

@@ -38,8 +38,9 @@ struct Job {
     bool trusted = false;  // soft targets are known to be right
     const double* sample_weight = nullptr;
     std::int64_t weight_outer = 0, weight_inner = 0, weight_classes = 0;
-    const std::uint8_t* keep = nullptr;  // per row (softmax) or element (sigmoid): after hard example mining
-    const void* gamma = nullptr;         // one or one per class, in the type computed in
+    const std::uint8_t* keep =
+        nullptr;                  // per row (softmax) or element (sigmoid): after hard example mining, nothing ignored
+    const void* gamma = nullptr;  // one or one per class, in the type computed in
     const void* alpha = nullptr;
     const void* alpha_other = nullptr;  // sigmoid: 1 - alpha
     bool gamma_per_class = false, alpha_per_class = false;

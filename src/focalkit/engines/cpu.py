@@ -12,6 +12,7 @@ that is now and :func:`release_memory` gives it back to the system.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from typing import Any
@@ -219,7 +220,7 @@ def _compute(
         if keep is None:
             return None
     if spec.reduction == "none":
-        losses = np.empty(_rows(spec, logits.shape), z.dtype)
+        losses = _empty(_rows(spec, logits.shape), z.dtype)
     value = _cpu.evaluate(plan, z, y, weight, grad, hess, losses, keep, normalizer or 0.0, order, half, checked)
     if value is None:
         return None
@@ -257,7 +258,7 @@ def _mine(
 ) -> NDArray[np.bool_] | None:
     """Which losses hard example mining keeps, chosen before they are rounded to a half type."""
     rows = _rows(spec, z.shape)
-    losses = np.empty(rows, np.float64 if z.dtype.char == "d" else np.float32)
+    losses = _empty(rows, np.dtype(np.float64 if z.dtype.char == "d" else np.float32))
     if _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked) is None:
         return None
     if targets.dtype.kind in "biu":
@@ -266,7 +267,20 @@ def _mine(
     else:
         counted = np.ones(losses.size, bool)
         positive = _soft_positive(spec, targets)
-    return _reduce.kept(spec, losses.reshape(-1), counted, positive & counted)
+    return _hardest(spec, losses, counted, positive)
+
+
+def _hardest(
+    spec: LossSpec, losses: NDArray[Any], counted: NDArray[np.bool_], positive: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which losses stay after hard example mining, for the kernels."""
+    return _reduce.kept(spec, losses.reshape(-1), counted, positive & counted, _largest)
+
+
+def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    keep = np.zeros(losses.size, bool)
+    _cpu.keep_largest(losses, among, count, keep)
+    return keep
 
 
 def _soft_positive(spec: LossSpec, targets: NDArray[Any]) -> NDArray[np.bool_]:
@@ -277,9 +291,14 @@ def _soft_positive(spec: LossSpec, targets: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _fresh(like: NDArray[Any]) -> NDArray[Any]:
     """An array of the same shape and dtype, in C order; large ones in recycled memory."""
-    if like.nbytes < _POOLED_FROM:
-        return np.empty(like.shape, like.dtype)
-    return np.ndarray(like.shape, like.dtype, memoryview(_cpu.Block(like.nbytes)))
+    return _empty(like.shape, like.dtype)
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < _POOLED_FROM:
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, memoryview(_cpu.Block(nbytes)))
 
 
 _last: tuple[LossSpec | None, _cpu.Plan | None] = (None, None)

@@ -51,7 +51,7 @@ def loss_grad_hess(
 def _evaluate(spec: LossSpec, inputs: Inputs, order: int) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None]:
     with np.errstate(all="ignore"):
         terms = _softmax_terms(spec, inputs, order) if spec.link == "softmax" else _sigmoid_terms(spec, inputs, order)
-        keep = _reduce.kept(spec, terms.loss, terms.counted, terms.positive)
+        keep = _reduce.kept(spec, terms.loss, terms.counted, terms.positive, _reduce.largest)
         losses = np.where(keep, terms.loss, 0.0)
         scale = _reduce.denominator(spec, keep, terms.weight, inputs.normalizer)
         dtype = inputs.logits.dtype

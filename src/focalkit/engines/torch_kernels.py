@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from focalkit import _checks, _reduce
+from focalkit import _checks
 from focalkit._spec import LossSpec
 from focalkit.engines import _cpu, _inputs, cpu, torch_contracts
 
@@ -193,7 +193,7 @@ def _mine(
     else:
         flat = targets.reshape(-1).numpy()
         counted, positive = flat != spec.ignore_index, flat != 0
-    return _reduce.kept(spec, losses.reshape(-1), counted, positive & counted)
+    return cpu._hardest(spec, losses, counted, positive)
 
 
 def _weights(sample_weight: Any, logits: Tensor) -> NDArray[np.float64]:
