@@ -309,14 +309,24 @@ class _Fused(torch.autograd.Function):
 
 
 class _FusedSmall(_Fused):
-    """The same for small batches."""
+    """The same for small batches, whose gradient is kept where autograd does not look after it: that takes its time."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, rest: Rest) -> Tensor:
-        value, grad = torch_kernels.small(rest[0], logits, rest[1])
+        value, ctx.grad = torch_kernels.small(rest[0], logits, rest[1])
         ctx.rest = rest
-        ctx.save_for_backward(grad, logits, rest[1])
+        ctx.save_for_backward(None, logits, rest[1])
         return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            return _gradient_again(ctx, upstream), None
+        grad = ctx.saved_tensors[0] if ctx.grad is None else ctx.grad  # the first says that the graph is gone
+        if _kept_for_later() or _is_batched(upstream):
+            return grad * upstream, None
+        ctx.grad = None
+        return grad if upstream.item() == 1.0 else grad.mul_(upstream), None
 
 
 #: ``apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.

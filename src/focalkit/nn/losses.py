@@ -79,16 +79,14 @@ class _Loss(nn.Module):
 
     def _follow_buffers(self) -> None:
         """A buffer written in place, by the user or by a broadcast over ranks, changes the spec."""
-        if torch.compiler.is_compiling():
-            return
-        if self.gamma.is_inference():
-            return  # such buffers count no versions
-        if self._written():
+        if not torch.compiler.is_compiling() and self._written():
             _read_buffers(self)
 
     def _written(self) -> bool:
-        """Whether a buffer was written in place after the spec."""
-        return bool(self.gamma._version or (self.alpha is not None and self.alpha._version))
+        """Whether a buffer was written in place after the spec; buffers of inference mode count no versions."""
+        gamma, alpha = self._buffers["gamma"], self._buffers["alpha"]  # as attributes they take half a microsecond each
+        assert gamma is not None
+        return not gamma.is_inference() and bool(gamma._version or (alpha is not None and alpha._version))
 
     def _tensors(self, logits: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Gamma and alpha as tensors of the logits' device, where the spec may not know them and reading would wait."""
