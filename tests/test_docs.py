@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import types
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,66 @@ def test_every_link_of_a_page_leads_somewhere(page):
     path = DOCS.parent / page
     links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8"))
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def run_blocks(page, names):
+    """Run the page's Python, block after block, as a reader would who has what ``names`` says."""
+    for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.S):
+        exec(compile(block, page, "exec"), names)
+
+
+LANGUAGES = pytest.mark.parametrize("language", ["", ".zh-CN"])
+
+
+@LANGUAGES
+def test_the_page_on_tuning_runs(language, capsys):
+    run_blocks(f"tuning{language}.md", {})
+    assert capsys.readouterr().out.count("\n") >= 3
+
+
+@LANGUAGES
+def test_the_page_on_boosting_runs(language, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("xgboost")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    run_blocks(f"boosting{language}.md", names)
+    assert (tmp_path / "model.ubj").exists()
+    np.testing.assert_allclose(names["probabilities"].sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(names["posterior"].sum(axis=1), 1, rtol=1e-6)
+
+
+@LANGUAGES
+def test_the_page_on_pytorch_runs(language, tmp_path):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("torchmetrics")
+    from torch import distributed
+
+    written = {}
+    writer = types.SimpleNamespace(add_scalar=lambda name, value, *_, **__: written.setdefault(name, value))
+    hidden, targets = torch.randn(6, 2, 1024), torch.randint(3, (6,))
+    model, weight = torch.nn.Linear(4, 3), torch.randn(32000, 1024)
+    x = torch.randn(6, 4)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        run_blocks(
+            f"pytorch{language}.md",
+            {
+                "model": model,
+                "x": x,
+                "targets": targets,
+                "hidden": hidden,
+                "next_tokens": torch.randint(32000, (6, 2)),
+                "weight": weight,
+                "alpha": [0.25, 1.0, 1.0],
+                "micro_batches": [(x, targets)] * 2,
+                "local_logits": torch.randn(6, 3),
+                "group": distributed.group.WORLD,
+                "embedding": torch.nn.Embedding(32000, 1024),
+                "epoch": 1,
+                "SummaryWriter": lambda: writer,
+            },
+        )
+    finally:
+        distributed.destroy_process_group()
+    assert model.weight.grad is not None
+    assert "focalkit/loss_share/0" in written

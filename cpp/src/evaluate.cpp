@@ -29,7 +29,7 @@ Partial total(const Partial* partials, std::int64_t n) {
     Partial sum;
     for (std::int64_t i = 0; i < n; ++i) {
         sum.loss.add(partials[i].loss);
-        sum.weight += partials[i].weight;
+        sum.weight.add(partials[i].weight);
         sum.counted += partials[i].counted;
         sum.bad_targets += partials[i].bad_targets;
     }
@@ -126,7 +126,7 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer) {
         forward.order = 0, forward.losses = nullptr;
         const Partial sums = compute(forward);
         if (sums.bad_targets && !job.trusted) return {0, true};
-        denominator = or_one(sums.weight);
+        denominator = or_one(sums.weight.value());
     }
     if (!own_denominator) denominator = normalizer;
     else if (reduction == Reduction::none || reduction == Reduction::sum) denominator = 1;
@@ -141,7 +141,7 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer) {
         }
         denominator = counted;
     } else if (reduction == Reduction::weighted_mean) {
-        denominator = or_one(sums.weight);
+        denominator = or_one(sums.weight.value());
     }
     return {sums.loss.value() / denominator, false};
 }

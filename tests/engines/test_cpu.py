@@ -68,6 +68,15 @@ def instruction_set(request):
     _cpu.choose_instruction_set(before)
 
 
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_a_weighted_mean_loses_nothing_over_many_equal_weights(link, instruction_set):
+    n = 300_000
+    z, t = (np.zeros((n, 2)), np.zeros(n, int)) if link == "softmax" else (np.zeros(n), np.ones(n))
+    spec = LossSpec(link, 0.0, reduction="weighted_mean")
+    value, *_ = loss_grad_hess(spec, z, t, sample_weight=np.full(n, 0.1))
+    assert abs(float(value) / np.log(2) - 1) < 1e-15
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_agrees_with_the_reference_whatever_is_asked(seed, instruction_set):
     rng = np.random.default_rng(seed)

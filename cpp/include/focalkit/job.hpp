@@ -47,7 +47,7 @@ struct Job {
     double label_smoothing = 0;
     std::int64_t ignore_index = -100;
     double scale = 1;        // of the derivatives: one over the denominator
-    bool weigh = true;       // whether the sum of the weights is asked for
+    bool weigh = true;       // whether the sum of the weights is asked for; where there are none, of ones
     int order = 0;           // 0 loss, 1 gradient too, 2 Hessian too
     int power = 3;           // gamma: 0, 1, 2, or 3 for any
     void* losses = nullptr;  // one per row in the logits' type, or none
@@ -77,8 +77,7 @@ struct Sum {
 
 /// What a chunk adds up; combined in the order of the chunks, whatever thread did them.
 struct Partial {
-    Sum loss;
-    double weight = 0;
+    Sum loss, weight;
     std::int64_t counted = 0;
     std::int64_t bad_targets = 0;
 };

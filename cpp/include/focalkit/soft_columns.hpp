@@ -118,7 +118,7 @@ void weigh_targets(const Job& job, int count, const T* y, int columns, const Row
     }
     const double slack = job.target_type == Type::f32 || job.target_type == Type::f64 ? 1e-4 : 1e-2;
     for (int r = 0; r < count; ++r) {
-        sums.weight += (share[r] - 1) * static_cast<double>(rows.weight[r]);
+        if (job.weigh) sums.weight.add((share[r] - 1) * static_cast<double>(rows.weight[r]));
         const double off = total[r] - 1;
         sums.bad_targets += (outside[r] != 0) | !((off <= slack) & (off >= -slack));
     }

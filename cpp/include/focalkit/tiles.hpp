@@ -235,15 +235,13 @@ bool read_rows(const Job& job, std::int64_t first, int count, int columns, const
     const bool spread = job.soft || job.label_smoothing != 0;  // then alpha enters class by class
     const T scale = static_cast<T>(job.scale);
     if (job.alpha || job.sample_weight) {
-        double weight = 0;
         for (int r = 0; r < columns; ++r) {
             const T alpha = job.soft ? T(1) : parameter<T>(job.alpha, job.alpha_per_class, rows.id[r], T(1));
-            weight += static_cast<double>(rows.weight[r]) * static_cast<double>(alpha);
+            if (job.weigh) sums.weight.add(static_cast<double>(rows.weight[r]) * static_cast<double>(alpha));
             if (!spread) rows.weight[r] *= alpha;
         }
-        sums.weight += weight;
     } else {
-        sums.weight += static_cast<double>(counted);
+        sums.weight.add(static_cast<double>(counted));
     }
     for (int r = 0; r < columns; ++r) rows.scaled[r] = rows.weight[r] * scale;
     sums.counted += counted;
