@@ -65,7 +65,7 @@ ChunkFunction plan(Job& job) {
             cut(job, job.rows(), group * (groups > 4 ? groups : shared > 4 ? 4 : shared > 1 ? shared : 1));
             kernel = job.order > 0 ? softmax_rows_chunk<true, S> : softmax_rows_chunk<false, S>;
         } else if (suits_rows(job)) {
-            job.scratch_bytes = LongRow<T>::bytes(job);
+            job.scratch_bytes = (rows_wait<S>(job) ? 2 : 1) * LongRow<T>::bytes(job);
             const std::int64_t shared = job.rows() / 16;
             cut(job, job.rows(), shared > 4 ? 4 : shared > 1 ? shared : 1);
             kernel = job.order > 0 ? softmax_long_rows_chunk<true, S> : softmax_long_rows_chunk<false, S>;

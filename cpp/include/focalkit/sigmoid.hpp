@@ -288,7 +288,7 @@ bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* 
         default: break;
     }
     if constexpr (uniform) {
-        const T gamma = block.gamma[0];
+        const T gamma = block.gamma[0];  // from 5 on products round more often than an exponential does
         if (gamma <= 5 && 2 * gamma == static_cast<T>(static_cast<int>(2 * gamma)))
             return with_power.template operator()<Power::halves>();
         return with_power.template operator()<Power::positive>();

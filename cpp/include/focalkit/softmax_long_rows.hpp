@@ -14,6 +14,7 @@ struct LongRow : RowSums<T> {
     int classes, blocks;
     T *anchor, *sum, *factor;  // [block]
     T* e;
+    T* to = nullptr;  // where the gradient goes, if it is to be written with the next row
 
     LongRow(const Job& job, void* scratch)
         : classes(static_cast<int>(job.classes)), blocks((classes + block_of_row - 1) / block_of_row) {
@@ -29,9 +30,16 @@ struct LongRow : RowSums<T> {
     }
 };
 
-/// exp(e - anchor) in place, while what lies ``ahead`` is fetched; returns the sum.
+/// Whether a row's gradient is written with the next row: where both stay in the second cache.
+template <class S>
+bool rows_wait(const Job& job) {
+    using T = typename Compute<S>::type;
+    return sizeof(S) == sizeof(T) && job.order > 0 && job.stream && LongRow<T>::bytes(job) <= (1 << 19) + (1 << 16);
+}
+
+/// exp(e - anchor) in place, while what lies ``ahead`` is fetched and something else is written; returns the sum.
 template <class T, class S>
-FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead) {
+FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead, OnTheWay<T, true>& writes) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = 4;
     const V at = constant<V>(anchor == -infinity<T>() ? T(0) : anchor);  // a block may be masked wholly
@@ -41,6 +49,7 @@ FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead) {
         store(e + place, x);
         into = into + x;
         prefetch(ahead + place);
+        writes.go_on();
     };
     int j = 0;
     for (; j + N * U <= padded; j += N * U)
@@ -49,11 +58,37 @@ FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead) {
     return reduce_add(V((total[0] + total[1]) + (total[2] + total[3])));
 }
 
-/// The exponentials of a row without the true class ``t``, its largest logit and their sum.
+/// The gradient of a row that waits, from block ``b`` on.
+template <class T>
+void start_block(const LongRow<T>& at, int b, OnTheWay<T, true>& writes) {
+    const int j = b * block_of_row, n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
+    writes.start(at.e + j, n, at.to + j, at.pull[0] * at.factor[b]);
+}
+
+template <class T>
+void end_row(LongRow<T>& at) {
+    at.to[at.rows.id[0]] = at.rows.d1[0];
+    at.to = nullptr;
+}
+
+template <class T>
+void write_row(LongRow<T>& at) {
+    if (!at.to) return;
+    for (int b = 0; b < at.blocks; ++b) {
+        OnTheWay<T, true> writes;
+        start_block(at, b, writes);
+        writes.finish();
+    }
+    end_row(at);
+}
+
+/// The exponentials of a row without the true class ``t``, its largest logit and their sum. The row ``before`` is
+/// written meanwhile, if it waits.
 template <bool gradient, class T, class S>
-FOCALKIT_APART void exp_long_row(const S* row, int t, const LongRow<T>& at, const S* next) {
+FOCALKIT_APART void exp_long_row(const S* row, int t, const LongRow<T>& at, const S* next, LongRow<T>& before) {
     using V = Vec<T>;
     T largest = -infinity<T>();
+    OnTheWay<T, true> writes;
     at.rows.own[0] = widen<T>(row[t]);
     for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row) {
         const int n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
@@ -61,9 +96,12 @@ FOCALKIT_APART void exp_long_row(const S* row, int t, const LongRow<T>& at, cons
         const T anchor = reduce_max(copy_run(row + j, n, e));
         if (t >= j && t < j + n) e[t - j] = -infinity<T>();
         at.anchor[b] = anchor;
-        at.sum[b] = exp_run(e, whole_vectors<T>(n), anchor, b + 1 < at.blocks ? row + j + n : next);
+        if (before.to) start_block(before, b, writes);
+        at.sum[b] = exp_run(e, whole_vectors<T>(n), anchor, b + 1 < at.blocks ? row + j + n : next, writes);
+        writes.finish();
         largest = anchor > largest ? anchor : largest;
     }
+    if (before.to) end_row(before);
     const int lanes = whole_vectors<T>(at.blocks);
     for (int b = at.blocks; b < lanes; ++b) at.anchor[b] = -infinity<T>(), at.sum[b] = 0;
     V total{};
@@ -79,24 +117,33 @@ FOCALKIT_APART void exp_long_row(const S* row, int t, const LongRow<T>& at, cons
 template <bool gradient, class S>
 void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& sums) {
     using T = typename Compute<S>::type;
-    const LongRow<T> at(job, scratch);
-    const Rows<T>& rows = at.rows;
+    LongRow<T> one(job, scratch), other = one;
+    const bool waits = rows_wait<S>(job);
+    if (waits) other = LongRow<T>(job, static_cast<char*>(scratch) + LongRow<T>::bytes(job));
     const S* logits = static_cast<const S*>(job.logits.data);
     S* grad = static_cast<S*>(job.grad.data);
     const std::int64_t begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
     for (std::int64_t r = begin; r < end; ++r) {
+        LongRow<T>&at = waits && (r - begin) % 2 ? other : one, &before = &at == &one ? other : one;
+        write_row(at);  // still waiting only where the row between was left out
+        const Rows<T>& rows = at.rows;
         read_rows(job, r, 1, width<T>, rows, sums);
         for (int lane = 0; lane < width<T>; ++lane) at.blank(lane);
         if (rows.kept[0]) {
             const S* row = logits + row_place(job, job.logits, r);
             const S* next = r + 1 < job.rows() ? logits + row_place(job, job.logits, r + 1) : row;
-            exp_long_row<gradient>(row, rows.id[0], at, next);
+            exp_long_row<gradient>(row, rows.id[0], at, next, before);
         }
         sums.loss.add(row_tails_of_job<gradient>(job, at, width<T>));
         if (job.losses) store_losses<T, S>(job, r, 1, rows.loss);
         if constexpr (gradient) {
             S* to = grad + row_place(job, job.grad, r);
+            if constexpr (sizeof(S) == sizeof(T))
+                if (waits && rows.kept[0]) {
+                    at.to = reinterpret_cast<T*>(to);
+                    continue;
+                }
             for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row) {
                 const int n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
                 if (rows.kept[0]) scale_run(at.e + j, n, at.pull[0] * at.factor[b], to + j, job.stream);
@@ -106,6 +153,8 @@ void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, 
             if (rows.kept[0]) narrow(rows.d1[0], to + rows.id[0]);
         }
     }
+    write_row(one);
+    write_row(other);
     if (gradient && job.stream) stream_fence();
 }
 

@@ -37,34 +37,6 @@ struct RowGroup : RowSums<T> {
     }
 };
 
-/// Numbers on their way to a large result, a vector at a time while something else is computed: stores that do not read
-/// the result's lines first are slow when they come all at once.
-template <class T>
-struct OnTheWay {
-    const T* from = nullptr;
-    T* to = nullptr;
-    int left = 0;
-
-    void start(const T* source, int n, T* target) {
-        constexpr int N = width<T>;
-        const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(target) % sizeof(Vec<T>) / sizeof(T));
-        const int whole = misplaced ? N - misplaced : 0, head = whole < n ? whole : n;
-        if (head) store_some(target, load_some(source, head, T(0)), head);
-        from = source + head, to = target + head, left = n - head;
-    }
-    FOCALKIT_INLINE void go_on() {
-        constexpr int N = width<T>;
-        if (left < N) return;
-        stream(to, load(from));
-        from += N, to += N, left -= N;
-    }
-    void finish() {
-        while (left >= width<T>) go_on();
-        if (left) store_some(to, load_some(from, left, T(0)), left);
-        left = 0;
-    }
-};
-
 /// Joins the lanes of as many vectors as a vector has lanes: lane r of the result is of vector r.
 template <class T, class Join>
 FOCALKIT_INLINE Vec<T> join_lanes(const T* parts, Join join) {
@@ -114,11 +86,11 @@ FOCALKIT_APART void copy_rows(const Job& job, const RowGroup<T>& group, std::int
 /// fetched, and those before are written.
 template <class T, class S>
 FOCALKIT_APART void exp_rows(const RowGroup<T>& group, int count, int lanes, const S* ahead, std::int64_t stride,
-                             OnTheWay<T>& before) {
+                             OnTheWay<T, false>& before) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = rows_side_by_side, most = 32 * N;
     const int padded = group.padded;
-    OnTheWay<T> writes = before;
+    OnTheWay<T, false> writes = before;
     for (int r = 0; r < count; r += U) {
         V anchor[U], sum[U] = {};
         for (int u = 0; u < U; ++u) {
@@ -172,7 +144,7 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
     const bool together = job.stream && sizeof(S) == sizeof(T) && job.outer == 1 && job.grad.inner == job.classes;
     const std::int64_t begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
-    OnTheWay<T> before;
+    OnTheWay<T, false> before;
     for (std::int64_t first = begin; first < end; first += group.most) {
         const int count = end - first < group.most ? static_cast<int>(end - first) : group.most;
         const int lanes = whole_vectors<T>(count);
