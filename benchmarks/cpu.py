@@ -273,7 +273,7 @@ def plot(results: dict[str, dict[str, float]], path: Path) -> None:
         axes.plot(list(results), shown, "o-" if ours else "x--", label=row.strip(), linewidth=2 if ours else 1)
     axes.set_yscale("log")
     axes.set_ylabel("time over the copy floor")
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
     axes.tick_params(axis="x", rotation=20)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
