@@ -68,7 +68,7 @@ def agreement(library: str, n_rounds: int, X, y, split) -> float:
     return float(np.abs(ours.predict_proba(X[split.test]) - found).max())
 
 
-def rows(library: str, name: str, folder: Path) -> None:
+def rows(library: str, name: str, folder: Path, size: tuple[int, int]) -> None:
     """Print the rows of one library and data set."""
     path = folder / f"{name}.csv"
     if not path.exists():
@@ -76,7 +76,7 @@ def rows(library: str, name: str, folder: Path) -> None:
         return
     table = read_table(path)
     X, (_, y) = table.X, np.unique(table.y, return_inverse=True)
-    n_rounds, n_repeats = SLOW.get((library, name)) or TABLES[name]
+    n_rounds, n_repeats = size
     result = tune(
         model(library, n_rounds), X, y, alphas=["power:0.5", "power:1"], gammas=[1.0, 2.0], n_repeats=n_repeats
     )
@@ -110,9 +110,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for library in options.libraries:
         for name in options.only:
-            if SLOW.get((library, name), TABLES[name]) is None:
-                continue
-            rows(library, name, options.data)
+            size = SLOW.get((library, name), TABLES[name])
+            if size:
+                rows(library, name, options.data, size)
 
 
 if __name__ == "__main__":

@@ -108,8 +108,10 @@ private:
     int shift_ = 0;
 };
 
+}  // namespace
+
 template <class T>
-void choose(const T* losses, const std::uint8_t* among, std::int64_t n, std::int64_t count, std::uint8_t* keep) {
+void keep_largest(const T* losses, const std::uint8_t* among, std::int64_t n, std::int64_t count, std::uint8_t* keep) {
     if (count <= 0 || n == 0) return;
     const std::int64_t there = among ? n - std::count(among, among + n, std::uint8_t(0)) : n;
     if (count < there) return Choice<T>(losses, among, n, count, keep).make();
@@ -117,15 +119,7 @@ void choose(const T* losses, const std::uint8_t* among, std::int64_t n, std::int
         if (!among || among[i]) keep[i] = 1;
 }
 
-}  // namespace
-
-void keep_largest(const float* losses, const std::uint8_t* among, std::int64_t n, std::int64_t count,
-                  std::uint8_t* keep) {
-    choose(losses, among, n, count, keep);
-}
-void keep_largest(const double* losses, const std::uint8_t* among, std::int64_t n, std::int64_t count,
-                  std::uint8_t* keep) {
-    choose(losses, among, n, count, keep);
-}
+template void keep_largest(const float*, const std::uint8_t*, std::int64_t, std::int64_t, std::uint8_t*);
+template void keep_largest(const double*, const std::uint8_t*, std::int64_t, std::int64_t, std::uint8_t*);
 
 }  // namespace focalkit

@@ -25,14 +25,14 @@ def kept(
     """
     if spec.keep_hardest is None and spec.negatives_per_positive is None:
         return counted
-    budget = _budget(spec.keep_hardest, int(counted.sum()))
+    budget = _budget(spec.keep_hardest, int(np.count_nonzero(counted)))
     if spec.negatives_per_positive is None:
         return largest(losses, counted, budget)
     ratio = spec.negatives_per_positive
     positives, negatives = counted & positive, counted & ~positive
-    places = int(positives.sum()) if spec.keep_hardest is None else max(1, _whole(budget / (1 + ratio)))
+    places = int(np.count_nonzero(positives)) if spec.keep_hardest is None else max(1, _whole(budget / (1 + ratio)))
     keep_positives = largest(losses, positives, min(places, budget))
-    n_kept = int(keep_positives.sum())
+    n_kept = int(np.count_nonzero(keep_positives))
     places = _whole(min(ratio * max(n_kept, 1), budget - n_kept))
     return keep_positives | largest(losses, negatives, places)
 

@@ -38,16 +38,15 @@ struct Job {
     bool trusted = false;  // soft targets are known to be right
     const double* sample_weight = nullptr;
     std::int64_t weight_outer = 0, weight_inner = 0, weight_classes = 0;
-    const std::uint8_t* keep =
-        nullptr;                  // per row (softmax) or element (sigmoid): after hard example mining, nothing ignored
-    const void* gamma = nullptr;  // one or one per class, in the type computed in
+    const std::uint8_t* keep = nullptr;  // per row or (sigmoid) element: what hard example mining leaves of the counted
+    const void* gamma = nullptr;         // one or one per class, in the type computed in
     const void* alpha = nullptr;
     const void* alpha_other = nullptr;  // sigmoid: 1 - alpha
     bool gamma_per_class = false, alpha_per_class = false;
     double label_smoothing = 0;
     std::int64_t ignore_index = -100;
     double scale = 1;        // of the derivatives: one over the denominator
-    bool weigh = true;       // whether the sum of the weights is asked for; where there are none, of ones
+    bool weigh = false;      // whether the sum of the weights is asked for
     int order = 0;           // 0 loss, 1 gradient too, 2 Hessian too
     int power = 3;           // gamma: 0, 1, 2, or 3 for any
     void* losses = nullptr;  // one per row in the logits' type, or none

@@ -72,52 +72,17 @@ FOCALKIT_INLINE void scale_run(const T* e, int n, T factor, S* to, bool streamed
     using V = Vec<T>;
     constexpr int N = width<T>;
     const V f = constant<V>(factor);
-    int j = 0;
     if constexpr (sizeof(S) == sizeof(T))
         if (streamed) {
-            const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(to) % sizeof(V) / sizeof(T));
-            const int head = misplaced ? N - misplaced : 0;
-            if (head && head <= n) store_some(to, V(load_some(e, head, T(0)) * f), head), j = head;
-            if (head <= n)
-                for (; j + N <= n; j += N) stream(to + j, V(load(e + j) * f));
+            OnTheWay<T, true> writes;
+            writes.start(e, n, reinterpret_cast<T*>(to), factor);
+            writes.finish();
+            return;
         }
+    int j = 0;
     for (; j + N <= n; j += N) store_as(to + j, V(load(e + j) * f));
     if (j < n) store_some(to + j, V(load_some(e + j, n - j, T(0)) * f), n - j);
 }
-
-/// Numbers on their way to a large result, a vector at a time while something else is computed: stores that do not read
-/// the result's lines first are slow when they come all at once. ``scaled`` ones are multiplied by a factor.
-template <class T, bool scaled>
-struct OnTheWay {
-    typedef Vec<T> V;
-    const T* from = nullptr;
-    T* to = nullptr;
-    int left = 0;
-    V factor{};
-
-    void start(const T* source, int n, T* target, T by = T(1)) {
-        constexpr int N = width<T>;
-        const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(target) % sizeof(V) / sizeof(T));
-        const int whole = misplaced ? N - misplaced : 0, head = whole < n ? whole : n;
-        factor = constant<V>(by);
-        if (head) store_some(target, times(load_some(source, head, T(0))), head);
-        from = source + head, to = target + head, left = n - head;
-    }
-    FOCALKIT_INLINE void go_on() {
-        constexpr int N = width<T>;
-        if (left < N) return;
-        stream(to, times(load(from)));
-        from += N, to += N, left -= N;
-    }
-    void finish() {
-        while (left >= width<T>) go_on();
-        if (left) store_some(to, times(load_some(from, left, T(0))), left);
-        left = 0;
-    }
-
-private:
-    FOCALKIT_INLINE V times(V v) const { return scaled ? V(v * factor) : v; }
-};
 
 /// Losses, and from the sums of exponentials the derivatives and the pull of each row.
 template <Power power, int order, class T>

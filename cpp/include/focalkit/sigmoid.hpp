@@ -67,7 +67,12 @@ FOCALKIT_INLINE void store_elements(const Job& job, const Array& array, std::int
         S* to = data + offset;
         int i = 0;
         if constexpr (sizeof(S) == sizeof(T))
-            if (step == 1 && job.stream) i = stream_run(from + at, n, to);
+            if (step == 1 && job.stream) {
+                OnTheWay<T, false> writes;
+                writes.start(from + at, n, to);
+                writes.finish();
+                return;
+            }
         if (step == 1)
             for (; i + width<T> <= n; i += width<T>) store_as(to + i, load_as(from + at + i));
         for (; i < n; ++i) narrow(from[at + i], to + i * step);
@@ -110,7 +115,10 @@ struct Between {
 template <class T>
 bool any_between(const T* ys, int count) {
     Between<Vec<T>> between;
-    for (int i = 0; i < count; i += width<T>) between.look(load(ys + i), load(ys + i) != T(1));
+    for (int i = 0; i < count; i += width<T>) {
+        const Vec<T> y = load(ys + i);
+        between.look(y, y != T(1));
+    }
     return between.any();
 }
 

@@ -10,7 +10,8 @@ template <class T>
 struct Direct {
     const T* from = nullptr;  // null: the logits are in the tile
     std::int64_t from_stride = 0;
-    T* to = nullptr;  // null: the gradient stays in the tile
+    T* to = nullptr;    // null: the gradient stays in the tile
+    bool late = false;  // it is written there with the next tile
     std::int64_t to_stride = 0;
     bool stream = false;
     bool more = false;    // the rows behind are read next
@@ -160,7 +161,7 @@ Sum hard_columns(const Job& job, const Columns<T>& tile, const Columns<T>* befor
     const Sum losses =
         job.order == 1 ? row_tails_of_job<1>(job, tile.group, columns) : row_tails_of_job<2>(job, tile.group, columns);
     if (job.order > 1) column_hessians(tile.z, h, job.classes, columns, tile.group);
-    if (!tile.direct.across && !(tile.direct.to && writes_late(job))) column_gradients(tile, job.classes);
+    if (!tile.direct.across && !tile.direct.late) column_gradients(tile, job.classes);
     return losses;
 }
 
@@ -234,6 +235,7 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
                 direct.more = direct.from && first + 2 * most <= end;
                 if (job.order == 1 && job.classes < (1 << 24) && job.grad.classes != 1)
                     direct.to = side_by_side<T>(job, job.grad, first, count);
+                direct.late = direct.to && writes_late(job);
                 direct.to_stride = job.grad.classes;
                 direct.stream = job.stream && reinterpret_cast<std::uintptr_t>(direct.to) % sizeof(Vec<T>) == 0 &&
                                 direct.to_stride % width<T> == 0;
@@ -251,7 +253,7 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
         } else {
             if (!direct.from) set_apart(z, 0, columns, columns, rows);
             sums.loss.add(hard_columns(job, tile, before, h));
-            before = direct.to && writes_late(job) ? &tile : nullptr;
+            before = direct.late ? &tile : nullptr;
             if (direct.across) write_across(job, first, columns, z, tile.group);
             if (job.order > 0 && !direct.to && !direct.across)
                 for (int r = 0; r < count; ++r) z[static_cast<std::int64_t>(rows.id[r]) * columns + r] = rows.d1[r];

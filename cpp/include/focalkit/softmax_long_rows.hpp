@@ -58,28 +58,21 @@ FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead, OnTheWay<T
     return reduce_add(V((total[0] + total[1]) + (total[2] + total[3])));
 }
 
-/// The gradient of a row that waits, from block ``b`` on.
+/// Block ``b`` of the gradient of a row that waits.
 template <class T>
 void start_block(const LongRow<T>& at, int b, OnTheWay<T, true>& writes) {
     const int j = b * block_of_row, n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
     writes.start(at.e + j, n, at.to + j, at.pull[0] * at.factor[b]);
 }
 
-template <class T>
-void end_row(LongRow<T>& at) {
-    at.to[at.rows.id[0]] = at.rows.d1[0];
-    at.to = nullptr;
-}
-
-template <class T>
-void write_row(LongRow<T>& at) {
-    if (!at.to) return;
-    for (int b = 0; b < at.blocks; ++b) {
-        OnTheWay<T, true> writes;
-        start_block(at, b, writes);
-        writes.finish();
+/// The gradient of a row at once.
+template <class T, class S>
+void write_row(const LongRow<T>& at, S* to, bool streamed) {
+    for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row) {
+        const int n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
+        scale_run(at.e + j, n, at.pull[0] * at.factor[b], to + j, streamed);
     }
-    end_row(at);
+    narrow(at.rows.d1[0], to + at.rows.id[0]);
 }
 
 /// The exponentials of a row without the true class ``t``, its largest logit and their sum. The row ``before`` is
@@ -101,7 +94,10 @@ FOCALKIT_APART void exp_long_row(const S* row, int t, const LongRow<T>& at, cons
         writes.finish();
         largest = anchor > largest ? anchor : largest;
     }
-    if (before.to) end_row(before);
+    if (before.to) {
+        before.to[before.rows.id[0]] = before.rows.d1[0];
+        before.to = nullptr;
+    }
     const int lanes = whole_vectors<T>(at.blocks);
     for (int b = at.blocks; b < lanes; ++b) at.anchor[b] = -infinity<T>(), at.sum[b] = 0;
     V total{};
@@ -124,9 +120,13 @@ void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, 
     S* grad = static_cast<S*>(job.grad.data);
     const std::int64_t begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
+    const auto write_waiting = [](LongRow<T>& at) {
+        if (at.to) write_row(at, at.to, true);
+        at.to = nullptr;
+    };
     for (std::int64_t r = begin; r < end; ++r) {
         LongRow<T>&at = waits && (r - begin) % 2 ? other : one, &before = &at == &one ? other : one;
-        write_row(at);  // still waiting only where the row between was left out
+        write_waiting(at);  // still waiting only where the row between was left out
         const Rows<T>& rows = at.rows;
         read_rows(job, r, 1, width<T>, rows, sums);
         for (int lane = 0; lane < width<T>; ++lane) at.blank(lane);
@@ -144,17 +144,13 @@ void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, 
                     at.to = reinterpret_cast<T*>(to);
                     continue;
                 }
-            for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row) {
-                const int n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
-                if (rows.kept[0]) scale_run(at.e + j, n, at.pull[0] * at.factor[b], to + j, job.stream);
-                else  // nothing of a row left out shows, not even a NaN
-                    for (int k = j; k < j + n; ++k) narrow(T(0), to + k);
-            }
-            if (rows.kept[0]) narrow(rows.d1[0], to + rows.id[0]);
+            if (rows.kept[0]) write_row(at, to, job.stream);
+            else  // nothing of a row left out shows, not even a NaN
+                for (int k = 0; k < at.classes; ++k) narrow(T(0), to + k);
         }
     }
-    write_row(one);
-    write_row(other);
+    write_waiting(one);
+    write_waiting(other);
     if (gradient && job.stream) stream_fence();
 }
 

@@ -161,18 +161,39 @@ FOCALKIT_INLINE void store_some(double* to, DoubleV v, int n) {
 }
 #endif
 
-/// Copies with stores that do not read the result's lines first; returns how many, the rest being too few.
-template <class T>
-FOCALKIT_INLINE int stream_run(const T* from, int n, T* to) {
-    constexpr int N = width<T>;
-    const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(to) % sizeof(Vec<T>) / sizeof(T));
-    const int head = misplaced ? N - misplaced : 0;
-    if (head > n) return 0;
-    if (head) store_some(to, load_some(from, head, T(0)), head);
-    int i = head;
-    for (; i + N <= n; i += N) stream(to + i, load(from + i));
-    return i;
-}
+/// Numbers on their way to a large result, a vector at a time while something else is computed: stores that do not read
+/// the result's lines first are slow when they come all at once. ``scaled`` ones are multiplied by a factor.
+template <class T, bool scaled>
+struct OnTheWay {
+    typedef Vec<T> V;
+    const T* from = nullptr;
+    T* to = nullptr;
+    int left = 0;
+    V factor{};
+
+    void start(const T* source, int n, T* target, T by = T(1)) {
+        constexpr int N = width<T>;
+        const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(target) % sizeof(V) / sizeof(T));
+        const int whole = misplaced ? N - misplaced : 0, head = whole < n ? whole : n;
+        factor = constant<V>(by);
+        if (head) store_some(target, times(load_some(source, head, T(0))), head);
+        from = source + head, to = target + head, left = n - head;
+    }
+    FOCALKIT_INLINE void go_on() {
+        constexpr int N = width<T>;
+        if (left < N) return;
+        stream(to, times(load(from)));
+        from += N, to += N, left -= N;
+    }
+    void finish() {
+        while (left >= width<T>) go_on();
+        if (left) store_some(to, times(load_some(from, left, T(0))), left);
+        left = 0;
+    }
+
+private:
+    FOCALKIT_INLINE V times(V v) const { return scaled ? V(v * factor) : v; }
+};
 
 /// ``load_as`` into a type wider or narrower than the one S is computed in (targets beside logits).
 template <class T, class S>

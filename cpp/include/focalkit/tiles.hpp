@@ -240,7 +240,7 @@ bool read_rows(const Job& job, std::int64_t first, int count, int columns, const
             if (job.weigh) sums.weight.add(static_cast<double>(rows.weight[r]) * static_cast<double>(alpha));
             if (!spread) rows.weight[r] *= alpha;
         }
-    } else {
+    } else if (job.weigh) {
         sums.weight.add(static_cast<double>(counted));
     }
     for (int r = 0; r < columns; ++r) rows.scaled[r] = rows.weight[r] * scale;

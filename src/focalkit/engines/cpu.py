@@ -267,14 +267,7 @@ def _mine(
     else:
         counted = np.ones(losses.size, bool)
         positive = _soft_positive(spec, targets)
-    return _hardest(spec, losses, counted, positive)
-
-
-def _hardest(
-    spec: LossSpec, losses: NDArray[Any], counted: NDArray[np.bool_], positive: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Which losses stay after hard example mining, for the kernels."""
-    return _reduce.kept(spec, losses.reshape(-1), counted, positive & counted, _largest)
+    return _reduce.kept(spec, losses.reshape(-1), counted, positive, _largest)
 
 
 def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:

@@ -68,7 +68,7 @@ def loss(
 ) -> Tensor:
     """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to plain tensor operations."""
     if type(normalizer) is str:
-        spec, normalizer = torch_parallel.global_mean(spec, normalizer, targets, sample_weight, parameters, logits)
+        spec, normalizer = _over_ranks(spec, normalizer, logits, targets, sample_weight, parameters)
     if torch.compiler.is_compiling():
         return _traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
     if (  # the common case first, for small batches
@@ -94,6 +94,17 @@ def loss(
             return _fused(logits, rest)  # type: ignore[no-any-return]
         return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
     return _any_loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters, kernels)
+
+
+def _over_ranks(
+    spec: LossSpec, word: str, logits: Tensor, targets: Any, sample_weight: Any, parameters: Parameters
+) -> tuple[LossSpec, Any]:
+    """The spec and the normalizer of a mean over all ranks."""
+
+    def check() -> None:
+        torch_contracts.check(spec, logits, targets, sample_weight, None, False, *parameters, logits.dtype)
+
+    return torch_parallel.global_mean(spec, word, targets, sample_weight, parameters, check)
 
 
 def _traced_loss(
@@ -211,7 +222,7 @@ def loss_grad_hess(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return loss, gradient and diagonal Hessian, none of them recorded for automatic differentiation."""
     if type(normalizer) is str:
-        spec, normalizer = torch_parallel.global_mean(spec, normalizer, targets, sample_weight, NO_PARAMETERS, logits)
+        spec, normalizer = _over_ranks(spec, normalizer, logits, targets, sample_weight, NO_PARAMETERS)
     if out is not None:
         _check_out(out, logits, targets, sample_weight)
     with torch.no_grad():

@@ -141,7 +141,7 @@ def _call(
     keep: NDArray[np.bool_] | None = None
     losses: Tensor | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        keep = _mine(spec, plan, z, y, targets, weight, half, checked)
+        keep = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets))
         if keep is None:
             return None
     if spec.reduction == "none":
@@ -171,29 +171,6 @@ def _call(
 
 def _inner(dtype: torch.dtype) -> torch.dtype:
     return _FLOAT64 if dtype is _FLOAT64 else _FLOAT32
-
-
-def _mine(
-    spec: LossSpec,
-    plan: Any,
-    z: NDArray[Any],
-    y: NDArray[Any],
-    targets: Tensor,
-    weight: NDArray[np.float64] | None,
-    half: int,
-    checked: bool,
-) -> NDArray[np.bool_] | None:
-    """Which losses hard example mining keeps."""
-    losses = np.empty(cpu._rows(spec, z.shape), np.float64 if z.dtype.char == "d" else np.float32)
-    if _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked) is None:
-        return None
-    counted = np.ones(losses.size, bool)
-    if targets.is_floating_point():
-        positive = cpu._soft_positive(spec, torch_contracts.array(targets))
-    else:
-        flat = targets.reshape(-1).numpy()
-        counted, positive = flat != spec.ignore_index, flat != 0
-    return cpu._hardest(spec, losses, counted, positive)
 
 
 def _weights(sample_weight: Any, logits: Tensor) -> NDArray[np.float64]:

@@ -174,15 +174,16 @@ torch.library.register_autograd("focalkit::linear_loss", _backward, setup_contex
 
 
 def _over_ranks(spec: LossSpec, word: str, hidden: Any, weight: Any, targets: Any, *rest: Any) -> tuple[LossSpec, Any]:
-    """The spec and the normalizer of a mean over all ranks; what this rank refuses, all do."""
+    """The spec and the normalizer of a mean over all ranks."""
     bias, sample_weight, softcap, budget = rest
-    last, logits, refusal = replace(spec, class_axis=-1), None, None
-    try:
+    last = replace(spec, class_axis=-1)
+
+    def check() -> None:
         _check(spec, hidden, weight, targets, bias, sample_weight, None, softcap, budget)
         logits = hidden.new_zeros(()).expand(*hidden.shape[:-1], weight.shape[0])  # takes no memory
-    except Exception as error:
-        refusal = error
-    return torch_parallel.global_mean(last, word, targets, sample_weight, logits=logits, refusal=refusal)
+        torch_contracts.check(last, logits, targets, sample_weight, None, False, None, None, logits.dtype)
+
+    return torch_parallel.global_mean(last, word, targets, sample_weight, check=check)
 
 
 def _check(

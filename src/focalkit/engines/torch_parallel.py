@@ -7,6 +7,7 @@ Without an initialised process group the world is one rank.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -66,22 +67,19 @@ def global_mean(
     targets: Any,
     sample_weight: Any,
     parameters: tuple[Tensor | None, Tensor | None] = (None, None),
-    logits: Tensor | None = None,
-    refusal: Exception | None = None,
+    check: Callable[[], Any] | None = None,
 ) -> tuple[LossSpec, Tensor | float]:
     """Make the mean of ``spec`` one over all ranks: a sum, and the normalizer it is to be divided by.
 
-    ``parameters`` are gamma and alpha as tensors; without ``logits`` the arguments have been checked, and ``refusal``
-    is what that found. Where a rank refuses its arguments every rank raises, so that none waits for it: on a device
-    the others get NaN, since looking would wait for the device.
+    ``parameters`` are gamma and alpha as tensors; ``check`` looks at the arguments if they have not been checked. Where
+    a rank refuses its arguments every rank raises, so that none waits for it: on a device the others get NaN, since
+    looking would wait for the device.
     """
-    n_ranks, alpha = world_size(), parameters[1]
+    n_ranks, refusal, alpha = world_size(), None, parameters[1]
     try:
-        if refusal is not None:
-            raise refusal
         _mean_over_ranks(spec, word, targets, sample_weight, alpha)
-        if logits is not None:
-            torch_contracts.check(spec, logits, targets, sample_weight, None, False, *parameters, logits.dtype)
+        if check is not None:
+            check()
         weighted = spec.reduction == "weighted_mean"
         total = total_weight(spec, targets, sample_weight, alpha) if weighted else count(spec, targets)
     except Exception as error:
