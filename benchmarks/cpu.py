@@ -27,7 +27,7 @@ import numpy as np
 from peers import PEERS, Case
 
 import focalkit
-from focalkit import LossSpec, loss_grad_hess
+from focalkit import LossSpec, _reduce, loss_grad_hess
 from focalkit.engines import cpu
 
 SHAPES: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -107,13 +107,14 @@ def make_case(name: str) -> Case:
 
 def contenders(case: Case, peers: list[str], skipped: dict[str, str]) -> dict[str, Any]:
     z, y = case.logits, case.targets
-    spec, general, cross_entropy = (LossSpec(case.link, g) for g in (2.0, 1.7, 0.0))
+    spec, general, cube, cross_entropy = (LossSpec(case.link, g) for g in (2.0, 1.7, 3.0, 0.0))
     out = cpu._fresh(z)
     half_z = z.astype(np.float64) if z.nbytes <= 1 << 28 else None
     runs: dict[str, Any] = {
         "focalkit, out=": lambda: loss_grad_hess(spec, z, y, hess=False, out=out),
         "focalkit, fresh": lambda: loss_grad_hess(spec, z, y, hess=False),
         "focalkit γ=1.7, out=": lambda: loss_grad_hess(general, z, y, hess=False, out=out),
+        "focalkit γ=3, out=": lambda: loss_grad_hess(cube, z, y, hess=False, out=out),
         "focalkit γ=0, out=": lambda: loss_grad_hess(cross_entropy, z, y, hess=False, out=out),
         "focalkit, loss alone": lambda: cpu.attempt(spec, z, y, None, None, 0, None),
     }
@@ -190,7 +191,7 @@ def peak_memory() -> dict[str, float]:
     script = """
 import sys
 import numpy as np
-from focalkit import LossSpec, loss_grad_hess
+from focalkit import LossSpec, _reduce, loss_grad_hess
 from focalkit.engines import cpu
 z = np.ones((4096, 20000), np.float32); y = np.zeros(4096, np.int64)
 out = np.ones_like(z) if sys.argv[1] == "ready" else z if sys.argv[1] == "in place" else None
@@ -229,6 +230,30 @@ def beside_torch(rounds: int) -> float:
             times[which].append(time.perf_counter() - start)
     alone, other, both = (float(np.median(values)) for values in times.values())
     return both / (alone + other)
+
+
+def mining(rounds: int = 5) -> dict[str, float]:
+    """Seconds of keeping the hardest tenth of 16 M sigmoid losses, of the choice alone, and of it by NumPy's sort."""
+    case = make_case("sigmoid 2×100000×80")
+    ids, out = case.targets.astype(np.uint8), cpu._fresh(case.logits)
+    spec, kept = (LossSpec("sigmoid", 2.0, keep_hardest=part) for part in (None, 0.1))
+    losses = cpu.attempt(LossSpec("sigmoid", 2.0, reduction="none"), case.logits, ids, None, None, 0, None)[0].reshape(
+        -1
+    )
+    among, count = np.ones(losses.size, bool), losses.size // 10
+    runs = {
+        "all": lambda: loss_grad_hess(spec, case.logits, ids, hess=False, out=out),
+        "the hardest": lambda: loss_grad_hess(kept, case.logits, ids, hess=False, out=out),
+        "the choice": lambda: cpu._largest(losses, among, count),
+        "the choice by NumPy's sort": lambda: _reduce.largest(losses, among, count),
+    }
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in times.items()}
 
 
 def import_time(rounds: int = 9) -> float:
@@ -305,6 +330,7 @@ def main() -> None:
         cpu.release_memory()
     text = table(results)
     extra = {"threads 1 to 2": scaling, "peak memory above the logits": peak_memory(), "import time": import_time()}
+    extra["hard example mining, seconds"] = mining()
     try:
         extra["by turns with torch"] = beside_torch(arguments.rounds)
     except ImportError:
