@@ -3,8 +3,8 @@
 import importlib.util
 
 NEEDED = {
-    "torch": ["src/focalkit/nn/*", "src/focalkit/engines/torch*", "src/focalkit/engines/triton*"],
-    "triton": ["src/focalkit/engines/triton*", "tests/triton_adapter.py", "tests/engines/triton_compile.py"],
+    "torch": ["src/focalkit/nn/*", "src/focalkit/engines/torch/*", "src/focalkit/engines/triton/*"],
+    "triton": ["src/focalkit/engines/triton/*", "tests/triton_adapter.py", "tests/engines/triton_compile.py"],
     "torchmetrics": ["src/focalkit/nn/metric.py", "src/focalkit/nn/callback.py"],
     "lightning": ["src/focalkit/nn/callback.py"],
 }

@@ -56,7 +56,7 @@ def ours(case: Case) -> Any:
 def ours_on_tensors(case: Case, kernels: bool = True) -> Any:
     import torch
 
-    from focalkit.engines import torch as engine
+    from focalkit.engines.torch import dispatch as engine
 
     spec, z = LossSpec(case.link, case.gamma), torch.from_numpy(case.logits).requires_grad_()
     targets = torch.from_numpy(case.targets)

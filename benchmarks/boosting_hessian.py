@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedKFold
 from focalkit.boosting import FocalLGBMClassifier, FocalXGBClassifier
 from focalkit.boosting.metrics import METRICS
 from focalkit.boosting.objective import HESSIANS
-from focalkit.tuning.tables import read_table
+from focalkit.io.features import read_table
 
 DATA = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "shared" / "data")
 NAMES = ("mammography", "creditcard_subset", "page_blocks", "kropt")

@@ -27,8 +27,9 @@ import numpy as np
 from peers import PEERS, Case
 
 import focalkit
-from focalkit import LossSpec, _reduce, loss_grad_hess
-from focalkit.engines import cpu
+from focalkit import LossSpec, loss_grad_hess
+from focalkit._core import reduction as _reduce
+from focalkit.engines.cpu import evaluate as cpu
 
 SHAPES: dict[str, tuple[str, tuple[int, ...]]] = {
     "64×5": ("softmax", (64, 5)),
@@ -191,8 +192,9 @@ def peak_memory() -> dict[str, float]:
     script = """
 import sys
 import numpy as np
-from focalkit import LossSpec, _reduce, loss_grad_hess
-from focalkit.engines import cpu
+from focalkit import LossSpec, loss_grad_hess
+from focalkit._core import reduction as _reduce
+from focalkit.engines.cpu import evaluate as cpu
 z = np.ones((4096, 20000), np.float32); y = np.zeros(4096, np.int64)
 out = np.ones_like(z) if sys.argv[1] == "ready" else z if sys.argv[1] == "in place" else None
 loss_grad_hess(LossSpec(), np.ones((64, 9), np.float32), y[:64])

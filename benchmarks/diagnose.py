@@ -42,7 +42,7 @@ def write(path, n_rows, kind):
 
 def ours(path, sample=0, hardest=0):
     from focalkit import LossSpec
-    from focalkit.diagnosis.reading import open_predictions
+    from focalkit.io.predictions import open_predictions
     from focalkit.diagnosis.scan import Job, scan
 
     source = open_predictions([path])

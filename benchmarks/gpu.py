@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch_bench import focal_by_hand, torchvision_form
 
 import focalkit
-from focalkit.engines import torch as engine
+from focalkit.engines.torch import dispatch as engine
 
 Run = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -199,7 +199,7 @@ def table(results: dict[str, dict[str, dict[str, float]]], link: str) -> str:
 
 def pretend() -> None:
     """Let the interpreter take tensors of host memory, so that this file can be tried without a GPU."""
-    from focalkit.engines import triton
+    from focalkit.engines.triton import evaluate as triton
 
     engine._device_kernels = lambda device: triton  # type: ignore[assignment]
     engine._who = lambda *_: "triton"  # type: ignore[assignment]

@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 
 import focalkit
-from focalkit.engines import cpu
-from focalkit.engines import torch as engine
+from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.torch import dispatch as engine
 from focalkit.nn import SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
 
 CLOCK = time.perf_counter

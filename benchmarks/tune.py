@@ -22,8 +22,8 @@ from focalkit.engines import _inputs, reference
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning.datasets import load_long_tail_digits
 from focalkit.tuning.grid import ALPHAS, GAMMAS, Grid
-from focalkit.tuning.tables import read_table
-from focalkit.tuning.training import _path
+from focalkit.io.features import read_table
+from focalkit.tuning.trainers import _path
 
 ROUNDS = 15
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focalkit import InputError, _checks
-from focalkit._checks import Interval
+from focalkit import InputError
+from focalkit._core import contracts
+from focalkit._core.contracts import Interval
 
 FORM = re.compile(r"^[a-z_]+ must [^;]+; got .+\. [A-Z].*\.$", re.DOTALL)
-DOMAINS = [value for value in vars(_checks).values() if isinstance(value, Interval)]
+DOMAINS = [value for value in vars(contracts).values() if isinstance(value, Interval)]
 
 
 def refused(function, *args, match):
@@ -51,12 +52,12 @@ def test_intervals_print_as_in_mathematics():
 
 
 def test_a_refusal_names_the_argument_the_contract_the_value_and_the_remedy():
-    refused(_checks.reject, "gamma", "be a number", -1, "Try 2.", match=r"^gamma must be a number; got -1\. Try 2\.$")
+    refused(contracts.reject, "gamma", "be a number", -1, "Try 2.", match=r"^gamma must be a number; got -1\. Try 2\.$")
 
 
 def test_a_long_value_is_shortened():
     with pytest.raises(InputError) as caught:
-        _checks.reject("alpha", "be short", list(range(1000)), "Shorten it.")
+        contracts.reject("alpha", "be short", list(range(1000)), "Shorten it.")
     assert len(str(caught.value)) < 200
     assert "…" in str(caught.value)
 
@@ -66,7 +67,7 @@ def test_a_long_value_is_shortened():
 
 def test_scalars_become_floats():
     for value in (2, 2.0, np.float32(2), np.int8(2), np.array(2.0)):
-        got = _checks.number("gamma", value, _checks.GAMMA, "Try 2.")
+        got = contracts.number("gamma", value, contracts.GAMMA, "Try 2.")
         assert type(got) is float
         assert got == 2.0
 
@@ -74,20 +75,20 @@ def test_scalars_become_floats():
 @pytest.mark.parametrize("value", [-0.5, math.nan, math.inf, True, "2", None, [2.0]])
 def test_a_scalar_outside_its_domain_is_refused(value):
     refused(
-        _checks.number, "gamma", value, _checks.GAMMA, "Try 2.", match=r"^gamma must be a number in \[0, inf\); got"
+        contracts.number, "gamma", value, contracts.GAMMA, "Try 2.", match=r"^gamma must be a number in \[0, inf\); got"
     )
 
 
 def test_vectors_become_tuples_of_floats():
     for value in ([0, 1], (0.0, 1.0), np.array([0, 1], np.float32), np.array([0, 1])):
-        assert _checks.number_or_vector("alpha", value, _checks.GAMMA, "Try 1.") == (0.0, 1.0)
+        assert contracts.number_or_vector("alpha", value, contracts.GAMMA, "Try 1.") == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
     "value", [[], [[1.0]], [1.0, -1.0], [1.0, math.nan], "12", ["a"], None, {1: 2}, True, np.ones((2, 1))]
 )
 def test_what_is_no_vector_of_the_domain_is_refused(value):
-    refused(_checks.number_or_vector, "alpha", value, _checks.GAMMA, "Try 1.", match=r"^alpha must be a number")
+    refused(contracts.number_or_vector, "alpha", value, contracts.GAMMA, "Try 1.", match=r"^alpha must be a number")
 
 
 # logits
@@ -96,22 +97,22 @@ def test_what_is_no_vector_of_the_domain_is_refused(value):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
 def test_logits_keep_their_floating_dtype_and_are_not_copied(dtype):
     z = np.zeros((2, 3), dtype)
-    assert _checks.logits_array(z) is z
+    assert contracts.logits_array(z) is z
 
 
 def test_lists_of_floats_are_float64_logits():
-    assert _checks.logits_array([[0.0, 1.0]]).dtype == np.float64
+    assert contracts.logits_array([[0.0, 1.0]]).dtype == np.float64
 
 
 @pytest.mark.parametrize("value", [np.zeros((2, 3), int), np.zeros((2, 3), bool), [["a"]], np.zeros(2, complex), None])
 def test_logits_that_are_not_floating_are_refused(value):
-    refused(_checks.logits_array, value, match="^logits must be a floating array")
+    refused(contracts.logits_array, value, match="^logits must be a floating array")
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (0, 3), (2, 3, 4, 5)])
 def test_the_class_axis_is_one_unless_told(shape):
-    assert _checks.logits_shape("softmax", shape, 1) == 1
-    assert _checks.logits_shape("softmax", shape, -1) == len(shape) - 1
+    assert contracts.logits_shape("softmax", shape, 1) == 1
+    assert contracts.logits_shape("softmax", shape, -1) == len(shape) - 1
 
 
 @pytest.mark.parametrize(
@@ -126,14 +127,14 @@ def test_the_class_axis_is_one_unless_told(shape):
     ],
 )
 def test_ambiguous_shapes_are_refused_and_never_guessed(link, shape, axis, match):
-    refused(_checks.logits_shape, link, shape, axis, match=match)
+    refused(contracts.logits_shape, link, shape, axis, match=match)
 
 
 def test_a_vector_must_be_as_long_as_the_classes():
-    _checks.class_vector("alpha", (1.0, 2.0), 2)
-    _checks.class_vector("alpha", 1.0, 2)
+    contracts.class_vector("alpha", (1.0, 2.0), 2)
+    contracts.class_vector("alpha", 1.0, 2)
     refused(
-        _checks.class_vector,
+        contracts.class_vector,
         "alpha",
         (1.0, 2.0),
         3,
@@ -161,13 +162,13 @@ def test_a_vector_must_be_as_long_as_the_classes():
     ],
 )
 def test_bad_softmax_targets_are_refused(targets, match):
-    refused(_checks.softmax_targets, targets, (2, 3), 1, -100, match=match)
+    refused(contracts.softmax_targets, targets, (2, 3), 1, -100, match=match)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
 def test_soft_targets_that_sum_to_one_within_their_dtype_are_accepted(dtype):
     y = np.random.default_rng(0).dirichlet(np.ones(50), 20).astype(dtype)
-    assert _checks.softmax_targets(y, (20, 50), 1, -100) is y
+    assert contracts.softmax_targets(y, (20, 50), 1, -100) is y
 
 
 @pytest.mark.parametrize(
@@ -182,16 +183,16 @@ def test_soft_targets_that_sum_to_one_within_their_dtype_are_accepted(dtype):
     ],
 )
 def test_bad_sigmoid_targets_are_refused(targets, match):
-    refused(_checks.sigmoid_targets, targets, (2,), -100, match=match)
+    refused(contracts.sigmoid_targets, targets, (2,), -100, match=match)
 
 
 # weights and the rest
 
 
 def test_sample_weights_are_one_per_sample_or_per_target():
-    assert _checks.sample_weight_array(None, (2, 3)) is None
-    np.testing.assert_array_equal(_checks.sample_weight_array([1, 2], (2, 3)), [[1, 1, 1], [2, 2, 2]])
-    np.testing.assert_array_equal(_checks.sample_weight_array(np.eye(2), (2, 2)), np.eye(2))
+    assert contracts.sample_weight_array(None, (2, 3)) is None
+    np.testing.assert_array_equal(contracts.sample_weight_array([1, 2], (2, 3)), [[1, 1, 1], [2, 2, 2]])
+    np.testing.assert_array_equal(contracts.sample_weight_array(np.eye(2), (2, 2)), np.eye(2))
 
 
 @pytest.mark.parametrize(
@@ -207,13 +208,13 @@ def test_sample_weights_are_one_per_sample_or_per_target():
     ],
 )
 def test_bad_sample_weights_are_refused(weight, match):
-    refused(_checks.sample_weight_array, weight, (2, 3), match=match)
+    refused(contracts.sample_weight_array, weight, (2, 3), match=match)
 
 
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "3"])
 def test_a_normalizer_that_is_not_positive_is_refused_with_advice(value):
     refused(
-        _checks.normalizer_number,
+        contracts.normalizer_number,
         value,
         "sum",
         match=r"^normalizer must be a number in \(0, inf\).*max\(1, n_positives\)",
@@ -231,4 +232,4 @@ def test_a_normalizer_that_is_not_positive_is_refused_with_advice(value):
     ],
 )
 def test_bad_probabilities_are_refused(value, match):
-    refused(_checks.probabilities_array, "probabilities", value, match=match)
+    refused(contracts.probabilities_array, "probabilities", value, match=match)

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from focalkit import Ledger, LossSpec, diagnose
-from focalkit.cli_diagnose import curve
-from focalkit.cli_diagnose import diagnose as command
-from focalkit.report.diagnosis_text import diagnosis_table, findings, gamma_table
+from focalkit.cli.diagnose import curve
+from focalkit.cli.diagnose import diagnose as command
+from focalkit.report.terminal.diagnose import diagnosis_table, findings, gamma_table
 from tests.diagnosis.test_ledger import predictions
 
 

@@ -64,7 +64,7 @@ def test_a_table_gets_tables_a_verdict_and_code(table):
 
 
 def test_the_printed_code_runs(table):
-    from focalkit.tuning.tables import read_table
+    from focalkit.io.features import read_table
 
     done = run("tune", table, *QUICK)
     code = done.output.split("To use it:")[1]
@@ -172,7 +172,7 @@ def test_a_booster_is_tuned_by_name_with_texts_as_categories(tmp_path):
 def test_the_bar_shows_the_best_so_far_and_pipes_show_nothing(table):
     from rich.console import Console
 
-    from focalkit.cli_tune import _Bar
+    from focalkit.cli.tune import _Bar
     from focalkit.tuning import Cell
     from focalkit.tuning.collection import Progress
 

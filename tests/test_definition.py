@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mpmath import diff, exp, log, mp, mpf
 
-from focalkit import _definition
+from focalkit._core import definition
 from tests.budget import TABLE, assert_within_budget, numbers
 from tests.golden import truth
 
@@ -20,7 +20,7 @@ GAMMAS = [block["gamma"] for block in TABLE["margins"]]
 def test_the_formula_keeps_the_budget_in_its_own_precision(dtype, name, block):
     m = np.array(block["m"], dtype)
     for gamma in (block["gamma"], np.full(len(m), block["gamma"], dtype)):
-        got = getattr(_definition, name)(m, gamma, np)
+        got = getattr(definition, name)(m, gamma, np)
         assert_within_budget(got, numbers(block[name]), block[name + "_condition"], block["gamma"], 2, dtype)
 
 
@@ -37,19 +37,19 @@ def test_the_golden_margins_reach_every_zone():
 def test_limits_at_infinite_margins_are_reached(gamma):
     m = np.array([np.inf, -np.inf])
     with np.errstate(all="ignore"):
-        np.testing.assert_array_equal(_definition.loss(m, gamma, np), [0, np.inf])
-        np.testing.assert_array_equal(_definition.d1(m, gamma, np), [0, -1])
-        np.testing.assert_array_equal(_definition.d2(m, gamma, np), [0, 0])
+        np.testing.assert_array_equal(definition.loss(m, gamma, np), [0, np.inf])
+        np.testing.assert_array_equal(definition.d1(m, gamma, np), [0, -1])
+        np.testing.assert_array_equal(definition.d2(m, gamma, np), [0, 0])
 
 
 @pytest.mark.parametrize("name", ["loss", "d1", "d2", "d3", "log_h"])
 def test_nan_stays_nan(name):
-    assert np.isnan(getattr(_definition, name)(np.array([np.nan]), 2.0, np))
+    assert np.isnan(getattr(definition, name)(np.array([np.nan]), 2.0, np))
 
 
 def test_p_and_q_are_each_exact_and_their_sum_is_one():
     m = np.linspace(-700, 700, 1401)
-    p, q, nll = _definition.probabilities(m, np)
+    p, q, nll = definition.probabilities(m, np)
     np.testing.assert_allclose(p + q, 1, rtol=1e-15)
     np.testing.assert_array_equal(q, p[::-1])
     np.testing.assert_allclose(nll[m > 40], q[m > 40], rtol=1e-15)
@@ -59,7 +59,7 @@ def test_p_and_q_are_each_exact_and_their_sum_is_one():
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_d3_is_the_derivative_of_d2(gamma):
     m = np.array([-30.0, -6.0, -2.8, -1.0, 0.0, 0.75, 3.0, 12.0, 30.0])
-    got = _definition.d3(m, gamma, np)
+    got = definition.d3(m, gamma, np)
     for one, at in zip(got, m, strict=True):
         here, size = truth.margin(at, gamma)["d2"]
         expected = (truth.margin(mpf(float(at)) + truth.STEP, gamma)["d2"][0] - here) / truth.STEP
@@ -69,7 +69,7 @@ def test_d3_is_the_derivative_of_d2(gamma):
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_log_h_is_the_published_map(gamma):
     m = np.array([-700.0, -30.0, -2.0, 0.0, 1.0, 17.0, 40.0, 300.0, 800.0])
-    for one, at in zip(_definition.log_h(m, gamma, np), m, strict=True):
+    for one, at in zip(definition.log_h(m, gamma, np), m, strict=True):
         with mp.workdps(400):
             v = 1 / (1 + exp(-mpf(at)))
             g = mpf(gamma)
@@ -80,7 +80,7 @@ def test_log_h_is_the_published_map(gamma):
 
 def test_the_paper_s_worked_numbers_hold():
     def loss(p, gamma):
-        return float(_definition.loss(np.log(p) - np.log1p(-p), gamma, np))
+        return float(definition.loss(np.log(p) - np.log1p(-p), gamma, np))
 
     for p, values in {
         0.1: (2.302585, 2.184424, 2.072327, 1.865094, 1.359653),
@@ -97,7 +97,7 @@ def test_the_paper_s_worked_numbers_hold():
 @pytest.mark.parametrize(("gamma", "p"), [(0.5, 0.017663), (1, 0.043202), (2, 0.057846), (3, 0.057497), (5, 0.050236)])
 def test_the_loss_stops_being_convex_at_the_known_probability(gamma, p):
     def d2(p):
-        return _definition.d2(np.log(p) - np.log1p(-p), gamma, np)
+        return definition.d2(np.log(p) - np.log1p(-p), gamma, np)
 
     assert d2(p * (1 - 1e-4)) < 0 < d2(p * (1 + 1e-4))
 

@@ -41,7 +41,7 @@ def test_every_link_to_a_file_leads_somewhere(page):
 def test_the_page_s_tables_are_what_the_command_prints():
     from click.testing import CliRunner
 
-    from focalkit.cli_diagnose import diagnose
+    from focalkit.cli.diagnose import diagnose
 
     printed = [line.strip() for line in CliRunner().invoke(diagnose, []).stdout.splitlines()]
     shown = [line.strip() for line in (DOCS / "diagnosis.md").read_text(encoding="utf-8").splitlines()]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focalkit import _definition, _links
+from focalkit._core import definition
+from focalkit._core import links
 from tests.budget import QUANTITIES, assert_within_budget, softmax_cases
 
 WIDE = (np.dtype(np.float32), np.dtype(np.float64))
@@ -15,21 +16,21 @@ WIDE = (np.dtype(np.float32), np.dtype(np.float64))
 
 def hard(z, target, gamma, alpha):
     ids = np.array([target])
-    m, r, rest = _links.softmax_log_odds(z, ids, np)
-    loss, d1, d2 = (alpha[ids] * f(m, gamma[ids], np) for f in (_definition.loss, _definition.d1, _definition.d2))
-    true = _links.one_hot(ids, z, np)
-    return loss, _links.softmax_gradient(d1, true, r, np)[0], _links.softmax_hessian(d1, d2, true, r, rest, np)[0]
+    m, r, rest = links.softmax_log_odds(z, ids, np)
+    loss, d1, d2 = (alpha[ids] * f(m, gamma[ids], np) for f in (definition.loss, definition.d1, definition.d2))
+    true = links.one_hot(ids, z, np)
+    return loss, links.softmax_gradient(d1, true, r, np)[0], links.softmax_hessian(d1, d2, true, r, rest, np)[0]
 
 
 def soft(z, target, gamma, alpha):
-    m, leading, r, rest = _links.softmax_log_odds_all(z, np)
-    p, q, _ = _definition.probabilities(m, np)
+    m, leading, r, rest = links.softmax_log_odds_all(z, np)
+    p, q, _ = definition.probabilities(m, np)
     weight = np.array([target], z.dtype) * alpha
-    loss = _definition.loss(m, gamma, np)
+    loss = definition.loss(m, gamma, np)
     loss = np.where(weight > 0, weight * loss, 0).sum(-1, dtype=z.dtype)
-    d1, d2 = weight * _definition.d1(m, gamma, np), weight * _definition.d2(m, gamma, np)
-    grad = _links.softmax_gradient_soft(d1, p, q, leading, r, np)[0]
-    return loss, grad, _links.softmax_hessian_soft(d1, d2, p, q, leading, r, rest, np)[0]
+    d1, d2 = weight * definition.d1(m, gamma, np), weight * definition.d2(m, gamma, np)
+    grad = links.softmax_gradient_soft(d1, p, q, leading, r, np)[0]
+    return loss, grad, links.softmax_hessian_soft(d1, d2, p, q, leading, r, rest, np)[0]
 
 
 @pytest.mark.parametrize("dtype", WIDE, ids=str)
@@ -56,13 +57,13 @@ def test_links_keep_the_budget_in_their_own_precision(dtype, as_soft):
 def test_the_exclusive_sum_is_the_sum_of_the_others(integers):
     x = np.array(integers, float)
     expected = [sum(integers) - v for v in integers]
-    np.testing.assert_array_equal(_links.exclusive_sum(x, np), expected)
+    np.testing.assert_array_equal(links.exclusive_sum(x, np), expected)
 
 
 def test_the_exclusive_sum_of_the_largest_keeps_the_digits_of_the_small():
     x = np.array([[1e-30, 1.0, 2e-30], [3.0, 1e-20, 0.0]])
-    np.testing.assert_allclose(_links.exclusive_sum(x, np)[[0, 1], [1, 0]], [3e-30, 1e-20], rtol=1e-15)
-    np.testing.assert_allclose(_links.exclusive_sum(x, np)[0, [0, 2]], [1.0, 1.0], rtol=1e-15)
+    np.testing.assert_allclose(links.exclusive_sum(x, np)[[0, 1], [1, 0]], [3e-30, 1e-20], rtol=1e-15)
+    np.testing.assert_allclose(links.exclusive_sum(x, np)[0, [0, 2]], [1.0, 1.0], rtol=1e-15)
 
 
 def test_log_odds_are_those_of_the_softmax_probability():
@@ -70,15 +71,15 @@ def test_log_odds_are_those_of_the_softmax_probability():
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     expected = np.log(p / (1 - p))
     for k in range(5):
-        m, r, rest = _links.softmax_log_odds(z, np.full(20, k), np)
+        m, r, rest = links.softmax_log_odds(z, np.full(20, k), np)
         np.testing.assert_allclose(m, expected[:, k], rtol=1e-12, atol=1e-14)
         np.testing.assert_allclose(r.sum(axis=1), 1, rtol=1e-15)
         np.testing.assert_allclose(r + rest, np.ones((20, 5)), rtol=1e-14)
         assert np.all(r[:, k] == 0)
-    np.testing.assert_allclose(_links.softmax_log_odds_all(z, np)[0], expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(links.softmax_log_odds_all(z, np)[0], expected, rtol=1e-12, atol=1e-14)
 
 
 def test_one_minus_r_is_never_a_cancelled_subtraction():
-    _, r, rest = _links.softmax_log_odds(np.array([[0.0, 50.0, 1.0]]), np.array([0]), np)
+    _, r, rest = links.softmax_log_odds(np.array([[0.0, 50.0, 1.0]]), np.array([0]), np)
     assert r[0, 1] == 1
     assert rest[0, 1] == pytest.approx(np.exp(-49.0), rel=1e-14)

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from focalkit import LossSpec, _reduce
-from focalkit.engines import cpu
+from focalkit import LossSpec
+from focalkit._core import reduction as _reduce
+from focalkit.engines.cpu import evaluate as cpu
 
 LOSSES = np.array([0.5, 2.0, 2.0, 0.0, 9.0])
 ALL = np.ones(5, bool)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focalkit import InputError, LossSpec, _checks
+from focalkit import InputError, LossSpec
+from focalkit._core import contracts
 from tests.laws.strategies import within
 
 
@@ -46,10 +47,10 @@ def test_it_survives_copying_pickling_and_replacing():
 
 @given(
     link=st.sampled_from(["softmax", "sigmoid"]),
-    gamma=within(_checks.GAMMA, 50),
-    smoothing=within(_checks.LABEL_SMOOTHING),
-    keep=st.one_of(st.none(), st.integers(1), within(_checks.FRACTION)),
-    ratio=st.one_of(st.none(), within(_checks.POSITIVE)),
+    gamma=within(contracts.GAMMA, 50),
+    smoothing=within(contracts.LABEL_SMOOTHING),
+    keep=st.one_of(st.none(), st.integers(1), within(contracts.FRACTION)),
+    ratio=st.one_of(st.none(), within(contracts.POSITIVE)),
 )
 def test_everything_inside_the_domains_is_accepted_and_its_repr_makes_it_again(link, gamma, smoothing, keep, ratio):
     spec = LossSpec(link, gamma, 0.5, smoothing, keep_hardest=keep, negatives_per_positive=ratio)

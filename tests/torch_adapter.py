@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from focalkit.engines import torch as engine
+from focalkit.engines.torch import dispatch as engine
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 

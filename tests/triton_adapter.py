@@ -13,9 +13,10 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
 
-from focalkit.engines import torch as torch_engine  # noqa: E402
-from focalkit.engines import torch_contracts, torch_plain  # noqa: E402
-from focalkit.engines import triton as engine  # noqa: E402
+from focalkit.engines.torch import dispatch as torch_engine  # noqa: E402
+from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
+from focalkit.engines.torch import plain as torch_plain  # noqa: E402
+from focalkit.engines.triton import evaluate as engine  # noqa: E402
 from tests import torch_adapter  # noqa: E402
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit.engines import cpu_ledger
+from focalkit.engines.cpu import ledger as cpu_ledger
 
 Real = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from focalkit import _checks
-from focalkit._spec import LossSpec
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec
 from focalkit.losses import loss_grad_hess
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
 from focalkit.weights import alpha_of_classes
@@ -131,15 +131,15 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         InputError
             Where a parameter lies outside its domain, or y has a single class.
         """
-        _checks.number("C", self.C, _checks.POSITIVE, "Large values penalise less.")
-        _checks.number("tol", self.tol, _checks.POSITIVE, "The default is 1e-5.")
-        gamma = _checks.number("gamma", self.gamma, _checks.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
+        contracts.number("C", self.C, contracts.POSITIVE, "Large values penalise less.")
+        contracts.number("tol", self.tol, contracts.POSITIVE, "The default is 1e-5.")
+        gamma = contracts.number("gamma", self.gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
         check_classification_targets(y)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         classes, targets = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            _checks.reject(
+            contracts.reject(
                 "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
             )
         counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)

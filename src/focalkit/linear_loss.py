@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from focalkit import _checks
-from focalkit._spec import LossSpec, PerClass, SpecOptions
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec, PerClass, SpecOptions
 
 
 def linear_softmax_focal_loss(
@@ -95,7 +95,7 @@ def linear_softmax_focal_loss(
     for name, value in (("gamma", gamma), ("alpha", alpha)):
         if not isinstance(value, (int, float)) and getattr(value, "requires_grad", False):
             remedy = "Detach it, or use softmax_focal_loss on the logits."
-            _checks.reject(name, "need no gradient here", "a tensor that requires one", remedy)
+            contracts.reject(name, "need no gradient here", "a tensor that requires one", remedy)
     spec = LossSpec("softmax", gamma, alpha, **options)
     return linear_loss(spec, hidden, weight, targets, bias, sample_weight, normalizer, logit_softcap, memory_budget)
 
@@ -104,7 +104,7 @@ def linear_loss(spec: LossSpec, hidden: Any, *arguments: Any) -> Any:
     """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
     if not any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in type(hidden).__mro__):
         remedy = "Use torch.as_tensor(hidden), or softmax_focal_loss on the logits for NumPy arrays."
-        _checks.reject("hidden", "be a tensor of PyTorch", type(hidden).__name__, remedy)
-    from focalkit.engines import torch_linear
+        contracts.reject("hidden", "be a tensor of PyTorch", type(hidden).__name__, remedy)
+    from focalkit.engines.torch import linear as torch_linear
 
     return torch_linear.loss(spec, hidden, *arguments)

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from focalkit import _checks
-from focalkit._spec import LossSpec, PerClass, SpecOptions
-from focalkit.engines import _inputs, cpu
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit.engines import _inputs
+from focalkit.engines.cpu import evaluate as cpu
 
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
@@ -282,7 +283,7 @@ def loss_grad_hess(
     array([[ 0.5, -0.5]])
     """
     if not isinstance(spec, LossSpec):
-        _checks.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
+        contracts.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
     if _is_tensor(logits):
         tensors = (_torch or _load_torch()).loss_grad_hess(
             spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
@@ -316,7 +317,7 @@ def _loss(
         return engine.door(_spec, link, gamma, alpha, options, *rest)
     if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
-        _checks.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
+        contracts.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
     spec = _spec(link, gamma, alpha, options)
     if not check_finite:
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
@@ -330,7 +331,7 @@ def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
     """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
     if not _is_tensor(logits):
         remedy = "Use torch.as_tensor(logits), or the functions of focalkit for NumPy arrays."
-        _checks.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
+        contracts.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
     return (_torch or _load_torch()).loss(spec, logits, *arguments)
 
 
@@ -340,7 +341,7 @@ _torch: Any = None
 def _load_torch() -> Any:
     """Load the engine of tensors, on first use."""
     global _torch
-    from focalkit.engines import torch
+    from focalkit.engines.torch import dispatch as torch
 
     _torch = torch
     return torch
@@ -364,7 +365,7 @@ def _host(logits: Any) -> Any:
     library = type(logits).__module__.partition(".")[0]
     if library in ("jax", "jaxlib", "cupy", "tensorflow"):
         contract, remedy = "be a NumPy array or a tensor of PyTorch", "Convert it with numpy.asarray(logits) first."
-        _checks.reject("logits", contract, f"a {library} array", remedy)
+        contracts.reject("logits", contract, f"a {library} array", remedy)
     return logits
 
 
@@ -372,11 +373,11 @@ def _check_out(out: Any, inputs: _inputs.Inputs) -> None:
     logits = inputs.logits
     if not isinstance(out, np.ndarray) or out.shape != logits.shape or out.dtype != logits.dtype:
         got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        _checks.reject(
+        contracts.reject(
             "out", f"be a {logits.dtype} array of shape {logits.shape}", got, "Use numpy.empty_like(logits)."
         )
     if not out.flags.writeable:
-        _checks.reject("out", "be writeable", "a read-only array", "Pass numpy.empty_like(logits).")
+        contracts.reject("out", "be writeable", "a read-only array", "Pass numpy.empty_like(logits).")
     where = out.__array_interface__["data"], out.strides
     is_logits = where == (logits.__array_interface__["data"], logits.strides)
     others = [] if is_logits else [("the logits", logits)]
@@ -384,6 +385,6 @@ def _check_out(out: Any, inputs: _inputs.Inputs) -> None:
     others += [] if inputs.sample_weight is None else [("the sample weights", inputs.sample_weight)]
     for name, other in others:
         if np.shares_memory(out, other):
-            _checks.reject(
+            contracts.reject(
                 "out", "be the logits themselves or memory apart", f"an array that overlaps {name}", "Copy one of them."
             )

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks, _definition, _links
-from focalkit._spec import PerClass
+from focalkit._core import contracts
+from focalkit._core import definition
+from focalkit._core import links
+from focalkit._core.spec import PerClass
 
 
 def recover_posterior(probabilities: Any, gamma: PerClass, alpha: PerClass | None = None) -> NDArray[np.float64]:
@@ -50,24 +52,24 @@ def recover_posterior(probabilities: Any, gamma: PerClass, alpha: PerClass | Non
     >>> recover_posterior(np.array([[0.694, 0.306]]), gamma=2.0).round(3)
     array([[0.9, 0.1]])
     """
-    p = _checks.probabilities_array("probabilities", probabilities)
+    p = contracts.probabilities_array("probabilities", probabilities)
     if p.ndim == 1:
-        scalar = _checks.number("gamma", gamma, _checks.GAMMA, "Binary probabilities of shape (n,) take one gamma.")
+        scalar = contracts.number("gamma", gamma, contracts.GAMMA, "Binary probabilities of shape (n,) take one gamma.")
         pair = None
         if alpha is not None:
             remedy = "Binary probabilities take the weight of the positives."
-            positive = _checks.number("alpha", alpha, _checks.ALPHA_SIGMOID, remedy)
+            positive = contracts.number("alpha", alpha, contracts.ALPHA_SIGMOID, remedy)
             pair = np.array([1 - positive, positive])
         return _recover(np.column_stack([1 - p, p]), np.array(scalar), pair)[:, 1]
     n_classes = p.shape[1]
-    per_class = _checks.number_or_vector("gamma", gamma, _checks.GAMMA, "Pass the gamma of training.")
-    _checks.class_vector("gamma", per_class, n_classes)
+    per_class = contracts.number_or_vector("gamma", gamma, contracts.GAMMA, "Pass the gamma of training.")
+    contracts.class_vector("gamma", per_class, n_classes)
     if alpha is None:
         return _recover(p, np.asarray(per_class), None)
-    weights = _checks.number_or_vector(
-        "alpha", alpha, _checks.POSITIVE, "A class of weight 0 left no trace to recover."
+    weights = contracts.number_or_vector(
+        "alpha", alpha, contracts.POSITIVE, "A class of weight 0 left no trace to recover."
     )
-    _checks.class_vector("alpha", weights, n_classes)
+    contracts.class_vector("alpha", weights, n_classes)
     return _recover(p, np.asarray(per_class), np.broadcast_to(np.asarray(weights), (n_classes,)))
 
 
@@ -75,7 +77,7 @@ def _recover(
     p: NDArray[np.float64], gamma: NDArray[np.float64], alpha: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
-        m = np.log(p) - np.log(_links.exclusive_sum(p, np))
+        m = np.log(p) - np.log(links.exclusive_sum(p, np))
     return recover_from_log_odds(m, gamma, alpha)
 
 
@@ -84,7 +86,7 @@ def recover_from_log_odds(
 ) -> NDArray[np.float64]:
     """:func:`recover_posterior` from each class's log-odds (n, K), exact where probabilities have rounded to 1."""
     with np.errstate(all="ignore"):
-        log_h = _definition.log_h(m, gamma, np)
+        log_h = definition.log_h(m, gamma, np)
         if alpha is not None:
             log_h = log_h - np.log(alpha)
         top = log_h.max(axis=1, keepdims=True)
@@ -98,7 +100,7 @@ def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     if logits.ndim == 1:
         return np.column_stack([-logits, logits])
     with np.errstate(all="ignore"):
-        return np.asarray(_links.softmax_log_odds_all(logits, np)[0])
+        return np.asarray(links.softmax_log_odds_all(logits, np)[0])
 
 
 def shift_prior(probabilities: Any, prior: Any, tau: float = 1.0) -> NDArray[np.float64]:
@@ -133,17 +135,17 @@ def shift_prior(probabilities: Any, prior: Any, tau: float = 1.0) -> NDArray[np.
     >>> shift_prior(np.array([0.2]), prior=0.1).round(4)
     array([0.6923])
     """
-    p = _checks.probabilities_array("probabilities", probabilities)
-    pi = _checks.number_or_vector("prior", prior, _checks.PRIOR, "Use relative class frequencies of the training data.")
-    strength = _checks.number("tau", tau, _checks.Interval(-np.inf, np.inf), "1 is the balanced decision.")
+    p = contracts.probabilities_array("probabilities", probabilities)
+    pi = contracts.number_or_vector("prior", prior, contracts.PRIOR, "Use relative class frequencies of the training data.")
+    strength = contracts.number("tau", tau, contracts.Interval(-np.inf, np.inf), "1 is the balanced decision.")
     if p.ndim == 1:
         if isinstance(pi, tuple):
-            _checks.reject(
+            contracts.reject(
                 "prior", "be one number for probabilities of shape (n,)", pi, "Pass the frequency of positives."
             )
         return _shift(np.column_stack([1 - p, p]), np.array([1 - pi, pi]), strength)[:, 1]
     if isinstance(pi, float) or len(pi) != p.shape[1] or abs(sum(pi) - 1) > 1e-6:
-        _checks.reject("prior", f"be {p.shape[1]} frequencies that sum to 1", pi, "E.g. counts / counts.sum().")
+        contracts.reject("prior", f"be {p.shape[1]} frequencies that sum to 1", pi, "E.g. counts / counts.sum().")
     return _shift(p, np.asarray(pi), strength)
 
 

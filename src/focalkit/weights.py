@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks
+from focalkit._core import contracts
 
 SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
 
@@ -60,16 +60,16 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
     array([0.5556, 5.    ])
     """
     n = np.asarray(counts)
-    if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not _checks.SAMPLE_WEIGHT.holds(n):
-        _checks.reject(
+    if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not contracts.SAMPLE_WEIGHT.holds(n):
+        contracts.reject(
             "counts",
             "be a vector of one number >= 0 per class",
             counts,
             "E.g. numpy.bincount(targets, minlength=n_classes).",
         )
-    _checks.one_of("scheme", scheme, SCHEMES)
+    contracts.one_of("scheme", scheme, SCHEMES)
     if beta is not None and scheme not in ("power", "effective"):
-        _checks.reject(
+        contracts.reject(
             "beta", "be given with scheme 'power' or 'effective' only", beta, f"Drop it: {scheme!r} has no parameter."
         )
     n = np.where(n > 0, n, 1).astype(np.float64)
@@ -79,15 +79,15 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
     if scheme == "median":
         return np.asarray(np.median(n) / n)
     if scheme == "effective":
-        base = _checks.number(
-            "beta", 0.999 if beta is None else beta, _checks.BETA_EFFECTIVE, "0 weighs all alike, 0.9999 nearly 1/n."
+        base = contracts.number(
+            "beta", 0.999 if beta is None else beta, contracts.BETA_EFFECTIVE, "0 weighs all alike, 0.9999 nearly 1/n."
         )
         weights = 1 / -np.expm1(n * np.log(base)) if base > 0 else np.ones_like(n)
         return np.asarray(weights * len(n) / weights.sum())
     exponent = {"balanced": 1.0, "sqrt": 0.5}.get(scheme)
     if exponent is None:
-        exponent = _checks.number(
-            "beta", 1.0 if beta is None else beta, _checks.GAMMA, "0 weighs all alike, 1 is 'balanced'."
+        exponent = contracts.number(
+            "beta", 1.0 if beta is None else beta, contracts.GAMMA, "0 weighs all alike, 1 is 'balanced'."
         )
     weights = (n / n.min()) ** -exponent  # the largest weight is 1: no exponent can make all of them 0
     return np.asarray(weights * (n.sum() / (n * weights).sum()))
@@ -108,17 +108,17 @@ def alpha_vector(alpha: Any, counts: Any) -> NDArray[np.float64]:
         try:
             beta = float(parameter) if parameter else None
         except ValueError:
-            _checks.reject("alpha", "be a scheme with a number after its colon", alpha, "E.g. 'power:0.5'.")
+            contracts.reject("alpha", "be a scheme with a number after its colon", alpha, "E.g. 'power:0.5'.")
         return class_weights(counts, scheme, beta=beta)
     remedy = "Give a scheme such as 'balanced', one weight per class, or for two classes a number in (0, 1)."
-    weights = _checks.number_or_vector("alpha", alpha, _checks.ALPHA_SOFTMAX, remedy)
+    weights = contracts.number_or_vector("alpha", alpha, contracts.ALPHA_SOFTMAX, remedy)
     if isinstance(weights, float):
-        if n_classes != 2 or weights not in _checks.ALPHA_SIGMOID:
-            _checks.reject("alpha", f"be a vector for {n_classes} classes, or lie in (0, 1) for two", alpha, remedy)
+        if n_classes != 2 or weights not in contracts.ALPHA_SIGMOID:
+            contracts.reject("alpha", f"be a vector for {n_classes} classes, or lie in (0, 1) for two", alpha, remedy)
         return np.array([1 - weights, weights])
-    _checks.class_vector("alpha", weights, n_classes)
+    contracts.class_vector("alpha", weights, n_classes)
     if sum(weights) == 0:
-        _checks.reject("alpha", "leave some class a weight above 0", alpha, remedy)
+        contracts.reject("alpha", "leave some class a weight above 0", alpha, remedy)
     return np.asarray(weights)
 
 
@@ -127,7 +127,7 @@ def alpha_of_classes(alpha: Any, classes: NDArray[Any], counts: Any) -> NDArray[
     if isinstance(alpha, Mapping):
         unknown = [name for name in alpha if name not in classes]
         if unknown:
-            _checks.reject("alpha", f"name classes out of {list(classes)}", unknown[0], "Drop it or correct it.")
+            contracts.reject("alpha", f"name classes out of {list(classes)}", unknown[0], "Drop it or correct it.")
         alpha = [alpha.get(name, 1.0) for name in classes.tolist()]
     return alpha_vector(alpha, counts)
 
@@ -161,10 +161,10 @@ def prior_bias(prior: Any) -> Any:
     -4.59512
     """
     remedy = "Use relative frequencies, with absent classes given a small positive one."
-    pi = _checks.number_or_vector("prior", prior, _checks.PRIOR, remedy)
+    pi = contracts.number_or_vector("prior", prior, contracts.PRIOR, remedy)
     if isinstance(pi, float):
         return float(np.log(pi) - np.log1p(-pi))
     vector = np.asarray(pi)
     if abs(vector.sum() - 1) > 1e-6:
-        _checks.reject("prior", "sum to 1", float(vector.sum()), "Divide it by its sum.")
+        contracts.reject("prior", "sum to 1", float(vector.sum()), "Divide it by its sum.")
     return np.log(vector)

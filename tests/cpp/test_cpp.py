@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from focalkit.engines import cpu
+from focalkit.engines.cpu import evaluate as cpu
 
 HERE = Path(__file__).parent
 INCLUDE = HERE.parents[1] / "cpp" / "include"

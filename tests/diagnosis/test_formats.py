@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from focalkit import InputError, LossSpec, diagnose
-from focalkit.diagnosis import reading
-from focalkit.diagnosis.layout import Asked
-from focalkit.diagnosis.reading import open_predictions
+from focalkit.io import predictions as reading
+from focalkit.io.columns import Asked
+from focalkit.io.predictions import open_predictions
 from focalkit.diagnosis.scan import Job, scan, scan_dask
 from tests.diagnosis.test_ledger import predictions, same
 
@@ -73,8 +73,8 @@ def test_npy_pairs_and_stored_and_compressed_npz_give_it_too(data, tmp_path):
 
 
 def test_a_stored_npz_is_mapped_and_not_loaded(data, tmp_path):
-    from focalkit.diagnosis.arrays import open_arrays
-    from focalkit.diagnosis.files import File
+    from focalkit.io.npy import open_arrays
+    from focalkit.io.sources import File
 
     np.savez(tmp_path / "a.npz", logits=np.asfortranarray(data[0]), targets=data[1])
     held = open_arrays(File(str(tmp_path / "a.npz"), "npz"))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from focalkit import InputError, LossSpec
-from focalkit.diagnosis import reading
-from focalkit.diagnosis.layout import Asked
-from focalkit.diagnosis.reading import Trouble, batches, open_predictions
+from focalkit.io import predictions as reading
+from focalkit.io.columns import Asked
+from focalkit.io.predictions import Trouble, batches, open_predictions
 from focalkit.diagnosis.scan import Job, scan
 
 

@@ -15,7 +15,8 @@ from random_calls import EPS, TINY, Call, random_call
 from threadpoolctl import threadpool_limits
 
 from focalkit import InputError, LossSpec, loss_grad_hess
-from focalkit.engines import _cpu, _inputs, cpu, reference
+from focalkit.engines import _cpu, _inputs, reference
+from focalkit.engines.cpu import evaluate as cpu
 
 
 def truth(call: Call) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

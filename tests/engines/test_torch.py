@@ -19,7 +19,7 @@ from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
 
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec  # noqa: E402
-from focalkit.engines import torch as engine  # noqa: E402
+from focalkit.engines.torch import dispatch as engine  # noqa: E402
 
 PATHS = pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "plain"])
 HALF = (torch.float16, torch.bfloat16)
@@ -627,7 +627,7 @@ PEAKS = """
 import sys
 import torch
 from focalkit import sigmoid_focal_loss, softmax_focal_loss
-from focalkit.engines import cpu
+from focalkit.engines.cpu import evaluate as cpu
 
 torch.set_num_threads(1)
 cpu.set_num_threads(1)

@@ -23,8 +23,10 @@ from tests.triton_adapter import engine as kernels  # noqa: E402
 
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec, nn  # noqa: E402
-from focalkit.engines import torch as engine  # noqa: E402
-from focalkit.engines import torch_contracts, torch_plain, triton_launch  # noqa: E402
+from focalkit.engines.torch import dispatch as engine  # noqa: E402
+from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
+from focalkit.engines.torch import plain as torch_plain  # noqa: E402
+from focalkit.engines.triton import launch as triton_launch  # noqa: E402
 
 FOCAL = LossSpec(gamma=2.0)
 BESIDE = pytest.mark.skipif(DEVICE.type == "cuda", reason="stands for what a GPU does by itself")
@@ -343,7 +345,7 @@ def test_other_devices_and_a_missing_triton_leave_the_plain_path(monkeypatch):
     monkeypatch.undo()
     assert engine._device_kernels(torch.device("mps")) is None
     engine._device_kernels.cache_clear()
-    monkeypatch.setitem(sys.modules, "focalkit.engines.triton", None)
+    monkeypatch.setitem(sys.modules, "focalkit.engines.triton.evaluate", None)
     monkeypatch.delattr(focalkit.engines, "triton")
     try:
         assert engine._device_kernels(torch.device("cuda")) is None
@@ -365,7 +367,7 @@ ASKED = """
 import sys, torch, focalkit, focalkit.nn
 logits = torch.zeros(4, 3, requires_grad=True)
 focalkit.softmax_focal_loss(logits, torch.zeros(4, dtype=torch.long)).backward()
-print("focalkit.engines.triton" in sys.modules)
+print("focalkit.engines.triton.evaluate" in sys.modules)
 """
 
 

@@ -22,7 +22,8 @@ from random_calls import Call, random_call
 from test_cpu import check_against_reference
 
 from focalkit import InputError, LossSpec, loss_grad_hess
-from focalkit.engines import _cpu, cpu
+from focalkit.engines import _cpu
+from focalkit.engines.cpu import evaluate as cpu
 
 
 def spoil(call: Call, rng: np.random.Generator) -> Call:

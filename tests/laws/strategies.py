@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from focalkit import LossSpec, _checks
+from focalkit import LossSpec
+from focalkit._core import contracts
 
 GAMMA_PROMISED = 5.0  # design.md promises its budget up to here
 SPECIAL_GAMMAS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
@@ -23,11 +24,11 @@ def within(domain, cap=2.0**100):
     return inside.filter(lambda v: v == 0 or abs(v) > 1e-6)
 
 
-gammas = st.one_of(st.sampled_from(SPECIAL_GAMMAS), within(_checks.GAMMA, GAMMA_PROMISED))
+gammas = st.one_of(st.sampled_from(SPECIAL_GAMMAS), within(contracts.GAMMA, GAMMA_PROMISED))
 
 
 def alphas(link):
-    return within(_checks.ALPHA_SIGMOID) if link == "sigmoid" else within(_checks.ALPHA_SOFTMAX, 100.0)
+    return within(contracts.ALPHA_SIGMOID) if link == "sigmoid" else within(contracts.ALPHA_SOFTMAX, 100.0)
 
 
 @dataclass(frozen=True)

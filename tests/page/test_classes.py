@@ -5,7 +5,7 @@ import pytest
 
 from focalkit import LossSpec, diagnose
 from focalkit.diagnosis.advice import starting_point
-from focalkit.report.diagnosis_page import page as page_of
+from focalkit.report.page.diagnose import page as page_of
 from tests.page.hands import cell, column, move, press, settle
 
 

@@ -9,8 +9,8 @@ import pytest
 from focalkit import LossSpec, diagnose
 from focalkit.diagnosis.advice import starting_point
 from focalkit.diagnosis.demo import NAMES, made_up_predictions
-from focalkit.report.diagnosis_page import page as page_of
-from focalkit.report.page import as_json
+from focalkit.report.page.diagnose import page as page_of
+from focalkit.report.page.assemble import as_json
 from tests.budget import TABLE, allowed, numbers
 from tests.page.hands import cell, column, move, press
 
@@ -36,11 +36,11 @@ def test_the_golden_table_binds_the_script_too(visit, text):
 
 @pytest.mark.parametrize("gamma", [0.0, 0.7, 5.0])
 def test_the_third_derivative_is_python_s(visit, text, gamma):
-    from focalkit import _definition
+    from focalkit._core import definition
 
     m = np.linspace(-20, 40, 241)
     got = visit(text).evaluate("([m, g]) => m.map(x => focalkit.definition.d3(x, g))", [m.tolist(), gamma])
-    want = _definition.d3(m, np.float64(gamma), np)
+    want = definition.d3(m, np.float64(gamma), np)
     assert np.allclose(got, want, rtol=1e-10, atol=1e-16)
 
 

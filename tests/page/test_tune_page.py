@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from focalkit._sentence import Sentence
+from focalkit._core.message import Sentence
 from focalkit.estimator import FocalClassifier
-from focalkit.report.html import page as page_of
+from focalkit.report.page.tune import page as page_of
 from focalkit.tuning.search import tune
 from focalkit.tuning.verdict import judge_all
 from tests.page.hands import column, move

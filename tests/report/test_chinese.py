@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import focalkit
-from focalkit._sentence import Sentence
+from focalkit._core.message import Sentence
 from focalkit.report.chinese import CHINESE, said
 from focalkit.report.words import WORDS
 

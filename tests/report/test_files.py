@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from focalkit.report.files import write_bytes, write_text
+from focalkit.io.atomic import write_bytes, write_text
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):

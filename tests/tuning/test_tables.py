@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from focalkit import InputError
-from focalkit.tuning.tables import pipeline, read_table
+from focalkit.io.features import pipeline, read_table
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

@@ -8,7 +8,7 @@ from focalkit import InputError
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning import judge, tune
 from focalkit.tuning.grid import Grid
-from focalkit.tuning.training import trainer_of
+from focalkit.tuning.trainers import trainer_of
 from focalkit.tuning.trials import SPACES, draw
 
 pytest.importorskip("optuna")

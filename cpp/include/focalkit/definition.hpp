@@ -1,4 +1,4 @@
-// The mathematics, line for line and name for name as src/focalkit/_definition.py.
+// The mathematics, line for line and name for name as src/focalkit/_core/definition.py.
 //
 //     loss(m) =  q^g nll                 p = sigma(m), q = sigma(-m), nll = softplus(-m) = -log p
 //     d1(m)   = -q^g (q + g p nll)       d loss / dm

@@ -1,4 +1,4 @@
-// Logits to the log-odds of the true class and derivatives back, named as in src/focalkit/_links.py.
+// Logits to the log-odds of the true class and derivatives back, named as in src/focalkit/_core/links.py.
 //
 // softmax link: m_k = z_k - logsumexp(z_j, j != k), so that p_k = sigma(m_k) exactly, and with
 // r = softmax over the other classes (r_k = 0):

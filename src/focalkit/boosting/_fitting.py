@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from focalkit import _checks
+from focalkit._core import contracts
 from focalkit.boosting.metrics import METRICS
 from focalkit.boosting.objective import FocalObjective
 from focalkit.weights import alpha_of_classes
@@ -31,19 +31,19 @@ class Training(NamedTuple):
 def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: str) -> Training:
     """Check labels and weights; find classes, alpha, the scale and the start."""
     if y is None:
-        _checks.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
+        contracts.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
-    weight = _checks.sample_weight_array(sample_weight, y.shape)
+    weight = contracts.sample_weight_array(sample_weight, y.shape)
     classes, targets = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        _checks.reject(
+        contracts.reject(
             "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
         )
     counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
     if not counts.sum() > 0:
-        _checks.reject("sample_weight", "leave some sample a weight above zero", "weights that are all zero", "")
+        contracts.reject("sample_weight", "leave some sample a weight above zero", "weights that are all zero", "")
     weights = alpha_of_classes(alpha, classes, counts)
     objective = FocalObjective.from_counts(counts, gamma, weights, hessian=hessian)
     return Training(classes, targets.astype(np.int32), weight, objective)
@@ -62,7 +62,7 @@ def encode(name: str, y: Any, classes: NDArray[Any]) -> NDArray[np.int32]:
     unknown = classes[position] != y
     if np.any(unknown):
         remedy = "Every class must be in the training labels too."
-        _checks.reject(name, f"have labels out of {list(classes)}", y[unknown][0], remedy)
+        contracts.reject(name, f"have labels out of {list(classes)}", y[unknown][0], remedy)
     return np.asarray(position, np.int32)
 
 
@@ -91,7 +91,7 @@ def from_text(text: str | None, source: object) -> tuple[FocalObjective, NDArray
     """The inverse of :func:`to_text`."""
     if not text:
         remedy = "Save it with the estimator's save_model(), not with the booster's."
-        _checks.reject("model file", "be one that a focalkit estimator saved", source, remedy)
+        contracts.reject("model file", "be one that a focalkit estimator saved", source, remedy)
     held = json.loads(text)
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in held["objective"].items()}
     dtype = object if held["dtype"].endswith("O") else np.dtype(held["dtype"])

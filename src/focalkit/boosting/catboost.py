@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
-from focalkit import _checks
+from focalkit._core import contracts
 from focalkit.boosting import _fitting
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS, Metric
 from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
@@ -22,7 +22,7 @@ from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
 try:
     import catboost
 except ImportError:
-    _checks.reject("catboost", "be installed", "no such module", 'pip install "focalkit[catboost]"')
+    contracts.reject("catboost", "be installed", "no such module", 'pip install "focalkit[catboost]"')
 
 Array = NDArray[Any]
 
@@ -58,7 +58,7 @@ class NativeObjective:
     def __init__(self, objective: FocalObjective) -> None:
         if objective.hessian == "exact" and objective.n_classes > 2:
             remedy = "CatBoost needs a positive definite matrix."
-            _checks.reject("hessian", "be 'majorizer' or 'clipped' for more than two classes", "exact", remedy)
+            contracts.reject("hessian", "be 'majorizer' or 'clipped' for more than two classes", "exact", remedy)
         self.objective = objective
 
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> list[tuple[float, float]]:
@@ -75,7 +75,7 @@ class NativeObjective:
 
 def native_metric(objective: FocalObjective, name: str) -> Any:
     """``eval_metric`` of :class:`catboost.CatBoostClassifier` for training with :class:`NativeObjective`."""
-    metric = METRICS[_checks.one_of("metric", name, tuple(METRICS))]
+    metric = METRICS[contracts.one_of("metric", name, tuple(METRICS))]
     return type(name, (_Metric,), {})(objective, metric)  # CatBoost calls a metric by its class's name
 
 
@@ -248,17 +248,17 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
 
     def _refuse_rivals(self, X: Any) -> None:
         if isinstance(X, catboost.Pool):
-            _checks.reject(
+            contracts.reject(
                 "X", "be an array or a data frame", "a catboost.Pool", "Labels are encoded here: pass X and y."
             )
         for name in ("class_weights", "auto_class_weights", "scale_pos_weight"):
             if self._init_params.get(name) is not None:
                 remedy = "Give class weights as alpha, e.g. 'balanced'."
-                _checks.reject(name, "be left alone", self._init_params[name], remedy)
+                contracts.reject(name, "be left alone", self._init_params[name], remedy)
         for name in ("loss_function", "objective", "class_names", "classes_count"):
             if self._init_params.get(name) is not None:
                 remedy = "The loss is the focal loss and the classes are those of y."
-                _checks.reject(name, "be left alone", self._init_params[name], remedy)
+                contracts.reject(name, "be left alone", self._init_params[name], remedy)
 
     def _training_params(self, objective: FocalObjective, evaluated: bool) -> dict[str, Any]:
         """Parameters as CatBoost takes them, with its defaults for its own multi-class loss."""
@@ -321,13 +321,13 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
                 message = (
                     f"X has {X.shape[1]} features, but {name} is expecting {self.n_features_in_} features as input"
                 )
-                raise _checks.InputError(message)
+                raise contracts.InputError(message)
         scores = super().predict(X, prediction_type="RawFormulaVal", **kwargs)
         return np.asarray(scores, np.float64)
 
     def predict(self, X: Any, prediction_type: str = "Class", **kwargs: Any) -> NDArray[Any]:
         """The class of the largest logit, (n,); "RawFormulaVal" gives the logits, "Probability" the posterior."""
-        _checks.one_of("prediction_type", prediction_type, ("Class", "RawFormulaVal", "Probability", "LogProbability"))
+        contracts.one_of("prediction_type", prediction_type, ("Class", "RawFormulaVal", "Probability", "LogProbability"))
         if prediction_type in ("Probability", "LogProbability"):
             posterior = self.predict_proba(X, **kwargs)
             return posterior if prediction_type == "Probability" else _log(posterior)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
-from focalkit import _checks
+from focalkit._core import contracts
 from focalkit.boosting import _fitting
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
 from focalkit.boosting.objective import FocalObjective
@@ -20,7 +20,7 @@ from focalkit.boosting.objective import FocalObjective
 try:
     import lightgbm
 except ImportError:
-    _checks.reject("lightgbm", "be installed", "no such module", 'pip install "focalkit[lightgbm]"')
+    contracts.reject("lightgbm", "be installed", "no such module", 'pip install "focalkit[lightgbm]"')
 
 Array = NDArray[Any]
 _MARK = "focalkit:"
@@ -74,7 +74,7 @@ def native_metric(objective: FocalObjective, name: str) -> Callable[[Array, Any]
 
 def sklearn_metric(objective: FocalObjective, name: str) -> Callable[[Array, Array, Any], tuple[str, float, bool]]:
     """``eval_metric`` of :meth:`lightgbm.LGBMClassifier.fit` for training with :func:`sklearn_objective`."""
-    metric = METRICS[_checks.one_of("metric", name, tuple(METRICS))]
+    metric = METRICS[contracts.one_of("metric", name, tuple(METRICS))]
 
     def evaluate(y_true: Array, y_pred: Array, weight: Array | None) -> tuple[str, float, bool]:
         value = metric.compute(objective, y_pred, np.asarray(y_true).astype(np.int32), weight)
@@ -246,12 +246,12 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
     def _refuse_rivals(self) -> None:
         params = self.get_params()
         if params.get("objective") is not None:
-            _checks.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
+            contracts.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
         for name in ("is_unbalance", "unbalance", "unbalanced_sets", "scale_pos_weight"):
             if params.get(name):
-                _checks.reject(name, "be left alone", params[name], "Give class weights as alpha, e.g. 'balanced'.")
+                contracts.reject(name, "be left alone", params[name], "Give class weights as alpha, e.g. 'balanced'.")
         if params.get("linear_tree") or params.get("linear_trees"):
-            _checks.reject("linear_tree", "be False", True, "The focal start needs leaves that are constants.")
+            contracts.reject("linear_tree", "be False", True, "The focal start needs leaves that are constants.")
 
     def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes).

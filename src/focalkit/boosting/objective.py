@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks, _definition
-from focalkit._spec import LossSpec
+from focalkit._core import contracts
+from focalkit._core import definition
+from focalkit._core.spec import LossSpec
 from focalkit.losses import loss_grad_hess
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
 from focalkit.weights import alpha_vector
@@ -85,16 +86,16 @@ class FocalObjective:
 
     def __post_init__(self) -> None:
         """Check each field against its domain."""
-        _checks.number("gamma", self.gamma, _checks.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
-        _checks.number("scale", self.scale, _checks.POSITIVE, "from_counts() finds it.")
-        _checks.one_of("hessian", self.hessian, HESSIANS)
+        contracts.number("gamma", self.gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
+        contracts.number("scale", self.scale, contracts.POSITIVE, "from_counts() finds it.")
+        contracts.one_of("hessian", self.hessian, HESSIANS)
         if len(self.alpha) < 2 or len(self.start) != len(self.alpha):
             contract = "have one entry per class, like start"
-            _checks.reject("alpha", contract, self.alpha, "from_counts() makes both.")
-        _checks.number_or_vector("alpha", self.alpha, _checks.ALPHA_SOFTMAX, "from_counts() makes it.")
+            contracts.reject("alpha", contract, self.alpha, "from_counts() makes both.")
+        contracts.number_or_vector("alpha", self.alpha, contracts.ALPHA_SOFTMAX, "from_counts() makes it.")
         if len(self.alpha) == 2 and min(self.alpha) == 0:
             remedy = "A class of weight 0 is no class: give it a small weight."
-            _checks.reject("alpha", "leave both classes a weight above 0", self.alpha, remedy)
+            contracts.reject("alpha", "leave both classes a weight above 0", self.alpha, remedy)
 
     @classmethod
     def from_counts(
@@ -119,15 +120,15 @@ class FocalObjective:
         InputError
             Where an argument breaks its contract.
         """
-        gamma = _checks.number("gamma", gamma, _checks.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
+        gamma = contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
         n = np.asarray(counts, np.float64)
-        if n.ndim != 1 or len(n) < 2 or not _checks.SAMPLE_WEIGHT.holds(n) or not n.sum() > 0:
+        if n.ndim != 1 or len(n) < 2 or not contracts.SAMPLE_WEIGHT.holds(n) or not n.sum() > 0:
             remedy = "E.g. numpy.bincount(targets)."
-            _checks.reject("counts", "be one number >= 0 for each of two or more classes", counts, remedy)
+            contracts.reject("counts", "be one number >= 0 for each of two or more classes", counts, remedy)
         weights = alpha_vector(alpha, n)
         total = weights @ n
         if not total > 0:
-            _checks.reject("alpha", "leave a class with samples a weight above 0", alpha, "E.g. 'balanced'.")
+            contracts.reject("alpha", "leave a class with samples a weight above 0", alpha, "E.g. 'balanced'.")
         weights = np.ones_like(n) if np.ptp(weights) == 0 else weights * (n.sum() / total)
         plain = cls(0.0, tuple(weights.tolist()), tuple(focal_start(weights * n, 0.0).tolist()))
         start = tuple(focal_start(weights * n, gamma).tolist())
@@ -323,7 +324,7 @@ def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
         m = np.array([-m_second, m_second])
     else:
         m = _softmax_start(log_prior, gamma)
-    return -np.asarray(_definition.probabilities(m, np)[2])
+    return -np.asarray(definition.probabilities(m, np)[2])
 
 
 def _binary_start(prior_logit: float, gamma: float) -> float:
@@ -331,7 +332,7 @@ def _binary_start(prior_logit: float, gamma: float) -> float:
     bound = np.float64(abs(prior_logit))
 
     def excess(s: Any) -> tuple[Any, Any]:
-        value = _definition.log_h(s, gamma, np) - _definition.log_h(-s, gamma, np) - prior_logit
+        value = definition.log_h(s, gamma, np) - definition.log_h(-s, gamma, np) - prior_logit
         return value, _log_h_slope(s, gamma) + _log_h_slope(-s, gamma)
 
     return float(_increasing_root(excess, -bound, bound))
@@ -343,19 +344,19 @@ def _softmax_start(log_prior: NDArray[np.float64], gamma: float) -> NDArray[np.f
     behind = np.delete(log_prior, lead) - log_prior[lead]
 
     def others(m_lead: Any) -> Any:
-        goal = behind + _definition.log_h(m_lead, gamma, np)
+        goal = behind + definition.log_h(m_lead, gamma, np)
         low = np.minimum(goal - gamma * np.log(2), 0.0)  # log h(m) <= m + gamma log 2 for m <= 0
         high = np.full_like(goal, m_lead)
 
         def excess(m: Any) -> tuple[Any, Any]:
-            return _definition.log_h(m, gamma, np) - goal, _log_h_slope(m, gamma)
+            return definition.log_h(m, gamma, np) - goal, _log_h_slope(m, gamma)
 
         return _increasing_root(excess, np.minimum(low, high), high)
 
     def surplus(m_lead: Any) -> tuple[Any, Any]:
         m = others(m_lead)
-        p, q, _ = _definition.probabilities(m, np)
-        p_lead, q_lead, _ = _definition.probabilities(m_lead, np)
+        p, q, _ = definition.probabilities(m, np)
+        p_lead, q_lead, _ = definition.probabilities(m_lead, np)
         slope = _log_h_slope(m_lead, gamma) * (p * q / _log_h_slope(m, gamma)).sum() / p.sum() + p_lead
         return np.log(p.sum()) - np.log(q_lead), slope
 
@@ -368,8 +369,8 @@ def _softmax_start(log_prior: NDArray[np.float64], gamma: float) -> NDArray[np.f
 
 def _log_h_slope(m: Array, gamma: float) -> Array:
     """Slope of log h; with log h = log p + log q - log(-d1) it is q - p - d2 / d1."""
-    p, q, _ = _definition.probabilities(m, np)
-    return np.asarray(q - p - _definition.d2(m, gamma, np) / _definition.d1(m, gamma, np))
+    p, q, _ = definition.probabilities(m, np)
+    return np.asarray(q - p - definition.d2(m, gamma, np) / definition.d1(m, gamma, np))
 
 
 def _increasing_root(function: Callable[[Any], tuple[Any, Any]], low: Any, high: Any) -> Any:

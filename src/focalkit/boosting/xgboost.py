@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from focalkit import _checks
+from focalkit._core import contracts
 from focalkit.boosting import _fitting
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
 from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
@@ -17,7 +17,7 @@ from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
 try:
     import xgboost
 except ImportError:
-    _checks.reject("xgboost", "be installed", "no such module", 'pip install "focalkit[xgboost]"')
+    contracts.reject("xgboost", "be installed", "no such module", 'pip install "focalkit[xgboost]"')
 
 Array = NDArray[Any]
 DIAGONAL = 2.0
@@ -56,7 +56,7 @@ def sklearn_objective(objective: FocalObjective) -> Callable[..., tuple[Array, A
 def native_metric(objective: FocalObjective, *names: str) -> Callable[[Array, Any], list[tuple[str, float]]]:
     """``custom_metric`` of :func:`xgboost.train` for training with :func:`native_objective`."""
     for name in names:
-        _checks.one_of("metric", name, tuple(METRICS))
+        contracts.one_of("metric", name, tuple(METRICS))
 
     def figures(predt: Array, dmatrix: Any) -> list[tuple[str, float]]:
         targets, weight = dmatrix.get_label().astype(np.int32), _weights(dmatrix)
@@ -193,10 +193,10 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
             Where a parameter lies outside its domain, or y has a single class.
         """
         if self.objective != "binary:logistic":
-            _checks.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
+            contracts.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
         if self.scale_pos_weight not in (None, 1):
             remedy = "Give class weights as alpha, e.g. 'balanced'."
-            _checks.reject("scale_pos_weight", "be left alone", self.scale_pos_weight, remedy)
+            contracts.reject("scale_pos_weight", "be left alone", self.scale_pos_weight, remedy)
         X = _fitting.plain(X)
         training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
         dtrain = self._matrix(None, X, training.targets, training.sample_weight, base_margin)
@@ -206,7 +206,7 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         evals = []
         for i, ((part_X, part_y), weight, margin) in enumerate(zip(eval_set, weights, margins, strict=True)):
             targets = _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
-            weight = _checks.sample_weight_array(weight, targets.shape)
+            weight = contracts.sample_weight_array(weight, targets.shape)
             evals.append((self._matrix(dtrain, _fitting.plain(part_X), targets, weight, margin), f"validation_{i}"))
         params = self.get_xgb_params()
         plain = training.objective.is_cross_entropy

@@ -3,6 +3,6 @@
 from focalkit.diagnosis.curves import CumulativeCurves, LossCurves, loss_curves
 from focalkit.diagnosis.entry import diagnose
 from focalkit.diagnosis.ledger import Ledger
-from focalkit.diagnosis.tables import Quantity, Shares
+from focalkit.diagnosis.shares import Quantity, Shares
 
 __all__ = ["CumulativeCurves", "Ledger", "LossCurves", "Quantity", "Shares", "diagnose", "loss_curves"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._spec import PerClass
+from focalkit._core.spec import PerClass
 from focalkit.diagnosis import bins
 from focalkit.diagnosis.ledger import Ledger
 

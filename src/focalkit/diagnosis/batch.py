@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks, _links
-from focalkit._spec import LossSpec
+from focalkit._core import contracts
+from focalkit._core import links
+from focalkit._core.spec import LossSpec
 from focalkit.binning import log_odds
 
 Real = NDArray[np.float64]
@@ -47,14 +48,14 @@ class Batch:
     """A batch that keeps the contracts of the losses, with its classes on the last axis."""
 
     def __init__(self, spec: LossSpec, logits: Any, targets: Any, sample_weight: Any) -> None:
-        z = _checks.logits_array(logits)
-        axis = _checks.logits_shape(spec.link, z.shape, spec.class_axis)
+        z = contracts.logits_array(logits)
+        axis = contracts.logits_shape(spec.link, z.shape, spec.class_axis)
         if spec.link == "softmax":
-            y = _checks.softmax_targets(targets, z.shape, axis, spec.ignore_index)
-            weight = _checks.sample_weight_array(sample_weight, z.shape[:axis] + z.shape[axis + 1 :])
+            y = contracts.softmax_targets(targets, z.shape, axis, spec.ignore_index)
+            weight = contracts.sample_weight_array(sample_weight, z.shape[:axis] + z.shape[axis + 1 :])
         else:
-            y = _checks.sigmoid_targets(targets, z.shape, spec.ignore_index)
-            weight = _checks.sample_weight_array(sample_weight, z.shape)
+            y = contracts.sigmoid_targets(targets, z.shape, spec.ignore_index)
+            weight = contracts.sample_weight_array(sample_weight, z.shape)
         self.spec = spec
         self.soft = y.dtype.kind not in "iu"
         self.logits = _classes_last(z, axis)
@@ -118,7 +119,7 @@ class Batch:
         if bad.any():
             row, column = (int(i[0]) for i in np.nonzero(bad))
             where = f"{z[row, column]} in row {chunk.start + row}, column {column}"
-            _checks.reject(
+            contracts.reject(
                 "logits", "be free of NaN and +inf", where, "Check the model's output, or leave the row out."
             )
         impossible = counts & np.isneginf(z)
@@ -126,7 +127,7 @@ class Batch:
             impossible &= chunk.targets.reshape(z.shape) > 0
         if impossible.any():
             row, column = (int(i[0]) for i in np.nonzero(impossible))
-            _checks.reject(
+            contracts.reject(
                 "targets",
                 "name classes whose logit is above -inf",
                 f"class {column} in row {chunk.start + row}",
@@ -158,7 +159,7 @@ class Batch:
             mass = self._weights(chunk)
             rows = mass.any(axis=1)
             with np.errstate(all="ignore"):
-                m, _, _, _ = _links.softmax_log_odds_all(chunk.logits[rows].astype(np.float64), np)
+                m, _, _, _ = links.softmax_log_odds_all(chunk.logits[rows].astype(np.float64), np)
             at = np.nonzero(mass[rows])
             return Entries(at[1], m[at], mass[rows][at], chunk.start, np.flatnonzero(rows)[at[0]])
         return self._hard_entries(chunk, self._log_odds(chunk)[0])
@@ -206,9 +207,9 @@ def _classes_last(array: NDArray[Any], axis: int) -> NDArray[Any]:
 def check_spec(spec: object) -> None:
     """Refuse what is no spec, and mining, which depends on the batch."""
     if not isinstance(spec, LossSpec):
-        _checks.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
+        contracts.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        _checks.reject(
+        contracts.reject(
             "spec", "keep every sample", spec, "Which ones mining keeps depends on the batch: leave it out of the spec."
         )
 
@@ -220,7 +221,7 @@ def row_names(link: str, n_classes: int, class_names: Sequence[str] | None) -> t
     else:
         names = tuple(str(name) for name in class_names)
         if isinstance(class_names, str) or len(names) != n_classes or len(set(names)) != n_classes:
-            _checks.reject("class_names", f"be {n_classes} different names", class_names, "Pass one name per class.")
+            contracts.reject("class_names", f"be {n_classes} different names", class_names, "Pass one name per class.")
     if link == "softmax":
         return names
     if n_classes == 1 and class_names is None:

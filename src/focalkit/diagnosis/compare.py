@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks
-from focalkit._spec import PerClass
+from focalkit._core import contracts
+from focalkit._core.spec import PerClass
 from focalkit.diagnosis.ledger import Ledger
-from focalkit.diagnosis.tables import Shares
+from focalkit.diagnosis.shares import Shares
 
 Real = NDArray[np.float64]
 
@@ -47,12 +47,12 @@ def changes(before: Ledger, now: Ledger, gamma: PerClass | None = None, alpha: P
     """Compare two ledgers of the same link; classes are matched by name."""
     if before.spec.link != now.spec.link:
         remedy = f"The other is {now.spec.link}."
-        _checks.reject("ledgers", "be of the same link to be compared", before.spec.link, remedy)
+        contracts.reject("ledgers", "be of the same link to be compared", before.spec.link, remedy)
     there = {name: k for k, name in enumerate(before.class_names)}
     mine = [k for k, name in enumerate(now.class_names) if name in there]
     theirs = [there[now.class_names[k]] for k in mine]
     if not mine:
-        _checks.reject("ledgers", "share classes to be compared", list(before.class_names), "Check the class names.")
+        contracts.reject("ledgers", "share classes to be compared", list(before.class_names), "Check the class names.")
     old, new = before.shares(gamma, alpha), now.shares(gamma, alpha)
 
     def pair(field: str) -> tuple[Real, Real]:

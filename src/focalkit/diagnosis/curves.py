@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks, _definition
+from focalkit._core import contracts
+from focalkit._core import definition
 from focalkit.diagnosis.expansion import cell_sums, ratio
 
 Real = NDArray[np.float64]
@@ -57,16 +58,16 @@ def loss_curves(gammas: Sequence[float] = GAMMAS, n_points: int = 1000) -> LossC
     array([0.693147, 0.173287])
     """
     values = [
-        _checks.number("gamma", gamma, _checks.GAMMA, "0 is cross-entropy, 2 the paper's choice.") for gamma in gammas
+        contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.") for gamma in gammas
     ]
     if not values:
-        _checks.reject("gammas", "hold at least one number", gammas, "E.g. 0 0.5 1 2 5, as in the paper.")
+        contracts.reject("gammas", "hold at least one number", gammas, "E.g. 0 0.5 1 2 5, as in the paper.")
     if isinstance(n_points, bool) or not isinstance(n_points, (int, np.integer)) or n_points < 2:
-        _checks.reject("n_points", "be an integer of at least 2", n_points, "1000 makes a smooth curve.")
+        contracts.reject("n_points", "be an integer of at least 2", n_points, "1000 makes a smooth curve.")
     p_t = np.arange(1, n_points + 1) / n_points
     with np.errstate(divide="ignore"):
         m = np.log(p_t) - np.log1p(-p_t)
-    loss = np.stack([_definition.loss(m, np.float64(gamma), np) for gamma in values])
+    loss = np.stack([definition.loss(m, np.float64(gamma), np) for gamma in values])
     return LossCurves(tuple(values), p_t, loss)
 
 
@@ -99,7 +100,7 @@ class CumulativeCurves:
 
         Linear between the edges of bins, where the samples of a bin differ by at most 1/8 in log-odds.
         """
-        _checks.number("loss_share", loss_share, _checks.PROBABILITY, "0.5 asks for half of the loss.")
+        contracts.number("loss_share", loss_share, contracts.PROBABILITY, "0.5 asks for half of the loss.")
         pairs = zip(self.sample_share, self.loss_share, strict=True)
         return np.array([1 - np.interp(1 - loss_share, *_rising(y, x)) for x, y in pairs])
 

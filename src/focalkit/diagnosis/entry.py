@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from focalkit import _checks
-from focalkit._spec import LossSpec
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec
 from focalkit.diagnosis.batch import check_spec
 from focalkit.diagnosis.ledger import Ledger
 
@@ -66,8 +66,8 @@ def diagnose(
     """
     spec = LossSpec(gamma=2.0) if spec is None else spec
     check_spec(spec)
-    z = _checks.logits_array(logits)
-    axis = _checks.logits_shape(spec.link, z.shape, spec.class_axis)
+    z = contracts.logits_array(logits)
+    axis = contracts.logits_shape(spec.link, z.shape, spec.class_axis)
     ledger = Ledger(spec, z.shape[axis] if axis >= 0 else 1, class_names)
     ledger.update(z, targets, sample_weight)
     return ledger

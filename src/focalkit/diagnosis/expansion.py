@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _definition
+from focalkit._core import definition
 from focalkit.diagnosis import bins
 
 Real = NDArray[np.float64]
@@ -52,8 +52,8 @@ def cell_sums(bin_index: NDArray[Any], count: NDArray[Any], weight: Real, s1: Re
     mu = np.clip(centre + s1 / weight, lower, upper)
     spread = np.maximum(s2 - s1 * (s1 / weight), 0.0)
     reach = np.maximum(upper - mu, mu - lower)
-    f = _definition.loss(mu, gamma, np)
-    d1, d2, d3 = _definition.d1(mu, gamma, np), _definition.d2(mu, gamma, np), _definition.d3(mu, gamma, np)
+    f = definition.loss(mu, gamma, np)
+    d1, d2, d3 = definition.d1(mu, gamma, np), definition.d2(mu, gamma, np), definition.d3(mu, gamma, np)
     sup3, sup4 = _suprema(lower, upper, gamma)
     loss, grad = weight * f + spread * d2 / 2, -(weight * d1 + spread * d3 / 2)
     loss_error, grad_error = spread * reach * sup3 / 6, spread * reach * sup4 / 6
@@ -81,9 +81,9 @@ def _suprema(lower: Real, upper: Real, g: Real) -> tuple[Real, Real]:
     A4 =  (1+4g) p q^3 - (4+14g+12g^2) p^2 q^2 + (1+4g+6g^2+4g^3) p^3 q
     B4 = -g p q^3 + (4g+7g^2) p^2 q^2 - (g+4g^2+6g^3) p^3 q + g^4 p^4
     """
-    p, _, _ = _definition.probabilities(upper, np)
-    _, q, nll = _definition.probabilities(lower, np)
-    scale = _definition.modulation(q, g, np)
+    p, _, _ = definition.probabilities(upper, np)
+    _, q, nll = definition.probabilities(lower, np)
+    scale = definition.modulation(q, g, np)
     a3 = p * q * ((1 + 3 * g) * q + (1 + 3 * g + 3 * g**2) * p)
     b3 = p * (g * q**2 + (g + 3 * g**2) * p * q + g**3 * p**2)
     a4 = p * q * ((1 + 4 * g) * q**2 + (4 + 14 * g + 12 * g**2) * p * q + (1 + 4 * g + 6 * g**2 + 4 * g**3) * p**2)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks, binning
-from focalkit._spec import LossSpec, PerClass
+from focalkit import binning
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec, PerClass
 from focalkit.diagnosis import bins, storage
 from focalkit.diagnosis.batch import Batch, Entries, check_spec, row_names
 from focalkit.diagnosis.curves import CumulativeCurves, cumulative_curves
 from focalkit.diagnosis.expansion import cell_sums, rounding
-from focalkit.diagnosis.tables import Shares, quantity
+from focalkit.diagnosis.shares import Shares, quantity
 from focalkit.weights import SCHEMES, class_weights
 
 Real = NDArray[np.float64]
@@ -66,9 +67,9 @@ class Ledger:
     def __init__(self, spec: LossSpec, n_classes: int, class_names: Sequence[str] | None = None) -> None:
         check_spec(spec)
         if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)) or n_classes < 1:
-            _checks.reject("n_classes", "be a positive integer", n_classes, "It is the logits' class axis.")
+            contracts.reject("n_classes", "be a positive integer", n_classes, "It is the logits' class axis.")
         for name in ("alpha", "gamma"):
-            _checks.class_vector(name, getattr(spec, name), int(n_classes))
+            contracts.class_vector(name, getattr(spec, name), int(n_classes))
         self.spec = spec
         self.n_classes = int(n_classes)
         self.class_names = row_names(spec.link, self.n_classes, class_names)
@@ -116,7 +117,7 @@ class Ledger:
         """:meth:`update`, showing each part of the batch once it is added."""
         batch = Batch(self.spec, logits, targets, sample_weight)
         if batch.n_classes != self.n_classes:
-            _checks.reject(
+            contracts.reject(
                 "logits",
                 f"have the {self.n_classes} classes of this ledger",
                 f"{batch.n_classes} classes",
@@ -140,7 +141,7 @@ class Ledger:
         for name in ("spec", "class_names"):
             if getattr(self, name) != getattr(other, name):
                 mine, theirs = getattr(self, name), getattr(other, name)
-                _checks.reject("ledgers", f"have the same {name} to be added", theirs, f"This one has {mine!r}.")
+                contracts.reject("ledgers", f"have the same {name} to be added", theirs, f"This one has {mine!r}.")
         total = Ledger(self.spec, self.n_classes, None)
         total.class_names = self.class_names
         for name in storage.ARRAYS:
@@ -222,12 +223,12 @@ class Ledger:
         InputError
             Where an argument breaks its contract.
         """
-        _checks.one_of("by", by, ("class", "sign", "all"))
+        contracts.one_of("by", by, ("class", "sign", "all"))
         gammas = self._gamma if gamma is None else self._per_row(self._checked("gamma", gamma))
         if by == "class":
             return cumulative_curves(self.class_names, self.count, self.weight, self.s1, self.s2, gammas)
         if np.unique(gammas).size > 1:
-            _checks.reject(
+            contracts.reject(
                 "gamma", f"be one number for by={by!r}", gammas.tolist(), "Ask by='class', or for one gamma."
             )
         row = np.arange(len(gammas))
@@ -246,7 +247,7 @@ class Ledger:
         if alpha is None:
             alpha = "none" if self.spec.alpha is None else self.spec.alpha
         if isinstance(alpha, str):
-            _checks.one_of("alpha", alpha, ("none", *SCHEMES), "Or pass numbers.")
+            contracts.one_of("alpha", alpha, ("none", *SCHEMES), "Or pass numbers.")
             mass = self.weight.sum(axis=1)
             if alpha == "none":
                 return np.ones(len(mass))
@@ -264,7 +265,7 @@ class Ledger:
         """A gamma or alpha by the spec's own rules for this link."""
         spec = LossSpec(self.spec.link, **{name: value})
         checked: Any = getattr(spec, name)
-        _checks.class_vector(name, checked, self.n_classes)
+        contracts.class_vector(name, checked, self.n_classes)
         return checked  # type: ignore[no-any-return]
 
     def _per_row(self, gamma: PerClass) -> Real:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._spec import PerClass
-from focalkit.diagnosis.halves import EVERYTHING, GROUPS, Exclusive, Independent, checked_prior
+from focalkit._core.spec import PerClass
+from focalkit.diagnosis.scoring import EVERYTHING, GROUPS, Exclusive, Independent, checked_prior
 from focalkit.diagnosis.sample import Sample
 
 Real = NDArray[np.float64]

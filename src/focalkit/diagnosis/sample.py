@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit.diagnosis.convert import Predicted
+from focalkit.io.convert import Predicted
 
 _LAST = np.iinfo(np.uint64).max
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from focalkit._checks import InputError
-from focalkit._spec import LossSpec
-from focalkit.diagnosis import reading
+from focalkit._core.contracts import InputError
+from focalkit._core.spec import LossSpec
+from focalkit.io import predictions as reading
 from focalkit.diagnosis.hardest import Hardest, row_numbers
 from focalkit.diagnosis.ledger import Ledger
-from focalkit.diagnosis.reading import Piece, Source, Trouble
+from focalkit.io.predictions import Piece, Source, Trouble
 from focalkit.diagnosis.sample import Sample
 
 #: Told how many rows were read since the last time, and what share of all the work that is (or 0).

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from focalkit import _checks
-from focalkit._spec import LossSpec
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec
 from focalkit.diagnosis import bins
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
     try:
         document = json.loads(text)
     except (TypeError, ValueError) as error:
-        _checks.reject("text", "be the JSON of a ledger", str(error), remedy)
+        contracts.reject("text", "be the JSON of a ledger", str(error), remedy)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        _checks.reject("text", f"be a JSON object of format {FORMAT!r}", document, remedy)
+        contracts.reject("text", f"be a JSON object of format {FORMAT!r}", document, remedy)
     if document.get("version") != VERSION or document.get("bins") != _BINS:
-        _checks.reject(
+        contracts.reject(
             "text",
             f"be of version {VERSION} with its bins",
             document.get("version"),
@@ -82,4 +82,4 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
             raise ValueError(message)
         return spec, n_classes, state
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        _checks.reject("text", "be the whole JSON of a ledger", f"{type(error).__name__}: {error}", remedy)
+        contracts.reject("text", "be the whole JSON of a ledger", f"{type(error).__name__}: {error}", remedy)

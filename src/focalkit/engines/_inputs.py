@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks
-from focalkit._spec import LossSpec
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ def read(
     check_finite: bool = False,
 ) -> Inputs:
     """Check one call against every contract."""
-    z = _checks.logits_array(logits)
-    axis = _checks.logits_shape(spec.link, z.shape, spec.class_axis)
+    z = contracts.logits_array(logits)
+    axis = contracts.logits_shape(spec.link, z.shape, spec.class_axis)
     n_classes = z.shape[axis] if axis >= 0 else 1
     for name in ("alpha", "gamma"):
-        _checks.class_vector(name, getattr(spec, name), n_classes)
+        contracts.class_vector(name, getattr(spec, name), n_classes)
     if spec.link == "softmax":
-        y = _checks.softmax_targets(targets, z.shape, axis, spec.ignore_index)
+        y = contracts.softmax_targets(targets, z.shape, axis, spec.ignore_index)
         rows = z.shape[:axis] + z.shape[axis + 1 :]
     else:
-        y = _checks.sigmoid_targets(targets, z.shape, spec.ignore_index)
+        y = contracts.sigmoid_targets(targets, z.shape, spec.ignore_index)
         rows = z.shape
-    weight = _checks.sample_weight_array(sample_weight, rows)
-    denominator = _checks.normalizer_number(normalizer, spec.reduction)
+    weight = contracts.sample_weight_array(sample_weight, rows)
+    denominator = contracts.normalizer_number(normalizer, spec.reduction)
     if check_finite:
-        _checks.finite_logits(z)
+        contracts.finite_logits(z)
     return Inputs(z, y, weight, denominator, axis, n_classes, rows, y.dtype.kind not in "iu")

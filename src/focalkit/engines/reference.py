@@ -11,8 +11,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _definition, _links, _reduce
-from focalkit._spec import LossSpec
+from focalkit._core import definition
+from focalkit._core import links
+from focalkit._core import reduction
+from focalkit._core.spec import LossSpec
 from focalkit.engines._inputs import Inputs
 
 Real: TypeAlias = NDArray[np.float64]
@@ -51,9 +53,9 @@ def loss_grad_hess(
 def _evaluate(spec: LossSpec, inputs: Inputs, order: int) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None]:
     with np.errstate(all="ignore"):
         terms = _softmax_terms(spec, inputs, order) if spec.link == "softmax" else _sigmoid_terms(spec, inputs, order)
-        keep = _reduce.kept(spec, terms.loss, terms.counted, terms.positive, _reduce.largest)
+        keep = reduction.kept(spec, terms.loss, terms.counted, terms.positive, reduction.largest)
         losses = np.where(keep, terms.loss, 0.0)
-        scale = _reduce.denominator(spec, keep, terms.weight, inputs.normalizer)
+        scale = reduction.denominator(spec, keep, terms.weight, inputs.normalizer)
         dtype = inputs.logits.dtype
         if spec.reduction == "none":
             value: Any = losses.reshape(inputs.rows).astype(dtype)
@@ -112,32 +114,32 @@ def _softmax_terms(spec: LossSpec, inputs: Inputs, order: int) -> _Terms:
 def _hard_rows(
     logits: Real, ids: NDArray[Any], gamma: Real, weight: Real, order: int
 ) -> tuple[Real, Real | None, Real | None]:
-    m, r, rest = _links.softmax_log_odds(logits, ids, np)
-    value = _weighted(weight, _definition.loss(m, gamma, np))
+    m, r, rest = links.softmax_log_odds(logits, ids, np)
+    value = _weighted(weight, definition.loss(m, gamma, np))
     if order == 0:
         return value, None, None
-    true = _links.one_hot(ids, logits, np)
-    d1 = weight * _definition.d1(m, gamma, np)
-    grad = _links.softmax_gradient(d1, true, r, np)
+    true = links.one_hot(ids, logits, np)
+    d1 = weight * definition.d1(m, gamma, np)
+    grad = links.softmax_gradient(d1, true, r, np)
     if order == 1:
         return value, grad, None
-    d2 = weight * _definition.d2(m, gamma, np)
-    return value, grad, _links.softmax_hessian(d1, d2, true, r, rest, np)
+    d2 = weight * definition.d2(m, gamma, np)
+    return value, grad, links.softmax_hessian(d1, d2, true, r, rest, np)
 
 
 def _soft_rows(logits: Real, gamma: Real, weight: Real, order: int) -> tuple[Real, Real | None, Real | None]:
     """The expected loss; ``weight`` (n, K) holds y_k alpha_k sample_weight."""
-    m, leading, r, rest = _links.softmax_log_odds_all(logits, np)
-    value = _weighted(weight, _definition.loss(m, gamma, np)).sum(axis=-1)
+    m, leading, r, rest = links.softmax_log_odds_all(logits, np)
+    value = _weighted(weight, definition.loss(m, gamma, np)).sum(axis=-1)
     if order == 0:
         return value, None, None
-    p, q, _ = _definition.probabilities(m, np)
-    d1 = weight * _definition.d1(m, gamma, np)
-    grad = _links.softmax_gradient_soft(d1, p, q, leading, r, np)
+    p, q, _ = definition.probabilities(m, np)
+    d1 = weight * definition.d1(m, gamma, np)
+    grad = links.softmax_gradient_soft(d1, p, q, leading, r, np)
     if order == 1:
         return value, grad, None
-    d2 = weight * _definition.d2(m, gamma, np)
-    return value, grad, _links.softmax_hessian_soft(d1, d2, p, q, leading, r, rest, np)
+    d2 = weight * definition.d2(m, gamma, np)
+    return value, grad, links.softmax_hessian_soft(d1, d2, p, q, leading, r, rest, np)
 
 
 def _sigmoid_terms(spec: LossSpec, inputs: Inputs, order: int) -> _Terms:
@@ -161,9 +163,9 @@ def _sigmoid_terms(spec: LossSpec, inputs: Inputs, order: int) -> _Terms:
     def both(f: Any, sign: int) -> Real:
         return _weighted(of_positive, f(z, gamma, np)) + sign * _weighted(of_negative, f(-z, gamma, np))
 
-    value = both(_definition.loss, 1)
-    grad = both(_definition.d1, -1)[:, None] if order >= 1 else None
-    hess = both(_definition.d2, 1)[:, None] if order >= 2 else None
+    value = both(definition.loss, 1)
+    grad = both(definition.d1, -1)[:, None] if order >= 1 else None
+    hess = both(definition.d2, 1)[:, None] if order >= 2 else None
     return _Terms(value, grad, hess, weight, counted, positive)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 
-from focalkit._spec import LossSpec
+from focalkit._core.spec import LossSpec
 from focalkit.nn.metric import LedgerMetric
 from focalkit.nn.shares import write_shares
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focalkit import _checks
-from focalkit._spec import LossSpec, PerClass, SpecOptions
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec, PerClass, SpecOptions
 from focalkit.linear_loss import linear_loss
 
 __all__ = ["LinearFocalLoss"]
@@ -76,7 +76,7 @@ class LinearFocalLoss(nn.Linear):
     ) -> None:
         self.spec = LossSpec("softmax", gamma, alpha, **options)
         for name in ("gamma", "alpha"):
-            _checks.class_vector(name, getattr(self.spec, name), n_classes)
+            contracts.class_vector(name, getattr(self.spec, name), n_classes)
         self.logit_softcap, self.memory_budget = logit_softcap, memory_budget
         super().__init__(in_features, n_classes, bias, device, dtype)
 

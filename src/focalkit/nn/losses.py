@@ -7,10 +7,10 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
-from focalkit import _checks
-from focalkit._spec import LossSpec, PerClass, SpecOptions
-from focalkit.engines import torch_parallel
-from focalkit.engines.torch import loss
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit.engines.torch import data_parallel as torch_parallel
+from focalkit.engines.torch.dispatch import loss
 from focalkit.losses import tensor_loss
 
 __all__ = ["SigmoidCrossEntropy", "SigmoidFocalLoss", "SoftmaxCrossEntropy", "SoftmaxFocalLoss"]
@@ -44,7 +44,7 @@ class _Loss(nn.Module):
     def spec(self, spec: LossSpec) -> None:
         if not isinstance(spec, LossSpec) or spec.link != self._spec.link:
             contract = f"be a LossSpec with the {self._spec.link} link"
-            _checks.reject("spec", contract, spec, "Use the module of the other link.")
+            contracts.reject("spec", contract, spec, "Use the module of the other link.")
         self._store(spec, self.gamma.device)
 
     def _store(self, spec: LossSpec, device: torch.device) -> None:

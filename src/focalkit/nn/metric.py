@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from focalkit._spec import LossSpec
+from focalkit._core.spec import LossSpec
 from focalkit.diagnosis import Ledger
 
 _TABLES = ("count", "weight", "s1", "s2", "exact_loss", "exact_grad")

@@ -6,8 +6,9 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from focalkit._spec import PerClass, SpecOptions
-from focalkit.engines import torch_parallel, torch_sharded
+from focalkit._core.spec import PerClass, SpecOptions
+from focalkit.engines.torch import data_parallel as torch_parallel
+from focalkit.engines.torch import class_parallel as torch_sharded
 
 __all__ = ["global_normalizer", "parallel_softmax_focal_loss"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from focalkit._spec import PerClass
+from focalkit._core.spec import PerClass
 from focalkit.diagnosis import Ledger
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from focalkit._sentence import Sentence
+from focalkit._core.message import Sentence
 
 #: The form of a :class:`Sentence` in English, and in Chinese with the same fields.
 CHINESE = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from focalkit import __version__
 from focalkit.report import words
-from focalkit.report.files import write_text
+from focalkit.io.atomic import write_text
 from focalkit.report.snippet import code
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from focalkit._spec import PerClass
+from focalkit._core.spec import PerClass
 from focalkit.diagnosis import Ledger, Shares
 from focalkit.diagnosis.advice import contradicted, starting_point
 

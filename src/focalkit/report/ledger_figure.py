@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from focalkit._spec import PerClass
+from focalkit._core.spec import PerClass
 from focalkit.diagnosis import Ledger
 from focalkit.diagnosis.bins import EDGES
 from focalkit.report.figures import FAINT, INK

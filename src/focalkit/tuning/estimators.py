@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 
-from focalkit import _checks
-from focalkit.tuning.tables import pipeline
+from focalkit._core import contracts
+from focalkit.io.features import pipeline
 
 BOOSTERS = {"xgboost": "FocalXGBClassifier", "lightgbm": "FocalLGBMClassifier", "catboost": "FocalCatBoostClassifier"}
 NAMES = ("linear", *BOOSTERS)
@@ -44,13 +44,13 @@ def named_estimator(
     InputError
         Where the name is not known, or its library is not installed.
     """
-    _checks.one_of("estimator", name, NAMES)
+    contracts.one_of("estimator", name, NAMES)
     if name == "linear":
         return pipeline(n_features, tuple(categorical), C=C, missing=missing)
     try:
         make = getattr(import_module("focalkit.boosting"), BOOSTERS[name])
     except ImportError:
-        _checks.reject(name, "be installed", "no such module", f'pip install "focalkit[{name}]"')
+        contracts.reject(name, "be installed", "no such module", f'pip install "focalkit[{name}]"')
     options: dict[str, dict[str, Any]] = {
         "xgboost": {"n_jobs": 1, "enable_categorical": bool(categorical)},
         "lightgbm": {"n_jobs": 1, "verbose": -1},
@@ -87,7 +87,7 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         try:
             import pandas
         except ImportError:
-            _checks.reject("pandas", "be installed for text columns", "no such module", "pip install pandas")
+            contracts.reject("pandas", "be installed for text columns", "no such module", "pip install pandas")
         columns = {f"f{k}": X[:, k] for k in range(X.shape[1])}
         for k, n_codes in zip(self.categorical, self.n_codes_, strict=True):
             codes = np.where(np.isnan(X[:, k]) | (X[:, k] >= n_codes), -1, X[:, k]).astype(np.int64)

@@ -11,8 +11,8 @@ from typing import Any
 
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
-from focalkit import _checks
-from focalkit.tuning.identity import worker_versions
+from focalkit._core import contracts
+from focalkit.tuning.fingerprint import worker_versions
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.units import Task, Unit, UnitScores, run_unit
 
@@ -87,7 +87,7 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
     try:
         import distributed
     except ImportError:
-        _checks.reject("dask", "be used with Dask installed", dask, 'pip install "focalkit[dask]"')
+        contracts.reject("dask", "be used with Dask installed", dask, 'pip install "focalkit[dask]"')
     if isinstance(dask, distributed.Client):
         _check_cluster(dask)
         yield dask
@@ -106,7 +106,7 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:  # TimeoutError is an OSError
             first = str(error).partition("\n")[0]
-            _checks.reject("dask", "be 'local' or the address of a scheduler with workers", f"{dask}: {first}", remedy)
+            contracts.reject("dask", "be 'local' or the address of a scheduler with workers", f"{dask}: {first}", remedy)
         _check_cluster(client)
         yield client
 
@@ -116,17 +116,17 @@ def _check_cluster(client: Any) -> None:
     threads = set(client.nthreads().values())
     if threads - {1}:
         remedy = "Start them with --nthreads 1 and --nworkers N."
-        _checks.reject("dask", "have workers of one thread each", f"{max(threads)} threads", remedy)
+        contracts.reject("dask", "have workers of one thread each", f"{max(threads)} threads", remedy)
     here = worker_versions()
     try:
         everywhere = client.run(worker_versions)
     except ImportError as error:
-        _checks.reject("dask", "have focalkit on every worker", str(error), 'pip install "focalkit[tune,dask]" there.')
+        contracts.reject("dask", "have focalkit on every worker", str(error), 'pip install "focalkit[tune,dask]" there.')
     for worker, there in everywhere.items():
         for name in here:
             if here[name] != there[name]:
                 remedy = "Install the same version there."
-                _checks.reject(
+                contracts.reject(
                     "dask", f"have {name} {here[name]} on every worker", f"{there[name]} on {worker}", remedy
                 )
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from focalkit import _checks
-from focalkit._sentence import Sentence
+from focalkit._core import contracts
+from focalkit._core.message import Sentence
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def make_folds(targets: NDArray[Any], groups: NDArray[Any], *, n_splits: int, n_
     scorable = units_per_class[label] >= 2
     if (units_per_class >= 2).sum() < 2:
         remedy = "Cross-validation needs two distinct rows of at least two classes."
-        _checks.reject("y", "have two classes of two or more distinct rows", units_per_class.tolist(), remedy)
+        contracts.reject("y", "have two classes of two or more distinct rows", units_per_class.tolist(), remedy)
     n_splits = min(n_splits, int(units_per_class.max()))
     notes = _notes(targets, len(first), units_per_class, n_splits)
     loners = np.flatnonzero(~scorable[unit])

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from focalkit import _checks
-from focalkit._spec import LossSpec
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec
 from focalkit.tuning.result import Cell
 from focalkit.weights import alpha_vector
 
@@ -38,7 +38,7 @@ class Grid:
         alphas = [tuple(a) if isinstance(a, (list, np.ndarray)) else a for a in alphas]
         for alpha in alphas:
             alpha_vector(alpha, np.ones(n_classes))
-        zero = [0.0, *(_checks.number("gammas", g, _checks.GAMMA, "0 is cross-entropy.") for g in gammas)]
+        zero = [0.0, *(contracts.number("gammas", g, contracts.GAMMA, "0 is cross-entropy.") for g in gammas)]
         for part in keep_hardest:
             LossSpec(keep_hardest=part)
         return cls(tuple(dict.fromkeys([None, *alphas])), tuple(sorted(set(zero))), tuple(dict.fromkeys(keep_hardest)))

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import _checks
+from focalkit._core import contracts
 from focalkit.tuning.units import Unit, UnitScores
 
 START = b'{"crc32":"'
@@ -59,7 +59,7 @@ class Journal:
         try:
             import fcntl
         except ImportError:  # pragma: no cover - other systems
-            _checks.reject("journal", "be used where POSIX locks are", os.name, "Drop it: the result is the same.")
+            contracts.reject("journal", "be used where POSIX locks are", os.name, "Drop it: the result is the same.")
         self._fcntl: Any = fcntl
         self._path, self._plans, self._n_folds = path, plans, n_folds
         self._read, self._mutex = 0, threading.Lock()
@@ -76,7 +76,7 @@ class Journal:
         with self._mutex, _Lock(self):
             begin = os.pread(self._file, len(START), 0)
             if not START.startswith(begin):
-                _checks.reject("journal", "be a journal of focalkit tune", str(self._path), "Name a new file.")
+                contracts.reject("journal", "be a journal of focalkit tune", str(self._path), "Name a new file.")
             self._take_lines()
             if not self._begun:
                 if self._read == 0:
@@ -93,7 +93,7 @@ class Journal:
                 f"{name}: there {there.get(name, 'none')}, here {here.get(name, 'none')}" for name in names
             )
             contract = "be of the same data, seed, options and versions"
-            _checks.reject("journal", contract, self._path.name, f"It differs in {differences}. Name another file.")
+            contracts.reject("journal", contract, self._path.name, f"It differs in {differences}. Name another file.")
 
     def refresh(self) -> list[Unit]:
         """Read what was appended since the last time; the units that are new."""
@@ -177,7 +177,7 @@ class Journal:
                 if record["cells"] != self._plans[unit.plan]:
                     contract = "hold the same draws"
                     remedy = "Another space or another version of Optuna drew them: name another file."
-                    _checks.reject("journal", contract, f"{self._path}, plan {unit.plan}", remedy)
+                    contracts.reject("journal", contract, f"{self._path}, plan {unit.plan}", remedy)
                 self.done[unit] = _scores(record)
                 fresh.append(unit)
         return fresh

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import column_or_1d
 
-from focalkit import _checks
-from focalkit._sentence import Sentence
+from focalkit._core import contracts
+from focalkit._core.message import Sentence
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
 from focalkit.tuning.folds import Folds, duplicate_groups, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
-from focalkit.tuning.identity import fingerprint, identity, source
+from focalkit.tuning.fingerprint import fingerprint, identity, source
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES, metric_named
-from focalkit.tuning.training import Data, trainer_of
+from focalkit.tuning.trainers import Data, trainer_of
 from focalkit.tuning.trials import Space, draw
 from focalkit.tuning.units import Task, Unit
 
@@ -110,14 +110,14 @@ def tune(
         Where a worker process was killed.
     """
     started = time.perf_counter()
-    _checks.one_of("metric", metric, NAMES)
+    contracts.one_of("metric", metric, NAMES)
     _whole("n_splits", n_splits, 2)
     _whole("n_repeats", n_repeats, 1)
     _whole("seed", seed, 0)
     _whole("n_trials", n_trials, 0)
     classes, targets = np.unique(column_or_1d(y), return_inverse=True)
     if len(classes) < 2:
-        _checks.reject("y", "have at least two classes", f"{len(classes)}", "Nothing is to be told apart.")
+        contracts.reject("y", "have at least two classes", f"{len(classes)}", "Nothing is to be told apart.")
     groups = _groups(X, groups, len(targets))
     trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator)
     grid = Grid.checked(alphas, gammas, keep_hardest if trainer.mines else (), len(classes))
@@ -170,7 +170,7 @@ def _groups(X: Any, groups: Any, n: int) -> NDArray[Any]:
         groups = duplicate_groups(np.asarray(X))
     groups = column_or_1d(groups)
     if len(groups) != n:
-        _checks.reject("groups", f"have one entry for each of the {n} rows", len(groups), "Drop it or complete it.")
+        contracts.reject("groups", f"have one entry for each of the {n} rows", len(groups), "Drop it or complete it.")
     return np.asarray(groups)
 
 
@@ -245,4 +245,4 @@ def _two_dimensional(logits: Any) -> NDArray[np.float64]:
 
 def _whole(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        _checks.reject(name, f"be a whole number of at least {least}", value, "Pass an int.")
+        contracts.reject(name, f"be a whole number of at least {least}", value, "Pass an int.")

@@ -18,9 +18,9 @@ from typing import Any
 
 from sklearn.base import clone
 
-from focalkit import _checks
+from focalkit._core import contracts
 from focalkit.tuning.grid import Grid
-from focalkit.tuning.training import EstimatorTrainer, Trainer
+from focalkit.tuning.trainers import EstimatorTrainer, Trainer
 
 Space = Callable[[Any], Mapping[str, Any]]
 """From an Optuna trial to the estimator's parameters, by ``trial.suggest_float(…)`` and its kin."""
@@ -36,7 +36,7 @@ def draw(trainer: Trainer, grid: Grid, n_trials: int, space: Space | None, seed:
     try:
         import optuna
     except ImportError:
-        _checks.reject("trials", "be used with Optuna installed", n_trials, 'pip install "focalkit[optuna]"')
+        contracts.reject("trials", "be used with Optuna installed", n_trials, 'pip install "focalkit[optuna]"')
     space = space or default_space(trainer)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -65,12 +65,12 @@ def _small_grid(trial: Any, grid: Grid, trainer: Trainer, space: Space) -> Grid:
     params = dict(space(trial))
     taken = {"alpha", "gamma", "keep_hardest"} & set(params)
     if taken:
-        _checks.reject("space", "leave alpha, gamma and keep_hardest alone", sorted(taken), "They are drawn already.")
+        contracts.reject("space", "leave alpha, gamma and keep_hardest alone", sorted(taken), "They are drawn already.")
     if isinstance(trainer, EstimatorTrainer):
         try:
             clone(trainer.model).set_params(**params)
         except ValueError:
-            _checks.reject("space", f"name parameters of {trainer.name}", sorted(params), "See its get_params().")
+            contracts.reject("space", f"name parameters of {trainer.name}", sorted(params), "See its get_params().")
     alphas = (None, f"power:{beta:g}") if beta else (None,)
     gammas = (0.0, gamma) if gamma else (0.0,)
     return Grid(alphas, gammas, mined, tuple(sorted(params.items())))

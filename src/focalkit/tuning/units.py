@@ -19,7 +19,7 @@ from focalkit.tuning.folds import Split, make_folds
 from focalkit.tuning.grid import Plan
 from focalkit.tuning.result import Cell
 from focalkit.tuning.scores import METRICS, decision_score, score
-from focalkit.tuning.training import Data, Trainer
+from focalkit.tuning.trainers import Data, Trainer
 
 TAUS = np.round(np.arange(0, 2.0001, 0.05), 2)
 

@@ -1,0 +1,33 @@
+"""The command line: ``focalkit tune``, ``focalkit diagnose``, ``focalkit curve``."""
+
+from __future__ import annotations
+
+import sys
+
+try:
+    import click
+except ImportError:  # pragma: no cover - tested in a subprocess
+    sys.exit('focalkit: the command line needs an extra; run: pip install "focalkit[tune]"')
+
+from focalkit import __version__
+from focalkit.cli.diagnose import curve, diagnose
+from focalkit.cli.errors import one_line_errors
+from focalkit.cli.tune import tune
+
+
+class _Friendly(click.Group):
+    """Every command's errors are one line."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        with one_line_errors(ctx):
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Friendly, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", prog_name="focalkit")
+def main() -> None:
+    """Where an imbalanced classifier's loss goes, which α and γ help, and that loss, exact and fast."""
+
+
+for command in (tune, diagnose, curve):
+    main.add_command(command)

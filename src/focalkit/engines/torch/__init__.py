@@ -1,0 +1,1 @@
+"""PyTorch tensors: autograd over the compiled kernels, Triton, or composite operations."""

@@ -1,0 +1,151 @@
+"""Contracts of tensors: shapes always, values where they can be read without waiting for a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec
+from focalkit.engines import _inputs
+from focalkit.engines.torch.plain import Call
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_PLAIN_TENSORS = frozenset({Tensor, torch.nn.Parameter})
+
+
+def transformed() -> bool:
+    """Whether ``torch.func``, forward mode or a dispatch mode (fake tensors, counters) watches."""
+    return functional() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def functional() -> bool:
+    """Whether ``torch.func`` or forward mode watches."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
+
+
+def ordinary(tensor: object) -> bool:
+    """Whether a tensor is one of host memory, without any subclass's ways."""
+    return type(tensor) in _PLAIN_TENSORS and tensor.is_cpu  # type: ignore[attr-defined]
+
+
+def array(tensor: Tensor) -> Any:
+    """The same memory as a NumPy array; bfloat16, which NumPy lacks, as float32."""
+    tensor = tensor.detach()
+    tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+    return tensor.resolve_conj().resolve_neg().numpy()
+
+
+def check(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    gamma: Tensor | None,
+    alpha: Tensor | None,
+    out_dtype: torch.dtype,
+) -> Call:
+    """Check a call for the plain path; values too where all tensors lie in host memory and may be read."""
+    types(logits, targets)
+    sample_weight = weight_tensor(sample_weight, logits)
+    given = [t for t in (logits, targets, sample_weight, normalizer, gamma, alpha) if isinstance(t, Tensor)]
+    if all(ordinary(t) for t in given) and not transformed():
+        _readable(spec, logits, targets, sample_weight, normalizer, check_finite, gamma, alpha)
+    else:
+        _shapes(spec, logits, targets, sample_weight, normalizer, gamma, alpha)
+        if check_finite and not torch.compiler.is_compiling():
+            _finite(logits)
+    return Call(spec, logits, targets, sample_weight, normalizer, gamma, alpha, out_dtype)
+
+
+def types(logits: Tensor, targets: object) -> None:
+    """Targets are a tensor beside the logits; both are dense."""
+    if not isinstance(targets, Tensor):
+        got = type(targets).__name__
+        contracts.reject("targets", "be a tensor, as the logits are", got, "Use torch.as_tensor(targets).")
+    for name, tensor in (("logits", logits), ("targets", targets)):
+        if tensor.layout != torch.strided:
+            contracts.reject(name, "be dense", str(tensor.layout), "Use .to_dense() first.")
+    if targets.device != logits.device:
+        contract = f"lie on the device of the logits, {logits.device}"
+        contracts.reject("targets", contract, str(targets.device), "Move them with targets.to(logits.device).")
+
+
+def weight_tensor(sample_weight: Any, logits: Tensor) -> Tensor | None:
+    """Weights may be any sequence of numbers."""
+    if sample_weight is None:
+        return None
+    if not isinstance(sample_weight, Tensor):
+        try:
+            return torch.as_tensor(sample_weight, device=logits.device)
+        except (TypeError, ValueError, RuntimeError):
+            remedy = "Pass one non-negative number per sample."
+            contracts.reject("sample_weight", "be numbers", sample_weight, remedy)
+    if sample_weight.device != logits.device:
+        contract = f"lie on the device of the logits, {logits.device}"
+        contracts.reject("sample_weight", contract, str(sample_weight.device), "Move it with .to(logits.device).")
+    return sample_weight
+
+
+def _readable(
+    spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, finite: bool, gamma: Any, alpha: Any
+) -> None:
+    spec = with_values(spec, gamma, alpha)
+    weight = None if weight is None else array(weight)
+    number = normalizer.item() if isinstance(normalizer, Tensor) and normalizer.dim() == 0 else normalizer
+    _inputs.read(spec, array(logits), array(targets), weight, number, check_finite=finite)
+
+
+def with_values(spec: LossSpec, gamma: Any, alpha: Any) -> LossSpec:
+    """The spec with the values of parameters given as tensors in host memory, checked."""
+    if gamma is None and alpha is None:
+        return spec
+    fields = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
+    for name, tensor in (("gamma", gamma), ("alpha", alpha)):
+        if tensor is not None:
+            fields[name] = tensor.detach().double().numpy()
+    return LossSpec(**fields)
+
+
+def _shapes(
+    spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, gamma: Any, alpha: Any
+) -> None:
+    shape = tuple(logits.shape)
+    if logits.dtype not in FLOATS:
+        contract = "be a floating array (float16, bfloat16, float32 or float64)"
+        contracts.reject("logits", contract, f"dtype {logits.dtype}", "Pass raw model outputs, e.g. logits.float().")
+    axis = contracts.logits_shape(spec.link, shape, spec.class_axis)
+    n_classes = shape[axis] if axis >= 0 else 1
+    for name, tensor in (("alpha", alpha), ("gamma", gamma)):
+        if tensor is None:
+            contracts.class_vector(name, getattr(spec, name), n_classes)
+        elif tensor.dim() > 1 or (tensor.dim() == 1 and tensor.shape[0] != n_classes):
+            contract = f"be a number or have one entry for each of the {n_classes} classes of the logits"
+            contracts.reject(name, contract, f"shape {tuple(tensor.shape)}", "Pass one entry per class.")
+    if targets.is_complex() or (targets.dtype.itemsize == 1 and targets.is_floating_point()):
+        contracts.reject("targets", "be integers or floating", f"dtype {targets.dtype}", "Pass class ids.")
+    if spec.link == "softmax":
+        integer = not targets.is_floating_point()
+        contracts.softmax_targets_shape(integer, targets.dtype, tuple(targets.shape), shape, axis)
+        rows = shape[:axis] + shape[axis + 1 :]
+    else:
+        contracts.sigmoid_targets_shape(tuple(targets.shape), shape)
+        rows = shape
+    if weight is not None:
+        contracts.sample_weight_shape(tuple(weight.shape), rows)
+    if isinstance(normalizer, Tensor):
+        contracts.normalizer_number(1.0, spec.reduction)
+        if normalizer.dim() != 0:
+            got = f"shape {tuple(normalizer.shape)}"
+            contracts.reject("normalizer", "be one number", got, "Sum it first, e.g. over ranks.")
+    else:
+        contracts.normalizer_number(normalizer, spec.reduction)
+
+
+def _finite(logits: Tensor) -> None:
+    if type(logits) in _PLAIN_TENSORS and not transformed() and not logits.is_meta:
+        contracts.finite_logits(array(logits.cpu()))

@@ -1,0 +1,211 @@
+"""Tensors in host memory to the compiled kernels, without copies."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from focalkit._core import contracts
+from focalkit._core.spec import LossSpec
+from focalkit.engines import _cpu, _inputs
+from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.torch import contracts as torch_contracts
+
+_POOLED_FROM = 1 << 18  # elements
+_HOST = torch.device("cpu")  # whatever the default device is
+_FLOAT32, _FLOAT64, _BFLOAT16 = torch.float32, torch.float64, torch.bfloat16
+#: One number of each dtype that small batches may have.
+_NUMBER = {dtype: torch.empty((), dtype=dtype, device=_HOST) for dtype in (_FLOAT32, _FLOAT64)}
+Result = tuple[Tensor, Tensor | None, Tensor | None]
+
+
+def evaluate(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    out_dtype: torch.dtype,
+    order: int,
+    out: Tensor | None,
+) -> Result:
+    """Loss and, from ``order`` 1, the gradient (into ``out`` where given), 2 the Hessian's diagonal."""
+    if normalizer is not None:
+        if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
+            normalizer = normalizer.item()
+        normalizer = contracts.normalizer_number(normalizer, spec.reduction)
+    weight = None if sample_weight is None else _weights(sample_weight, logits)
+    grad = None if order < 1 else fresh(logits) if out is None else out
+    hess = None if order < 2 else fresh(logits)
+    if not check_finite and type(targets) is Tensor:
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
+        if value is not None:
+            return value, grad, hess
+    return _carefully(spec, logits, targets, weight, normalizer, check_finite, out_dtype, order, grad, hess)
+
+
+def is_small(spec: LossSpec, logits: Tensor, targets: Tensor) -> bool:
+    """Whether this is a small batch in C order with nothing special: there every microsecond of the call counts."""
+    return (
+        logits.numel() < _POOLED_FROM
+        and logits.dtype in _NUMBER
+        and targets.dtype is torch.int64
+        and logits.dim() == 2
+        and targets.dim() == (1 if spec.link == "softmax" else 2)
+        and targets.shape[0] == logits.shape[0]
+        and (spec.link == "softmax" or targets.shape[1] == logits.shape[1])
+        and spec.class_axis == 1
+        and spec.reduction != "none"
+        and spec.keep_hardest is None
+        and spec.negatives_per_positive is None
+        and logits.layout is torch.strided
+        and targets.layout is torch.strided
+        and logits.is_contiguous()
+        and targets.is_contiguous()
+        and not logits.is_neg()
+    )
+
+
+def small(spec: LossSpec, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and gradient of a batch that :func:`is_small`."""
+    value, grad = torch.empty_like(_NUMBER[logits.dtype]), torch.empty_like(logits)
+    n, k = logits.shape
+    at = logits.data_ptr(), targets.data_ptr(), grad.data_ptr(), value.data_ptr()
+    if not _cpu.evaluate_at(cpu._plan(spec), *at, n, k, 1, logits.dtype is _FLOAT64):
+        value, *_ = _carefully(spec, logits.detach(), targets, None, None, False, logits.dtype, 1, grad, None)
+    return value, grad
+
+
+def _carefully(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Any,
+    weight: NDArray[np.float64] | None,
+    normalizer: float | None,
+    check_finite: bool,
+    out_dtype: torch.dtype,
+    order: int,
+    grad: Tensor | None,
+    hess: Tensor | None,
+) -> Result:
+    """Check every contract by its own text, then compute from arrays made plain."""
+    torch_contracts.types(logits, targets)
+    read = torch_contracts.array
+    inputs = _inputs.read(spec, read(logits), read(targets), weight, normalizer, check_finite=check_finite)
+    if not targets.is_floating_point() and targets.dtype not in (torch.int8, torch.uint8, torch.int32, torch.int64):
+        targets = targets.long()
+    weight = inputs.sample_weight
+    own = grad, hess
+    for attempt in range(2):
+        if attempt:
+            plain = {"memory_format": torch.contiguous_format}  # and aligned
+            logits, targets = logits.clone(**plain), targets.clone(**plain)
+            weight = None if weight is None else np.array(weight, order="C")
+            grad = None if grad is None else fresh(logits)
+            hess = None if hess is None else fresh(logits)
+        logits = logits.resolve_neg()
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True)
+        if value is not None:
+            if attempt:
+                pairs = zip(own, (grad, hess), strict=True)
+                grad, hess = (part if to is None or part is None else to.copy_(part) for to, part in pairs)
+            return value, grad, hess
+    message = f"the kernels refused {logits.dtype} logits of shape {tuple(logits.shape)}; please report this"
+    raise RuntimeError(message)
+
+
+def _call(
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Tensor,
+    weight: NDArray[np.float64] | None,
+    normalizer: float | None,
+    order: int,
+    grad: Tensor | None,
+    hess: Tensor | None,
+    out_dtype: torch.dtype,
+    checked: bool,
+) -> Tensor | None:
+    half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
+    plan = cpu._plan(spec)
+    try:
+        z, y = _memory(logits), _memory(targets)
+    except (RuntimeError, TypeError):  # sparse, or lazily negated
+        if checked:
+            raise
+        return None
+    keep: NDArray[np.bool_] | None = None
+    losses: Tensor | None = None
+    if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
+        keep = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets))
+        if keep is None:
+            return None
+    if spec.reduction == "none":
+        losses = torch.empty(cpu._rows(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
+    value = _cpu.evaluate(
+        plan,
+        z,
+        y,
+        weight,
+        None if grad is None else _memory(grad),
+        None if hess is None else _memory(hess),
+        None if losses is None else losses.numpy(),
+        keep,
+        normalizer or 0.0,
+        order,
+        half,
+        checked,
+    )
+    if value is None:
+        return None
+    if losses is not None:
+        return losses if losses.dtype is out_dtype else losses.to(out_dtype)
+    if out_dtype is _FLOAT32 or out_dtype is _FLOAT64:
+        return torch.scalar_tensor(value, dtype=out_dtype, device=_HOST)
+    return torch.scalar_tensor(value, dtype=_FLOAT64, device=_HOST).to(out_dtype)
+
+
+def _inner(dtype: torch.dtype) -> torch.dtype:
+    return _FLOAT64 if dtype is _FLOAT64 else _FLOAT32
+
+
+def _weights(sample_weight: Any, logits: Tensor) -> NDArray[np.float64]:
+    weights = torch_contracts.weight_tensor(sample_weight, logits)
+    assert weights is not None
+    return torch_contracts.array(weights.detach().double())  # type: ignore[no-any-return]
+
+
+def _memory(tensor: Tensor) -> NDArray[Any]:
+    """The memory of a tensor as an array; bfloat16 as its bits."""
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if tensor.dtype is _BFLOAT16:
+        return tensor.view(torch.int16).numpy().view(np.uint16)
+    return tensor.numpy()
+
+
+def fresh(like: Tensor) -> Tensor:
+    """An empty tensor laid out like ``like``; a large one in recycled memory."""
+    if like.numel() < _POOLED_FROM:
+        return torch.empty_like(like, requires_grad=False)
+    flat = empty((like.numel(),), like.dtype)
+    sizes, strides = like.shape, like.stride()
+    if like.is_contiguous():
+        return flat.view(sizes)
+    if torch.ops.aten.is_non_overlapping_and_dense(like):
+        return flat.as_strided(sizes, strides)
+    return flat.view(sizes)
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An empty tensor; a large one in recycled memory."""
+    n = math.prod(shape)
+    if n < _POOLED_FROM:
+        return torch.empty(shape, dtype=dtype, device=_HOST)
+    return torch.frombuffer(_cpu.Block(n * dtype.itemsize), dtype=dtype).view(shape)

@@ -1,0 +1,263 @@
+"""Columns of an Arrow batch as logits, targets and weights; rows that cannot be used are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._core import contracts
+from focalkit.io.columns import Layout, is_number
+
+IGNORE_INDEX = -100
+
+
+class Predicted(NamedTuple):
+    """A piece of a file; ``row`` numbers its rows in the file from 1 (None: one after the other from ``first``)."""
+
+    logits: NDArray[Any]
+    targets: NDArray[Any]
+    sample_weight: NDArray[Any] | None
+    first: int = 1
+    row: NDArray[np.int64] | None = None
+
+    def row_of(self, i: Any) -> Any:
+        """Number in the file of row ``i``."""
+        return self.first + i if self.row is None else self.row[i]
+
+
+#: Told of unusable rows: file, number of the first, what is wrong, how to say it, and how many there are; raises unless
+#: such rows are to be left out.
+Complain = Callable[[str, str, str, str, int], None]
+
+
+def convert(
+    batch: Any,
+    layout: Layout,
+    file: str,
+    first: int,
+    complain: Complain,
+    key: str = "",
+    row: NDArray[np.int64] | None = None,
+) -> Predicted:
+    """Logits (n, n_classes), targets and weights of one batch, without the rows complained about."""
+    z = (
+        _listed(batch.column(layout.logits[0]), layout.n_classes, file, first)
+        if layout.listed
+        else _stack(batch, layout)
+    )
+    if layout.key is not None:
+        one = class_id(key, layout)
+        ids = np.full(len(z), one, np.int64)
+        if one == -1:
+            _reject_id(repr(key), f"the folder {layout.key}={key} of {file}", layout)
+        y, texts = (ids[:, None] if layout.link == "sigmoid" else ids), None
+    elif layout.target_listed:
+        y, texts = _listed(batch.column(layout.targets[0]), layout.n_classes, file, first, "targets"), None
+    else:
+        pairs = [_targets(batch.column(name), layout) for name in layout.targets]
+        texts = pairs[0][1]
+        y = pairs[0][0] if len(pairs) == 1 and layout.link == "softmax" else np.stack([p[0] for p in pairs], axis=1)
+    w = None if layout.weight is None else _numbers(batch.column(layout.weight))
+    return checked(Predicted(z, y, w, first, row), layout, file, complain, texts)
+
+
+def _stack(batch: Any, layout: Layout) -> NDArray[Any]:
+    columns = [_numbers(batch.column(name)) for name in layout.logits]
+    dtype = np.float32 if all(c.dtype.itemsize <= 4 for c in columns) else np.float64
+    table = np.empty((len(columns), batch.num_rows), dtype)
+    for row, values in zip(table, columns, strict=True):
+        row[:] = values
+    return table.T
+
+
+def _numbers(column: Any) -> NDArray[Any]:
+    values = column.to_numpy(zero_copy_only=False)
+    if values.dtype.kind == "f":
+        return values  # type: ignore[no-any-return]
+    return values.astype(np.float64)  # type: ignore[no-any-return]
+
+
+def _listed(column: Any, width: int, file: str, first: int, what: str = "logits") -> NDArray[Any]:
+    import pyarrow
+
+    def refuse(row: int, got: str) -> None:
+        contract = f"be lists of {width} numbers"
+        contracts.reject(what, contract, f"{got} in row {first + row} of {file}", "Every row needs one for each class.")
+
+    if column.null_count:
+        refuse(int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))), "nothing")
+    if pyarrow.types.is_fixed_size_list(column.type):
+        if column.type.list_size != width:
+            refuse(0, f"{column.type.list_size} numbers")
+        values = column.values.slice(column.offset * width, len(column) * width)
+    else:
+        lengths = np.diff(column.offsets.to_numpy(zero_copy_only=False))
+        if (lengths != width).any():
+            row = int(np.argmax(lengths != width))
+            refuse(row, f"{int(lengths[row])} numbers")
+        values = column.values.slice(column.offsets[0].as_py(), len(column) * width)
+    array = values.to_numpy(zero_copy_only=False)
+    array = array if array.dtype.kind in "fiu" or what == "logits" else array.astype(np.int64)
+    return array.reshape(len(column), width)  # type: ignore[no-any-return]
+
+
+def _targets(column: Any, layout: Layout) -> tuple[NDArray[Any], list[str] | None]:
+    """Class ids (-1: not one), or soft sigmoid targets; and the texts they came from."""
+    import pyarrow
+
+    kind = column.type
+    if pyarrow.types.is_dictionary(kind) or not (
+        pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)
+    ):
+        encoded = column if pyarrow.types.is_dictionary(kind) else column.cast(pyarrow.string()).dictionary_encode()
+        texts = [str(t) for t in encoded.dictionary.to_pylist()]
+        indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        known = np.array([class_id(text.strip(), layout) for text in texts] + [-1], np.int64)
+        return known[indices], [*(texts[i] if i >= 0 else "" for i in indices)] if (known[:-1] == -1).any() else None
+    values = column.to_numpy(zero_copy_only=False)
+    if values.dtype.kind == "f":
+        soft = layout.link == "sigmoid" and bool(np.all((values >= 0) & (values <= 1)) and np.any(values % 1))
+        if soft:
+            return values, None
+        whole = np.where(values == np.floor(values), values, -1)
+        values = np.nan_to_num(whole, nan=-1).astype(np.int64)
+    elif values.dtype.kind not in "iu":
+        values = np.array([-1 if v is None else int(v) for v in values], np.int64)
+    ids = np.asarray(values).astype(np.int64, copy=False)
+    numbered = _numbered(layout)
+    if numbered is None:
+        return ids, None
+    out = np.full(len(ids), -1, np.int64)
+    for i, number in enumerate(numbered):
+        out[ids == number] = i
+    return np.where(ids == IGNORE_INDEX, IGNORE_INDEX, out), None
+
+
+def _numbered(layout: Layout) -> list[float] | None:
+    """The numbers that the classes are called by, where these are not 0, 1, 2 and so on."""
+    if layout.link != "softmax" or not layout.classes or not all(is_number(name) for name in layout.classes):
+        return None
+    values = [float(name) for name in layout.classes]
+    return None if values == list(range(len(values))) else values
+
+
+def class_id(text: str, layout: Layout) -> int:
+    """A class's number from its name, its column's name or its number; -1 for none of them."""
+    n_classes = 2 if layout.link == "sigmoid" else layout.n_classes
+    if layout.link == "softmax":
+        for names in (layout.classes, layout.logits if layout.named and not layout.listed else ()):
+            if text in names:
+                return names.index(text)
+    if not is_number(text):
+        return -1
+    number = float(text)
+    if number == IGNORE_INDEX:
+        return IGNORE_INDEX
+    numbered = _numbered(layout)
+    if numbered is not None:
+        return numbered.index(number) if number in numbered else -1
+    return int(number) if number in range(n_classes) else -1
+
+
+def _reject_id(got: str, where: str, layout: Layout) -> None:
+    top = 1 if layout.link == "sigmoid" else layout.n_classes - 1
+    contract = f"be class ids 0 to {top} or {IGNORE_INDEX} for ignored"
+    if layout.link == "softmax":
+        contract += ", or names of logit columns" if not layout.listed else ", or names given by --classes"
+    contracts.reject("targets", contract, f"{got} in {where}", "Name the target's column by --target, or mend the value.")
+
+
+def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: list[str] | None = None) -> Predicted:
+    """The batch without unusable rows: each is complained about, which raises unless they may be left out."""
+    if layout.probabilities:
+        p = p._replace(logits=_to_logits(p, layout, file))
+    y = p.targets
+    if layout.link == "softmax" and y.ndim == 2:
+        y = _from_one_hot(p, file)
+    bad = np.zeros(len(p.logits), bool)
+    if y.dtype.kind in "iu":
+        top = 2 if layout.link == "sigmoid" else layout.n_classes
+        wrong = (y != IGNORE_INDEX) & ((y < 0) | (y >= top))
+        if wrong.any():
+            bad |= wrong if wrong.ndim == 1 else wrong.any(axis=1)
+            row = int(np.argmax(bad))
+            value = int(np.atleast_2d(y.T)[:, row][np.atleast_2d(wrong.T)[:, row]][0])
+            text = (
+                (repr(texts[row]) if texts[row] else "nothing")
+                if texts
+                else "nothing"
+                if value == -1
+                else repr(str(value))
+            )
+            try:
+                _reject_id(text, f"row {p.row_of(row)} of {file}", layout)
+            except contracts.InputError as error:
+                complain(file, str(p.row_of(row)), f"{text} as target", str(error), int(bad.sum()))
+    bad |= _no_log_odds(p, y, layout, file, complain)
+    if p.sample_weight is not None:
+        light = ~(p.sample_weight >= 0) | ~np.isfinite(p.sample_weight)
+        if light.any():
+            row = int(np.argmax(light))
+            got = f"{p.sample_weight[row]} in row {p.row_of(row)} of {file}"
+            message = f"sample_weight must be finite and not negative; got {got}."
+            complain(file, str(p.row_of(row)), "its weight", message, int(light.sum()))
+            bad |= light
+    if not bad.any():
+        return p._replace(targets=y)
+    keep = ~bad
+    weight = None if p.sample_weight is None else p.sample_weight[keep]
+    return Predicted(p.logits[keep], y[keep], weight, p.first, np.asarray(p.row_of(np.flatnonzero(keep)), np.int64))
+
+
+def _no_log_odds(p: Predicted, y: NDArray[Any], layout: Layout, file: str, complain: Complain) -> NDArray[np.bool_]:
+    z = p.logits
+    with np.errstate(all="ignore"):
+        if np.isfinite(z.sum()):
+            return np.zeros(len(z), bool)
+        wrong = np.isnan(z) | np.isposinf(z)
+    if y.ndim == 1 and y.dtype.kind in "iu":
+        wrong |= (y[:, None] == np.arange(z.shape[1])) & np.isneginf(z)
+    elif y.ndim == 2 and y.shape == z.shape:
+        wrong |= (y > 0) & np.isneginf(z)
+    bad: NDArray[np.bool_] = wrong.any(axis=1)
+    if bad.any():
+        row = int(bad.argmax())
+        column = int(wrong[row].argmax())
+        name = repr(layout.logits[column]) if not layout.listed else str(column)
+        value = z[row, column]
+        what = "no number" if np.isnan(value) else "inf" if value > 0 else "-inf for the true class"
+        where = f"{what} in row {p.row_of(row)}, column {name} of {file}"
+        remedy = "Leave the row out, or mend the model's output."
+        message = f"logits must be finite numbers; got {where}. {remedy}"
+        complain(file, str(p.row_of(row)), what, message, int(bad.sum()))
+    return bad
+
+
+def _from_one_hot(p: Predicted, file: str) -> NDArray[Any]:
+    """Class ids where every row of the targets holds a single 1; probabilities stay as they are."""
+    y = p.targets
+    if np.all((y == 0) | (y == 1)):
+        several = y.sum(axis=1) != 1
+        if several.any():
+            row = int(several.argmax())
+            got = f"{int(y[row].sum())} ones in row {p.row_of(row)} of {file}"
+            contracts.reject("targets", "be one-hot", got, "For independent classes use --link sigmoid.")
+        return np.asarray(y.argmax(axis=1))
+    return y.astype(np.float64)
+
+
+def _to_logits(p: Predicted, layout: Layout, file: str) -> NDArray[np.float64]:
+    """Log p, or log p - log (1 - p): logits of the same probabilities."""
+    z = p.logits.astype(np.float64)
+    off = ~((z >= 0) & (z <= 1)).all(axis=1)
+    if layout.link == "softmax":
+        off |= np.abs(z.sum(axis=1) - 1) > 1e-3
+    if off.any():
+        row = int(off.argmax())
+        contract = "be probabilities" + (" that sum to 1" if layout.link == "softmax" else "")
+        contracts.reject("logits", contract, f"row {p.row_of(row)} of {file}", "Leave --probabilities out for logits.")
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(z) if layout.link == "softmax" else np.log(z) - np.log1p(-z))

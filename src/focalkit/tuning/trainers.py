@@ -1,0 +1,238 @@
+"""Who trains: a classifier in scikit-learn's manner, or a user's own function. Both give predictions for cells."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+
+from focalkit._core import contracts
+from focalkit._core import links
+from focalkit._core.spec import LossSpec
+from focalkit.posterior import recover_from_log_odds
+from focalkit.tuning.result import Cell
+from focalkit.weights import alpha_vector
+
+FitScore = Callable[..., Any]
+"""``fit_score(spec, train, test, **params) -> logits``; see :class:`FunctionTrainer`."""
+
+
+class Prediction(NamedTuple):
+    """What a fitted candidate says of n test rows.
+
+    ``posterior`` (n, n_classes) is under the training prior, ``decisions`` (n,) are class ids,
+    ``logits`` (n,) or (n, n_classes), None where the model has none.
+    """
+
+    posterior: NDArray[np.float64]
+    decisions: NDArray[Any]
+    logits: NDArray[np.float64] | None
+
+
+class Data(NamedTuple):
+    """The whole data: features, class ids (n,), and how many classes there are."""
+
+    X: Any
+    targets: NDArray[np.intp]
+    n_classes: int
+
+
+class Trainer(Protocol):
+    """Fits cells on rows of the data and predicts others."""
+
+    @property
+    def name(self) -> str:
+        """What is tuned, for people."""
+
+    @property
+    def chained(self) -> bool:
+        """Whether each fit starts from its neighbour, so that the cells of a fold belong together."""
+
+    @property
+    def mines(self) -> bool:
+        """Whether it can keep the hardest samples only."""
+
+    def predictions(
+        self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
+    ) -> Iterator[tuple[Cell, Prediction]]:
+        """Train on the rows ``train`` and predict the rows ``test``, for every cell without tau."""
+
+
+def trainer_of(estimator: Any) -> Trainer:
+    """The trainer of whatever :func:`focalkit.tuning.tune` was given."""
+    if hasattr(estimator, "get_params") and not isinstance(estimator, type):
+        trainer = EstimatorTrainer(estimator)
+        if {"alpha", "gamma"} <= set(trainer.parameters):
+            return trainer
+    elif callable(estimator) and not isinstance(estimator, type):
+        return FunctionTrainer(estimator)
+    contract = "be a classifier with parameters alpha and gamma, a name, or a function fit_score(spec, train, test)"
+    contracts.reject("estimator", contract, estimator, "E.g. FocalClassifier().")
+
+
+@dataclass(frozen=True)
+class EstimatorTrainer:
+    """A classifier with parameters alpha and gamma, or a Pipeline that ends in one."""
+
+    estimator: Any
+
+    @property
+    def model(self) -> Any:
+        """The classifier itself."""
+        return self.estimator.steps[-1][1] if isinstance(self.estimator, Pipeline) else self.estimator
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The classifier's parameters."""
+        return dict(self.model.get_params(deep=False))
+
+    @property
+    def name(self) -> str:
+        """Its class."""
+        return type(self.model).__name__
+
+    @property
+    def chained(self) -> bool:
+        """Whether it has warm starts."""
+        return "warm_start" in self.parameters
+
+    @property
+    def mines(self) -> bool:
+        """Whether it has keep_hardest."""
+        return "keep_hardest" in self.parameters
+
+    def predictions(
+        self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
+    ) -> Iterator[tuple[Cell, Prediction]]:
+        """The pipeline's other steps are fitted once, on ``train``."""
+        whole = clone(self.estimator)
+        prepare = whole[:-1] if isinstance(whole, Pipeline) and len(whole.steps) > 1 else None
+        model = whole.steps[-1][1] if isinstance(whole, Pipeline) else whole
+        model.set_params(**dict(cells[0].params))
+        train_y = data.targets[train]
+        train_X = _safe_indexing(data.X, train)
+        if prepare is not None:
+            train_X = prepare.fit_transform(train_X, train_y)
+        test_X = _safe_indexing(data.X, test)
+        if prepare is not None:
+            test_X = prepare.transform(test_X)
+        for cell, fitted in _path(model, self.chained, cells, train_X, train_y):
+            posterior = np.zeros((len(test), data.n_classes))
+            posterior[:, fitted.classes_] = _posterior(fitted, cell, test_X, train_y)
+            logits = fitted.decision_function(test_X) if hasattr(fitted, "decision_function") else None
+            yield cell, Prediction(posterior, np.asarray(fitted.predict(test_X)).ravel(), logits)
+
+
+def _path(model: Any, chained: bool, cells: Sequence[Cell], X: Any, y: Any) -> Iterator[tuple[Cell, Any]]:
+    """Every fitted model; chained, each starts from its neighbour: along alpha at gamma = 0, then along gamma."""
+    fits = [cell for cell in cells if cell.tau is None]
+    if not chained:
+        for cell in fits:
+            mined = {} if cell.keep_hardest is None else {"keep_hardest": cell.keep_hardest}
+            yield cell, clone(model).set_params(alpha=cell.alpha, gamma=cell.gamma, **mined).fit(X, y)
+        return
+    model.set_params(warm_start=True)
+    plain = copy.deepcopy(model.set_params(alpha=None, gamma=0.0).fit(X, y))
+    for alpha in dict.fromkeys(cell.alpha for cell in fits):
+        if alpha is not None:
+            model.set_params(alpha=alpha).fit(X, y)
+        walker = copy.deepcopy(model)
+        for cell in fits:
+            if cell.alpha == alpha and cell.keep_hardest is None:
+                yield cell, walker if cell.gamma == 0 else walker.set_params(gamma=cell.gamma).fit(X, y)
+    for cell in fits:
+        if cell.keep_hardest is not None:
+            yield cell, copy.deepcopy(plain).set_params(keep_hardest=cell.keep_hardest).fit(X, y)
+
+
+def _posterior(model: Any, cell: Cell, X: Any, train_y: NDArray[Any]) -> NDArray[np.float64]:
+    """Probabilities of ``model.classes_`` under the training prior: alpha's tilt is divided out."""
+    given = np.asarray(model.predict_proba(X), np.float64)
+    if cell.alpha is None:
+        return given
+    weights = getattr(model, "alpha_", None)
+    if weights is None:
+        weights = alpha_vector(cell.alpha, np.bincount(train_y)[model.classes_])
+    given = given / weights
+    return np.asarray(given / given.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class FunctionTrainer:
+    """A user's own training function: ``fit_score(spec, train, test, **params) -> logits``.
+
+    - ``spec`` is a softmax :class:`focalkit.LossSpec`: ``gamma``, ``alpha`` (None, or one weight per
+      class, found from the training rows and of mean 1 over them) and ``keep_hardest``. Train with it.
+    - ``train`` and ``test`` are sorted row numbers, integer arrays: what they number (arrays, a
+      torch Dataset, files) is the function's own affair, in the order of ``y``. No test row may
+      reach the training, early stopping included.
+    - ``params`` are the parameters that ``space`` draws; without trials there are none.
+    - It returns logits of the rows ``test``: (n_test, n_classes) with the classes in sorted order,
+      also those that no training row has, or for two classes (n_test,), those of the second. Torch
+      tensors are taken too. Log-probabilities are logits; probabilities are not.
+
+    It is called in other processes with ``n_jobs`` or ``dask``, and again for what a journal does
+    not hold: the same arguments must give the same logits, so it seeds whatever it draws.
+    """
+
+    fit_score: FitScore
+
+    @property
+    def name(self) -> str:
+        """Its name and what it is called with."""
+        return f"{getattr(self.fit_score, '__name__', type(self.fit_score).__name__)}(spec, train, test)"
+
+    @property
+    def chained(self) -> bool:
+        """Every call stands by itself."""
+        return False
+
+    @property
+    def mines(self) -> bool:
+        """The spec says what to keep."""
+        return True
+
+    def predictions(
+        self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
+    ) -> Iterator[tuple[Cell, Prediction]]:
+        """One call for each cell."""
+        counts = np.bincount(data.targets[train], minlength=data.n_classes)
+        for cell in cells:
+            if cell.tau is not None:
+                continue
+            weights = alpha_vector(cell.alpha, counts)
+            weights = weights * (counts.sum() / (weights * counts).sum())
+            alpha = None if cell.alpha is None else tuple(weights.tolist())
+            spec = LossSpec(gamma=cell.gamma, alpha=alpha, keep_hardest=cell.keep_hardest)
+            given = self.fit_score(spec, train.copy(), test.copy(), **dict(cell.params))
+            logits = _logits(given, len(test), data.n_classes)
+            log_odds = (
+                np.column_stack([-logits, logits]) if logits.ndim == 1 else links.softmax_log_odds_all(logits, np)[0]
+            )
+            posterior = recover_from_log_odds(log_odds, cell.gamma)
+            if cell.alpha is not None:
+                posterior = posterior / weights
+                posterior /= posterior.sum(axis=1, keepdims=True)
+            decisions = (logits > 0).astype(np.intp) if logits.ndim == 1 else logits.argmax(axis=1)
+            yield cell, Prediction(posterior, decisions, logits)
+
+
+def _logits(given: Any, n_rows: int, n_classes: int) -> NDArray[np.float64]:
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+    logits = np.asarray(given, np.float64)
+    if n_classes == 2 and logits.shape == (n_rows, 1):
+        logits = logits[:, 0]
+    if logits.shape != (n_rows, n_classes) and not (n_classes == 2 and logits.shape == (n_rows,)):
+        contract = f"return logits of shape ({n_rows}, {n_classes}), one row for each entry of test"
+        contracts.reject("fit_score", contract, f"shape {logits.shape}", "Classes without training rows have a column.")
+    if np.isnan(logits).any() or np.isposinf(logits).any():
+        contracts.reject("fit_score", "return numbers", "NaN or inf among the logits", "Did the training diverge?")
+    return logits
