@@ -21,8 +21,8 @@ from scipy.special import softmax
 
 from focalkit.boosting import FocalCatBoostClassifier, FocalLGBMClassifier, FocalXGBClassifier
 from focalkit.boosting.catboost import start_baseline
-from focalkit.tuning import Cell, judge, tune
 from focalkit.io.features import read_table
+from focalkit.tuning import Cell, judge, tune
 from focalkit.tuning.verdict import estimate
 
 METRICS = {"balanced_accuracy": "balanced accuracy", "average_precision": "average precision", "log_loss": "log loss"}

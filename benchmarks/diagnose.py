@@ -42,8 +42,8 @@ def write(path, n_rows, kind):
 
 def ours(path, sample=0, hardest=0):
     from focalkit import LossSpec
-    from focalkit.io.predictions import open_predictions
     from focalkit.diagnosis.scan import Job, scan
+    from focalkit.io.predictions import open_predictions
 
     source = open_predictions([path])
     return scan(source, Job(LossSpec(gamma=2.0), K, source.class_names, hardest, sample)).ledger

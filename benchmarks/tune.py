@@ -20,9 +20,9 @@ from threadpoolctl import threadpool_limits
 
 from focalkit.engines import _inputs, reference
 from focalkit.estimator import FocalClassifier
+from focalkit.io.features import read_table
 from focalkit.tuning.datasets import load_long_tail_digits
 from focalkit.tuning.grid import ALPHAS, GAMMAS, Grid
-from focalkit.io.features import read_table
 from focalkit.tuning.trainers import _path
 
 ROUNDS = 15

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focalkit._core import definition
-from focalkit._core import links
+from focalkit._core import definition, links
 from tests.budget import QUANTITIES, assert_within_budget, softmax_cases
 
 WIDE = (np.dtype(np.float32), np.dtype(np.float64))

@@ -13,8 +13,8 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
 
-from focalkit.engines.torch import dispatch as torch_engine  # noqa: E402
 from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
+from focalkit.engines.torch import dispatch as torch_engine  # noqa: E402
 from focalkit.engines.torch import plain as torch_plain  # noqa: E402
 from focalkit.engines.triton import evaluate as engine  # noqa: E402
 from tests import torch_adapter  # noqa: E402

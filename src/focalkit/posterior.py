@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts
-from focalkit._core import definition
-from focalkit._core import links
+from focalkit._core import contracts, definition, links
 from focalkit._core.spec import PerClass
 
 
@@ -136,7 +134,9 @@ def shift_prior(probabilities: Any, prior: Any, tau: float = 1.0) -> NDArray[np.
     array([0.6923])
     """
     p = contracts.probabilities_array("probabilities", probabilities)
-    pi = contracts.number_or_vector("prior", prior, contracts.PRIOR, "Use relative class frequencies of the training data.")
+    pi = contracts.number_or_vector(
+        "prior", prior, contracts.PRIOR, "Use relative class frequencies of the training data."
+    )
     strength = contracts.number("tau", tau, contracts.Interval(-np.inf, np.inf), "1 is the balanced decision.")
     if p.ndim == 1:
         if isinstance(pi, tuple):

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from focalkit import InputError, LossSpec, diagnose
-from focalkit.io.predictions import open_predictions
 from focalkit.diagnosis.scan import Job, scan
+from focalkit.io.predictions import open_predictions
 from tests.diagnosis.test_formats import K, ledger_of, table
 from tests.diagnosis.test_ledger import predictions, same
 

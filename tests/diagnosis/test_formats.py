@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from focalkit import InputError, LossSpec, diagnose
+from focalkit.diagnosis.scan import Job, scan, scan_dask
 from focalkit.io import predictions as reading
 from focalkit.io.columns import Asked
 from focalkit.io.predictions import open_predictions
-from focalkit.diagnosis.scan import Job, scan, scan_dask
 from tests.diagnosis.test_ledger import predictions, same
 
 K = 4

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from focalkit import InputError, LossSpec
+from focalkit.diagnosis.scan import Job, scan
 from focalkit.io import predictions as reading
 from focalkit.io.columns import Asked
 from focalkit.io.predictions import Trouble, batches, open_predictions
-from focalkit.diagnosis.scan import Job, scan
 
 
 def read(path, targets=(), link=None, header=None):

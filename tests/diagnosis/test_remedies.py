@@ -6,9 +6,9 @@ import pytest
 from focalkit import InputError, LossSpec, diagnose, recover_posterior
 from focalkit.diagnosis.advice import contradicted, starting_point
 from focalkit.diagnosis.compare import changes
-from focalkit.io.convert import Predicted
 from focalkit.diagnosis.remedies import remedies
 from focalkit.diagnosis.sample import Sample, place_hash
+from focalkit.io.convert import Predicted
 from focalkit.report.findings import SAID, findings
 from focalkit.report.free_remedies import WORDS, in_words, per_class
 

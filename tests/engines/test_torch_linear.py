@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_leaves  # noqa: E402
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from focalkit import InputError, LossSpec, linear_softmax_focal_loss, softmax_focal_loss  # noqa: E402
-from focalkit.engines.torch import linear_chunks as torch_chunks  # noqa: E402
 from focalkit.engines.torch import linear as torch_linear  # noqa: E402
+from focalkit.engines.torch import linear_chunks as torch_chunks  # noqa: E402
 from focalkit.nn import LinearFocalLoss  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own

@@ -23,8 +23,8 @@ from tests.triton_adapter import engine as kernels  # noqa: E402
 
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec, nn  # noqa: E402
-from focalkit.engines.torch import dispatch as engine  # noqa: E402
 from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
+from focalkit.engines.torch import dispatch as engine  # noqa: E402
 from focalkit.engines.torch import plain as torch_plain  # noqa: E402
 from focalkit.engines.triton import launch as triton_launch  # noqa: E402
 

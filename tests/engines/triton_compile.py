@@ -17,9 +17,9 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from focalkit import LossSpec
+from focalkit.engines.torch.plain import Call
 from focalkit.engines.triton import evaluate as engine
 from focalkit.engines.triton import launch as triton_launch
-from focalkit.engines.torch.plain import Call
 
 TARGETS = {"sm80": ("cuda", 80, 32), "sm90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
 POINTERS = {torch.float64: "*fp64", torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}

@@ -9,8 +9,8 @@ import pytest
 from focalkit import LossSpec, diagnose
 from focalkit.diagnosis.advice import starting_point
 from focalkit.diagnosis.demo import NAMES, made_up_predictions
-from focalkit.report.page.diagnose import page as page_of
 from focalkit.report.page.assemble import as_json
+from focalkit.report.page.diagnose import page as page_of
 from tests.budget import TABLE, allowed, numbers
 from tests.page.hands import cell, column, move, press
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from focalkit import InputError
-from focalkit.io.features import pipeline, read_table
+from focalkit.io.features import read_table
+from focalkit.tuning.estimators import pipeline
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

@@ -94,7 +94,9 @@ class LossSpec:
         contracts.one_of("reduction", self.reduction, REDUCTIONS)
         store(
             "gamma",
-            contracts.number_or_vector("gamma", self.gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice."),
+            contracts.number_or_vector(
+                "gamma", self.gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice."
+            ),
         )
         if self.alpha is not None:
             domain = contracts.ALPHA_SIGMOID if self.link == "sigmoid" else contracts.ALPHA_SOFTMAX

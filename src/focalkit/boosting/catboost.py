@@ -327,7 +327,9 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
 
     def predict(self, X: Any, prediction_type: str = "Class", **kwargs: Any) -> NDArray[Any]:
         """The class of the largest logit, (n,); "RawFormulaVal" gives the logits, "Probability" the posterior."""
-        contracts.one_of("prediction_type", prediction_type, ("Class", "RawFormulaVal", "Probability", "LogProbability"))
+        contracts.one_of(
+            "prediction_type", prediction_type, ("Class", "RawFormulaVal", "Probability", "LogProbability")
+        )
         if prediction_type in ("Probability", "LogProbability"):
             posterior = self.predict_proba(X, **kwargs)
             return posterior if prediction_type == "Probability" else _log(posterior)

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts
-from focalkit._core import definition
+from focalkit._core import contracts, definition
 from focalkit._core.spec import LossSpec
 from focalkit.losses import loss_grad_hess
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds

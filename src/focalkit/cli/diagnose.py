@@ -212,14 +212,16 @@ def _alpha(text: str) -> Any:
 def curve(gammas: str, out: Path, png: Path | None) -> None:
     """Draw the loss against the probability of the true class (Figure 1 of the focal loss paper)."""
     from focalkit.diagnosis import loss_curves
-    from focalkit.report.figures import draw_loss_curves, render
     from focalkit.io.atomic import write_bytes
+    from focalkit.report.figures import draw_loss_curves, render
 
     curves = loss_curves(_numbers("gamma", gammas))
     paths = [out] if png is None else [out, png]
     for path in paths:
         _check_folder(path)
-        contracts.one_of("file ending", path.suffix.lower(), (".svg", ".png"), "Name the picture curve.svg or curve.png.")
+        contracts.one_of(
+            "file ending", path.suffix.lower(), (".svg", ".png"), "Name the picture curve.svg or curve.png."
+        )
     figure = draw_loss_curves(curves)
     for path in paths:
         write_bytes(path, render(figure, path.suffix.lower()[1:]))

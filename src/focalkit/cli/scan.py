@@ -110,9 +110,9 @@ def _size(ledger: Any) -> Sentence:
 def made_up(gamma: PerClass, sample: int) -> Diagnosed:
     """The demonstration without a file."""
     from focalkit.diagnosis import Ledger
-    from focalkit.io.convert import Predicted
     from focalkit.diagnosis.demo import NAMES, SEED, made_up_predictions
     from focalkit.diagnosis.sample import Sample
+    from focalkit.io.convert import Predicted
 
     logits, ids = made_up_predictions()
     ledger = Ledger(LossSpec(gamma=gamma), len(NAMES), NAMES)

@@ -172,9 +172,9 @@ def _problem(
     file: Path | None, target: str | None, header: bool | None, name: str, strength: float
 ) -> tuple[Any, Any, Any, str, list[str]]:
     """Features, labels, the pipeline for them, and what to call it all."""
+    from focalkit.io.features import read_table
     from focalkit.tuning.datasets import load_long_tail_digits
     from focalkit.tuning.estimators import named_estimator
-    from focalkit.io.features import read_table
 
     if file is None:
         if target is not None or header is not None:

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts
-from focalkit._core import links
+from focalkit._core import contracts, links
 from focalkit._core.spec import LossSpec
 from focalkit.binning import log_odds
 

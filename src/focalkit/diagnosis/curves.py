@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts
-from focalkit._core import definition
+from focalkit._core import contracts, definition
 from focalkit.diagnosis.expansion import cell_sums, ratio
 
 Real = NDArray[np.float64]
@@ -58,7 +57,8 @@ def loss_curves(gammas: Sequence[float] = GAMMAS, n_points: int = 1000) -> LossC
     array([0.693147, 0.173287])
     """
     values = [
-        contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.") for gamma in gammas
+        contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
+        for gamma in gammas
     ]
     if not values:
         contracts.reject("gammas", "hold at least one number", gammas, "E.g. 0 0.5 1 2 5, as in the paper.")

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core.spec import PerClass
-from focalkit.diagnosis.scoring import EVERYTHING, GROUPS, Exclusive, Independent, checked_prior
 from focalkit.diagnosis.sample import Sample
+from focalkit.diagnosis.scoring import EVERYTHING, GROUPS, Exclusive, Independent, checked_prior
 
 Real = NDArray[np.float64]
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from focalkit._core.contracts import InputError
 from focalkit._core.spec import LossSpec
-from focalkit.io import predictions as reading
 from focalkit.diagnosis.hardest import Hardest, row_numbers
 from focalkit.diagnosis.ledger import Ledger
-from focalkit.io.predictions import Piece, Source, Trouble
 from focalkit.diagnosis.sample import Sample
+from focalkit.io import predictions as reading
+from focalkit.io.predictions import Piece, Source, Trouble
 
 #: Told how many rows were read since the last time, and what share of all the work that is (or 0).
 Progress = Callable[[int, float], None]

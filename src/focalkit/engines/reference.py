@@ -11,9 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import definition
-from focalkit._core import links
-from focalkit._core import reduction
+from focalkit._core import definition, links, reduction
 from focalkit._core.spec import LossSpec
 from focalkit.engines._inputs import Inputs
 

@@ -167,7 +167,9 @@ def _reject_id(got: str, where: str, layout: Layout) -> None:
     contract = f"be class ids 0 to {top} or {IGNORE_INDEX} for ignored"
     if layout.link == "softmax":
         contract += ", or names of logit columns" if not layout.listed else ", or names given by --classes"
-    contracts.reject("targets", contract, f"{got} in {where}", "Name the target's column by --target, or mend the value.")
+    contracts.reject(
+        "targets", contract, f"{got} in {where}", "Name the target's column by --target, or mend the value."
+    )
 
 
 def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: list[str] | None = None) -> Predicted:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from focalkit._core import contracts
-from focalkit.io.sources import File, need
 from focalkit.io.columns import Asked, Layout, check, column, is_number, without_prefix
+from focalkit.io.sources import File, need
 
 
 def read_layout(file: File, asked: Asked) -> tuple[Layout, tuple[str, ...], str]:

@@ -172,9 +172,13 @@ def _find(target: str | int | None, names: list[str]) -> int:
         index = int(target)
     except ValueError:
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        contracts.reject("target", f"name a column out of: {shown}", target, "Give a name, or a position counted from 0.")
+        contracts.reject(
+            "target", f"name a column out of: {shown}", target, "Give a name, or a position counted from 0."
+        )
     if not -len(names) <= index < len(names):
-        contracts.reject("target", f"be a position in [0, {len(names)})", index, "Negative positions count from the end.")
+        contracts.reject(
+            "target", f"be a position in [0, {len(names)})", index, "Negative positions count from the end."
+        )
     return index % len(names)
 
 
@@ -232,7 +236,9 @@ def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[Any], list[
             arrays.append(codes)
         kept.append(name)
     if not arrays:
-        contracts.reject("file", "have a usable feature column", f"columns {names}", "Check the delimiter and --target.")
+        contracts.reject(
+            "file", "have a usable feature column", f"columns {names}", "Check the delimiter and --target."
+        )
     X = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
     n_infinite = n_missing = 0
     for k in range(len(arrays)):
@@ -260,31 +266,3 @@ def _numeric(column: Any) -> Any:
     if pa.types.is_temporal(kind):
         return column.cast(pa.int32()).cast(pa.int64()) if kind.bit_width == 32 else column.cast(pa.int64())
     return None
-
-
-def pipeline(n_features: int, categorical: tuple[int, ...], C: float = 1.0, *, missing: bool = True) -> Any:
-    """The preparation of a :class:`Table` and a linear model on it, all fitted inside the folds.
-
-    Numbers: the median for what is missing, then scaled to unit variance. Text: one-hot, rare and
-    unseen texts together, missing as a text of its own. Where nothing is ``missing``, nothing is
-    sought to be imputed, which spares a copy and a sort of every column.
-    """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import Pipeline, make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    from focalkit.estimator import FocalClassifier
-
-    impute = SimpleImputer(strategy="median", keep_empty_features=True)
-    # behind a step that copies, scaling may be done where the values are
-    numbers = (
-        make_pipeline(impute, StandardScaler(copy=False)) if missing else StandardScaler(copy=bool(not categorical))
-    )
-    prepare: Any = numbers
-    if categorical:
-        numeric = [i for i in range(n_features) if i not in categorical]
-        encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=64, sparse_output=False)
-        parts: list[Any] = [("numbers", numbers, numeric)] if numeric else []
-        prepare = ColumnTransformer([*parts, ("texts", encoder, list(categorical))])
-    return Pipeline([("prepare", prepare), ("model", FocalClassifier(C=C))])

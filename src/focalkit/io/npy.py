@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit.io.sources import File
 from focalkit.io.columns import Asked, Layout
+from focalkit.io.sources import File
 
 KNOWN = ("logits", "targets", "sample_weight", "class_names")
 _ERRORS = (zipfile.BadZipFile, ValueError, EOFError, KeyError, TypeError, AttributeError)
@@ -33,7 +33,9 @@ def _npy(file: File) -> dict[str, NDArray[Any]]:
             else:
                 out[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         except _ERRORS as error:
-            contracts.reject("FILE", "be a .npy file of a plain array", f"{one.name}: {error}", "Write it by numpy.save.")
+            contracts.reject(
+                "FILE", "be a .npy file of a plain array", f"{one.name}: {error}", "Write it by numpy.save."
+            )
     return out
 
 
@@ -90,7 +92,9 @@ def layout_of(arrays: dict[str, NDArray[Any]], asked: Asked, file: str) -> Layou
     contracts.logits_shape(link, z.shape, 1)
     for name, array in (("targets", y), ("sample_weight", weight)):
         if array is not None and len(np.atleast_1d(array)) != len(z):
-            contracts.reject(name, f"have one entry for each of the {len(z)} rows of logits", f"shape {array.shape}", "")
+            contracts.reject(
+                name, f"have one entry for each of the {len(z)} rows of logits", f"shape {array.shape}", ""
+            )
     n_classes = z.shape[1] if z.ndim > 1 else 1
     names = asked.classes or tuple(str(n) for n in np.asarray(arrays.get("class_names", ())).reshape(-1))
     if names and len(names) != n_classes:

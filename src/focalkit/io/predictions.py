@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.contracts import InputError
 from focalkit._core.message import Sentence
-from focalkit.io import npy as arrays
 from focalkit.io import csv_files
+from focalkit.io import npy as arrays
+from focalkit.io.columns import Asked, Layout, of_schema
 from focalkit.io.convert import Predicted, checked, convert
 from focalkit.io.sources import File, find, need
-from focalkit.io.columns import Asked, Layout, of_schema
 
 BLOCK_BYTES = 1 << 22
 #: Logits in a batch, and rows in a piece: what one thread, or one worker, reads in one go.

@@ -76,7 +76,9 @@ def find(words: tuple[str, ...]) -> tuple[File, ...]:
     for word in words:
         some = _at_url(word) if _URL.match(word) else _local(word)
         if not some:
-            contracts.reject("FILE", "name at least one file", word, "No file there has a known ending or fits the glob.")
+            contracts.reject(
+                "FILE", "name at least one file", word, "No file there has a known ending or fits the glob."
+            )
         found += [file for file in some if file not in found]
     return _paired(found)
 

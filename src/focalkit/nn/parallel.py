@@ -7,8 +7,8 @@ from typing import Any, Unpack
 from torch import Tensor
 
 from focalkit._core.spec import PerClass, SpecOptions
-from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch import class_parallel as torch_sharded
+from focalkit.engines.torch import data_parallel as torch_parallel
 
 __all__ = ["global_normalizer", "parallel_softmax_focal_loss"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from focalkit import __version__
-from focalkit.report import words
 from focalkit.io.atomic import write_text
+from focalkit.report import words
 from focalkit.report.snippet import code
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES

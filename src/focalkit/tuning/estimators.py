@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.pipeline import Pipeline
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from focalkit._core import contracts
-from focalkit.io.features import pipeline
+from focalkit.estimator import FocalClassifier
 
 BOOSTERS = {"xgboost": "FocalXGBClassifier", "lightgbm": "FocalLGBMClassifier", "catboost": "FocalCatBoostClassifier"}
 NAMES = ("linear", *BOOSTERS)
@@ -98,3 +101,24 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         """Scikit-learn asks before transform."""
         return hasattr(self, "n_codes_")
+
+
+def pipeline(n_features: int, categorical: tuple[int, ...], C: float = 1.0, *, missing: bool = True) -> Any:
+    """The preparation of a :class:`focalkit.io.features.Table` and a linear model on it, all fitted inside the folds.
+
+    Numbers: the median for what is missing, then scaled to unit variance. Text: one-hot, rare and
+    unseen texts together, missing as a text of its own. Where nothing is ``missing``, nothing is
+    sought to be imputed, which spares a copy and a sort of every column.
+    """
+    impute = SimpleImputer(strategy="median", keep_empty_features=True)
+    # behind a step that copies, scaling may be done where the values are
+    numbers = (
+        make_pipeline(impute, StandardScaler(copy=False)) if missing else StandardScaler(copy=bool(not categorical))
+    )
+    prepare: Any = numbers
+    if categorical:
+        numeric = [i for i in range(n_features) if i not in categorical]
+        encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=64, sparse_output=False)
+        parts: list[Any] = [("numbers", numbers, numeric)] if numeric else []
+        prepare = ColumnTransformer([*parts, ("texts", encoder, list(categorical))])
+    return Pipeline([("prepare", prepare), ("model", FocalClassifier(C=C))])

@@ -106,7 +106,9 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:  # TimeoutError is an OSError
             first = str(error).partition("\n")[0]
-            contracts.reject("dask", "be 'local' or the address of a scheduler with workers", f"{dask}: {first}", remedy)
+            contracts.reject(
+                "dask", "be 'local' or the address of a scheduler with workers", f"{dask}: {first}", remedy
+            )
         _check_cluster(client)
         yield client
 
@@ -121,7 +123,9 @@ def _check_cluster(client: Any) -> None:
     try:
         everywhere = client.run(worker_versions)
     except ImportError as error:
-        contracts.reject("dask", "have focalkit on every worker", str(error), 'pip install "focalkit[tune,dask]" there.')
+        contracts.reject(
+            "dask", "have focalkit on every worker", str(error), 'pip install "focalkit[tune,dask]" there.'
+        )
     for worker, there in everywhere.items():
         for name in here:
             if here[name] != there[name]:

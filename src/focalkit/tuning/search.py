@@ -16,9 +16,9 @@ from focalkit._core.message import Sentence
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
+from focalkit.tuning.fingerprint import fingerprint, identity, source
 from focalkit.tuning.folds import Folds, duplicate_groups, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
-from focalkit.tuning.fingerprint import fingerprint, identity, source
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES, metric_named

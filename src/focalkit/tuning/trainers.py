@@ -13,8 +13,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from focalkit._core import contracts
-from focalkit._core import links
+from focalkit._core import contracts, links
 from focalkit._core.spec import LossSpec
 from focalkit.posterior import recover_from_log_odds
 from focalkit.tuning.result import Cell

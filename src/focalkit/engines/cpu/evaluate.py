@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts
-from focalkit._core import reduction
+from focalkit._core import contracts, reduction
 from focalkit._core.spec import REDUCTIONS, LossSpec
 from focalkit.engines._inputs import Inputs
 

@@ -16,15 +16,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from focalkit._core import contracts
-from focalkit._core import definition
-from focalkit._core import links
+from focalkit._core import contracts, definition, links
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch import plain as torch_plain
-from focalkit.engines.torch.dispatch import _kept_for_later, _result_dtype
 from focalkit.engines.torch.definition import Namespace
+from focalkit.engines.torch.dispatch import _kept_for_later, _result_dtype
 
 _COLUMNS = ("failed", "rows", "classes", "options", "targets", "sample_weight")
 

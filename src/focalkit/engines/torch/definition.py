@@ -21,8 +21,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from focalkit._core import definition
-from focalkit._core import links
+from focalkit._core import definition, links
 
 Maps: TypeAlias = Callable[..., Any]
 

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
+from focalkit.engines.torch import compiled as torch_operator
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import cpu_kernels as torch_kernels
-from focalkit.engines.torch import compiled as torch_operator
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch import plain as torch_plain
 from focalkit.engines.torch.compiled import gradient_dtype
@@ -399,7 +399,9 @@ def _check_out(out: Any, logits: Tensor, targets: Any, sample_weight: Any) -> No
         contract = f"be a {str(logits.dtype).removeprefix('torch.')} array of shape {tuple(logits.shape)}"
         contracts.reject("out", contract, got, "Use torch.empty_like(logits).")
     if torch._debug_has_internal_overlap(out) == 1:
-        contracts.reject("out", "have its own memory for each entry", "an expanded view", "Use torch.empty_like(logits).")
+        contracts.reject(
+            "out", "have its own memory for each entry", "an expanded view", "Use torch.empty_like(logits)."
+        )
     is_logits = out.data_ptr() == logits.data_ptr() and out.stride() == logits.stride()
     for name, other in (("logits", None if is_logits else logits), ("targets", targets), ("weights", sample_weight)):
         if isinstance(other, Tensor) and other.numel() and out.numel() and _same_storage(out, other):

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
+from focalkit.engines.torch import compiled as torch_operator
+from focalkit.engines.torch import contracts as torch_contracts
+from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch import dispatch as engine
 from focalkit.engines.torch import linear_chunks as torch_chunks
-from focalkit.engines.torch import contracts as torch_contracts
-from focalkit.engines.torch import compiled as torch_operator
-from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch.linear_chunks import Layer, Wanted
 
 _ARGUMENTS = "Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, Tensor? sample_weight, Tensor? normalizer, "

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from focalkit._core.spec import LossSpec
-from focalkit.engines.torch import dispatch as engine
 from focalkit.engines.torch import cpu_kernels as torch_kernels
 from focalkit.engines.torch import data_parallel as torch_parallel
+from focalkit.engines.torch import dispatch as engine
 
 _HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
 _TILE = 16  # rows, of the products

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from focalkit._core import definition
-from focalkit._core import links
+from focalkit._core import definition, links
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import definition as smooth
 

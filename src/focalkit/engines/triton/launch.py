@@ -15,8 +15,8 @@ from focalkit.engines.torch import plain as torch_plain
 from focalkit.engines.torch.plain import Call
 from focalkit.engines.triton.definition import ANY_POWER, POWERS
 from focalkit.engines.triton.sigmoid import sigmoid_elements
-from focalkit.engines.triton.softmax_soft import soft_rows
 from focalkit.engines.triton.softmax_hard import hard_rows
+from focalkit.engines.triton.softmax_soft import soft_rows
 
 WIDE_FROM = (1 << 31) - (1 << 16)  # offsets from here on are counted in 64 bits; a tile may reach over the end
 LANES = 32 if torch.version.hip is None else 64

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from focalkit import __version__
-from focalkit.report import words
-from focalkit.report.page import svg as pictures
-from focalkit.report.chinese import said
 from focalkit.io.atomic import write_text
+from focalkit.report import words
+from focalkit.report.chinese import said
+from focalkit.report.page import svg as pictures
 from focalkit.report.page.assemble import LANGUAGES, assemble, both, ledger_data, live, table
 from focalkit.report.snippet import code
 from focalkit.report.words import capital, cell_title, gain_text, metric_title

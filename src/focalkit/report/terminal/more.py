@@ -13,9 +13,9 @@ from rich.table import Table
 from focalkit.diagnosis.compare import Changes
 from focalkit.diagnosis.hardest import HardRow
 from focalkit.diagnosis.remedies import Remedies
-from focalkit.report.terminal.diagnose import plain_table
 from focalkit.report.findings import cell, p_text
 from focalkit.report.free_remedies import in_words, per_class
+from focalkit.report.terminal.diagnose import plain_table
 
 
 def hardest_table(rows: Sequence[Sequence[HardRow]], names: Sequence[str], files: Sequence[str], top: int) -> Table:
