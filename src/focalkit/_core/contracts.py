@@ -80,7 +80,9 @@ def number(name: str, value: object, domain: Interval, remedy: str) -> float:
 
 
 def number_or_vector(name: str, value: object, domain: Interval, remedy: str) -> float | tuple[float, ...]:
-    """A scalar as a float, or a vector as a tuple, every entry in ``domain``."""
+    """A scalar as a float, or a vector as a tuple, every entry in ``domain``; of tensors the values alone."""
+    if not isinstance(value, (int, float, list, tuple)) and hasattr(value, "detach"):  # a tensor of PyTorch
+        value = value.detach().cpu().double().numpy()
     if isinstance(value, (int, float, np.integer, np.floating)) or getattr(value, "ndim", None) == 0:
         return number(name, value, domain, remedy)
     if isinstance(value, (list, tuple)) and value and all(type(entry) in (float, int) for entry in value):
