@@ -249,6 +249,9 @@ std::optional<double> call(const Plan& plan, nb::handle logits, nb::handle targe
     for (int a = axis + 1; a < z->ndim; ++a) job.inner *= z->shape[a];
     if ((job.classes == 0 && !plan.sigmoid) || !plan.fits(job.classes)) return std::nullopt;
     if (!shaped_like_logits(z.view(), axis, job.logits)) return std::nullopt;
+    // soft targets outside of [0, 1] are looked at by the caller, who leaves out ignored ones; these would not stand out
+    if (!checked && job.sigmoid && job.soft && (plan.ignore_index == 0 || plan.ignore_index == 1)) return std::nullopt;
+    if (!checked && !job.sigmoid && job.classes == 1) return std::nullopt;  // the caller warns
 
     if (job.soft || plan.sigmoid) {
         if (!same_shape(y.view(), z.view()) || !shaped_like_logits(y.view(), axis, job.targets)) return std::nullopt;
@@ -294,7 +297,7 @@ std::optional<double> call(const Plan& plan, nb::handle logits, nb::handle targe
 /// is checked but what the kernels look at. False where the caller must.
 bool call_at(const Plan& plan, std::uintptr_t logits, std::uintptr_t targets, std::uintptr_t grad, std::uintptr_t loss,
              std::int64_t outer, std::int64_t classes, std::int64_t inner, bool wide) {
-    if (classes == 0 || !plan.fits(classes)) return false;
+    if (classes < (plan.sigmoid ? 1 : 2) || !plan.fits(classes)) return false;
     const auto stride = [](std::int64_t size, std::int64_t step) { return size == 1 ? 0 : step; };
     const auto at = [&](std::uintptr_t address, std::int64_t per_place) {
         Array array;

@@ -127,6 +127,8 @@ def attempt(
         return None
     if normalizer is not None:
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
+        if normalizer == 0:
+            return None  # only who looks at the targets can tell whether that is right
     return _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
 
 
@@ -141,11 +143,12 @@ def evaluate(call: Call, order: int, out: NDArray[Any] | None = None) -> Result:
         targets = targets.astype(np.int64)
     if targets.dtype.char == "g":
         targets = targets.astype(np.float64)
-    result = _compute(spec, logits, targets, weight, normalizer, order, None, True)
+    targets, counted = without_ignored(spec, targets)
+    result = _compute(spec, logits, targets, weight, normalizer, order, None, True, counted)
     if result is None:
         logits, targets = np.array(logits, order="C"), np.array(targets, order="C")  # aligned, too
         weight = None if weight is None else np.array(weight, order="C")
-        result = _compute(spec, logits, targets, weight, normalizer, order, None, True)
+        result = _compute(spec, logits, targets, weight, normalizer, order, None, True, counted)
     if result is None:
         message = f"the kernels refused {logits.dtype} logits of shape {logits.shape}; please report this"
         raise RuntimeError(message)
@@ -158,6 +161,19 @@ def evaluate(call: Call, order: int, out: NDArray[Any] | None = None) -> Result:
         out[...] = grad
         grad = out
     return Result(value, grad, hess)
+
+
+def without_ignored(spec: LossSpec, targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Float targets of the sigmoid with 0 for those that are ``ignore_index``, and which are not; None: all are not.
+
+    The kernels ignore integers alone: floats they leave out as hard example mining does.
+    """
+    if spec.link == "softmax" or not NUMPY.is_float(targets):
+        return targets, None
+    counted: NDArray[np.bool_] = reduction.counted(spec, targets, 1, NUMPY)
+    if counted.all():
+        return targets, None
+    return np.where(counted, targets, np.zeros_like(targets)), np.ascontiguousarray(counted).reshape(-1)
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
@@ -177,6 +193,7 @@ def _compute(
     order: int,
     out: NDArray[Any] | None,
     checked: bool,
+    counted: NDArray[np.bool_] | None = None,
 ) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None] | None:
     dtype = logits.dtype
     half = 0
@@ -200,10 +217,10 @@ def _compute(
         if order == 2:
             hess = _fresh(z)
     plan = _plan(spec)
-    keep: NDArray[np.bool_] | None = None
+    keep = counted
     losses: NDArray[Any] | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        keep = _mine(spec, plan, z, y, weight, half, checked, targets)
+        keep = _mine(spec, plan, z, y, weight, half, checked, targets, counted)
         if keep is None:
             return None
     if spec.reduction == "none":
@@ -242,6 +259,7 @@ def _mine(
     half: int,
     checked: bool,
     targets: NDArray[Any],
+    counted: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_] | None:
     """Which losses hard example mining keeps, chosen before they are rounded to a half type."""
     rows = _rows(spec, z.shape)
@@ -249,7 +267,8 @@ def _mine(
     if _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked) is None:
         return None
     axis = class_axis(spec, z.ndim)
-    counted = reduction.counted(spec, targets, axis, NUMPY).reshape(-1)
+    if counted is None:
+        counted = reduction.counted(spec, targets, axis, NUMPY).reshape(-1)
     positive = reduction.positive(spec, targets, axis, NUMPY).reshape(-1)
     kept: NDArray[np.bool_] = reduction.kept(spec, losses.reshape(-1), counted, positive, NUMPY, _largest)
     return kept
@@ -273,6 +292,9 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.ndarray(shape, dtype, memoryview(_cpu.Block(nbytes)))
 
 
+#: The ignore_index of kernels where that of the spec is NaN, which integers never are.
+NO_ID = -(1 << 63)
+
 _last: tuple[LossSpec | None, _cpu.Plan | None] = (None, None)
 
 
@@ -290,7 +312,7 @@ def _plan(spec: LossSpec) -> _cpu.Plan:
         spec.link == "sigmoid",
         REDUCTIONS.index(spec.reduction),
         spec.label_smoothing,
-        spec.ignore_index,
+        NO_ID if math.isnan(spec.ignore_index) else int(spec.ignore_index),
         spec.class_axis,
         vector(spec.gamma),
         None if spec.alpha is None else vector(spec.alpha),
