@@ -98,6 +98,15 @@ Partial count(const Job& job) {
     return total(partials.data(), pieces);
 }
 
+/// (n,) or (n, n_classes) arrays are one run of rows, whatever the axis was.
+void flatten_rows(Job& job) {
+    if (job.inner != 1 || job.sigmoid) return;
+    job.inner = job.outer;
+    job.outer = 1;
+    for (Array* array : {&job.logits, &job.grad, &job.hess, &job.targets}) array->inner = array->outer;
+    job.weight_inner = job.weight_outer;
+}
+
 double or_one(double denominator) { return denominator > 0 ? denominator : 1; }  // a mean over an empty set is 0
 
 /// How many losses hard example mining kept.
@@ -136,6 +145,7 @@ double sum_in_units(Job job, double unit) {
 // of two rounds nothing.
 Outcome evaluate(Job job, Reduction reduction, double normalizer, double alpha_unit) {
     if (job.units() == 0) return {};
+    flatten_rows(job);
     const Denominator kind = denominator_of(job, reduction, normalizer);
     job.weigh = kind == Denominator::weights;
     double restore = job.weigh ? 1 : 1 / (job.weight_unit * alpha_unit), denominator = 1;

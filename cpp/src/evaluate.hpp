@@ -13,6 +13,6 @@ struct Outcome {
 
 /// Computes ``job``. ``normalizer`` > 0 takes the place of the reduction's own denominator; ``alpha_unit`` is the power
 /// of two that alpha was multiplied by.
-Outcome evaluate(Job job, Reduction reduction, double normalizer, double alpha_unit);
+Outcome evaluate(Job job, Reduction reduction, double normalizer, double alpha_unit = 1);
 
 }  // namespace focalkit

@@ -22,6 +22,10 @@ constexpr double largest_float = std::numeric_limits<float>::max();
 /// The nearest float, the largest where ``value`` is beyond.
 inline float to_float(double value) { return static_cast<float>(std::min(value, largest_float)); }
 
+/// 0, 1 or 2 where gamma is that for all classes: those need no power function.
+constexpr int power_of_any = 3;
+inline int power_of(double gamma) { return gamma == 0 ? 0 : gamma == 1 ? 1 : gamma == 2 ? 2 : power_of_any; }
+
 /// The numbers of one parameter: none, one for all classes, or one per class.
 class ParameterColumn {
 public:
@@ -62,11 +66,10 @@ struct ParameterTable {
     bool exceed_float() const {
         return std::any_of(gamma.values().begin(), gamma.values().end(), [](double g) { return g > largest_float; });
     }
-    /// 0, 1 or 2 where gamma is that number in the type computed in, else 3: those need no power function.
+    /// Job::power; what counts is gamma in the type computed in, which may be 0 where the double is not.
     int power(bool wide) const {
-        if (gamma.values().size() != 1) return 3;
-        const double g = wide ? gamma.values()[0] : static_cast<double>(static_cast<float>(gamma.values()[0]));
-        return g == 0 ? 0 : g == 1 ? 1 : g == 2 ? 2 : 3;
+        if (gamma.values().size() != 1) return power_of_any;
+        return power_of(wide ? gamma.values()[0] : static_cast<double>(to_float(gamma.values()[0])));
     }
     ClassParameters view(bool wide) const { return {gamma.view(wide), alpha.view(wide), alpha_other.view(wide)}; }
 };

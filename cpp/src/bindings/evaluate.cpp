@@ -152,15 +152,6 @@ bool same_memory(const Py_buffer& a, const Py_buffer& b) {
            std::memcmp(a.strides, b.strides, sizeof(*a.strides) * static_cast<std::size_t>(a.ndim)) == 0;
 }
 
-/// (n,) or (n, n_classes) arrays are one run of rows, whatever the axis was.
-void flatten_rows(Job& job) {
-    if (job.inner != 1 || job.sigmoid) return;
-    job.inner = job.outer;
-    job.outer = 1;
-    for (Array* array : {&job.logits, &job.grad, &job.hess, &job.targets}) array->inner = array->outer;
-    job.weight_inner = job.weight_outer;
-}
-
 /// The largest weight, or -1 where one is no weight.
 double largest_weight(const Py_buffer& view, const Job& job) {
     const std::int64_t classes = job.sigmoid ? job.classes : 1;
@@ -320,7 +311,6 @@ std::optional<double> run(const Plan& plan, Job& job, double normalizer) {
     job.parameters = plan.parameters.view(wide);
     job.label_smoothing = plan.label_smoothing, job.ignore_index = plan.ignore_index;
     job.power = plan.parameters.power(wide);
-    flatten_rows(job);
 
     Outcome outcome;
     {
