@@ -36,8 +36,8 @@ SAID = {
     "delimiter": "The columns are separated by {delimiter!r}; --delimiter chooses another.",
     "preamble": "{n} line(s) above the table are left out, beginning with {first!r}.",
     "no_header": "The first line is taken as data: the file has no header.",
-    "suspected_header": "The first line is taken as a header, since its label {label!r} occurs nowhere else; --no-header "
-    "takes it as data.",
+    "suspected_header": "The first line is taken as a header, since its label {label!r} occurs nowhere else; "
+    "--no-header takes it as data.",
     "numeric_header": "The first line is taken as a header, since its numbers count up; --no-header takes it as data.",
     "repeated_header": "The header stands {n} more time(s) inside the file (first in line {line:,}); these lines are "
     "left out.",
@@ -48,12 +48,13 @@ SAID = {
     "target_guess": "The target is column {name!r}; --target names another.",
     "number_with_gaps": "Column {name!r} is nearly all numbers: {words} taken as missing.",
     "number_marks": "Column {name!r} is read as numbers, without its {marks}.",
-    "thousands_or_decimal": "Column {name!r} is read with {mark!r} between thousands; --decimal , reads a decimal comma.",
+    "thousands_or_decimal": "Column {name!r} is read with {mark!r} between thousands; --decimal , reads a "
+    "decimal comma.",
     "partly_numbers": "Column {name!r} is taken as text: {n:,} of its {n_rows:,} values are numbers, but not {words}.",
     "pandas_index": "Column {name!r} is the row index that pandas wrote: left out (--keep keeps it).",
     "row_counter": "Column {name!r} counts the rows like an index: left out (--keep keeps it).",
-    "identifier": "Column {name!r} holds an id, with {n:,} different values in {n_rows:,} rows: left out (--keep keeps it; "
-    "--groups keeps the rows of one id in one fold).",
+    "identifier": "Column {name!r} holds an id, with {n:,} different values in {n_rows:,} rows: left out (--keep "
+    "keeps it; --groups keeps the rows of one id in one fold).",
     "row_name": "Column {name!r} differs in nearly every row, like a name or number of the row: left out (--keep keeps "
     "it).",
     "maybe_identifier": "Column {name!r} has a different whole number in every row: is it an id? --drop leaves it out.",
@@ -61,8 +62,8 @@ SAID = {
     "empty": "Column {name!r} is empty and left out.",
     "no_feature": "Column {name!r} holds {type}, which is no number and no text: left out.",
     "dropped": "Columns left out as asked: {names}.",
-    "leak": "Column {name!r} alone nearly determines the target: is it known when a prediction is made? --drop leaves it "
-    "out.",
+    "leak": "Column {name!r} alone nearly determines the target: is it known when a prediction is made? --drop "
+    "leaves it out.",
     "high_cardinality": "Text column {name!r} has {n:,} different values in {n_rows:,} rows.",
     "infinite": "{n:,} infinite values are taken as missing.",
     "missing": "{n:,} values are missing.",
@@ -73,8 +74,8 @@ SAID = {
     "classes": "Classes: {classes}.",
     "missing_labels": "{n:,} rows have no target and are left out.",
     "missing_label_word": "{n:,} rows have no target ({words}) and are left out; --no-missing makes the word a class.",
-    "word_as_class": "{word!r} is taken as a class of {n:,} rows, not as a missing label; --missing {word} leaves its rows "
-    "out.",
+    "word_as_class": "{word!r} is taken as a class of {n:,} rows, not as a missing label; --missing {word} leaves its "
+    "rows out.",
     "near_equal_labels": "Labels that differ only in case or blanks are different classes: {labels}.",
     "single_row_classes": "{n} class(es) have one row only, and cannot be scored: {labels}.",
     # predictions

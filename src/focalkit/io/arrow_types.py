@@ -11,9 +11,9 @@ def plain(name: str, column: Any) -> Iterator[tuple[str, Any]]:
     import pyarrow as pa
     from pyarrow import compute
 
-    kind = column.type
+    kind: Any = column.type
     t = pa.types
-    if isinstance(kind, pa.ExtensionType) or isinstance(kind, getattr(pa, "BaseExtensionType", ())):
+    if hasattr(kind, "storage_type"):
         column = column.cast(kind.storage_type)
         kind = column.type
     if getattr(t, "is_run_end_encoded", lambda _: False)(kind):
@@ -62,7 +62,7 @@ def _each(column: Any, change: Any) -> Any:
 
 
 def number_list(column: Any) -> Any:
-    """A list column of any numbers (integers, decimals, views, large or fixed) as a list of floats; None: it is none."""
+    """A list column of any numbers (integers, decimals, views, large or fixed) as one of floats, or None."""
     import pyarrow as pa
 
     kind = column.type

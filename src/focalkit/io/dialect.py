@@ -13,6 +13,7 @@ import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from focalkit._core import contracts
 from focalkit.io.alerts import Alert
@@ -49,7 +50,9 @@ class TextOptions:
             try:
                 codecs.lookup(self.encoding)
             except LookupError:
-                contracts.reject("encoding", "be known to Python", self.encoding, "E.g. utf-8, latin-1, cp1252, gb18030.")
+                contracts.reject(
+                    "encoding", "be known to Python", self.encoding, "E.g. utf-8, latin-1, cp1252, gb18030."
+                )
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,6 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         n_above += 1
     if n_above:
         alerts.append(Alert("preamble", {"n": n_above, "first": delimiter.join(rows[0]).strip()[:60]}))
-        if asked.header is None and len(rows[n_above]) == width and len(rows) > n_above:
-            pass
     skipped = "".join(lines[:top]) + "".join(sizes[:n_above])
     rows, sizes = rows[n_above:], sizes[n_above:]
     decimal = asked.decimal or _decimal(rows, delimiter, width)
@@ -275,14 +276,15 @@ def _decimal(rows: list[list[str]], delimiter: str, width: int) -> str:
 def _is_header(first: list[str], rest: list[list[str]], decimal: str) -> tuple[bool, list[Alert]]:
     """A first line of text above a column of numbers is a header; so are distinct texts that never recur."""
     cells = [cell.strip() for cell in first]
-    number = [is_number(cell.strip("'\""), decimal) for cell in cells]
+    number = [is_number(cell, decimal) for cell in cells]
     nothing = [Alert("no_header")]
     if not rest:
         return not any(number), [] if not any(number) else nothing
     columns = list(zip(*rest, strict=True))
     width = min(len(columns), len(cells))
     numeric = [_numeric(columns[i], decimal) for i in range(width)]
-    named = [i for i in range(width) if numeric[i] and not number[i] and cells[i].lower() not in MISSING]
+    named = [i for i in range(width) if numeric[i] and not _numeric((cells[i],), decimal, 0) and cells[i]]
+    named = [i for i in named if cells[i].lower() not in MISSING]
     if named:
         return True, []
     recurs = [cells[i] in {cell.strip() for cell in columns[i]} for i in range(width)]
@@ -293,15 +295,17 @@ def _is_header(first: list[str], rest: list[list[str]], decimal: str) -> tuple[b
         return True, []
     if cells and cells[0] == "" and cells[1:] == [str(i) for i in range(len(cells) - 1)] and len(cells) > 2:
         return True, []
-    return _counts_up(cells, number, recurs, columns, decimal), []
+    if _counts_up(cells, number, recurs):
+        return True, [Alert("numeric_header")]
+    return False, nothing
 
 
-def _counts_up(cells: list[str], number: list[bool], recurs: list[bool], columns: list[tuple[str, ...]], decimal: str) -> bool:
+def _counts_up(cells: list[str], number: list[bool], recurs: list[bool]) -> bool:
     """Numeric names (wavelengths, years): they count up evenly, above values that do not."""
     values = [float(cell.replace(",", ".")) for cell, is_one in zip(cells, number, strict=True) if is_one]
     if len(values) < 4:
         return False
-    steps = {round(b - a, 9) for a, b in zip(values[:-1], values[1:], strict=True)}
+    steps = {round(b - a, 9) for a, b in pairwise(values)}
     if len(steps) != 1 or steps == {0.0}:
         return False
     texts = [i for i, is_one in enumerate(number) if not is_one]
@@ -310,7 +314,8 @@ def _counts_up(cells: list[str], number: list[bool], recurs: list[bool], columns
     return not any(recurs[i] for i in range(min(len(recurs), len(number))) if number[i])
 
 
-def _numeric(column: tuple[str, ...], decimal: str) -> bool:
+def _numeric(column: tuple[str, ...], decimal: str, fewest: int = 1) -> bool:
+    """Whether nearly all of these cells are numbers, quoted or not."""
     known = [cell.strip().strip("'\"") for cell in column]
     known = [cell for cell in known if cell.lower() not in MISSING]
-    return bool(known) and sum(is_number(cell, decimal) for cell in known) >= 0.9 * len(known)
+    return len(known) >= fewest and sum(is_number(cell, decimal) for cell in known) >= 0.9 * len(known)

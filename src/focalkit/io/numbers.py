@@ -28,7 +28,17 @@ _ARROW_PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|
 _POINT = r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?([eE][+-]?\d+)?$"
 _COMMA = r"^[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+|)(,\d+)([eE][+-]?\d+)?$|^[+-]?[1-9]\d{0,2}(\.\d{3}){2,}$"
 _GROUPED = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
-_SPACED = r"^[+-]?\d{1,3}([ '’]\d{3})+([.,]\d+)?$"
+_BLANKS = "\u00a0\u202f\u2009 '’"
+_SPACED = rf"^[+-]?\d{{1,3}}([{_BLANKS}]\d{{3}})+([.,]\d+)?$"
+_MONEY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|CNY)"
+#: What may stand beside a number: its name, how it looks, and what is left of it.
+_SIGNS = (
+    ("currency", rf"^([+-]?)\s*{_MONEY}\s*([-+]?[\d.,])", r"\1\2"),
+    ("currency", rf"([\d.,])\s*{_MONEY}$", r"\1"),
+    ("per cent signs", r"([\d.,])\s*[%‰]$", r"\1"),
+    ("signs of comparison", r"^(?:[<>≤≥~≈]=?)\s*([-+]?[\d.,])", r"\1"),
+    ("brackets of negative numbers", r"^\(([\d.,]+)\)$", r"-\1"),
+)
 #: Share of a column's known values that must be numbers.
 NEARLY_ALL = 0.9
 
@@ -50,7 +60,7 @@ class Mended:
     alerts: tuple[Alert, ...] = ()
 
 
-def mend(encoded: Any, name: str, decimal: str = ".", *, asked: bool = False) -> Mended:
+def mend(encoded: Any, name: str, decimal: str = ".") -> Mended:
     """Read a dictionary-encoded Arrow array of texts as numbers where nearly all of it is.
 
     Parameters
@@ -60,8 +70,6 @@ def mend(encoded: Any, name: str, decimal: str = ".", *, asked: bool = False) ->
         Of the column.
     decimal : {".", ","}
         Decimal mark of the file.
-    asked : bool
-        Whether the user named the mark: then a lone comma is never a thousands separator.
     """
     import pyarrow
     from pyarrow import compute
@@ -85,7 +93,7 @@ def mend(encoded: Any, name: str, decimal: str = ".", *, asked: bool = False) ->
     comma = _matches(bare, r"^[+-]?\d+([eE][+-]?\d+)?$") | _matches(bare, _COMMA)
     n_point, n_comma = (int(counts[m & ~gap].sum()) for m in (point, comma))
     grouped = _matches(bare, _GROUPED)
-    by_comma = n_comma > n_point or (n_comma == n_point and grouped.any() and (decimal == "," or (asked and decimal == ",")))
+    by_comma = n_comma > n_point or (n_comma == n_point and decimal == "," and bool(grouped.any()))
     fits = (comma if by_comma else point) & ~gap
     n = int(counts[fits].sum())
     if n < NEARLY_ALL * known:
@@ -121,21 +129,15 @@ def _bare(text: Any) -> tuple[Any, list[str]]:
     from pyarrow import compute
 
     marks = []
-    for what, pattern, instead in (
-        ("currency", r"^([+-]?)\s*(?:[$€£¥₹]|USD|EUR|GBP|CHF|CNY)\s*([-+]?[\d.,])", r"\1\2"),
-        ("currency", r"([\d.,])\s*(?:[$€£¥₹]|USD|EUR|GBP|CHF|CNY)$", r"\1"),
-        ("per cent signs", r"([\d.,])\s*[%‰]$", r"\1"),
-        ("signs of comparison", r"^(?:[<>≤≥~≈]=?)\s*([-+]?[\d.,])", r"\1"),
-        ("brackets of negative numbers", r"^\(([\d.,]+)\)$", r"-\1"),
-        ("separators between thousands", r"(\d)[\u00a0\u202f\u2009 '’](\d{3})\b", r"\1\2"),
-    ):
+    for what, pattern, instead in _SIGNS:
         changed = compute.replace_substring_regex(text, pattern, instead)
-        if what.startswith("separators"):
-            changed = compute.if_else(compute.match_substring_regex(text, "^[+-]?\\d{1,3}([\u00a0\u202f\u2009 '’]\\d{3})+([.,]\\d+)?$"),
-                                      compute.replace_substring_regex(text, "[\u00a0\u202f\u2009 '’]", ""), text)  # fmt: skip
         if not changed.equals(text) and what not in marks:
             marks.append(what)
         text = changed
+    spaced = compute.match_substring_regex(text, _SPACED)
+    if compute.any(spaced).as_py():
+        text = compute.if_else(spaced, compute.replace_substring_regex(text, f"[{_BLANKS}]", ""), text)
+        marks.append("blanks between thousands")
     unit = compute.extract_regex(text, r"[\d.,]\s+(?P<u>[A-Za-zµ°/]+)$")
     units = [u["u"] for u in unit.to_pylist() if u]
     if units and len(set(units)) == 1 and len(units) > 0.5 * len(text):

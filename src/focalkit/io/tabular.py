@@ -141,9 +141,7 @@ def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
     text = str(error).splitlines()[0]
     text = re.sub(r"Row #(\d+)", lambda found: f"line {int(found[1]) + lines:,}", text)
     text = re.sub(r"^CSV parse error: ", "", text)
-    contracts.reject(
-        "FILE", "be a CSV table", f"{file.name}: {text}", "Every line needs the same number of columns."
-    )
+    contracts.reject("FILE", "be a CSV table", f"{file.name}: {text}", "Every line needs the same number of columns.")
 
 
 def _columnar(file: File) -> Columns:
@@ -192,7 +190,9 @@ def ipc_reader(file: File) -> Any:
 
 def of_table(table: Any) -> Columns:
     """The columns of an Arrow table, in plain types."""
-    names, columns, index = [], [], []
+    names: list[str] = []
+    columns: list[Any] = []
+    index: list[int] = []
     marked = index_columns(table.schema)
     for i, name in enumerate(table.schema.names):
         for label, column in plain(name, table.column(i)):
@@ -229,7 +229,12 @@ def _json(file: File) -> Any:
     except MemoryError:
         raise
     except (ValueError, TypeError, pyarrow.ArrowException, RecursionError) as error:
-        contracts.reject("FILE", "be JSON rows", f"{file.name}: {first_line(error)}", 'E.g. {"a": 1, "label": "x"} a line.')
+        contracts.reject(
+            "FILE", "be JSON rows", f"{file.name}: {first_line(error)}", 'E.g. {"a": 1, "label": "x"} a line.'
+        )
+
+
+_JSON_ROWS = 'E.g. {"a": 1, "label": "x"} in each line.'
 
 
 def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
@@ -244,7 +249,7 @@ def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
             return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         return value
-    contracts.reject("FILE", "be JSON rows", f"{file.name}, no list of objects", 'E.g. {"a": 1, "label": "x"} a line.')
+    contracts.reject("FILE", "be JSON rows", f"{file.name}, no list of objects", _JSON_ROWS)
 
 
 def _excel(file: File) -> Any:
@@ -272,7 +277,9 @@ def _excel(file: File) -> Any:
         elif len(kinds) == 1:
             columns.append(pyarrow.array(cells))
         else:
-            columns.append(pyarrow.array([None if cell is None else _written(cell) for cell in cells], pyarrow.string()))
+            columns.append(
+                pyarrow.array([None if cell is None else _written(cell) for cell in cells], pyarrow.string())
+            )
     return pyarrow.Table.from_arrays(columns, names)
 
 
