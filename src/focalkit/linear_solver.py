@@ -287,12 +287,12 @@ class Rows:
     @property
     def n_columns(self) -> int:
         """Features and, where there is an intercept, a column of ones."""
-        return self.X.shape[1] + self.fit_intercept
+        return len(self.scale) + int(self.fit_intercept)
 
     @property
     def large(self) -> bool:
         """Whether a scaled copy of the features is made block by block only."""
-        return self.X.shape[0] * self.n_columns > 1 << 22
+        return len(self.targets) * self.n_columns > 1 << 22
 
     def start(self, candidate: Candidate) -> NDArray[np.float64]:
         """Where the fit of a candidate starts (n_columns, n_logits): its own start, or the class prior."""
@@ -394,7 +394,7 @@ class Rows:
                     model.spec, logits[i], self.targets[part], sample_weight=weight, hess=False, out=logits[i]
                 )
                 values[i] += float(found.loss)
-            grads += logits @ X if theta.shape[2] == 0 else _pulled(X, logits)
+            grads += _pulled(X, logits)
         return self._with_penalty(models, theta, values, grads)
 
     def _sparse_risk(
@@ -453,8 +453,8 @@ class Rows:
 
     def row_curvature(
         self, models: Sequence[Model], theta: NDArray[np.float64]
-    ) -> Iterator[tuple[Any, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]]:
-        """For blocks of the sample: features, gradient and Hessian's diagonal (n_models, rows[, n_logits]), targets."""
+    ) -> Iterator[tuple[slice, Any, NDArray[Any], NDArray[Any], NDArray[np.intp]]]:
+        """For blocks of the sample: place, features, gradient, Hessian diagonal (n_models, rows[, K]), targets."""
         at, factor = self.sample()
         targets = self.targets[at]
         whole = self.once("sampled", lambda: self.sampled(at))
@@ -474,7 +474,7 @@ class Rows:
                 weight = np.full(len(targets[part]), 1 / totals[i]) if weight is None else weight / totals[i]
                 found = loss_grad_hess(model.spec, logits[i], targets[part], sample_weight=weight)
                 grad[i], hess[i] = found.grad, found.hess
-            yield (part, X), grad, hess, targets[part], logits
+            yield part, X, grad, hess, targets[part]
 
     def sampled(self, at: Any) -> Any:
         """The features that the metric is computed from."""
@@ -492,7 +492,7 @@ class Rows:
         D, K = self.n_columns, self.n_logits
         upper = np.triu_indices(K)
         sums = np.zeros((len(upper[0]), len(models), D * (D + 1) // 2))
-        for (part, X), grad, hess, targets, _ in self.row_curvature(models, theta):
+        for part, X, grad, hess, targets in self.row_curvature(models, theta):
             pairs = self._pairs(part, X)
             if K == 1:
                 sums[0] += np.maximum(hess, 0) @ pairs
@@ -518,8 +518,9 @@ class Rows:
             block[:, second, first] = sums[at]
             matrix[:, :, k, :, j] = block
             matrix[:, :, j, :, k] = block
-        matrix = matrix.reshape(len(models), D * K, D * K)
-        return _regular(matrix, np.repeat(self.penalties(models)[:, :, 0], K, axis=1))
+        return _regular(
+            matrix.reshape(len(models), D * K, D * K), np.repeat(self.penalties(models)[:, :, 0], K, axis=1)
+        )
 
     def _pairs(self, part: slice, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Products of all pairs of columns (rows, D (D + 1) / 2)."""
@@ -534,7 +535,7 @@ class Rows:
         """The curvature of each class's coefficients (n_models, n_logits, D, D)."""
         D, K = self.n_columns, self.n_logits
         sums = np.zeros((len(models), K, D, D))
-        for (_, X), _, hess, _, _ in self.row_curvature(models, theta):
+        for _, X, _, hess, _ in self.row_curvature(models, theta):
             h = np.maximum(hess, 0).reshape(len(models), -1, K)
             for i in range(len(models)):
                 for k in range(K):
@@ -547,7 +548,7 @@ class Rows:
         """The curvature of every coefficient by itself, shaped like theta."""
         out = np.zeros(theta.shape)
         width = len(self.scale)
-        for (_, X), _, hess, _, _ in self.row_curvature(models, theta):
+        for _, X, _, hess, _ in self.row_curvature(models, theta):
             h = np.maximum(hess, 0).reshape(len(models), -1, self.n_logits)
             for i in range(len(models)):
                 if self.sparse:
@@ -563,15 +564,15 @@ class Rows:
 def _logits(X: NDArray[Any], theta: NDArray[Any]) -> NDArray[Any]:
     """(n_models, rows) for one logit, otherwise (n_models, rows, n_logits)."""
     if theta.shape[2] == 1:
-        return theta[:, :, 0] @ X.T
-    return np.matmul(X, theta)
+        return np.asarray(theta[:, :, 0] @ X.T)
+    return np.asarray(np.matmul(X, theta))
 
 
 def _pulled(X: NDArray[Any], grad: NDArray[Any]) -> NDArray[Any]:
     """The gradient in theta from the one in the logits."""
     if grad.ndim == 2:
-        return (grad @ X)[:, :, None]
-    return np.matmul(X.T, grad)
+        return np.asarray(grad @ X)[:, :, None]
+    return np.asarray(np.matmul(X.T, grad))
 
 
 def _regular(matrix: NDArray[np.float64], penalties: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -699,7 +700,7 @@ def _steps(
     while active.any():
         due = np.flatnonzero(active & fresh)
         if len(due):
-            found = method.directions([models[i] for i in due], theta[due], grad[due], due)
+            found = method.directions([models[int(i)] for i in due], theta[due], grad[due], due)
             descent = (found * grad[due]).sum(axis=(1, 2))
             bad = ~(descent < 0)
             found[bad], descent[bad] = -grad[due][bad], -(grad[due][bad] ** 2).sum(axis=(1, 2))
@@ -714,7 +715,7 @@ def _steps(
         if not len(at):
             break
         trial = theta[at] + length[at, None, None] * direction[at]
-        new_value, new_grad = rows.risk([models[i] for i in at], trial, dtype)
+        new_value, new_grad = rows.risk([models[int(i)] for i in at], trial, dtype)
         promised = length[at] * slope[at]
         noise = rounding * np.abs(value[at])
         good = new_value <= value[at] + 1e-4 * promised + noise
@@ -754,7 +755,7 @@ def _mine(
     active = np.arange(len(models))
     kept, value = _hardest(rows, models, theta)
     for turn in range(ROUNDS):
-        held = [models[i].keeping(kept[i]) for i in active]
+        held = [models[int(i)].keeping(kept[int(i)]) for i in active]
         found, taken, _ = _descend(rows, held, theta[active], 1e-3, INNER if turn < ROUNDS // 20 else 1)
         steps[active] += taken
         length, going = np.ones(len(active)), np.ones(len(active), bool)
@@ -764,7 +765,7 @@ def _mine(
             at = np.flatnonzero(going)
             some = active[at]
             trial = theta[some] + length[at, None, None] * direction[at]
-            new_kept, new_value = _hardest(rows, [models[i] for i in some], trial)
+            new_kept, new_value = _hardest(rows, [models[int(i)] for i in some], trial)
             for place, (j, i) in enumerate(zip(at, some, strict=True)):
                 if new_value[place] < value[i]:
                     gained[j] = value[i] - new_value[place]
