@@ -146,7 +146,7 @@ def attempt(
     if normalizer is not None:
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
     result = _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
-    return None if type(result) is str else result  # type: ignore[return-value]
+    return None if isinstance(result, str) else result
 
 
 def refusal(
@@ -254,7 +254,7 @@ def _compute(
     if spec.reduction == "none":
         losses = _empty(_rows(spec, logits.shape), z.dtype)
     value = _cpu.evaluate(plan, z, y, weight, grad, hess, losses, keep, normalizer or 0.0, order, half, checked)
-    if type(value) is str:
+    if isinstance(value, str):
         return value
     if half & 1:
         losses, grad, hess = (None if part is None else part.view(dtype) for part in (losses, grad, hess))
