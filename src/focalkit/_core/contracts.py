@@ -128,11 +128,17 @@ BETA_EFFECTIVE = Interval(0, 1, high_inclusive=False)
 
 def number(name: str, value: object, domain: Interval, remedy: str) -> float:
     """A scalar of ``domain`` as a float."""
-    if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic):
-        value = host.array(value).item()
+    value = _one_number(value)
     if value not in domain:
         reject(name, f"be a number in {domain}", value, remedy)
     return float(value)  # type: ignore[arg-type]
+
+
+def _one_number(value: object) -> object:
+    """An array or tensor of one number as that number; anything else as it is."""
+    if isinstance(value, (int, float, np.generic)) or getattr(value, "ndim", None) != 0:
+        return value
+    return host.array(value).item()
 
 
 def number_or_vector(name: str, value: object, domain: Interval, remedy: str) -> float | tuple[float, ...]:
@@ -440,12 +446,11 @@ def normalizer_number(value: object, reduction: str) -> float | None:
             f"reduction {reduction!r}",
             "The loss is then the sum over the normalizer; drop one of the two.",
         )
-    if getattr(value, "ndim", 0) != 0:
+    value = _one_number(value)
+    if not isinstance(value, (int, float, np.generic)) and getattr(value, "ndim", 0) != 0:
         shape = tuple(getattr(value, "shape", ()))
         remedy = "Take its entry, normalizer[0]." if math.prod(shape) == 1 else "Sum it first, e.g. over ranks."
         reject("normalizer", "be one number", f"shape {shape}", remedy)
-    if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic):
-        value = host.array(value).item()
     if value not in SAMPLE_WEIGHT:
         reject("normalizer", NORMALIZER, value, _NO_POSITIVES)
     return float(value)  # type: ignore[arg-type]
