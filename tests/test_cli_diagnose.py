@@ -100,7 +100,7 @@ def test_suspected_probabilities_of_a_sigmoid_are_warned_about(tmp_path):
 def test_a_missing_extra_is_named_with_its_install_command(module, file, tmp_path):
     name = "curve" if module == "matplotlib" else "diagnose"
     args = ["--out", str(tmp_path / "c.svg")] if name == "curve" else [str(file)]
-    code = f"import sys; sys.modules[{module!r}] = None\nfrom focalkit.cli_diagnose import {name}\n{name}({args!r})"
+    code = f"import sys; sys.modules[{module!r}] = None\nfrom focalkit.cli.diagnose import {name}\n{name}({args!r})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert 'pip install "focalkit[' in result.stderr

@@ -54,7 +54,7 @@ def test_every_public_name_is_documented(name):
         assert "{common}" not in value.__doc__
 
 
-@pytest.mark.parametrize("name", ["_definition", "_links"])
+@pytest.mark.parametrize("name", ["_core/definition", "_core/links"])
 def test_the_mathematics_imports_nothing(name):
     text = (SOURCE / f"{name}.py").read_text(encoding="utf-8")
     assert not re.search(r"^\s*(import|from) ", text, re.MULTILINE)

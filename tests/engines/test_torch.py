@@ -712,4 +712,4 @@ except ModuleNotFoundError as error:
 
 def test_without_torch_the_message_names_the_extra():
     done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "focalkit.nn needs PyTorch; install it with: pip install 'focalkit[torch]'"
+    assert done.stdout.strip() == 'focalkit.nn needs torch; run: pip install "focalkit[torch]"'

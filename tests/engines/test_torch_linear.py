@@ -34,10 +34,20 @@ def _seed():
     torch.set_num_threads(1)  # as many test processes as cores
 
 
+#: Types that products are computed in themselves; the other half types are widened to float32.
+ARITHMETIC = {"widened": frozenset(), "native": frozenset({torch.bfloat16, torch.float16})}
+
+
+@pytest.fixture(autouse=True)
+def _widened(monkeypatch):
+    """Products of half types in float32, whatever the processor can do."""
+    monkeypatch.setattr(torch_chunks, "_NATIVE", ARITHMETIC["widened"])
+
+
 @pytest.fixture
-def native(monkeypatch):
-    """Products in the half types themselves, whatever the processor."""
-    monkeypatch.setattr(torch_chunks, "_NATIVE", frozenset({torch.bfloat16, torch.float16}))
+def native(_widened, monkeypatch):
+    """Products in the half types themselves, whatever the processor can do."""
+    monkeypatch.setattr(torch_chunks, "_NATIVE", ARITHMETIC["native"])
 
 
 def layer(n=37, width=8, n_classes=50, dtype=torch.float64, bias=True, ignored=True):

@@ -1,4 +1,5 @@
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -43,13 +44,9 @@ def test_boosters_are_tuned_by_name_with_gaps_and_categories(table, name, catego
 
 
 def test_a_booster_that_is_not_installed_is_named_with_its_extra(monkeypatch):
-    import focalkit.tuning.estimators as module
-
-    def missing(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(module, "import_module", missing)
-    with pytest.raises(InputError, match=r'pip install "focalkit\[lightgbm\]"'):
+    monkeypatch.delitem(sys.modules, "focalkit.boosting.lightgbm", raising=False)
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "focalkit\[lightgbm\]"'):
         named_estimator("lightgbm", 3)
 
 

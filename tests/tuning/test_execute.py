@@ -226,5 +226,5 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
 
 def test_without_dask_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r'pip install "focalkit\[dask\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "focalkit\[dask\]"'):
         tune(FocalClassifier(), X, y, **GRID, dask="local")

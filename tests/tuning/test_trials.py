@@ -100,7 +100,7 @@ def test_a_space_that_does_not_fit_is_refused(space, message):
 
 def test_without_optuna_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(InputError, match=r'pip install "focalkit\[optuna\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "focalkit\[optuna\]"'):
         tune(FocalClassifier(), X, y, **GRID, n_trials=1)
 
 

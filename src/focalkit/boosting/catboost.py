@@ -15,14 +15,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit.boosting import _fitting
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS, Metric
 from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
 
-try:
+with need("catboost", "FocalCatBoostClassifier", "catboost"):
     import catboost
-except ImportError:
-    contracts.reject("catboost", "be installed", "no such module", 'pip install "focalkit[catboost]"')
 
 Array = NDArray[Any]
 

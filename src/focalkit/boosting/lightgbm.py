@@ -13,14 +13,13 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit.boosting import _fitting
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
 from focalkit.boosting.objective import FocalObjective
 
-try:
+with need("lightgbm", "FocalLGBMClassifier", "lightgbm"):
     import lightgbm
-except ImportError:
-    contracts.reject("lightgbm", "be installed", "no such module", 'pip install "focalkit[lightgbm]"')
 
 Array = NDArray[Any]
 _MARK = "focalkit:"

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit.boosting import _fitting
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
 from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
 
-try:
+with need("xgboost", "FocalXGBClassifier", "xgboost"):
     import xgboost
-except ImportError:
-    contracts.reject("xgboost", "be installed", "no such module", 'pip install "focalkit[xgboost]"')
 
 Array = NDArray[Any]
 DIAGONAL = 2.0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
-try:
-    import click
-except ImportError:  # pragma: no cover - tested in a subprocess
-    sys.exit('focalkit: the command line needs an extra; run: pip install "focalkit[tune]"')
-
 from focalkit import __version__
+from focalkit._core.extras import need
+
+try:
+    with need("click", "the command line", "tune"):
+        import click
+except ModuleNotFoundError as error:  # pragma: no cover - tested in a subprocess
+    sys.exit(f"focalkit: {error}")
+
 from focalkit.cli.diagnose import curve, diagnose
 from focalkit.cli.errors import one_line_errors
 from focalkit.cli.tune import tune

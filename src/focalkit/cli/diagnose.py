@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit._core.spec import LossSpec, PerClass
 from focalkit.cli.errors import one_line_errors
 from focalkit.cli.more import SAMPLE, free_remedies, print_more, write_and_open
@@ -148,11 +149,8 @@ _ABOUT_FILES = (
 
 
 def _print(done: Diagnosed, gamma: PerClass, alpha: Any, top: int) -> None:
-    try:
+    with need("rich", "printing tables", "tune"):
         from rich.console import Console
-    except ImportError as error:
-        message = 'the tables need rich; run: pip install "focalkit[tune]"'
-        raise ImportError(message) from error
     from focalkit.report.terminal.diagnose import print_diagnosis
 
     console = Console()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit._core.message import Sentence
 from focalkit._core.spec import LossSpec, PerClass
 
@@ -128,12 +129,9 @@ class Bar:
     """Rows read so far, on the terminal's error stream; a share of all where the sizes are known."""
 
     def __init__(self, total: float, quiet: bool) -> None:
-        try:
+        with need("rich", "printing tables", "tune"):
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-        except ImportError as error:
-            message = 'the tables need rich; run: pip install "focalkit[tune]"'
-            raise ImportError(message) from error
         console = Console(stderr=True)
         columns = (TextColumn("reading"), BarColumn(), TextColumn("{task.fields[rows]:,} rows"), TimeRemainingColumn())
         self.rows, self.total = 0, total

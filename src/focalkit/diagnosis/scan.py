@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from focalkit._core.contracts import InputError
+from focalkit._core.extras import need
 from focalkit._core.spec import LossSpec
 from focalkit.diagnosis.hardest import Hardest, row_numbers
 from focalkit.diagnosis.ledger import Ledger
@@ -118,11 +119,8 @@ def scan(source: Source, job: Job, *, workers: int | None = None, progress: Prog
 
 def scan_dask(source: Source, job: Job, address: str, *, progress: Progress | None = None) -> Found:
     """All pieces on the workers of a Dask scheduler, which must see the files under the same paths."""
-    try:
+    with need("distributed", "--dask", "dask"):
         from distributed import Client
-    except ImportError as error:
-        message = '--dask needs distributed; run: pip install "focalkit[dask]"'
-        raise ImportError(message) from error
     try:
         client: Any = Client(address, timeout=20, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit._core.message import Sentence
 from focalkit.io.sources import FORMATS
 
@@ -74,10 +75,8 @@ def read_table(path: str | Path, target: str | int | None = None, *, header: boo
 
 
 def _columns(path: Path, header: bool | None) -> tuple[list[Any], list[str], list[str]]:
-    try:
+    with need("pyarrow", "reading tables", "tune"):
         from pyarrow import ArrowInvalid, csv
-    except ImportError:
-        contracts.reject("pyarrow", "be installed to read files", "no such module", 'pip install "focalkit[tune]"')
     if not path.exists():
         contracts.reject("file", "exist", str(path), "Check the path.")
     if path.is_dir() or path.stat().st_size == 0:

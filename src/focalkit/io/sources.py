@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from focalkit._core import contracts
+from focalkit._core import contracts, extras
 
 #: What a file is, by its ending; anything else is read as CSV.
 FORMATS = {
@@ -57,13 +58,8 @@ class File:
 
 def need(package: str, what: str, extra: str = "io") -> Any:
     """Import an optional package, or say what to install."""
-    import importlib
-
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        message = f'{what} needs {package.split(".")[0]}; run: pip install "focalkit[{extra}]"'
-        raise ImportError(message) from error
+    with extras.need(package, what, extra):
+        return import_module(package)
 
 
 def _filesystem(url: str) -> Any:

@@ -8,13 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-try:
+from focalkit._core.extras import need
+
+with need("torch", "focalkit.nn", "torch"):
     import torch as _torch  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name != "torch":
-        raise
-    message = "focalkit.nn needs PyTorch; install it with: pip install 'focalkit[torch]'"
-    raise ModuleNotFoundError(message, name="torch") from error
 
 from focalkit.nn.linear import LinearFocalLoss
 from focalkit.nn.losses import SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
@@ -47,10 +44,5 @@ def __getattr__(name: str) -> Any:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     module, library = _LATER[name]
-    try:
+    with need(library, f"focalkit.nn.{name}", None):
         return getattr(import_module(f"{__name__}.{module}"), name)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in (library, "pytorch_lightning"):
-            raise
-        message = f"focalkit.nn.{name} needs {library}; install it with: pip install {library}"
-        raise ModuleNotFoundError(message, name=library) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from focalkit._core.extras import need
 from focalkit.diagnosis.curves import LossCurves
 
 if TYPE_CHECKING:
@@ -20,11 +21,8 @@ INK, FAINT = "#222222", "#6b6b6b"
 
 def draw_loss_curves(curves: LossCurves) -> Figure:
     """Figure 1 of Lin et al. 2017: axes 0 to 1 and 0 to 5, the well-classified region p_t > 0.5 marked."""
-    try:
+    with need("matplotlib", "drawing", "plot"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        message = 'drawing needs matplotlib; run: pip install "focalkit[plot]"'
-        raise ImportError(message) from error
     figure = Figure(figsize=(7.2, 4.8), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     axes.axvspan(0.5, 1.0, color="#e8f1f8", lw=0, zorder=0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from focalkit._core.extras import need
 from focalkit._core.spec import PerClass
 from focalkit.diagnosis import Ledger
 from focalkit.diagnosis.bins import EDGES
@@ -20,11 +21,8 @@ BEFORE, AFTER, SAMPLES = "#6a7684", "#D55E00", "#b9d3e6"
 
 def draw_ledger(ledger: Ledger, gamma: PerClass | None, alpha: PerClass | str | None, top: int = 20) -> Figure:
     """Three panels: samples by p_t, each class's share of the gradient, and Figure 4 of Lin et al. 2017."""
-    try:
+    with need("matplotlib", "drawing", "plot"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        message = 'drawing needs matplotlib; run: pip install "focalkit[plot]"'
-        raise ImportError(message) from error
     gamma = ledger.spec.gamma if gamma is None else gamma
     plain, focal = ledger.shares(0.0, "none"), ledger.shares(gamma, alpha)
     size = np.maximum(plain.grad.share, focal.grad.share_alpha)

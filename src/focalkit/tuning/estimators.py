@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit.estimator import FocalClassifier
 
 BOOSTERS = {"xgboost": "FocalXGBClassifier", "lightgbm": "FocalLGBMClassifier", "catboost": "FocalCatBoostClassifier"}
@@ -45,15 +46,14 @@ def named_estimator(
     Raises
     ------
     InputError
-        Where the name is not known, or its library is not installed.
+        Where the name is not known.
+    ModuleNotFoundError
+        Where its library is not installed.
     """
     contracts.one_of("estimator", name, NAMES)
     if name == "linear":
         return pipeline(n_features, tuple(categorical), C=C, missing=missing)
-    try:
-        make = getattr(import_module("focalkit.boosting"), BOOSTERS[name])
-    except ImportError:
-        contracts.reject(name, "be installed", "no such module", f'pip install "focalkit[{name}]"')
+    make = getattr(import_module("focalkit.boosting"), BOOSTERS[name])
     options: dict[str, dict[str, Any]] = {
         "xgboost": {"n_jobs": 1, "enable_categorical": bool(categorical)},
         "lightgbm": {"n_jobs": 1, "verbose": -1},
@@ -87,10 +87,8 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: Any) -> Any:
         """The data frame; codes that were not there in fit are missing."""
-        try:
+        with need("pandas", "a booster with text columns", None):
             import pandas
-        except ImportError:
-            contracts.reject("pandas", "be installed for text columns", "no such module", "pip install pandas")
         columns = {f"f{k}": X[:, k] for k in range(X.shape[1])}
         for k, n_codes in zip(self.categorical, self.n_codes_, strict=True):
             codes = np.where(np.isnan(X[:, k]) | (X[:, k] >= n_codes), -1, X[:, k]).astype(np.int64)

@@ -12,6 +12,7 @@ from typing import Any
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit.tuning.fingerprint import worker_versions
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.units import Task, Unit, UnitScores, run_unit
@@ -84,10 +85,8 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
 @contextmanager
 def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
     """A client of the cluster: one's own, of a scheduler's address, or of a cluster started here."""
-    try:
+    with need("distributed", "tune(dask=…)", "dask"):
         import distributed
-    except ImportError:
-        contracts.reject("dask", "be used with Dask installed", dask, 'pip install "focalkit[dask]"')
     if isinstance(dask, distributed.Client):
         _check_cluster(dask)
         yield dask

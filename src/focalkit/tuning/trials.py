@@ -19,6 +19,7 @@ from typing import Any
 from sklearn.base import clone
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit.tuning.grid import Grid
 from focalkit.tuning.trainers import EstimatorTrainer, Trainer
 
@@ -33,10 +34,8 @@ def draw(trainer: Trainer, grid: Grid, n_trials: int, space: Space | None, seed:
     """One small grid for each trial."""
     if not n_trials:
         return []
-    try:
+    with need("optuna", "tune(n_trials=…)", "optuna"):
         import optuna
-    except ImportError:
-        contracts.reject("trials", "be used with Optuna installed", n_trials, 'pip install "focalkit[optuna]"')
     space = space or default_space(trainer)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
