@@ -52,7 +52,7 @@ class Shown:
 
         return notebook.to_frame(self, library)
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, *args: Any, **options: Any) -> Any:
         """Draw it; needs matplotlib.
 
         Returns
@@ -62,4 +62,4 @@ class Shown:
         """
         from focalkit.report import notebook
 
-        return notebook.plot(self, **options)
+        return notebook.plot(self, *args, **options)

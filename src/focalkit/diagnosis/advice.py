@@ -43,9 +43,7 @@ class Contradicted:
 SharesOf = Callable[[PerClass], Shares]
 
 
-def contradicted(
-    ledger: Ledger, gamma: PerClass | None = None, *, shares: SharesOf | None = None
-) -> Contradicted:
+def contradicted(ledger: Ledger, gamma: PerClass | None = None, *, shares: SharesOf | None = None) -> Contradicted:
     """Look for probable label noise."""
     shares_of = ledger.shares if shares is None else shares
     shares_at = shares_of(ledger.spec.gamma if gamma is None else gamma)

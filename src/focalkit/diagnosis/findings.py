@@ -67,9 +67,7 @@ def _on_labels(found: Diagnosis) -> list[Finding]:
     out = []
     for k in noisy[:MOST_NOISY]:
         figures = {"share": hard.share[k], "easy": found.focal.very_easy_samples[k], "loss": hard.loss[k]}
-        out.append(
-            Finding("noise", {"name": found.ledger.class_names[k], **_floats(figures), "gamma": found.gamma})
-        )
+        out.append(Finding("noise", {"name": found.ledger.class_names[k], **_floats(figures), "gamma": found.gamma}))
     return out if len(noisy) <= MOST_NOISY else [*out, Finding("noise_more", {"n": len(noisy) - MOST_NOISY})]
 
 

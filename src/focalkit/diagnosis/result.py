@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from focalkit._core.message import Finding
+from focalkit._core.message import Finding, Message
 from focalkit._core.shown import Shown
 from focalkit._core.spec import LossSpec, PerClass
 from focalkit.diagnosis.advice import Contradicted, StartingPoint, contradicted, starting_point
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 class Diagnosis(Shown):
     """Where the loss of some predictions goes, for one gamma and alpha, and what there is beside it.
 
-    Made by :func:`focalkit.diagnosis.diagnose_files`, or from a ledger: ``Diagnosis(ledger, gamma=2.0, alpha="inverse")``.
+    Made by :func:`focalkit.diagnosis.diagnose_files`, or of a ledger: ``Diagnosis(ledger, 2.0, "inverse")``.
 
     Attributes
     ----------
@@ -71,7 +75,9 @@ class Diagnosis(Shown):
 
     def __repr__(self) -> str:
         ledger = self.ledger
-        return f"Diagnosis({ledger.n_samples:,} targets, {len(ledger.class_names):,} rows, {len(self.findings)} findings)"
+        return (
+            f"Diagnosis({ledger.n_samples:,} targets, {len(ledger.class_names):,} rows, {len(self.findings)} findings)"
+        )
 
     def shares(self, gamma: PerClass) -> Shares:
         """The ledger's shares for ``gamma`` and this alpha; each number and the own gamma once."""
@@ -80,6 +86,29 @@ class Diagnosis(Shown):
         if gamma not in self._shares:
             self._shares[gamma] = self.ledger.shares(gamma, self.alpha)
         return self._shares[gamma]
+
+    def to_json(self) -> str:
+        """Return the ledger as :meth:`Ledger.to_json`, which reads it back, with the findings beside it."""
+        kept = (*self.findings, *self.change_findings, *self.remedy_findings)
+        data = [{"id": f.id, "values": f.values, "text": str(f)} for f in kept]
+        rows = [{"class": r.class_index, "p_t": r.p_t, "file": r.file, "row": r.row} for r in self.hardest]
+        beside = {
+            "focalkit": version("focalkit"),
+            "source": str(self.source),
+            "gamma": self.gamma,
+            "alpha": self.alpha,
+            "notes": [str(note) for note in self.notes],
+            "findings": data,
+            "hardest": rows,
+            "files": self.files,
+        }
+        text = json.dumps(finite(beside), ensure_ascii=False, allow_nan=False)
+        return f'{self.ledger.to_json()[:-1]}, "diagnosis": {text}}}'
+
+    def told(self, source: str = "", notes: Sequence[Any] = ()) -> Diagnosis:
+        """The same about ``source``, with more ``notes``; without a source its size stands for it."""
+        about = source or self.source or Message("source.arrays", size=size(self.ledger))
+        return replace(self, source=about, notes=(*notes, *self.notes))
 
     @property
     def plain(self) -> Shares:
@@ -133,3 +162,22 @@ class Diagnosis(Shown):
     def remedy_findings(self) -> tuple[Finding, ...]:
         """What is said of :attr:`remedies`."""
         return () if self.remedies is None else of_remedies(self.remedies)
+
+
+def size(ledger: Ledger) -> Message:
+    """How large a ledger is, in words."""
+    ignored = Message("source.ignored", n=ledger.n_ignored) if ledger.n_ignored else ""
+    return Message(f"source.{ledger.spec.link}", n=ledger.n_samples, ignored=ignored, classes=ledger.n_classes)
+
+
+def finite(value: Any) -> Any:
+    """Plain data for JSON: what is not a number becomes null, arrays become lists."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return finite(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -14,7 +14,7 @@ from focalkit.diagnosis.remedies import METRICS, Remedies, Remedy, Score
 from focalkit.diagnosis.result import Diagnosis
 from focalkit.diagnosis.shares import Shares
 from focalkit.report import format as write
-from focalkit.report.sections import Column, Lines, Section, Table, Text, message
+from focalkit.report.sections import Column, Lines, Part, Section, Table, Text, message
 
 #: Classes in a table, where nothing else is asked for.
 TOP = 20
@@ -25,14 +25,18 @@ SHOW_ALL = 1000
 def sections(found: Diagnosis, top: int = TOP) -> list[Section]:
     """All that is said of ``found``, in the order of the terminal; ``top`` classes in each table."""
     several = len(found.ledger.class_names) > 1
-    out = [Section("where", "", [where(found, top)], page=False)]
+    out: list[Section] = [Section("where", "", [where(found, top)], page=False)]
     if found.ledger.n_samples:
         out.append(Section("easy", "", [easy(found, top), gammas(found)], page=False))
         out += [Section("start", "", [start(found, top)], page=False)] if several else []
     out.append(Section("findings", message("section.findings"), [Lines(found.findings)], page=False))
     if found.changes is not None and found.before is not None:
         source = message("source.against", source=found.before.source)
-        parts = [changed(found, top), Lines([source], bullets=False, soft=True), Lines(found.change_findings)]
+        parts: list[Part] = [
+            changed(found, top),
+            Lines([source], bullets=False, soft=True),
+            Lines(found.change_findings),
+        ]
         out.append(Section("changes", message("section.changes"), parts))
     if found.remedies is not None:
         out.append(remedies(found, top))
@@ -79,7 +83,9 @@ def where(found: Diagnosis, top: int) -> Table:
 
 
 def _worst_error(*of: Shares) -> float:
-    errors = [e for shares in of for part in (shares.loss, shares.grad) for e in (part.share_error, part.share_alpha_error)]
+    errors = [
+        e for shares in of for part in (shares.loss, shares.grad) for e in (part.share_error, part.share_alpha_error)
+    ]
     return float(max(error.max() for error in errors))
 
 

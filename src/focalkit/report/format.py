@@ -169,6 +169,7 @@ FORMATS: dict[str, Callable[[Any, str], str]] = {
     "alpha": alpha,
     "within": lambda value, language: _say("start.within", language) if value == "sigmoid" else "",
     "metric": lambda value, language: _say(f"metric.{value}", language),
+    "Metric": lambda value, language: capital(_say(f"metric.{value}", language)),
     "family": lambda value, language: _say(f"family.{value}", language),
     "Family": lambda value, language: capital(_say(f"family.{value}", language)),
     "families": lambda value, language: listed([_say(f"family.{name}", language) for name in value], language),

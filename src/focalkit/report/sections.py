@@ -18,9 +18,9 @@ Text = str | Finding
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its ``head``; names are folded where they are long, figures never; ``drop`` > 0: not where it is narrow.
+    """A column: its ``head``; names are folded where they are long, figures never.
 
-    The columns with the largest ``drop`` go first.
+    ``drop`` > 0: left out where it is narrow, those with the largest first.
     """
 
     head: Text

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import IO, Any
 
-from focalkit._core.extras import need
+from rich.console import Console
+from rich.text import Text as Styled
+
 from focalkit._core.message import Finding
 from focalkit.report.format import visible
 from focalkit.report.messages import say, word
@@ -18,6 +20,7 @@ from focalkit.report.terminal.table import Laid, lay
 STAND_INS = {
     "α": "alpha", "β": "beta", "γ": "gamma", "τ": "tau", "−": "-", "–": "-", "×": "x", "·": "-", "•": "*", "±": "+-",
     "→": "->", "↑": "^", "↓": "v", "▶": ">", "…": "...", "“": '"', "”": '"', "─": "-", "│": "|", "≤": "<=", "≥": ">=",
+    "\u00a0": " ",
 }  # fmt: skip
 
 
@@ -68,10 +71,9 @@ class Terminal:
     """
 
     def __init__(self, language: str = "en", file: IO[str] | None = None, width: int | None = None) -> None:
-        console = need("rich.console", "the tables", "tune").Console
         self.language = language
         forgiving(file if file is not None else sys.stdout)
-        self.console = console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+        self.console = Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
     def _text(self, thing: str | Finding) -> str:
         return in_encoding(visible(say(thing, self.language)), self.console.encoding)
@@ -128,20 +130,18 @@ class Terminal:
             self.word("table.narrow", "dim", names=names, width=laid.wanted)
 
     def _laid(self, laid: Laid) -> None:
-        from rich.text import Text
-
         for kind, text in laid.lines:
             style = {"head": "dim", "chosen": "bold green", "best": "", "row": ""}[kind]
-            line = Text(text, style=style, no_wrap=True, overflow="ignore")
+            line = Styled(text, style=style, no_wrap=True, overflow="ignore")
             if kind == "best" and laid.best is not None:
                 line.stylize("bold green", *laid.best)
             self.console.print(line, soft_wrap=True)
 
     def _verdict(self, verdict: Verdict) -> None:
-        from rich.text import Text
-
         before = word("sentence.colon", self.language, before=self._text(verdict.about))
-        headline = Text.assemble((in_encoding(before, self.console.encoding), "bold"), (self._text(verdict.headline), "bold green"))
+        headline = Styled.assemble(
+            (in_encoding(before, self.console.encoding), "bold"), (self._text(verdict.headline), "bold green")
+        )
         self.console.print(headline)
         for text in verdict.texts:
             self.line(text)

@@ -11,7 +11,7 @@ from focalkit._core.message import Finding
 from focalkit.report.sections import Column, Table
 
 #: The least and the most that a column of names takes, and what stands between columns.
-NAME, WIDEST_NAME, GAP = 8, 40, 2
+NAME, WIDEST_NAME, WIDEST_HEAD, GAP = 8, 40, 16, 2
 
 Say = Callable[[str | Finding], str]
 
@@ -56,7 +56,7 @@ def _width(i: int, column: Column, heads: list[str], rows: list[list[str]]) -> t
     cells = max((cell_len(row[i]) for row in rows), default=1)
     head = max(map(cell_len, _pieces(heads[i], 12)), default=0)
     if column.figure:
-        return max(cells, head), max(cells, head)
+        return max(cells, head), max(cells, head, min(cell_len(heads[i]), WIDEST_HEAD))
     full = max(cells, cell_len(heads[i]))
     return min(full, NAME), min(full, WIDEST_NAME)
 
@@ -87,7 +87,7 @@ def _write(
     room = width - _total(table.columns, widths, kept)
     size = {}
     for i in kept:
-        # names take what is left over, the first of them first
+        # what is left over goes to the first columns, which are names, before it spreads the heads of figures
         more = max(min(widths[i][1] - widths[i][0], room), 0)
         size[i] = widths[i][0] + more
         room -= more
