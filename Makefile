@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: tune test lint types unit bench sanitize clean
+.PHONY: tune test lint types unit slow coverage oldest bench sanitize clean
 
 $(VENV)/.for-tune: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,19 @@ types: $(VENV)/.for-test
 
 unit: $(VENV)/.for-test
 	$(BIN)/python -m pytest -n 2
+
+# What takes minutes: marked slow, before a release.
+slow: $(VENV)/.for-test
+	$(BIN)/python -m pytest -n 2 -m slow
+
+coverage: $(VENV)/.for-test
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html:build/coverage
+
+# The oldest versions that pyproject.toml allows, where they can be had without a GPU's gigabytes: all but the frameworks.
+oldest:
+	$(PYTHON) -m venv build/oldest
+	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e ".[tune,plot,io]" pytest hypothesis mpmath ml_dtypes pandas
+	build/oldest/bin/python -m pytest -p no:cacheprovider tests/laws tests/golden tests/diagnosis tests/tuning tests/test_*.py --ignore tests/test_docs.py -W default
 
 # Ours beside the peers, interleaved; an idle machine, please. Peers that are not installed are named and skipped.
 bench: $(VENV)/.for-test

@@ -281,7 +281,7 @@ def test_a_result_is_never_recycled_while_anyone_looks_at_it():
 
 @pytest.mark.parametrize("name", cpu.instruction_sets())
 def test_the_environment_chooses_the_instruction_set(name):
-    code = "from focalkit.engines import cpu; print(cpu.instruction_set())"
+    code = "from focalkit.engines.cpu import evaluate as cpu; print(cpu.instruction_set())"
     environment = {**os.environ, "FOCALKIT_INSTRUCTION_SET": name}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == name

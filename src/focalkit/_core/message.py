@@ -60,22 +60,3 @@ class Finding:
 
     def __str__(self) -> str:
         return str(self.message)
-
-
-class Sentence(str):
-    """``form.format(**values)`` with both kept: what the readers still make; :class:`Message` takes its place."""
-
-    form: str
-    values: dict[str, Any]
-
-    def __new__(cls, form: str, **values: Any) -> Sentence:
-        made = super().__new__(cls, form.format(**values))
-        made.form, made.values = form, values
-        return made
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _again_sentence, (self.form, self.values)
-
-
-def _again_sentence(form: str, values: dict[str, Any]) -> Sentence:
-    return Sentence(form, **values)

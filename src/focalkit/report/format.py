@@ -119,6 +119,19 @@ def names(values: Sequence[object], language: str = "en", most: int = 5) -> str:
     return text if len(values) <= most else text + _say("list.more", language, n=len(values) - most)
 
 
+def entries(values: Sequence[Any], language: str = "en") -> str:
+    """What stands in a file, word for word; of pairs the second is how often."""
+    comma = _say("list.comma", language)
+    return comma.join(
+        f"{_literal(entry[0])} ({entry[1]:,})" if isinstance(entry, (list, tuple)) else _literal(entry)
+        for entry in values
+    )
+
+
+def _literal(word: Any) -> str:
+    return word if word == "…" else repr(word)
+
+
 def listed(items: Sequence[str], language: str = "en") -> str:
     """``a, b and c``."""
     comma, last = _say("list.comma", language), _say("list.and", language)

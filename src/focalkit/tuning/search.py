@@ -58,7 +58,7 @@ def tune(
         along gamma. A name ("linear", "xgboost", "lightgbm", "catboost") stands for
         :func:`focalkit.tuning.estimators.named_estimator`. A function
         ``fit_score(spec, train, test)`` trains on row numbers and returns logits, as
-        :class:`focalkit.tuning.training.FunctionTrainer` says.
+        :class:`focalkit.tuning.trainers.FunctionTrainer` says.
     X : (n, n_features), or None
         Features, as the estimator takes them. With a function they only serve to keep equal rows
         together and to tell a journal's data; None: rows are told apart by ``groups`` alone.

@@ -1,10 +1,13 @@
 """The catalogues, one a language, and how a message is said.
 
-To add a message: a key in ``en.py`` and the same key in ``zh_cn.py`` with the same fields; ``Message(key, **values)``
+To add a message: a key in ``en.py`` and the same key in ``zh_cn.py`` with the same fields. ``Message(key, **values)``
 says it, or ``word(key, language, **values)``. A field may name a format of :mod:`focalkit.report.format`:
-``{share:percent}``, ``{names:names}``; so values stay raw. A ``Finding(id, values)`` is the message ``finding.{id}``.
-Keys that begin with ``js.`` go to the page's script, without that. Tests hold keys and fields of both equal, and every
-key used.
+``{share:percent}``, ``{names:names}``; so values stay raw. A ``Finding(id, values)`` is the message ``finding.{id}``,
+an ``Alert`` is ``alert.{id}``. Keys that begin with ``js.`` go to the page's script, without that. Tests hold keys and
+fields of both equal, and every key used.
+
+To add a section: a function that returns a ``Section`` (:mod:`focalkit.report.sections`) in ``report/diagnose.py`` or
+``report/tune.py`` and its place in that file's ``sections``; the terminal and the page draw it alike.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from focalkit._core.message import Finding, Message, Sentence
-from focalkit.report.format import FORMATS
+from focalkit._core.message import Finding, Message
+from focalkit.report.format import FORMATS, entries
 from focalkit.report.messages import en, zh_cn
 
 CATALOGUES: dict[str, dict[str, str]] = {"en": en.MESSAGES, "zh-CN": zh_cn.MESSAGES}
@@ -30,6 +33,8 @@ class _Speaker(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec in FORMATS:
             return FORMATS[format_spec](value, self.language)
+        if isinstance(value, (list, tuple)):
+            return entries(value, self.language)
         if isinstance(value, (str, Finding)):
             value = say(value, self.language)
         return str(format(value, format_spec))
@@ -53,10 +58,6 @@ def say(thing: str | Finding, language: str = "en") -> str:
     """A message or a finding in ``language``; any other text is as it is."""
     if isinstance(thing, (Message, Finding)):
         return thing.said(language)
-    if isinstance(thing, Sentence):
-        from focalkit.report.chinese import said
-
-        return said(thing, language)
     return str(thing)
 
 
