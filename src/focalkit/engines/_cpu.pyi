@@ -30,7 +30,7 @@ def evaluate(
     order: int,
     bfloat16: int,
     checked: bool,
-) -> float | None: ...
+) -> float | str: ...
 def evaluate_at(
     plan: Plan,
     logits: int,
@@ -87,3 +87,4 @@ def ledger_update(
     loss: Any,
     grad: Any,
 ) -> bool: ...
+def xla_loss() -> Any: ...

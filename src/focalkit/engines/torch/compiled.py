@@ -35,7 +35,8 @@ class Arguments(NamedTuple):
     ``gamma`` and ``alpha`` are tensors that take the place of the spec's, ``gammas`` and ``alphas`` its vectors. Its
     single numbers (gamma, alpha, label_smoothing, keep_hardest as a fraction and as a count, negatives_per_positive; 0
     where there is none) stand in ``scalars`` or, where that is None, in ``constants``. ``integers`` are ignore_index
-    and class_axis, ``names`` the link, the reduction and whether the spec has an alpha.
+    and class_axis, ``names`` the link, the reduction, whether the spec has an
+    alpha, and ignore_index where it is no integer.
     """
 
     gamma: Tensor | None
@@ -66,12 +67,14 @@ def arguments_of(
     ]
     scalars = None
     if not constant:
-        zero = torch.zeros(
-            (), dtype=torch.float64, device="cpu"
-        )  # a sum of tensors takes a number that changes; a constructor not
+        # a sum of tensors takes a number that changes between calls; a constructor does not
+        zero = torch.zeros((), dtype=torch.float64, device="cpu")
         scalars, numbers = torch.stack([zero + number for number in numbers]), []
-    names = f"{spec.link} {spec.reduction} {'unweighted' if spec.alpha is None else 'weighted'}"
-    return Arguments(gamma, alpha, gammas, alphas, scalars, numbers, [spec.ignore_index, spec.class_axis], names)
+    ignored, integer = spec.ignore_index, isinstance(spec.ignore_index, int)
+    value = "integer" if integer else "nan" if ignored != ignored else f"{ignored}"
+    names = f"{spec.link} {spec.reduction} {'unweighted' if spec.alpha is None else 'weighted'} {value}"
+    integers = [int(ignored) if integer else 0, spec.class_axis]
+    return Arguments(gamma, alpha, gammas, alphas, scalars, numbers, integers, names)
 
 
 def apart(spec: LossSpec) -> tuple[LossSpec, Arguments]:
@@ -116,7 +119,7 @@ def _spec(
 ) -> LossSpec:
     gamma, alpha, smoothing, fraction, count, ratio = numbers
     ignore_index, class_axis = integers
-    link, reduction, weighted = names.split()
+    link, reduction, weighted, ignored = names.split()
 
     def parameter(vector: tuple[float, ...] | None, number: float | None) -> Any:
         if vector is None:
@@ -128,7 +131,7 @@ def _spec(
         parameter(gammas, gamma),
         parameter(alphas, alpha if weighted == "weighted" else None),
         label_smoothing=smoothing,
-        ignore_index=ignore_index,
+        ignore_index=ignore_index if ignored == "integer" else float(ignored),
         reduction=reduction,
         keep_hardest=int(count) or fraction or None,
         negatives_per_positive=ratio or None,
@@ -179,7 +182,7 @@ def _loss_and_gradient(
 
 def _shape_of(names: str, integers: list[int], logits: Tensor) -> list[Any]:
     """The shape of the loss."""
-    link, reduction, _ = names.split()
+    link, reduction, *_ = names.split()
     shape = list(logits.shape) if reduction == "none" else []
     if shape and link == "softmax":
         del shape[integers[1]]
@@ -197,7 +200,7 @@ def _loss_and_gradient_fake(logits: Tensor, *rest: Any) -> tuple[Tensor, Tensor]
 
 def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
     logits, *_, integers, names, _ = inputs
-    link, reduction, _ = names.split()
+    link, reduction, *_ = names.split()
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1])
     ctx.dtype = logits.dtype
