@@ -40,11 +40,11 @@ def evaluate(
         if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
             normalizer = normalizer.item()
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
-        check_finite = check_finite or normalizer == 0  # right where nothing is counted, which is to be looked at
     weight = None if sample_weight is None else _weights(sample_weight, logits)
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
-    if not check_finite and type(targets) is Tensor:
+    # a normalizer of 0 is right where nothing is counted, which is to be looked at
+    if not check_finite and normalizer != 0 and type(targets) is Tensor:
         value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
         if not isinstance(value, str):
             return value, grad, hess
