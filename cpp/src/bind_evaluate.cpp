@@ -157,15 +157,6 @@ bool same_memory(const Py_buffer& a, const Py_buffer& b) {
            std::memcmp(a.strides, b.strides, sizeof(*a.strides) * static_cast<std::size_t>(a.ndim)) == 0;
 }
 
-/// (n,) or (n, n_classes) arrays are one run of rows, whatever the axis was.
-void flatten_rows(Job& job) {
-    if (job.inner != 1 || job.sigmoid) return;
-    job.inner = job.outer;
-    job.outer = 1;
-    for (Array* array : {&job.logits, &job.grad, &job.hess, &job.targets}) array->inner = array->outer;
-    job.weight_inner = job.weight_outer;
-}
-
 bool weights_hold(const Py_buffer& view, const Job& job) {
     const std::int64_t classes = job.sigmoid ? job.classes : 1;
     for (std::int64_t o = 0; o < job.outer; ++o)
@@ -216,7 +207,6 @@ std::optional<double> run(const Plan& plan, Job& job, double normalizer) {
     }
     job.label_smoothing = plan.label_smoothing, job.ignore_index = plan.ignore_index;
     job.power = plan.power;
-    flatten_rows(job);
 
     Outcome outcome;
     {

@@ -96,6 +96,15 @@ Partial count(const Job& job) {
     return total(partials.data(), pieces);
 }
 
+/// (n,) or (n, n_classes) arrays are one run of rows, whatever the axis was.
+void flatten_rows(Job& job) {
+    if (job.inner != 1 || job.sigmoid) return;
+    job.inner = job.outer;
+    job.outer = 1;
+    for (Array* array : {&job.logits, &job.grad, &job.hess, &job.targets}) array->inner = array->outer;
+    job.weight_inner = job.weight_outer;
+}
+
 bool in_place(const Job& job) { return job.order > 0 && job.grad.data == job.logits.data; }
 
 double or_one(double denominator) { return denominator > 0 ? denominator : 1; }  // a mean over nothing is 0
@@ -105,6 +114,7 @@ double or_one(double denominator) { return denominator > 0 ? denominator : 1; } 
 Outcome evaluate(Job job, Reduction reduction, double normalizer) {
     const std::int64_t units = job.sigmoid ? job.rows() * job.classes : job.rows();
     if (units == 0) return {};
+    flatten_rows(job);
     const bool own_denominator = !(normalizer > 0);
     job.weigh = reduction == Reduction::weighted_mean;
     double denominator = 1;

@@ -160,4 +160,12 @@ void set_limit(std::size_t bytes) noexcept {
     release_held();
 }
 
+void prefer_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const auto first = rounded(reinterpret_cast<std::uintptr_t>(data), huge_page);
+    const auto last = (reinterpret_cast<std::uintptr_t>(data) + bytes) / huge_page * huge_page;
+    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
 }  // namespace focalkit::memory

@@ -16,4 +16,7 @@ std::size_t release_held() noexcept;
 std::size_t limit() noexcept;
 void set_limit(std::size_t bytes) noexcept;
 
+/// Asks for huge pages under fresh memory of somebody else that is about to be written.
+void prefer_huge_pages(void* data, std::size_t bytes) noexcept;
+
 }  // namespace focalkit::memory

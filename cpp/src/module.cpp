@@ -6,4 +6,5 @@ NB_MODULE(_cpu, module) {
     focalkit::bind_machine(module);
     focalkit::bind_ledger(module);
     focalkit::bind_hardest(module);
+    focalkit::bind_xla(module);
 }

@@ -2,12 +2,14 @@
 // same threads and the same limits (OMP_NUM_THREADS, threadpoolctl), and its idle threads, which spin for a
 // while, are not in the way of a second pool's. Its one fault is fork: the child inherits a pool of threads
 // that do not exist there and waits for them for ever. So a child, and a build without OpenMP, start plain
-// threads for the one call.
+// threads for the one call. Inside a runtime that has threads of its own (XLA's), those are used.
 #include "threads.hpp"
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -28,9 +30,55 @@ std::atomic<bool> forked{false};
 const int watching_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 #endif
 
+thread_local const Pool* lent = nullptr;
+
+/// The pieces of one call in a lent pool. A thread of the pool may come when all is done, or never: nobody waits
+/// for it, only for pieces that somebody has taken, so calls on every thread of a pool cannot block each other.
+struct Shared {
+    std::int64_t pieces;
+    void (*work)(void*, std::int64_t, int);
+    void* context;
+    std::atomic<std::int64_t> next{0}, done{0};
+    std::atomic<int> threads{0};
+
+    void take() {
+        const int thread = threads.fetch_add(1, std::memory_order_relaxed);
+        for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
+            work(context, piece, thread);
+            if (done.fetch_add(1, std::memory_order_acq_rel) + 1 == pieces) done.notify_all();
+        }
+    }
+};
+
+void run_in(const Pool& pool, std::int64_t pieces, int n, void (*work)(void*, std::int64_t, int), void* context) {
+    const auto shared = std::make_shared<Shared>();
+    shared->pieces = pieces, shared->work = work, shared->context = context;
+    for (int helper = 1; helper < n; ++helper) {
+        auto* held = new (std::nothrow) std::shared_ptr<Shared>(shared);
+        const auto task = [](void* data) {
+            const std::unique_ptr<std::shared_ptr<Shared>> mine(static_cast<std::shared_ptr<Shared>*>(data));
+            (*mine)->take();
+        };
+        if (!held || !pool.schedule(pool, task, held)) {
+            delete held;
+            break;
+        }
+    }
+    shared->take();
+    for (std::int64_t done; (done = shared->done.load(std::memory_order_acquire)) < pieces;) shared->done.wait(done);
+}
+
 }  // namespace
 
+Within::Within(const Pool& pool) noexcept : before_(lent) { lent = &pool; }
+
+Within::~Within() { lent = before_; }
+
 int count() noexcept {
+    if (lent) {
+        const int most = limit.load();
+        return most > 0 ? std::min(most, lent->size) : lent->size;
+    }
 #if defined(_OPENMP)
     const int available = omp_get_max_threads();
 #else
@@ -48,6 +96,7 @@ void run(std::int64_t pieces, int wanted, void (*work)(void*, std::int64_t, int)
         for (std::int64_t piece = 0; piece < pieces; ++piece) work(context, piece, 0);
         return;
     }
+    if (lent) return run_in(*lent, pieces, n, work, context);
     std::atomic<std::int64_t> next{0};
     const auto take = [&](int thread) {
         for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;)

@@ -9,6 +9,26 @@ int count() noexcept;
 /// Sets the most; 0 leaves it to OpenMP (OMP_NUM_THREADS, threadpoolctl) or the machine.
 void set_limit(int threads) noexcept;
 
+/// Threads that somebody else keeps: ``schedule`` has one of them call ``task(data)``, some time or other, and
+/// answers false where it cannot.
+struct Pool {
+    int size;
+    bool (*schedule)(const Pool&, void (*task)(void* data), void* data);
+    void* owner;
+};
+
+/// While it lives, calls from this thread use ``pool`` and no threads of their own.
+class Within {
+public:
+    explicit Within(const Pool& pool) noexcept;
+    Within(const Within&) = delete;
+    Within& operator=(const Within&) = delete;
+    ~Within();
+
+private:
+    const Pool* before_;
+};
+
 /// Calls ``work(context, piece, thread)`` for each piece in [0, pieces), on up to ``wanted`` threads.
 void run(std::int64_t pieces, int wanted, void (*work)(void* context, std::int64_t piece, int thread), void* context);
 

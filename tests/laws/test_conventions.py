@@ -1,4 +1,4 @@
-"""The conventions that design.md decided: shapes, ignored rows, denominators, whose memory is written."""
+"""The conventions of docs/mathematics.md: shapes, ignored rows, denominators, whose memory is written."""
 
 from __future__ import annotations
 

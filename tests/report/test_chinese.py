@@ -9,6 +9,7 @@ import pytest
 
 import focalkit
 from focalkit._core.message import Sentence
+from focalkit.io.alerts import SAID
 from focalkit.report.chinese import CHINESE, said
 from focalkit.report.words import WORDS
 
@@ -23,6 +24,7 @@ def forms():
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "form":
                 given = [node.value]
             yield from (g.value for g in given if isinstance(g, ast.Constant))
+    yield from SAID.values()
 
 
 def fields(form):
