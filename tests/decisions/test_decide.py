@@ -223,7 +223,7 @@ def test_temperatures_are_found():
             assert rule.steps[0].temperature == pytest.approx(2, rel=0.1)
 
 
-def test_focal_temperature_scaling_finds_gamma_and_temperature():
+def test_focal_temperature_scaling_finds_the_map():
     from focalkit import recover_posterior
     from focalkit.decisions.calibration import fit_calibration, log_losses
 
@@ -235,9 +235,12 @@ def test_focal_temperature_scaling_finds_gamma_and_temperature():
     q = sigma(1.5 * np.log(focal / (1 - focal)))
     step = fit_calibration("focal_temperature", q, y)
     plain = fit_calibration("temperature", q, y)
-    assert step.gamma == pytest.approx(3.0, abs=0.7)
-    assert step.temperature == pytest.approx(1.5, rel=0.15)
-    assert log_losses(step.apply(q), y).mean() < log_losses(plain.apply(q), y).mean()
+    truth = Temperature(1.5, 3.0)
+    assert np.allclose(truth.apply(q), p, atol=1e-4)
+    fitted, true, scaled = (log_losses(s.apply(q), y).mean() for s in (step, truth, plain))
+    assert fitted <= true + 1e-7  # gamma and temperature trade off: not themselves, but the map is found
+    assert np.abs(step.apply(q) - p).max() < 0.02
+    assert fitted < scaled
 
 
 def test_bands_of_a_true_model_hold_together():
