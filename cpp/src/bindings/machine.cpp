@@ -1,7 +1,7 @@
 // Instruction sets, threads and memory.
 #include <nanobind/nanobind.h>
 
-#include "bind.hpp"
+#include "bindings/bindings.hpp"
 #include "dispatch.hpp"
 #include "memory.hpp"
 #include "threads.hpp"

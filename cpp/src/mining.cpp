@@ -1,4 +1,4 @@
-#include "hardest.hpp"
+#include "mining.hpp"
 
 #include <algorithm>
 #include <array>

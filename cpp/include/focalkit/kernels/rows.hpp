@@ -1,11 +1,11 @@
 // Rows of contiguous classes and hard targets: what the kernels for short and for long ones share.
 //
-// Logits are copied into scratch, where the true class is set apart by -inf in its place; what depends on
+// Logits are copied into scratch, where the true class is masked by -inf; what depends on
 // the row alone is then done for many rows at once, a lane a row; and the exponentials are scaled into the
 // result, with stores that do not read it first where it is large.
 #pragma once
-#include "links.hpp"
-#include "tiles.hpp"
+#include "focalkit/math/links.hpp"
+#include "focalkit/kernels/tiles.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -43,8 +43,8 @@ struct RowSums {
     FOCALKIT_INLINE void load_pulls(int r, Vec<T>& of_row, Vec<T>& d1, Vec<T>& id) const {
         of_row = load(pull + r), d1 = load(rows.d1 + r), id = load(rows.place_of_id + r);
     }
-    /// Lanes without a row, and rows left out, of which nothing shows.
-    FOCALKIT_INLINE void blank(int r) const { rows.own[r] = largest[r] = 0, total[r] = 1; }
+    /// Neutral values for lanes without a row and for skipped rows.
+    FOCALKIT_INLINE void blank(int r) const { rows.true_logit[r] = largest[r] = 0, total[r] = 1; }
 };
 
 /// A run of logits into scratch, -inf behind its end; returns the largest, lane by lane.
@@ -74,7 +74,7 @@ FOCALKIT_INLINE void scale_run(const T* e, int n, T factor, S* to, bool streamed
     const V f = constant<V>(factor);
     if constexpr (sizeof(S) == sizeof(T))
         if (streamed) {
-            OnTheWay<T, true> writes;
+            StreamingWriter<T, true> writes;
             writes.start(e, n, reinterpret_cast<T*>(to), factor);
             writes.finish();
             return;
@@ -92,7 +92,7 @@ Sum row_tails(const RowSums<T>& group, int lanes) {
     LossSum total_loss;
     for (int r = 0; r < lanes; r += width<T>) {
         const V gamma = load(rows.gamma + r), sum = load(group.total + r);
-        const V m = log_odds(load(rows.own + r), load(group.largest + r), sum);
+        const V m = log_odds(load(rows.true_logit + r), load(group.largest + r), sum);
         const Probabilities<V> at = probabilities(m);
         const V w = modulation<power>(at, gamma);
         const V value = weighted(load(rows.weight + r), loss(at, w));
@@ -101,7 +101,7 @@ Sum row_tails(const RowSums<T>& group, int lanes) {
         if constexpr (order > 0) {
             const V d = load(rows.scaled + r) * d1<power>(at, w, gamma);
             store(rows.d1 + r, d);
-            store(group.pull + r, pull_of(d, sum));
+            store(group.pull + r, pull_back(d, sum));
         }
         if constexpr (order > 1) store(rows.d2 + r, V(load(rows.scaled + r) * d2(at, w, gamma)));
     }

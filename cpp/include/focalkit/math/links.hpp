@@ -8,16 +8,16 @@
 //
 // Here r_j = e_j / total with e_j = exp(z_j - largest). A lane is a row.
 #pragma once
-#include "definition.hpp"
+#include "focalkit/math/definition.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
-/// ``own - (largest + log total)``: the difference of the logits first, which is often exact.
+/// ``true_logit - (largest + log total)``: the difference of the logits first, which is often exact.
 ///
 /// A logit of +inf is an overflow somewhere, and makes its row NaN wherever it stands.
 template <class V>
-FOCALKIT_INLINE V log_odds(V own, V largest, V total) {
-    return where(own == infinity<V>(), own - own, (own - largest) - log_nonnegative(total));
+FOCALKIT_INLINE V log_odds(V true_logit, V largest, V total) {
+    return where(true_logit == infinity<V>(), true_logit - true_logit, (true_logit - largest) - log_nonnegative(total));
 }
 
 /// A running sum of e_j that can tell, without cancelling, the sum of all but any one of them.
@@ -44,7 +44,7 @@ FOCALKIT_INLINE V all_but(V e, V largest, V rest) {
 
 /// -d1 / total, by which each e_j gives its gradient; without other classes there is none.
 template <class V>
-FOCALKIT_INLINE V pull_of(V d1, V total) {
+FOCALKIT_INLINE V pull_back(V d1, V total) {
     return where(total == V{}, where(d1 == d1, V{}, d1), -d1 / total);
 }
 

@@ -6,8 +6,8 @@
 //
 // V is a scalar or a vector of float or double.
 #pragma once
-#include "job.hpp"
-#include "vector_math.hpp"
+#include "focalkit/job.hpp"
+#include "focalkit/math/vector_math.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -70,7 +70,7 @@ FOCALKIT_INLINE V modulation(const Probabilities<V>& at, V gamma) {
         return w;
     }
     const V exponent = rounded<V>(gamma * at.nll_other);
-    const V low = rounded_off<V>(gamma, at.nll_other, exponent) + gamma * at.nll_other_low;
+    const V low = product_error<V>(gamma, at.nll_other, exponent) + gamma * at.nll_other_low;
     const V raised = exp_nonpositive<V>(-exponent, -low);
     if constexpr (power == Power::positive) return raised;
     return where(gamma == V{}, constant<V>(T(1)), raised);

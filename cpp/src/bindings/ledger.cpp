@@ -1,15 +1,13 @@
-// Python's arrays to the pass of the diagnosis. The door, focalkit.engines.cpu_ledger, has checked them.
+// Python's arrays to the pass of the diagnosis. The door, focalkit.engines.cpu.ledger, has checked them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
-#include "bind.hpp"
+#include "bindings/bindings.hpp"
 #include "dispatch.hpp"
-#include "ledger.hpp"
 
 namespace nb = nanobind;
 
@@ -20,16 +18,6 @@ template <class T>
 using Read = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Write = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-const LedgerKernels& kernels() {
-    const char* name = dispatch::kernels().name;
-#if defined(FOCALKIT_HAS_X86_KERNELS)
-    if (std::strcmp(name, "avx512") == 0) return *ledger_kernels_avx512();
-    if (std::strcmp(name, "avx2") == 0) return *ledger_kernels_avx2();
-#endif
-    (void)name;
-    return *ledger_kernels_baseline();
-}
 
 template <class S>
 std::int64_t log_odds(nb::ndarray<const S, nb::ndim<2>, nb::device::cpu> logits, Read<std::int64_t> ids,
@@ -45,7 +33,7 @@ std::int64_t log_odds(nb::ndarray<const S, nb::ndim<2>, nb::device::cpu> logits,
     job.ignore_index = ignore_index;
     job.m = m.data();
     nb::gil_scoped_release free;
-    return kernels().log_odds(job);
+    return dispatch::kernels().log_odds(job);
 }
 
 /// Bins (low, low + 1/per_unit], ... with one open on each side and one more edge at ``extra``.
@@ -68,7 +56,7 @@ void add(const std::int64_t* row, const double* m, const double* weight, std::in
          Read<double>& centre, const Bins& bins, Tables& to) {
     const auto n_bins = static_cast<std::int64_t>(centre.shape(0));
     const bool one_gamma = gamma.shape(0) == 1;
-    const LedgerKernels& use = kernels();
+    const Kernels& use = dispatch::kernels();
     constexpr std::int64_t most = 512;
     double losses[most], grads[most], gammas[most];
     for (std::int64_t first = 0; first < n; first += most, row += most, m += most) {
@@ -124,7 +112,7 @@ bool update(nb::ndarray<const S, nb::ndim<2>, nb::device::cpu> logits, Read<std:
     job.ids = ids.data();
     job.ignore_index = -1;
     job.m = m.data();
-    if (kernels().log_odds(job)) return false;
+    if (dispatch::kernels().log_odds(job)) return false;
     Tables to{count, mass, s1, s2, loss, grad};
     add(ids.data(), m.data(), nullptr, n, gamma, centre, Bins{low, high, per_unit, extra}, to);
     return true;

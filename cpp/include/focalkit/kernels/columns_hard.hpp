@@ -1,7 +1,7 @@
 // Softmax over tiles: one lane a row, so a handful of classes fills the registers as well as many.
 #pragma once
-#include "rows.hpp"
-#include "soft_columns.hpp"
+#include "focalkit/kernels/rows.hpp"
+#include "focalkit/kernels/columns_soft.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -39,20 +39,20 @@ struct Columns {
 /// Whether a tile's gradient is written with the next tile: not where arithmetic alone takes as long as the memory.
 inline bool writes_late(const Job& job) { return job.type == Type::f32; }
 
-/// The true class apart: its logit to rows.own, and -inf in its place, so that it takes no part in sums.
+/// Masks the true class: its logit goes to rows.true_logit and -inf takes its place, so that sums leave it out.
 template <class T>
-FOCALKIT_INLINE void set_apart(T* z, int first, int last, int columns, const Rows<T>& rows) {
+FOCALKIT_INLINE void mask_true_class(T* z, int first, int last, int columns, const Rows<T>& rows) {
     for (int r = first; r < last; ++r) {
         T& logit = z[static_cast<std::int64_t>(rows.id[r]) * columns + r];
-        rows.own[r] = logit;
+        rows.true_logit[r] = logit;
         logit = -infinity<T>();
     }
 }
 
 /// Sums of exponentials, anchored at the largest logit, the true class's own among them: only what is smaller than any
 /// result can be is lost by that. ``z`` holds the logits unless they are read directly, then, if they are to be
-/// ``kept``, the exponentials. The gradient of the tile before is written by the way, so that the memory is busy all
-/// the time.
+/// ``kept``, the exponentials. The gradient of the tile before is stored in the same pass, so that memory traffic
+/// overlaps with arithmetic.
 template <bool kept, class T>
 void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t classes) {
     using V = Vec<T>;
@@ -71,7 +71,7 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
                     store(z + k * columns + c + u * N, logit);
                     largest[u] = maximum(logit, largest[u]);
                 }
-            set_apart(z, c, c + N * U, columns, group.rows);
+            mask_true_class(z, c, c + N * U, columns, group.rows);
         } else {
             for (std::int64_t k = 0; k < classes; ++k)
                 for (int u = 0; u < U; ++u) largest[u] = maximum(load(z + k * columns + c + u * N), largest[u]);
@@ -167,8 +167,8 @@ Sum hard_columns(const Job& job, const Columns<T>& tile, const Columns<T>* befor
 
 template <class T>
 std::int64_t columns_scratch(const Job& job, int columns) {
-    const bool spread = job.soft || job.label_smoothing != 0;
-    const int tiles = spread ? 4 : job.order > 1 ? 2 : 1;
+    const bool dense_targets = job.soft || job.label_smoothing != 0;
+    const int tiles = dense_targets ? 4 : job.order > 1 ? 2 : 1;
     return RowSums<T>::bytes(columns) + tiles * job.classes * columns * static_cast<std::int64_t>(sizeof(T));
 }
 
@@ -205,7 +205,7 @@ template <class S>
 void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& sums) {
     using T = typename Compute<S>::type;
     constexpr int step = 2 * width<T>;
-    const bool spread = job.soft || job.label_smoothing != 0;
+    const bool dense_targets = job.soft || job.label_smoothing != 0;
     const int most = columns_of_tile(job);
     const std::int64_t begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
@@ -226,10 +226,10 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
         T* z = tile.z = tile.group.place(memory, columns);
         T* h = z + job.classes * columns;
         Rows<T>& rows = tile.group.rows;
-        const bool some_out = read_rows(job, first, count, columns, rows, sums);
+        const bool some_skipped = read_rows(job, first, count, columns, rows, sums);
         Direct<T> direct;
         if constexpr (sizeof(S) == sizeof(T))
-            if (!spread && !some_out && count == columns) {
+            if (!dense_targets && !some_skipped && count == columns) {
                 direct.from = side_by_side<const T>(job, job.logits, first, count);
                 direct.from_stride = job.logits.classes;
                 direct.more = direct.from && first + 2 * most <= end;
@@ -245,13 +245,13 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
             }
         tile.direct = direct;
         if (!direct.from) load_tile<T, S>(job, job.logits, first, count, z, columns);
-        if (some_out) blank_rows(job, count, z, columns, rows);
-        if (spread) {
-            spread_targets(job, first, count, z + 2 * job.classes * columns, columns, rows, sums);
+        if (some_skipped) blank_rows(job, count, z, columns, rows);
+        if (dense_targets) {
+            load_dense_targets(job, first, count, z + 2 * job.classes * columns, columns, rows, sums);
             sums.loss.add(soft_columns_of_job(job, z, h, columns, rows));
             h = z + 3 * job.classes * columns;
         } else {
-            if (!direct.from) set_apart(z, 0, columns, columns, rows);
+            if (!direct.from) mask_true_class(z, 0, columns, columns, rows);
             sums.loss.add(hard_columns(job, tile, before, h));
             before = direct.late ? &tile : nullptr;
             if (direct.across) write_across(job, first, columns, z, tile.group);

@@ -3,7 +3,7 @@
 // Arguments are those the definition needs: exp of what is not positive, log of what is not
 // negative, log1p of [0, 1]. NaN goes through; results below the smallest normal number lose digits, not all.
 #pragma once
-#include "simd.hpp"
+#include "focalkit/simd/simd.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 

@@ -1,13 +1,13 @@
-// Softmax over tiles where targets are spread over classes: probabilities, or class ids that are smoothed.
+// Softmax over tiles with soft targets: class probabilities, or class ids with label smoothing.
 #pragma once
-#include "links.hpp"
-#include "tiles.hpp"
+#include "focalkit/math/links.hpp"
+#include "focalkit/kernels/tiles.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
 constexpr int most_columns = 224;
 
-/// Targets spread over classes. ``weight`` holds y_k alpha_k and becomes scratch; see
+/// Soft targets (dense: one per class). ``weight`` holds y_k alpha_k and becomes scratch; see
 /// softmax_log_odds_all, softmax_gradient_soft and softmax_hessian_soft in _links.py.
 ///
 /// Only the leading class b can have p_b > 1/2. Its odds, and r of the others given b, are summed
@@ -51,7 +51,7 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
             const auto leads = lead == constant<V>(static_cast<T>(k));
             const V others = where(leads, rest, one + where(rest > e, rest - e, zero));
             const V m = log_odds(load(z + place), largest, others);
-            const V gamma = constant<V>(parameter<T>(job.gamma, job.gamma_per_class, k, T(0)));
+            const V gamma = constant<V>(parameter(job.parameters.gamma, k, T(0)));
             const V share = load(weight + place) * row_weight;
             const Probabilities<V> at = probabilities(m);
             const V w = modulation<Power::any>(at, gamma);
@@ -83,17 +83,17 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
                 const auto leads = lead == constant<V>(static_cast<T>(k));
                 const V q = where(leads, one, (one + where(rest > e, rest - e, zero)) / total);
                 const V p = e / total;
-                const V own_pull = where(leads, zero, -d / q);
-                const V pull =
-                    where(first_sum > own_pull, first_sum - own_pull, where(first_sum == first_sum, zero, first_sum));
+                const V class_pull = where(leads, zero, -d / q);
+                const V pull = where(first_sum > class_pull, first_sum - class_pull,
+                                     where(first_sum == first_sum, zero, first_sum));
                 const V r = where(leads, zero, e / safe_rest);
                 store(z + place, d + rounded<V>(p * pull) - rounded<V>(d1_lead * r));
                 if constexpr (order > 1) {
                     const V dd = load(h + place);
-                    const V own_second = where(leads, zero, (d + dd) / (q * q));
+                    const V class_second = where(leads, zero, (d + dd) / (q * q));
                     const V r_rest = all_but(e, second, without_lead.rest(second)) / safe_rest;
                     const V from_lead = softmax_hessian(d1_lead, d2_lead, r, r_rest);
-                    const V of_others = p * pull + p * p * (second_sum - own_second) + from_lead;
+                    const V of_others = p * pull + p * p * (second_sum - class_second) + from_lead;
                     store(h + place, dd + where(leads, to_lead, of_others));
                 }
             }
@@ -107,7 +107,7 @@ void weigh_targets(const Job& job, int count, const T* y, int columns, const Row
     double total[most_columns] = {}, share[most_columns] = {};
     std::int32_t outside[most_columns] = {};
     for (std::int64_t k = 0; k < job.classes; ++k) {
-        const double alpha = static_cast<double>(parameter<T>(job.alpha, job.alpha_per_class, k, T(1)));
+        const double alpha = static_cast<double>(parameter(job.parameters.alpha, k, T(1)));
         const T* of_class = y + k * columns;
         for (int r = 0; r < columns; ++r) {
             const double value = static_cast<double>(of_class[r]);
@@ -118,7 +118,7 @@ void weigh_targets(const Job& job, int count, const T* y, int columns, const Row
     }
     const double slack = job.target_type == Type::f32 || job.target_type == Type::f64 ? 1e-4 : 1e-2;
     for (int r = 0; r < count; ++r) {
-        if (job.weigh) sums.weight.add((share[r] - 1) * static_cast<double>(rows.weight[r]));
+        if (job.weigh) sums.weight.add(share[r] * static_cast<double>(rows.weight[r]));
         const double off = total[r] - 1;
         sums.bad_targets += (outside[r] != 0) | !((off <= slack) & (off >= -slack));
     }
@@ -126,8 +126,8 @@ void weigh_targets(const Job& job, int count, const T* y, int columns, const Row
 
 /// y_k alpha_k for each class and row: from probabilities or, smoothed, from class ids.
 template <class T>
-void spread_targets(const Job& job, std::int64_t first, int count, T* weight, int columns, const Rows<T>& rows,
-                    Partial& sums) {
+void load_dense_targets(const Job& job, std::int64_t first, int count, T* weight, int columns, const Rows<T>& rows,
+                        Partial& sums) {
     const T s = static_cast<T>(job.label_smoothing), even = s / static_cast<T>(job.classes);
     if (job.soft) {
         with_float_type(job.target_type, [&](auto* null) {
@@ -139,7 +139,7 @@ void spread_targets(const Job& job, std::int64_t first, int count, T* weight, in
             for (int r = 0; r < columns; ++r) weight[k * columns + r] = rows.id[r] == k;
     }
     for (std::int64_t k = 0; k < job.classes; ++k) {
-        const T alpha = parameter<T>(job.alpha, job.alpha_per_class, k, T(1));
+        const T alpha = parameter(job.parameters.alpha, k, T(1));
         for (int r = 0; r < columns; ++r) {
             T& y = weight[k * columns + r];
             y = ((T(1) - s) * y + even) * alpha;

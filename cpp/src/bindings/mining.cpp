@@ -2,8 +2,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
-#include "bind.hpp"
-#include "hardest.hpp"
+#include "bindings/bindings.hpp"
+#include "mining.hpp"
 
 namespace nb = nanobind;
 

@@ -1,18 +1,18 @@
 // Kernels of the diagnosis; a lane is a row. All in double: an average over 10^8 rows forgives no bias.
 #pragma once
-#include "../../src/ledger.hpp"
-#include "links.hpp"
+#include "focalkit/job.hpp"
+#include "focalkit/math/links.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
 inline constexpr int ledger_tile_bytes = 1 << 15;
 inline constexpr int ledger_most_rows = 256;
 
-/// log-odds of one group of lanes of the tile z[class][row], the true class being blanked by -inf.
-FOCALKIT_INLINE DoubleV tile_log_odds(const double* z, std::int64_t classes, std::int64_t rows, DoubleV own) {
+/// log-odds of one group of lanes of the tile z[class][row], the true class being masked by -inf.
+FOCALKIT_INLINE DoubleV tile_log_odds(const double* z, std::int64_t classes, std::int64_t rows, DoubleV true_logit) {
     const DoubleV top = infinity<DoubleV>();
     DoubleV largest = -top;
-    DoubleV bad = where(own < top, DoubleV{}, constant<DoubleV>(1.0));
+    DoubleV bad = where(true_logit < top, DoubleV{}, constant<DoubleV>(1.0));
     for (std::int64_t k = 0; k < classes; ++k) {
         const DoubleV x = load(z + k * rows);
         largest = maximum(x, largest);
@@ -21,8 +21,8 @@ FOCALKIT_INLINE DoubleV tile_log_odds(const double* z, std::int64_t classes, std
     const DoubleV anchor = where(largest == -top, DoubleV{}, largest);
     DoubleV total{};
     for (std::int64_t k = 0; k < classes; ++k) total = total + exp_nonpositive<DoubleV>(load(z + k * rows) - anchor);
-    const DoubleV alone = where(own == -top, own - own, top);  // no other class: certain
-    const DoubleV m = where(largest == -top, alone, (own - anchor) - log_nonnegative(total));
+    const DoubleV alone = where(true_logit == -top, true_logit - true_logit, top);  // no other class: certain
+    const DoubleV m = where(largest == -top, alone, (true_logit - anchor) - log_nonnegative(total));
     return where(bad == DoubleV{}, m, top - top);
 }
 
@@ -49,15 +49,15 @@ std::int64_t log_odds_of(const LogOddsJob& job) {
         }
         for (std::int64_t i = n; i < (n + lanes - 1) / lanes * lanes; ++i)
             for (std::int64_t k = 0; k < job.classes; ++k) z[k * step + i] = 0;
-        alignas(64) double own[ledger_most_rows + 8];
+        alignas(64) double true_logit[ledger_most_rows + 8];
         for (std::int64_t i = 0; i < (n + lanes - 1) / lanes * lanes; ++i) {
             const std::int64_t id = i < n ? job.ids[first + i] : 0;
             const std::int64_t t = id == job.ignore_index && (id < 0 || id >= job.classes) ? 0 : id;
-            own[i] = z[t * step + i];
+            true_logit[i] = z[t * step + i];
             z[t * step + i] = -__builtin_inf();
         }
         for (std::int64_t i = 0; i < n; i += lanes) {
-            const DoubleV m = tile_log_odds(z + i, job.classes, step, load(own + i));
+            const DoubleV m = tile_log_odds(z + i, job.classes, step, load(true_logit + i));
             double out[lanes];
             store(out, m);
             for (int l = 0; l < lanes && i + l < n; ++l) {

@@ -2,7 +2,7 @@
 // logits are read from memory once: e_j = exp(z_j - anchor of j's block), to be multiplied by
 // exp(anchor - largest anchor).
 #pragma once
-#include "rows.hpp"
+#include "focalkit/kernels/rows.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -39,7 +39,7 @@ bool rows_wait(const Job& job) {
 
 /// exp(e - anchor) in place, while what lies ``ahead`` is fetched and something else is written; returns the sum.
 template <class T, class S>
-FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead, OnTheWay<T, true>& writes) {
+FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead, StreamingWriter<T, true>& writes) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = 4;
     const V at = constant<V>(anchor == -infinity<T>() ? T(0) : anchor);  // a block may be masked wholly
@@ -49,7 +49,7 @@ FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead, OnTheWay<T
         store(e + place, x);
         into = into + x;
         prefetch(ahead + place);
-        writes.go_on();
+        writes.advance();
     };
     int j = 0;
     for (; j + N * U <= padded; j += N * U)
@@ -60,7 +60,7 @@ FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead, OnTheWay<T
 
 /// Block ``b`` of the gradient of a row that waits.
 template <class T>
-void start_block(const LongRow<T>& at, int b, OnTheWay<T, true>& writes) {
+void start_block(const LongRow<T>& at, int b, StreamingWriter<T, true>& writes) {
     const int j = b * block_of_row, n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
     writes.start(at.e + j, n, at.to + j, at.pull[0] * at.factor[b]);
 }
@@ -78,11 +78,11 @@ void write_row(const LongRow<T>& at, S* to, bool streamed) {
 /// The exponentials of a row without the true class ``t``, its largest logit and their sum. The row ``before`` is
 /// written meanwhile, if it waits.
 template <bool gradient, class T, class S>
-FOCALKIT_APART void exp_long_row(const S* row, int t, const LongRow<T>& at, const S* next, LongRow<T>& before) {
+FOCALKIT_NOINLINE void exp_long_row(const S* row, int t, const LongRow<T>& at, const S* next, LongRow<T>& before) {
     using V = Vec<T>;
     T largest = -infinity<T>();
-    OnTheWay<T, true> writes;
-    at.rows.own[0] = widen<T>(row[t]);
+    StreamingWriter<T, true> writes;
+    at.rows.true_logit[0] = widen<T>(row[t]);
     for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row) {
         const int n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
         T* e = gradient ? at.e + j : at.e;
@@ -126,7 +126,7 @@ void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, 
     };
     for (std::int64_t r = begin; r < end; ++r) {
         LongRow<T>&at = waits && (r - begin) % 2 ? other : one, &before = &at == &one ? other : one;
-        write_waiting(at);  // still waiting only where the row between was left out
+        write_waiting(at);  // still waiting only where the row between was skipped
         const Rows<T>& rows = at.rows;
         read_rows(job, r, 1, width<T>, rows, sums);
         for (int lane = 0; lane < width<T>; ++lane) at.blank(lane);
@@ -145,7 +145,7 @@ void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, 
                     continue;
                 }
             if (rows.kept[0]) write_row(at, to, job.stream);
-            else  // nothing of a row left out shows, not even a NaN
+            else  // a skipped row contributes nothing, not even a NaN
                 for (int k = 0; k < at.classes; ++k) narrow(T(0), to + k);
         }
     }

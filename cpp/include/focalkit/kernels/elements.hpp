@@ -1,12 +1,12 @@
 // Sigmoid: every element by itself, in blocks that stay in the first cache.
 #pragma once
-#include "definition.hpp"
-#include "tiles.hpp"
+#include "focalkit/math/definition.hpp"
+#include "focalkit/kernels/tiles.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
 /// Whether the elements lie one behind the other in C order.
-inline bool plain(const Job& job, const Array& array) {
+inline bool contiguous(const Job& job, const Array& array) {
     return (job.inner == 1 || array.inner == 1) && (job.classes == 1 || array.classes == job.inner) &&
            (job.outer == 1 || array.outer == job.classes * job.inner);
 }
@@ -44,7 +44,7 @@ struct Elements {
 template <class T>
 struct Seen {
     std::int64_t counted;
-    bool spread;  // values between 0 and 1
+    bool fractional;  // values strictly between 0 and 1
     const T* y;
 };
 
@@ -68,7 +68,7 @@ FOCALKIT_INLINE void store_elements(const Job& job, const Array& array, std::int
         int i = 0;
         if constexpr (sizeof(S) == sizeof(T))
             if (step == 1 && job.stream) {
-                OnTheWay<T, false> writes;
+                StreamingWriter<T, false> writes;
                 writes.start(from + at, n, to);
                 writes.finish();
                 return;
@@ -79,7 +79,7 @@ FOCALKIT_INLINE void store_elements(const Job& job, const Array& array, std::int
     });
 }
 
-/// Soft values, looked at beforehand or, where all are 0 and 1 as they often are, by the kernel in passing.
+/// Soft targets. Where all are 0 and 1, as they often are, the kernel itself validates them in the same pass.
 template <class T>
 Seen<T> read_soft_targets(const Job& job, std::int64_t first, int count, Elements<T>& block) {
     constexpr int N = width<T>;
@@ -87,7 +87,7 @@ Seen<T> read_soft_targets(const Job& job, std::int64_t first, int count, Element
     with_float_type(job.target_type, [&](auto* null) {
         using Y = pointee<decltype(null)>;
         if constexpr (sizeof(Y) == sizeof(T))
-            if (plain(job, job.targets) && count % N == 0) ys = static_cast<const T*>(job.targets.data) + first;
+            if (contiguous(job, job.targets) && count % N == 0) ys = static_cast<const T*>(job.targets.data) + first;
         if (ys == block.y) load_elements<T, Y>(job, job.targets, first, count, block.y);
     });
     for (int i = count; i % N != 0; ++i) block.y[i] = 0;
@@ -129,7 +129,7 @@ Seen<T> read_hard_targets(const Job& job, std::int64_t first, int count, Element
     each_element_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
         const I* from = data + offset;
         T* y = block.y + at;
-        if (step == 1)  // said apart, for the compiler to make vectors of it
+        if (step == 1)  // two loops, so that the compiler vectorises the usual one
             for (int i = 0; i < n; ++i) all |= static_cast<std::uint64_t>(static_cast<std::int64_t>(from[i]));
         else
             for (int i = 0; i < n; ++i) all |= static_cast<std::uint64_t>(static_cast<std::int64_t>(from[i * step]));
@@ -139,11 +139,11 @@ Seen<T> read_hard_targets(const Job& job, std::int64_t first, int count, Element
             for (int i = 0; i < n; ++i) y[i] = static_cast<T>(static_cast<std::int32_t>(from[i * step]));
     });
     const std::int64_t ignore = job.ignore_index;
-    const bool spread = job.label_smoothing != 0;
+    const bool fractional = job.label_smoothing != 0;
     if (all <= 1 && ignore != 0 && ignore != 1) {  // as nearly always
         if (job.keep)
             for (int i = 0; i < count; ++i) block.kept[i] = 1;
-        return {count, spread, block.y};
+        return {count, fractional, block.y};
     }
     std::int64_t counted = 0;
     each_element_run(job, job.targets, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
@@ -155,7 +155,7 @@ Seen<T> read_hard_targets(const Job& job, std::int64_t first, int count, Element
             block.kept[at + i] = inside & !ignored;
         }
     });
-    return {counted, spread, block.y};
+    return {counted, fractional, block.y};
 }
 
 /// Targets of a block, into ``block.y`` unless they can stay where they are; what is ignored or invalid gets kept = 0.
@@ -185,10 +185,10 @@ FOCALKIT_INLINE void each_class_run(const Job& job, std::int64_t first, int coun
 
 /// Fills per-element weights of positives and negatives, and exponents, where they are not constants.
 template <class T>
-void read_parameters(const Job& job, std::int64_t first, int count, bool some_out, Elements<T>& block) {
-    const auto fill = [&](const void* values, bool per_class, T otherwise, T* to) {
-        if (per_class) {
-            const T* entries = static_cast<const T*>(values);
+void read_parameters(const Job& job, std::int64_t first, int count, bool some_skipped, Elements<T>& block) {
+    const auto fill = [&](const PerClass& of, T otherwise, T* to) {
+        if (of.per_class) {
+            const T* entries = static_cast<const T*>(of.values);
             each_class_run(job, first, count, [=](int at, int n, std::int64_t k, std::int64_t step) {
                 const T* from = entries + k;
                 if (step)
@@ -197,25 +197,30 @@ void read_parameters(const Job& job, std::int64_t first, int count, bool some_ou
                     for (int i = 0; i < n; ++i) to[at + i] = *from;
             });
         } else {
-            const T value = parameter<T>(values, false, 0, otherwise);
+            const T value = parameter(of, 0, otherwise);
             for (int i = 0; i < count; ++i) to[i] = value;
         }
     };
-    fill(job.gamma, job.gamma_per_class, T(0), block.gamma);
-    fill(job.alpha, job.alpha_per_class, T(1), block.positive);
-    fill(job.alpha_other, job.alpha_per_class, T(1), block.negative);
+    fill(job.parameters.gamma, T(0), block.gamma);
+    fill(job.parameters.alpha, T(1), block.positive);
+    fill(job.parameters.alpha_other, T(1), block.negative);
+    if (job.unit != 1)
+        for (int e = 0; e < count; ++e) {
+            block.positive[e] *= static_cast<T>(job.unit);
+            block.negative[e] *= static_cast<T>(job.unit);
+        }
     if (job.sample_weight) {
         Array weights;
         weights.outer = job.weight_outer, weights.classes = job.weight_classes, weights.inner = job.weight_inner;
         each_element_run(job, weights, first, count, [&](std::int64_t offset, int at, int n, std::int64_t step) {
             for (int e = 0; e < n; ++e) {
-                const T w = static_cast<T>(job.sample_weight[offset + e * step]);
+                const T w = static_cast<T>(job.sample_weight[offset + e * step] * job.weight_unit);
                 block.positive[at + e] *= w;
                 block.negative[at + e] *= w;
             }
         });
     }
-    if (some_out)
+    if (some_skipped)
         for (int e = 0; e < count; ++e)
             if (block.kept[e] == 0) block.z[e] = block.y[e] = block.positive[e] = block.negative[e] = 0;
 }
@@ -251,10 +256,10 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
             const Probabilities<V> at = probabilities(z), mirror = opposite(at, z);
             const V w = modulation<power>(at, gamma), v = modulation<power>(mirror, gamma);
             value = weighted<V>(share * positive, loss(at, w)) + weighted<V>(other_share * negative, loss(mirror, v));
-            const V of_positive = share * positive_scaled, of_negative = other_share * negative_scaled;
+            const V weight_positive = share * positive_scaled, weight_negative = other_share * negative_scaled;
             if constexpr (order > 0)
-                grad = of_positive * d1<power>(at, w, gamma) - of_negative * d1<power>(mirror, v, gamma);
-            if constexpr (order > 1) hess = of_positive * d2(at, w, gamma) + of_negative * d2(mirror, v, gamma);
+                grad = weight_positive * d1<power>(at, w, gamma) - weight_negative * d1<power>(mirror, v, gamma);
+            if constexpr (order > 1) hess = weight_positive * d2(at, w, gamma) + weight_negative * d2(mirror, v, gamma);
         } else {
             const auto is_negative = y != T(1);
             between.look(y, is_negative);
@@ -332,19 +337,19 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
     Elements<T>& block = *static_cast<Elements<T>*>(scratch);
     const std::int64_t elements = job.rows() * job.classes, begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < elements ? begin + job.rows_per_chunk : elements;
-    const bool plain_logits = plain(job, job.logits);
+    const bool contiguous_logits = contiguous(job, job.logits);
     const bool aligned = reinterpret_cast<std::uintptr_t>(job.grad.data) % sizeof(Vec<T>) == 0;
-    const bool plain_grad = job.order > 0 && plain(job, job.grad) && (aligned || !job.stream);
-    const bool varied = job.sample_weight || job.alpha_per_class || job.gamma_per_class || job.losses;
+    const bool contiguous_grad = job.order > 0 && contiguous(job, job.grad) && (aligned || !job.stream);
+    const bool varied = job.sample_weight || job.parameters.vary() || job.losses || job.unit != 1;
     LossSum losses;
     bool look = job.order > 0 && job.grad.data == job.logits.data;  // at soft targets before anything is written over
     for (std::int64_t first = begin; first < end; first += Elements<T>::most) {
         const int count = end - first < Elements<T>::most ? static_cast<int>(end - first) : Elements<T>::most;
         const int padded = (count + N - 1) / N * N;
         Seen<T> seen = read_elements(job, first, count, block, sums);
-        if (job.soft && look) seen.spread |= any_between(seen.y, padded);
+        if (job.soft && look) seen.fractional |= any_between(seen.y, padded);
         std::int64_t counted = seen.counted;
-        bool some_out = counted != count;
+        bool some_skipped = counted != count;
         if (job.keep) {
             counted = 0;
             for (int i = 0; i < count; ++i) {
@@ -352,42 +357,43 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
                 block.kept[i] = stays;
                 counted += stays;
             }
-            some_out = counted != count;
+            some_skipped = counted != count;
         }
-        const bool per_element = varied || some_out || seen.spread || padded != count;
+        const bool per_element = varied || some_skipped || seen.fractional || padded != count;
         const T* z = block.z;
         T* grad = block.z;
         if constexpr (sizeof(S) == sizeof(T)) {  // no copies between where that can be
-            if (plain_logits && !some_out && padded == count) z = static_cast<const T*>(job.logits.data) + first;
-            if (plain_grad && padded == count) grad = static_cast<T*>(job.grad.data) + first;
+            if (contiguous_logits && !some_skipped && padded == count)
+                z = static_cast<const T*>(job.logits.data) + first;
+            if (contiguous_grad && padded == count) grad = static_cast<T*>(job.grad.data) + first;
         }
         if (z == block.z) load_elements<T, S>(job, job.logits, first, count, block.z);
         const T* y = seen.y;
-        if (some_out && y != block.y) {  // of those left out nothing shows
+        if (some_skipped && y != block.y) {  // masked elements contribute nothing, not even a NaN
             for (int i = 0; i < count; ++i) block.y[i] = y[i];
             y = block.y;
         }
         if (per_element) {
-            read_parameters(job, first, count, some_out, block);
+            read_parameters(job, first, count, some_skipped, block);
             for (int i = count; i < padded; ++i)
                 block.z[i] = block.y[i] = block.positive[i] = block.negative[i] = block.gamma[i] = 0;
         } else {
             for (int i = 0; i < N; ++i) {
-                block.gamma[i] = parameter<T>(job.gamma, false, 0, T(0));
-                block.positive[i] = parameter<T>(job.alpha, false, 0, T(1));
-                block.negative[i] = parameter<T>(job.alpha_other, false, 0, T(1));
+                block.gamma[i] = parameter(job.parameters.gamma, 0, T(0));
+                block.positive[i] = parameter(job.parameters.alpha, 0, T(1));
+                block.negative[i] = parameter(job.parameters.alpha_other, 0, T(1));
             }
         }
         const LossSum before = losses;
-        const auto kernel = seen.spread   ? sigmoid_block_of_job<true, false, T>
-                            : per_element ? sigmoid_block_of_job<false, false, T>
-                                          : sigmoid_block_of_job<false, true, T>;
+        const auto kernel = seen.fractional ? sigmoid_block_of_job<true, false, T>
+                            : per_element   ? sigmoid_block_of_job<false, false, T>
+                                            : sigmoid_block_of_job<false, true, T>;
         const bool between = kernel(job, padded, z, y, grad, block, losses);
-        if (job.soft && between && !seen.spread) {  // the same block again, and the others, by the longer way
+        if (job.soft && between && !seen.fractional) {  // the same block again, and the others, by the longer way
             losses = before, look = true, first -= Elements<T>::most;
             continue;
         }
-        if (job.soft && seen.spread)
+        if (job.soft && seen.fractional)
             for (int i = 0; i < count; ++i) sums.bad_targets += !((y[i] >= 0) & (y[i] <= 1));
         sums.counted += counted;
         if (job.weigh) add_weights(block, y, count, per_element, sums.weight);

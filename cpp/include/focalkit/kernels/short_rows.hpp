@@ -1,6 +1,6 @@
 // Softmax along rows that fit into the first cache, a group of them at a time.
 #pragma once
-#include "rows.hpp"
+#include "focalkit/kernels/rows.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -19,7 +19,7 @@ struct RowGroup : RowSums<T> {
     int most, classes, padded;
     T* parts;  // [row][lane], of which the largest or the sum is sought
     T* e;
-    T* done;  // gradients on their way to the result
+    T* done;  // gradients waiting to be streamed to the result
 
     RowGroup(const Job& job, void* scratch)
         : most(rows_of_group<T>(job.classes)),
@@ -60,9 +60,9 @@ FOCALKIT_INLINE void join_rows(const RowGroup<T>& group, int lanes, T* to, Join 
     for (int r = 0; r < lanes; r += width<T>) store(to + r, join_lanes(group.parts + r * width<T>, join));
 }
 
-/// The logits of a group into scratch, the true class of each row apart, and the largest of each row.
+/// The logits of a group into scratch, the true class of each row masked, and the largest of each row.
 template <class T, class S>
-FOCALKIT_APART void copy_rows(const Job& job, const RowGroup<T>& group, std::int64_t first, int count, int lanes) {
+FOCALKIT_NOINLINE void copy_rows(const Job& job, const RowGroup<T>& group, std::int64_t first, int count, int lanes) {
     const Rows<T>& rows = group.rows;
     const S* logits = static_cast<const S*>(job.logits.data);
     for (int r = 0; r < count; ++r) {
@@ -70,12 +70,12 @@ FOCALKIT_APART void copy_rows(const Job& job, const RowGroup<T>& group, std::int
         if (!rows.kept[r]) {  // nothing of it shows, not even a NaN
             for (int j = 0; j < group.padded; ++j) e[j] = 0;
             store(part, Vec<T>{});
-            rows.own[r] = 0;
+            rows.true_logit[r] = 0;
             continue;
         }
         const S* row = logits + row_place(job, job.logits, first + r);
         store(part, copy_run(row, group.classes, e));
-        rows.own[r] = widen<T>(row[rows.id[r]]);
+        rows.true_logit[r] = widen<T>(row[rows.id[r]]);
         e[rows.id[r]] = -infinity<T>();
     }
     for (int r = count; r < lanes; ++r) store(group.parts + r * width<T>, Vec<T>{});
@@ -85,12 +85,12 @@ FOCALKIT_APART void copy_rows(const Job& job, const RowGroup<T>& group, std::int
 /// Their exponentials and the sum of each row, a few rows side by side. Meanwhile the rows behind, ``ahead``, are
 /// fetched, and those before are written.
 template <class T, class S>
-FOCALKIT_APART void exp_rows(const RowGroup<T>& group, int count, int lanes, const S* ahead, std::int64_t stride,
-                             OnTheWay<T, false>& before) {
+FOCALKIT_NOINLINE void exp_rows(const RowGroup<T>& group, int count, int lanes, const S* ahead, std::int64_t stride,
+                                StreamingWriter<T, false>& before) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = rows_side_by_side, most = 32 * N;
     const int padded = group.padded;
-    OnTheWay<T, false> writes = before;
+    StreamingWriter<T, false> writes = before;
     for (int r = 0; r < count; r += U) {
         V anchor[U], sum[U] = {};
         for (int u = 0; u < U; ++u) {
@@ -109,7 +109,7 @@ FOCALKIT_APART void exp_rows(const RowGroup<T>& group, int count, int lanes, con
                     store(place, x);
                     part[u] = part[u] + x;
                     prefetch(next + u * stride + j);
-                    writes.go_on();
+                    writes.advance();
                 }
             for (int u = 0; u < U; ++u) sum[u] = sum[u] + part[u];
         }
@@ -122,7 +122,7 @@ FOCALKIT_APART void exp_rows(const RowGroup<T>& group, int count, int lanes, con
 
 /// Gradients of rows that lie side by side in the result, scaled and moved together, to be written in whole lines.
 template <class T>
-FOCALKIT_APART void gather_gradients(const RowGroup<T>& group, int count) {
+FOCALKIT_NOINLINE void gather_gradients(const RowGroup<T>& group, int count) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     for (int r = 0; r < count; ++r) {
@@ -144,7 +144,7 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
     const bool together = job.stream && sizeof(S) == sizeof(T) && job.outer == 1 && job.grad.inner == job.classes;
     const std::int64_t begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
-    OnTheWay<T, false> before;
+    StreamingWriter<T, false> before;
     for (std::int64_t first = begin; first < end; first += group.most) {
         const int count = end - first < group.most ? static_cast<int>(end - first) : group.most;
         const int lanes = whole_vectors<T>(count);

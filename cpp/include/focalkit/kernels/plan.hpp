@@ -1,9 +1,9 @@
 // Which kernel serves a job, and in which pieces.
 #pragma once
-#include "sigmoid.hpp"
-#include "softmax_columns.hpp"
-#include "softmax_long_rows.hpp"
-#include "softmax_rows.hpp"
+#include "focalkit/kernels/elements.hpp"
+#include "focalkit/kernels/columns_hard.hpp"
+#include "focalkit/kernels/long_rows.hpp"
+#include "focalkit/kernels/short_rows.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 

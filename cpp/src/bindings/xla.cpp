@@ -14,9 +14,10 @@
 #include <string_view>
 #include <vector>
 
-#include "bind.hpp"
+#include "bindings/bindings.hpp"
 #include "evaluate.hpp"
 #include "memory.hpp"
+#include "parameters.hpp"
 #include "threads.hpp"
 
 namespace nb = nanobind;
@@ -178,8 +179,6 @@ private:
         job_.type = z.type, job_.target_type = operands_[Targets].type;
         job_.soft = job_.target_type <= Type::bf16;
         job_.order = static_cast<int>(results_.size()) - 1;
-        job_.gamma_per_class = operands_[Gamma].size > 1;
-        job_.alpha_per_class = operands_[Alpha].size > 1;
         job_.trusted = job_.soft;  // probabilities are not looked at
         each_ = reduction_ == Reduction::none;
         job_.losses_unrounded = each_ && results_[Loss].type != z.type;
@@ -191,10 +190,13 @@ private:
         const bool per_logit = job.sigmoid || job.soft;
         job.logits = in_c_order(at(operands_[Logits]), job.outer, job.classes, job.inner);
         job.targets = in_c_order(at(operands_[Targets]), job.outer, per_logit ? job.classes : 1, job.inner);
-        job.gamma = at(operands_[Gamma]);
-        const double gamma = job.gamma_per_class ? -1 : number(job.gamma, operands_[Gamma].type);
-        job.power = gamma == 0 ? 0 : gamma == 1 ? 1 : gamma == 2 ? 2 : 3;
-        if (operands_[Alpha].size) job.alpha = at(operands_[Alpha]), job.alpha_other = at(operands_[AlphaOther]);
+        const auto per_class = [&](Operand operand) {
+            const View& view = operands_[operand];
+            return view.size ? PerClass{at(view), view.size > 1} : PerClass{};
+        };
+        job.parameters = {per_class(Gamma), per_class(Alpha), per_class(AlphaOther)};
+        const PerClass& gamma = job.parameters.gamma;
+        job.power = gamma.per_class ? power_of_any : power_of(number(gamma.values, operands_[Gamma].type));
         if (operands_[SampleWeight].size) weigh(job, at(operands_[SampleWeight]));
         if (operands_[Keep].size) job.keep = static_cast<const std::uint8_t*>(at(operands_[Keep]));
         if (job.order > 0) job.grad = in_c_order(at(results_[Grad]), job.outer, job.classes, job.inner);
@@ -224,6 +226,9 @@ private:
             weights_.assign(narrow, narrow + view.size);
             job.sample_weight = weights_.data();
         }
+        double largest = 0;
+        for (std::int64_t i = 0; i < view.size; ++i) largest = std::max(largest, job.sample_weight[i]);
+        job.weight_unit = unit_of(largest, job.type == Type::f64);
         const std::vector<std::int64_t>& shape = operands_[Logits].shape;
         if (job.sigmoid && view.shape == shape) {
             const Array like = in_c_order(nullptr, job.outer, job.classes, job.inner);

@@ -1,7 +1,7 @@
 // Storage types to and from the type computed in.
 #pragma once
-#include "job.hpp"
-#include "simd.hpp"
+#include "focalkit/job.hpp"
+#include "focalkit/simd/simd.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -160,40 +160,6 @@ FOCALKIT_INLINE void store_some(double* to, DoubleV v, int n) {
     _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << n) - 1), (__m512d)v);
 }
 #endif
-
-/// Numbers on their way to a large result, a vector at a time while something else is computed: stores that do not read
-/// the result's lines first are slow when they come all at once. ``scaled`` ones are multiplied by a factor.
-template <class T, bool scaled>
-struct OnTheWay {
-    typedef Vec<T> V;
-    const T* from = nullptr;
-    T* to = nullptr;
-    int left = 0;
-    V factor{};
-
-    void start(const T* source, int n, T* target, T by = T(1)) {
-        constexpr int N = width<T>;
-        const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(target) % sizeof(V) / sizeof(T));
-        const int whole = misplaced ? N - misplaced : 0, head = whole < n ? whole : n;
-        factor = constant<V>(by);
-        if (head) store_some(target, times(load_some(source, head, T(0))), head);
-        from = source + head, to = target + head, left = n - head;
-    }
-    FOCALKIT_INLINE void go_on() {
-        constexpr int N = width<T>;
-        if (left < N) return;
-        stream(to, times(load(from)));
-        from += N, to += N, left -= N;
-    }
-    void finish() {
-        while (left >= width<T>) go_on();
-        if (left) store_some(to, times(load_some(from, left, T(0))), left);
-        left = 0;
-    }
-
-private:
-    FOCALKIT_INLINE V times(V v) const { return scaled ? V(v * factor) : v; }
-};
 
 /// ``load_as`` into a type wider or narrower than the one S is computed in (targets beside logits).
 template <class T, class S>

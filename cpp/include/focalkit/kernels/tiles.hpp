@@ -1,8 +1,8 @@
-// A tile: some rows of the logits with the classes apart, tile[class * columns + row], in the type
+// A tile: some rows of the logits class by class, tile[class * columns + row], in the type
 // computed in. Whatever the layout and storage of the array, kernels over few classes see this.
 #pragma once
-#include "storage.hpp"
-#include "traits.hpp"
+#include "focalkit/simd/streaming.hpp"
+#include "focalkit/simd/traits.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -123,9 +123,9 @@ template <class T>
 struct Rows {
     std::int32_t* id;    // class, 0 where there is none
     std::uint8_t* kept;  // counted, and kept by hard example mining
-    T* own;              // logit of the true class
+    T* true_logit;
     T* gamma;
-    T* weight;  // alpha_t * sample_weight; without alpha_t where targets are spread over classes
+    T* weight;  // alpha_t * sample_weight; without alpha_t where targets are dense_targets over classes
     T* scaled;  // the same over the denominator
     T* loss;
     T* d1;
@@ -137,7 +137,7 @@ struct Rows {
     }
     /// Lays the parts out in ``memory``; returns what lies behind them.
     T* place(T* memory, int columns) {
-        T** parts[] = {&own, &gamma, &weight, &scaled, &loss, &d1, &d2, &place_of_id};
+        T** parts[] = {&true_logit, &gamma, &weight, &scaled, &loss, &d1, &d2, &place_of_id};
         for (T** part : parts) {
             *part = memory;
             memory += columns;
@@ -150,8 +150,8 @@ struct Rows {
 };
 
 template <class T>
-T parameter(const void* values, bool per_class, std::int64_t k, T otherwise) {
-    return values ? static_cast<const T*>(values)[per_class ? k : 0] : otherwise;
+T parameter(const PerClass& of, std::int64_t k, T otherwise) {
+    return of ? static_cast<const T*>(of.values)[of.per_class ? k : 0] : otherwise;
 }
 
 /// Whether all of ``n`` class ids are classes; without branches, so that it is vector code.
@@ -197,8 +197,8 @@ int read_ids(const I* ids, std::int64_t step, int n, const Job& job, std::int32_
     return counted;
 }
 
-/// Class ids, weights and exponents of ``count`` rows. Ids out of range are counted and left out, so
-/// nothing is ever read at their place. Returns whether any row is left out.
+/// Class ids, weights and exponents of ``count`` rows. Ids out of range are counted and skipped, so
+/// nothing is ever read at their place. Returns whether any row is skipped.
 template <class T>
 bool read_rows(const Job& job, std::int64_t first, int count, int columns, const Rows<T>& rows, Partial& sums) {
     int counted = 0;
@@ -219,36 +219,40 @@ bool read_rows(const Job& job, std::int64_t first, int count, int columns, const
         for (int r = 0; r < count; ++r) counted += rows.kept[r] &= job.keep[first + r] != 0;
     }
     for (int r = count; r < columns; ++r) rows.id[r] = 0, rows.kept[r] = 0;
-    for (int r = 0; r < columns; ++r) rows.weight[r] = rows.kept[r];
-    if (job.gamma_per_class)
-        for (int r = 0; r < columns; ++r) rows.gamma[r] = static_cast<const T*>(job.gamma)[rows.id[r]];
+    const T unit = static_cast<T>(job.unit);
+    for (int r = 0; r < columns; ++r) rows.weight[r] = rows.kept[r] * unit;
+    const ClassParameters& of = job.parameters;
+    const T* gamma = static_cast<const T*>(of.gamma.values);
+    if (of.gamma.per_class)
+        for (int r = 0; r < columns; ++r) rows.gamma[r] = gamma[rows.id[r]];
     else
-        for (int r = 0; r < columns; ++r) rows.gamma[r] = *static_cast<const T*>(job.gamma);
+        for (int r = 0; r < columns; ++r) rows.gamma[r] = *gamma;
     if (job.sample_weight) {
         Array weights;
         weights.outer = job.weight_outer, weights.inner = job.weight_inner;
         each_run(job, weights, first, count, [&](std::int64_t offset, int at, int n) {
             for (int r = 0; r < n; ++r)
-                rows.weight[at + r] *= static_cast<T>(job.sample_weight[offset + r * weights.inner]);
+                rows.weight[at + r] *= static_cast<T>(job.sample_weight[offset + r * weights.inner] * job.weight_unit);
         });
     }
-    const bool spread = job.soft || job.label_smoothing != 0;  // then alpha enters class by class
+    const bool dense_targets = job.soft || job.label_smoothing != 0;  // then alpha enters class by class
+    const bool weigh = job.weigh && !job.soft;                        // those of soft targets are summed with them
     const T scale = static_cast<T>(job.scale);
-    if (job.alpha || job.sample_weight) {
+    if (of.alpha || job.sample_weight) {
         for (int r = 0; r < columns; ++r) {
-            const T alpha = job.soft ? T(1) : parameter<T>(job.alpha, job.alpha_per_class, rows.id[r], T(1));
-            if (job.weigh) sums.weight.add(static_cast<double>(rows.weight[r]) * static_cast<double>(alpha));
-            if (!spread) rows.weight[r] *= alpha;
+            const T alpha = job.soft ? T(1) : parameter(of.alpha, rows.id[r], T(1));
+            if (weigh) sums.weight.add(static_cast<double>(rows.weight[r]) * static_cast<double>(alpha));
+            if (!dense_targets) rows.weight[r] *= alpha;
         }
-    } else if (job.weigh) {
-        sums.weight.add(static_cast<double>(counted));
+    } else if (weigh) {
+        sums.weight.add(static_cast<double>(counted) * job.unit);
     }
     for (int r = 0; r < columns; ++r) rows.scaled[r] = rows.weight[r] * scale;
     sums.counted += counted;
     return counted != count;
 }
 
-/// Rows left out become zeros, so that nothing in them shows.
+/// Skipped rows become zeros, so that they contribute nothing, not even a NaN.
 template <class T>
 void blank_rows(const Job& job, int count, T* tile, int columns, const Rows<T>& rows) {
     for (int r = 0; r < count; ++r)
@@ -258,7 +262,9 @@ void blank_rows(const Job& job, int count, T* tile, int columns, const Rows<T>& 
 
 /// ``reduction="none"``: the losses, one per row; unrounded for hard example mining.
 template <class T, class S>
-void store_losses(const Job& job, std::int64_t first, int count, const T* loss) {
+void store_losses(const Job& job, std::int64_t first, int count, T* loss) {
+    if (job.restore != 1)
+        for (int r = 0; r < count; ++r) loss[r] = static_cast<T>(static_cast<double>(loss[r]) * job.restore);
     if (job.losses_unrounded) {
         T* to = static_cast<T*>(job.losses) + first;
         for (int r = 0; r < count; ++r) to[r] = loss[r];

@@ -43,18 +43,18 @@
 
 #if defined(_MSC_VER)
 #define FOCALKIT_INLINE __forceinline
-#define FOCALKIT_APART __declspec(noinline)
+#define FOCALKIT_NOINLINE __declspec(noinline)
 #define FOCALKIT_RESTRICT __restrict
 #else
 #define FOCALKIT_INLINE inline __attribute__((always_inline))
-#define FOCALKIT_APART __attribute__((noinline))
+#define FOCALKIT_NOINLINE __attribute__((noinline))
 #define FOCALKIT_RESTRICT __restrict__
 #endif
 
 #if defined(FOCALKIT_PORTABLE_SIMD)
-#include "portable_simd.hpp"
+#include "focalkit/simd/portable.hpp"
 #else
-#include "native_simd.hpp"
+#include "focalkit/simd/native.hpp"
 #endif
 
 namespace focalkit::FOCALKIT_ISA {
@@ -103,7 +103,7 @@ FOCALKIT_INLINE V rounded(V product) {
 
 /// What rounding took from ``product`` = a b: exactly a b - product, short of overflow.
 template <class V>
-FOCALKIT_INLINE V rounded_off(V a, V b, V product) {
+FOCALKIT_INLINE V product_error(V a, V b, V product) {
 #if defined(FOCALKIT_AVX512) || defined(FOCALKIT_AVX2)
     return fused_subtract(a, b, product);
 #else  // Dekker's: in halves of the digits, whose products are exact
