@@ -19,7 +19,7 @@ from focalkit.decisions import (
     estimate_prior,
 )
 from focalkit.decisions.rules import Cutoff, Weighted
-from focalkit.decisions.steps import Recover, Reweigh
+from focalkit.decisions.steps import Recover, Reweigh, Temperature
 
 MATRIX = [[0.0, 1.0, 4.0], [5.0, 0.0, 1.0], [9.0, 2.0, 0.0]]
 
