@@ -18,6 +18,7 @@ import numpy as np
 
 from focalkit._core.contracts import InputError
 from focalkit._core.extras import need
+from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
 from focalkit.diagnosis.hardest import Hardest, row_numbers
 from focalkit.diagnosis.ledger import Ledger
@@ -90,7 +91,7 @@ def fill(job: Job, piece: Piece, progress: Progress | None = None, stop: threadi
 
 def _few(said: list[str], most: int = 3) -> list[str]:
     """Of many complaints about one piece the first ones and their number."""
-    return said if len(said) <= most else [*said[:most], f"and {len(said) - most} more like these"]
+    return said if len(said) <= most else [*said[:most], Message("note.more", n=len(said) - most)]
 
 
 def scan(source: Source, job: Job, *, workers: int | None = None, progress: Progress | None = None) -> Found:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit._core.contracts import InputError
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 from focalkit.io import csv_files
 from focalkit.io import npy as arrays
 from focalkit.io.columns import Asked, Layout, of_schema
@@ -98,7 +98,7 @@ def open_predictions(words: Sequence[str | Path], asked: Asked | None = None, *,
             contracts.reject("FILE", "hold the same kind of predictions as the others", got, remedy)
     name = files[0].name
     if len(files) > 1:
-        name = Sentence("{n} files from {name} on", n=len(files), name=name)
+        name = Message("source.files", n=len(files), name=name)
     target = ", ".join(first.targets if len(first.targets) < 4 else (*first.targets[:3], "…"))
     return Source(name, first.link, first.n_classes, first.classes or None, target, tuple(pieces), tuple(trouble.said))
 

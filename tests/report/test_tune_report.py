@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from tests.tuning.test_verdict import made_result
 
-from focalkit.report import snippet, words
-from focalkit.tuning.verdict import Estimate, judge
+from focalkit.report import format as write
+from focalkit.report import snippet
+from focalkit.tuning.findings import findings, headline
+from focalkit.tuning.verdict import judge
 
 
 def test_a_proven_remedy_is_recommended_with_its_gain_interval_and_p():
     result = made_result(lambda c: 0.08 * (c.family == "focal"))
     verdict = judge(result)
-    assert words.headline(result, verdict).startswith("For balanced accuracy, use focal loss: focal γ=")
-    text = " ".join(words.sentences(result, verdict))
+    assert str(headline(result, verdict)).startswith("For balanced accuracy, use focal loss: focal γ=")
+    text = " ".join(map(str, findings(result, verdict)))
     assert "It improves balanced accuracy by" in text
     assert "95 % interval" in text
     assert "p < 0.001 after correction for 4 comparisons" in text
@@ -21,36 +23,33 @@ def test_a_proven_remedy_is_recommended_with_its_gain_interval_and_p():
 
 def test_a_quiet_null_is_called_as_good():
     result = made_result(lambda c: 0.0, noise=0.003)
-    assert "plain cross-entropy is as good as anything tried here" in words.headline(result, judge(result))
+    assert "plain cross-entropy is as good as anything tried here" in str(headline(result, judge(result)))
 
 
 def test_a_noisy_null_is_not_called_as_good_and_names_the_rarest_class():
     result = made_result(lambda c: 0.02 * (c.family == "CE + shift"), noise=0.3)
     verdict = judge(result)
-    text = words.headline(result, verdict) + " ".join(words.sentences(result, verdict))
+    text = str(headline(result, verdict)) + " ".join(map(str, findings(result, verdict)))
     assert "nothing was shown to beat plain cross-entropy" in text
     assert "as good as" not in text
-    assert "The rarest class, 'b', has 10 rows" in text
+    assert "The rarest class, “b”, has 10 rows" in text
 
 
 def test_a_remedy_that_does_harm_is_said_to():
     result = made_result(lambda c: -0.1 * (c.family == "OHEM"), noise=0.005)
-    assert "Online hard example mining is worse than plain cross-entropy here, by" in " ".join(
-        words.sentences(result, judge(result))
-    )
+    text = " ".join(judge(result).sentences())
+    assert "Online hard example mining is worse than plain cross-entropy here, by" in text
 
 
 @pytest.mark.parametrize(("p", "text"), [(0.0002, "p < 0.001"), (0.0123, "p = 0.012"), (0.5, "p = 0.5")])
 def test_p_values_are_printed_as_in_papers(p, text):
-    assert words.p_text(p) == text
+    assert write.p_value(p) == text
 
 
 def test_gains_of_scores_are_in_points_and_those_of_losses_in_their_unit():
-    result = made_result(lambda c: 0.0)
-    gain = Estimate(0.012, 0.001, 0.01, 0.014, 0.01)
-    assert words.gain_text(gain, judge(result, "mcc").metric) == "+1.2 [+1.0, +1.4]"
-    assert words.gain_text(gain, judge(result, "log_loss").metric) == "+0.012 [+0.01, +0.014]"
-    assert words.gain_text(Estimate(0.0, 0.0, 0.0, 0.0, 1.0), judge(result).metric) == "–"
+    assert write.interval(0.012, 0.01, 0.014, "decisions") == "+1.2 [+1.0, +1.4]"
+    assert write.interval(0.012, 0.01, 0.014, "probabilities") == "+0.012 [+0.01, +0.014]"
+    assert write.interval(0.0, 0.0, 0.0, "decisions") == "–"
 
 
 @pytest.mark.parametrize("family", ["CE", "CE + shift", "α-CE", "focal", "OHEM"])
