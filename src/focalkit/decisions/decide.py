@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 from focalkit._core.spec import PerClass
 from focalkit.decisions import inputs
 from focalkit.decisions.calibration import SURE, calibration, fit_calibration, log_losses
@@ -140,14 +140,13 @@ def decide(
     data = inputs.read(probabilities, targets, sample_weight, classes, goal, costs)
     if data.multilabel:
         return _decide_labels(data, goal, cv, random_state, learned)
-    notes: list[Sentence] = list(data.notes)
+    notes: list[Message] = list(data.notes)
     undo = _undo(data, gamma, alpha, keep_hardest, sampling_rate, calibrate, notes)
     p = inputs.narrow(apply_all(undo, data.p))
     folds = inputs.make_folds(data, cv, groups, random_state)
     method = _calibrated(calibrate, goal, learned, p, data, folds)
     if method is not None and calibrate == "auto":
-        form = "Calibrated by {method}: it lowers the log loss on rows that it was not fitted on."
-        notes.append(Sentence(form, method=method))
+        notes.append(Message("decide.calibrated", method=method))
     new_prior, estimated = _prior(prior, unlabelled, data, undo, method, p, notes)
     recipe = Recipe(goal, learned, method, new_prior)
     steps, rule = recipe.fit(p, data.y, data.w, data.costs)
@@ -191,7 +190,7 @@ def _undo(
     keep_hardest: Any,
     rate: Any,
     calibrate: str | None,
-    notes: list[Sentence],
+    notes: list[Message],
 ) -> tuple[Step, ...]:
     """What training did to the probabilities, undone."""
     steps: list[Step] = []
@@ -209,9 +208,7 @@ def _undo(
             a = weights if isinstance(weights, tuple) else None
         steps.append(Recover(g, a))
     if keep_hardest is not None and contracts.number("keep_hardest", keep_hardest, contracts.FRACTION, "") < 1:
-        form = "Hard example mining cannot be undone: what it did depends on the course of training. {what}"
-        what = "Calibration on these rows takes its place." if calibrate else "Calibrate, or learn the rule."
-        notes.append(Sentence(form, what=what))
+        notes.append(Message("decide.mined" if calibrate else "decide.mined_uncalibrated"))
     if rate is not None:
         values = contracts.number_or_vector("sampling_rate", rate, contracts.POSITIVE, "One share a class.")
         if isinstance(values, float) or len(values) != data.k:
@@ -269,11 +266,9 @@ def _prior(
         fresh = step.apply(fresh)
     found = estimate_prior(fresh, frequencies(data.y, data.w, data.k))
     if not found.identifiable:
-        form = "The new class frequencies cannot be told from these predictions: many fit alike. Give them by prior."
-        notes.append(Sentence(form))
+        notes.append(Message("decide.unidentifiable"))
     if found.at_edge:
-        form = "The new data seem to hold no case of a class; its frequency is set to the least that decides anything."
-        notes.append(Sentence(form))
+        notes.append(Message("decide.at_edge"))
     pi = np.maximum(np.array(found.prior), 1e-6)
     return tuple(map(float, pi / pi.sum())), found
 
@@ -298,7 +293,7 @@ def _cross_fitted(
 
 
 def _promised(
-    goal: Goal, rule: Rule, q: Real, after: Any, data: inputs.Data, factor: Real | None, notes: list[Sentence]
+    goal: Goal, rule: Rule, q: Real, after: Any, data: inputs.Data, factor: Real | None, notes: list[Message]
 ) -> Promise | None:
     """Whether a constraint can be promised, and the sentence about it."""
     if not isinstance(goal, Constraint):
@@ -309,14 +304,12 @@ def _promised(
     value, bound95, n = promise(goal, after, data.y, w)
     kept = bound95 <= goal.bound if goal.at_most else bound95 >= goal.bound
     positives = int((data.y == 1).sum())
-    side = "upper" if goal.at_most else "lower"
-    values = {"n": positives, "kind": goal.kind.replace("_", " "), "bound": f"{goal.bound:g}"}
+    values = {"kind": Message(f"decide.{goal.kind}"), "bound": f"{goal.bound:g}"}
     if not met:
-        form = "No cut-off reaches a {kind} of {bound} on these rows; the nearest, {value:.2f}, is taken."
-        notes.append(Sentence(form, value=here, **values))
+        notes.append(Message("decide.unreachable", value=here, **values))
     elif not kept:
-        form = "With {n} positives a {kind} of {bound} cannot be promised: its {side} bound is {edge:.2f}."
-        notes.append(Sentence(form, side=side, edge=bound95, **values))
+        key = "decide.no_promise_above" if goal.at_most else "decide.no_promise"
+        notes.append(Message(key, n=positives, edge=bound95, **values))
     return Promise(goal.kind, goal.bound, value, bound95, n, positives, bool(met), bool(kept))
 
 

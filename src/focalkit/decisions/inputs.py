@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 from focalkit.decisions.goals import CaseCost, Cost, CostMatrix, Goal
 from focalkit.decisions.rule import by_name, labels_array, plain
 
@@ -32,7 +32,7 @@ class Data:
     multilabel: bool = False
     labels: NDArray[np.int64] = None  # type: ignore[assignment]
     rows: NDArray[np.bool_] | None = None
-    notes: tuple[Sentence, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     @property
     def k(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 from focalkit.decisions.calibration import Calibration
 from focalkit.decisions.figures import Figure
 from focalkit.decisions.prior import PriorEstimate
@@ -93,7 +93,7 @@ class DecisionReport:
     calibration: Calibration | None = None
     calibration_before: Calibration | None = None
     prior: PriorEstimate | None = None
-    notes: tuple[Sentence, ...] = ()
+    notes: tuple[Message, ...] = ()
     curve: Curve | None = field(default=None, repr=False)
     sample: Sampled | None = field(default=None, repr=False)
     kappa: float | None = None
