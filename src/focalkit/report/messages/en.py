@@ -63,6 +63,7 @@ MESSAGES: dict[str, str] = {
     "note.copies": "{n_copies:count} of {n:count} rows repeat another row; the copies of a row stay in one fold, so that no row is scored by a model that has seen it.",
     "note.single": "{n:count} class(es) have one distinct row: always trained on, never scored.",
     "note.few": "{n:count} class(es) have fewer distinct rows than the {n_splits} folds; each fold's averages run over the classes that it holds.",
+    "note.forward": "{n:count} folds follow each other in time: each is scored by models trained on all that was before it.",
     "note.unconverged": "{n:count} of {n_fits:count} fits stopped at their iteration limit.",
     "note.interrupted_folds": "Interrupted: {n:count} of {n_all:count} folds were finished and are used.",
     "note.interrupted_cells": "Interrupted: {n:count} of {n_all:count} cells were finished and are used.",

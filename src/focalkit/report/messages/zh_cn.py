@@ -63,6 +63,7 @@ MESSAGES: dict[str, str] = {
     "note.copies": "{n:count} 行中有 {n_copies:count} 行与另一行重复；同一行的副本放在同一折里，没有一行由见过它的模型评分。",
     "note.single": "{n:count} 个类别只有一行不同的数据：总是用来训练，从不评分。",
     "note.few": "{n:count} 个类别的不同行数少于折数 {n_splits}；每一折只对它含有的类别取平均。",
+    "note.forward": "{n:count} 折按时间先后排列：每一折由在它之前的全部数据上训练的模型评分。",
     "note.unconverged": "{n_fits:count} 次拟合中有 {n:count} 次停在迭代上限。",
     "note.interrupted_folds": "中途停止：{n_all:count} 折中完成了 {n:count} 折，只用这些。",
     "note.interrupted_cells": "中途停止：{n_all:count} 格中完成了 {n:count} 格，只用这些。",
