@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: tune test lint types unit slow coverage oldest bench sanitize clean
+.PHONY: tune test lint types unit slow coverage oldest bench sanitize clean axe
 
 $(VENV)/.for-tune: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,11 @@ FUZZ ?= 20
 sanitize: $(VENV)/.for-test
 	$(PIP) nanobind cmake ninja
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(abspath $(BIN))/python tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py --seconds $(FUZZ)
+
+# The pages under axe-core, which is no part of this project: npm fetches it into node_modules.
+axe: $(VENV)/.for-test
+	npm install --no-save --no-audit --no-fund axe-core@4.10.2
+	$(BIN)/python -m pytest tests/page -k axe
 
 clean:
 	rm -rf $(VENV) build dist report.html report.json
