@@ -140,8 +140,8 @@ class Terminal:
 
     def _verdict(self, verdict: Verdict) -> None:
         before = self._text(word("sentence.colon", self.language, before=say(verdict.about, self.language)))
-        for i, text in enumerate(fold(before + self._text(verdict.headline), self.console.width)):
-            line = Styled(text, "bold green")
+        for i, piece in enumerate(fold(before + self._text(verdict.headline), self.console.width)):
+            line = Styled(piece, "bold green")
             if i == 0:
                 line.stylize("bold default", 0, len(before))
             self.console.print(line, soft_wrap=True)
