@@ -39,7 +39,7 @@ SAME = {
 
 @dataclass(frozen=True)
 class Entry:
-    """What the manifest says of a table. ``family`` is the base that it was cut from; ``sha256`` is of its rows, sorted."""
+    """What the manifest says of a table; ``family``: the base it was cut from, ``sha256``: of its sorted rows."""
 
     name: str
     source: str
