@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from focalkit._core import contracts
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 
 
 @dataclass(frozen=True)
@@ -108,26 +108,11 @@ def _notes(targets: NDArray[Any], n_units: int, units: NDArray[Any], n_splits: i
     notes = []
     n_copies = len(targets) - n_units
     if n_copies:
-        notes.append(
-            Sentence(
-                "{n_copies:,} of {n:,} rows repeat another row; the copies of a row stay in one fold, so that no row "
-                "is scored by a model that has seen it.",
-                n_copies=n_copies,
-                n=len(targets),
-            )
-        )
+        notes.append(Message("note.copies", n_copies=n_copies, n=len(targets)))
     single = np.flatnonzero(units == 1)
     if len(single):
-        form = "{n} class(es) have one distinct row: always trained on, never scored."
-        notes.append(Sentence(form, n=len(single)))
+        notes.append(Message("note.single", n=len(single)))
     rare = np.flatnonzero((units > 1) & (units < n_splits))
     if len(rare):
-        notes.append(
-            Sentence(
-                "{n} class(es) have fewer distinct rows than the {n_splits} folds; each fold's averages run over the "
-                "classes that it holds.",
-                n=len(rare),
-                n_splits=n_splits,
-            )
-        )
+        notes.append(Message("note.few", n=len(rare), n_splits=n_splits))
     return tuple(notes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import column_or_1d
 
 from focalkit._core import contracts
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
@@ -206,14 +206,11 @@ def _result(
     stopped = sum(found.n_unconverged for found in collection.found.values())
     if stopped:
         n_fits = sum(sum(cell.tau is None for cell in task.plans[unit.plan]) for unit in collection.found)
-        form = "{n:,} of {n_fits:,} fits stopped at their iteration limit."
-        notes.append(Sentence(form, n=stopped, n_fits=n_fits))
+        notes.append(Message("note.unconverged", n=stopped, n_fits=n_fits))
     if len(order) < len(task.splits):
-        form = "Interrupted: {n} of {n_all} folds were finished and are used."
-        notes.append(Sentence(form, n=len(order), n_all=len(task.splits)))
+        notes.append(Message("note.interrupted_folds", n=len(order), n_all=len(task.splits)))
     elif len(plans) < len(task.plans):
-        form = "Interrupted: {n} of {n_all} cells were finished and are used."
-        notes.append(Sentence(form, n=len(cells), n_all=len(collection.cells)))
+        notes.append(Message("note.interrupted_cells", n=len(cells), n_all=len(collection.cells)))
     width = 1 if len(classes) == 2 else len(classes)
     return TuneResult(
         cells=cells,

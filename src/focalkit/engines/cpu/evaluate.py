@@ -34,6 +34,7 @@ except ImportError as error:
     raise ImportError(message) from error
 
 _POOLED_FROM = 1 << 20
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _asked = os.environ.get("FOCALKIT_INSTRUCTION_SET")
 if _asked and _cpu.instruction_set() != _asked:
     warnings.warn(
@@ -131,10 +132,10 @@ Result = tuple[Any, NDArray[Any] | None, NDArray[Any] | None]
 def attempt(
     spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normalizer: Any, order: int, out: Any
 ) -> Result | None:
-    """Compute at once what keeps its contracts, the checks being made in passing.
+    """Compute at once what keeps its contracts, which are checked in the same pass.
 
     None where something is unusual or wrong: then :func:`focalkit.engines._inputs.read` says what, or
-    makes plain arrays of it for :func:`loss` and :func:`loss_grad_hess`.
+    makes contiguous arrays of it for :func:`loss` and :func:`loss_grad_hess`.
     """
     if type(logits) is not np.ndarray or type(targets) is not np.ndarray:
         return None
@@ -144,33 +145,62 @@ def attempt(
         return None
     if normalizer is not None:
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
-    return _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
+    result = _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
+    return None if isinstance(result, str) else result
+
+
+def refusal(
+    spec: LossSpec,
+    logits: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    normalizer: float | None = None,
+    order: int = 1,
+    out: Any = None,
+) -> str | None:
+    """Say why :func:`attempt` leaves a call to the slow path; None where it does not. For tests and reports of bugs."""
+    arrays = {"logits": logits, "targets": targets, "sample_weight": sample_weight, "out": out}
+    for name, array in arrays.items():
+        if type(array) is not np.ndarray and (array is not None or name in ("logits", "targets")):
+            return f"{name}: no array of NumPy's own type"
+    result = _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
+    return result if isinstance(result, str) else None
 
 
 def _checked(spec: LossSpec, inputs: Inputs, order: int, out: NDArray[Any] | None) -> Result:
-    """Compute from checked inputs, made plain where the kernels need it."""
+    """Compute from checked inputs, copied where the kernels need it."""
     logits, targets, weight = _native(inputs.logits), _native(inputs.targets), inputs.sample_weight
+    if logits.dtype != np.float64 and beyond_float32(spec):
+        logits = logits.astype(np.float64)
     if targets.dtype.kind in "iu" and targets.dtype.char not in "bBil":
         targets = targets.astype(np.int64)
     if targets.dtype.char == "g":
         targets = targets.astype(np.float64)
     result = _compute(spec, logits, targets, weight, inputs.normalizer, order, None, True)
-    if result is None:
+    if isinstance(result, str):
         logits, targets = np.array(logits, order="C"), np.array(targets, order="C")  # aligned, too
         weight = None if weight is None else np.array(weight, order="C")
         result = _compute(spec, logits, targets, weight, inputs.normalizer, order, None, True)
-    if result is None:
-        message = f"the kernels refused {logits.dtype} logits of shape {logits.shape}; please report this"
+    if isinstance(result, str):
+        message = f"the kernels refused {logits.dtype} logits of shape {logits.shape} ({result}); please report this"
         raise RuntimeError(message)
     value, grad, hess = result
     dtype = inputs.logits.dtype
     if logits.dtype != dtype:
-        value = np.asarray(value).astype(dtype)[()]
-        grad, hess = (None if part is None else part.astype(dtype) for part in (grad, hess))
+        with np.errstate(over="ignore"):
+            value = np.asarray(value).astype(dtype)[()]
+            grad, hess = (None if part is None else part.astype(dtype) for part in (grad, hess))
     if out is not None and grad is not None:
         out[...] = grad
         grad = out
     return value, grad, hess
+
+
+def beyond_float32(spec: LossSpec) -> bool:
+    """Whether a gamma is too large for float32: then narrower logits are computed in float64."""
+    gamma = spec.gamma
+    largest: float = max(gamma) if isinstance(gamma, tuple) else gamma  # type: ignore[assignment]
+    return largest > _LARGEST_FLOAT32
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
@@ -190,15 +220,16 @@ def _compute(
     order: int,
     out: NDArray[Any] | None,
     checked: bool,
-) -> Result | None:
+) -> Result | str:
+    """The result, or why the kernels refuse."""
     dtype = logits.dtype
     half = 0
     if dtype.num >= 256 or targets.dtype.num >= 256:  # the buffer protocol has no name for bfloat16
         half = _is_bfloat16(logits) + 2 * _is_bfloat16(targets)
         if not half:
-            return None
+            return "logits: not a floating type of the kernels"
     elif dtype.char not in "fde":
-        return None
+        return "logits: not a floating type of the kernels"
     z = logits.view(np.uint16) if half & 1 else logits
     y = targets.view(np.uint16) if half & 2 else targets
     grad: NDArray[Any] | None = None
@@ -209,21 +240,22 @@ def _compute(
         elif out.dtype == dtype:
             grad = out.view(np.uint16) if half & 1 else out
         else:
-            return None
+            return "out: another type than the logits"
         if order == 2:
             hess = _fresh(z)
     plan = _plan(spec)
     keep: NDArray[np.bool_] | None = None
     losses: NDArray[Any] | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        keep = _mine(spec, plan, z, y, weight, half, checked, targets)
-        if keep is None:
-            return None
+        mined = _mine(spec, plan, z, y, weight, half, checked, targets)
+        if isinstance(mined, str):
+            return mined
+        keep = mined
     if spec.reduction == "none":
         losses = _empty(_rows(spec, logits.shape), z.dtype)
     value = _cpu.evaluate(plan, z, y, weight, grad, hess, losses, keep, normalizer or 0.0, order, half, checked)
-    if value is None:
-        return None
+    if isinstance(value, str):
+        return value
     if half & 1:
         losses, grad, hess = (None if part is None else part.view(dtype) for part in (losses, grad, hess))
     if out is not None:
@@ -255,12 +287,13 @@ def _mine(
     half: int,
     checked: bool,
     targets: NDArray[Any],
-) -> NDArray[np.bool_] | None:
-    """Which losses hard example mining keeps, chosen before they are rounded to a half type."""
+) -> NDArray[np.bool_] | str:
+    """Which losses hard example mining keeps, chosen before they are rounded to a half type; or a refusal."""
     rows = _rows(spec, z.shape)
     losses = _empty(rows, np.dtype(np.float64 if z.dtype.char == "d" else np.float32))
-    if _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked) is None:
-        return None
+    value = _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked)
+    if isinstance(value, str):
+        return value
     if targets.dtype.kind in "biu":
         counted = targets.reshape(-1) != spec.ignore_index
         positive = targets.reshape(-1) != 0

@@ -45,7 +45,7 @@ def evaluate(
     hess = None if order < 2 else fresh(logits)
     if not check_finite and type(targets) is Tensor:
         value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
-        if value is not None:
+        if not isinstance(value, str):
             return value, grad, hess
     return _carefully(spec, logits, targets, weight, normalizer, check_finite, out_dtype, order, grad, hess)
 
@@ -104,19 +104,21 @@ def _carefully(
     own = grad, hess
     for attempt in range(2):
         if attempt:
-            plain = {"memory_format": torch.contiguous_format}  # and aligned
-            logits, targets = logits.clone(**plain), targets.clone(**plain)
+            copied = {"memory_format": torch.contiguous_format}  # and aligned
+            logits, targets = logits.clone(**copied), targets.clone(**copied)
+            logits = logits.double() if cpu.beyond_float32(spec) else logits
             weight = None if weight is None else np.array(weight, order="C")
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
         logits = logits.resolve_neg()
         value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True)
-        if value is not None:
+        if not isinstance(value, str):
             if attempt:
                 pairs = zip(own, (grad, hess), strict=True)
                 grad, hess = (part if to is None or part is None else to.copy_(part) for to, part in pairs)
             return value, grad, hess
-    message = f"the kernels refused {logits.dtype} logits of shape {tuple(logits.shape)}; please report this"
+    shape = tuple(logits.shape)
+    message = f"the kernels refused {logits.dtype} logits of shape {shape} ({value}); please report this"
     raise RuntimeError(message)
 
 
@@ -131,7 +133,8 @@ def _call(
     hess: Tensor | None,
     out_dtype: torch.dtype,
     checked: bool,
-) -> Tensor | None:
+) -> Tensor | str:
+    """The loss, or why the kernels refuse."""
     half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
     plan = cpu._plan(spec)
     try:
@@ -139,13 +142,14 @@ def _call(
     except (RuntimeError, TypeError):  # sparse, or lazily negated
         if checked:
             raise
-        return None
+        return "logits or targets: sparse or lazily negated"
     keep: NDArray[np.bool_] | None = None
     losses: Tensor | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        keep = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets))
-        if keep is None:
-            return None
+        mined = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets))
+        if isinstance(mined, str):
+            return mined
+        keep = mined
     if spec.reduction == "none":
         losses = torch.empty(cpu._rows(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
     value = _cpu.evaluate(
@@ -162,12 +166,12 @@ def _call(
         half,
         checked,
     )
-    if value is None:
-        return None
+    if isinstance(value, str):
+        return value
     if losses is not None:
         return losses if losses.dtype is out_dtype else losses.to(out_dtype)
-    if out_dtype is _FLOAT32 or out_dtype is _FLOAT64:
-        return torch.scalar_tensor(value, dtype=out_dtype, device=_HOST)
+    if out_dtype is _FLOAT64 or (out_dtype is _FLOAT32 and -3e38 < value < 3e38):
+        return torch.scalar_tensor(value, dtype=out_dtype, device=_HOST)  # an error beyond the range of the dtype
     return torch.scalar_tensor(value, dtype=_FLOAT64, device=_HOST).to(out_dtype)
 
 
