@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts
+from focalkit._core import contracts, host
 
 SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
 
@@ -29,8 +29,9 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
 
     Parameters
     ----------
-    counts : (n_classes,) of numbers >= 0
-        Samples per class. A class without any counts as one sample: it is still a class.
+    counts : (n_classes,) of numbers >= 0, or a dict or pandas Series from class id to number
+        Samples per class. A class without any counts as one sample: it is still a class. A dict or Series,
+        e.g. ``series.value_counts()``, has the ids 0 … n_classes - 1 as its keys, in any order.
     scheme : str
         A row of the table above.
     beta : float, optional
@@ -59,7 +60,7 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
     >>> class_weights([90, 10], "balanced").round(4)
     array([0.5556, 5.    ])
     """
-    n = np.asarray(counts)
+    n = host.array(_in_order(counts))
     if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not contracts.SAMPLE_WEIGHT.holds(n):
         contracts.reject(
             "counts",
@@ -91,6 +92,25 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
         )
     weights = (n / n.min()) ** -exponent  # the largest weight is 1: no exponent can make all of them 0
     return np.asarray(weights * (n.sum() / (n * weights).sum()))
+
+
+def _in_order(counts: Any) -> Any:
+    """Counts by class id, from a mapping or a Series whose index holds the ids; anything else as it is."""
+    if isinstance(counts, Mapping):
+        ids, values = list(counts), list(counts.values())
+    elif hasattr(counts, "to_numpy") and hasattr(counts, "index") and not callable(counts.index):
+        ids, values = list(counts.index), list(counts.to_numpy())
+    else:
+        return counts
+    whole = all(isinstance(k, int | np.integer) and not isinstance(k, bool) for k in ids)
+    if not whole or sorted(ids) != list(range(len(ids))):
+        remedy = "Weights are one per class in their order: pass [counts[name] for name in classes]."
+        if whole and ids and min(ids) >= 0:
+            remedy = f"Every class needs its count, 0 where it is absent, e.g. counts.reindex(range({max(ids) + 1}))."
+            if isinstance(counts, Mapping):
+                remedy = f"Every class needs its count: [counts.get(k, 0) for k in range({max(ids) + 1})]."
+        contracts.reject("counts", f"have the class ids 0 … {max(0, len(ids) - 1)} as keys", ids, remedy)
+    return [value for _, value in sorted(zip(ids, values, strict=True), key=lambda pair: int(pair[0]))]
 
 
 class Scheme(NamedTuple):
@@ -172,7 +192,7 @@ def alpha_vector(alpha: Any, counts: Any) -> NDArray[np.float64]:
         return weights.weights(counts)
     remedy = "Give a scheme such as 'balanced', one weight per class, or for two classes a number in (0, 1)."
     if isinstance(weights, float):
-        if n_classes != 2 or weights not in contracts.ALPHA_SIGMOID:
+        if n_classes != 2 or weights not in contracts.ALPHA_OF_TWO:
             contracts.reject("alpha", f"be a vector for {n_classes} classes, or lie in (0, 1) for two", alpha, remedy)
         return np.array([1 - weights, weights])
     contracts.class_vector("alpha", weights, n_classes)
@@ -186,7 +206,7 @@ def alpha_of_classes(alpha: Any, classes: NDArray[Any], counts: Any) -> NDArray[
     if isinstance(alpha, Mapping):
         unknown = [name for name in alpha if name not in classes]
         if unknown:
-            contracts.reject("alpha", f"name classes out of {list(classes)}", unknown[0], "Drop it or correct it.")
+            contracts.reject("alpha", f"name classes out of {classes.tolist()}", unknown[0], "Drop it or correct it.")
         alpha = [alpha.get(name, 1.0) for name in classes.tolist()]
     return alpha_vector(alpha, counts)
 

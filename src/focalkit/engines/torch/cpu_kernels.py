@@ -12,7 +12,7 @@ from torch import Tensor
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
-from focalkit.engines import _cpu, _inputs
+from focalkit.engines import _cpu
 from focalkit.engines.cpu import evaluate as cpu
 from focalkit.engines.torch import contracts as torch_contracts
 
@@ -40,6 +40,7 @@ def evaluate(
         if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
             normalizer = normalizer.item()
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
+        check_finite = check_finite or normalizer == 0  # right where nothing is counted, which is to be looked at
     weight = None if sample_weight is None else _weights(sample_weight, logits)
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
@@ -96,11 +97,14 @@ def _carefully(
 ) -> Result:
     """Check every contract by its own text, then compute from arrays made plain."""
     torch_contracts.types(logits, targets)
-    read = torch_contracts.array
-    inputs = _inputs.read(spec, read(logits), read(targets), weight, normalizer, check_finite=check_finite)
+    y = torch_contracts.array(targets)
+    checked = torch_contracts.read(spec, logits, targets, y, weight, normalizer, check_finite)
     if not targets.is_floating_point() and targets.dtype not in (torch.int8, torch.uint8, torch.int32, torch.int64):
         targets = targets.long()
-    weight = inputs.sample_weight
+    weight, normalizer = checked.sample_weight, checked.normalizer
+    known, counted = cpu.without_ignored(spec, checked.targets)
+    if known is not y and targets.is_floating_point():
+        targets = torch.from_numpy(known)
     own = grad, hess
     for attempt in range(2):
         if attempt:
@@ -111,7 +115,7 @@ def _carefully(
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
         logits = logits.resolve_neg()
-        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True)
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True, counted)
         if not isinstance(value, str):
             if attempt:
                 pairs = zip(own, (grad, hess), strict=True)
@@ -133,6 +137,7 @@ def _call(
     hess: Tensor | None,
     out_dtype: torch.dtype,
     checked: bool,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Tensor | str:
     """The loss, or why the kernels refuse."""
     half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
@@ -143,10 +148,10 @@ def _call(
         if checked:
             raise
         return "logits or targets: sparse or lazily negated"
-    keep: NDArray[np.bool_] | None = None
+    keep = counted
     losses: Tensor | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        mined = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets))
+        mined = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets), counted)
         if isinstance(mined, str):
             return mined
         keep = mined
