@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from focalkit import report
-from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.cli.options import (
+    READING,
     Jobs,
     OneLine,
     Progress,
     check_places,
     command_line,
     language_option,
+    no_file_options,
     one_or_more,
     place_option,
+    reading_options,
     to_stdout,
     write_out,
 )
@@ -41,17 +43,24 @@ if TYPE_CHECKING:
     "targets",
     metavar="NAME_OR_INDEX",
     multiple=True,
-    help="Column of the true class, its name or its position from 0; default the last; in Parquet and Arrow files "
-    "target, label or y where there is one. "
-    "Independent or one-hot classes: once per logit column, or one list column.",
+    help="Column of the true class, its name or its position from 0; default: one called target, label or y, otherwise "
+    "the last. Independent or one-hot classes: once per logit column, or one list column.",
 )
-@click.option("--logits", metavar="NAME", help="List column with the logits, or what the logit columns begin with.")
-@click.option("--weight", metavar="NAME_OR_INDEX", help="Column of sample weights.")
+@click.option(
+    "--logits",
+    metavar="NAME",
+    help="List column with the logits, what the logit columns begin with, or their names with commas.",
+)
+@click.option("--weight", "--weights", "weight", metavar="NAME_OR_INDEX", help="Column of sample weights.")
 @click.option("--classes", metavar="A,B,…", help="Names of the classes, where the files do not tell.")
 @click.option("--probabilities", is_flag=True, help="The columns hold probabilities: take their logits.")
 @click.option(
-    "--header/--no-header", default=None, help="CSV: whether the first line names the columns; found out by default."
+    "--clip",
+    type=float,
+    metavar="FLOOR",
+    help="With --probabilities: smaller ones are taken as this; default 1e-6 for 0.",
 )
+@reading_options
 @click.option(
     "--link",
     type=click.Choice(["softmax", "sigmoid"]),
@@ -88,7 +97,12 @@ def diagnose(
     weight: str | None,
     classes: str | None,
     probabilities: bool,
+    clip: float | None,
     header: bool | None,
+    delimiter: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    drop: tuple[str, ...],
     link: str | None,
     gamma: str,
     alpha: str,
@@ -109,9 +123,9 @@ def diagnose(
 ) -> None:
     """Show where the loss of the predictions in FILE goes, before and after α and γ.
 
-    FILE is Parquet, Arrow, CSV, .npz with arrays logits and targets, a pair of .npy files, a folder or
-    a glob of such, a URL that fsspec opens, or a ledger saved by --json. Without FILE it runs on made-up
-    predictions.
+    FILE is CSV, Parquet, Arrow, JSON lines, .npz with arrays logits and targets, a pair of .npy files, compressed or
+    not, a folder or a glob of such, a URL that fsspec opens, or a ledger saved by --json. Without FILE it runs on
+    made-up predictions.
     """
     check_places(json_file, html_file)
     context = click.get_current_context()
@@ -133,7 +147,8 @@ def diagnose(
             "weight": weight,
             "probabilities": probabilities,
         }
-        columns |= {"header": header, "link": link, "class_names": _names(classes)}
+        columns |= {"clip": clip, "header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding}
+        columns |= {"drop": drop, "link": link, "class_names": _names(classes)}
         found = _diagnosed(files, asked | columns, against, skip_damaged, jobs, dask, language, quiet)
     else:
         no_file_options(context, _ABOUT_FILES)
@@ -145,7 +160,8 @@ def diagnose(
     if page is not None:
         write_out(page, report.to_html(found, language=language, command=command_line(context)))
     for note in found.notes:
-        click.echo(word("warning", language, warning=say(note, language)), err=True)
+        if note not in found.alerts:  # these were printed before the work
+            click.echo(word("warning", language, warning=say(note, language)), err=True)
     if not to_stdout(json_file, html_file):
         _show(Terminal(language), found, top, json_file, page)
     if open_it and page is not None:
@@ -174,9 +190,13 @@ def _diagnosed(
             rows, done = rows + more, done + share
             bar.update(done, total, word("progress.rows", language, n=rows))
 
+        def alert(messages: Sequence[str]) -> None:
+            for message in messages:
+                click.echo(word("warning", language, warning=say(message, language)), err=True)
+
         n_jobs = None if jobs in (None, -1) else jobs
         how: dict[str, Any] = {"against": against, "skip_damaged": skip_damaged, "n_jobs": n_jobs, "dask": dask}
-        return diagnose_files(files, **asked, **how, progress=tell)
+        return diagnose_files(files, **asked, **how, progress=tell, alert=alert)
 
 
 def _place_of(html_file: Path | None, open_it: bool) -> Path | None:
@@ -195,17 +215,18 @@ def _show(terminal: Terminal, found: Diagnosis, top: int, json_file: Path | None
 
 
 _ABOUT_FILES = (
-    *("targets", "logits", "weight", "classes", "probabilities", "header", "link", "hardest", "against", "train_gamma"),
+    *(
+        "targets",
+        "logits",
+        "weight",
+        "classes",
+        "probabilities",
+        "clip",
+        *READING,
+        "link",
+        "hardest",
+        "against",
+        "train_gamma",
+    ),
     *("train_alpha", "prior", "skip_damaged", "dask"),
 )
-
-
-def no_file_options(context: click.Context, names: Sequence[str]) -> None:
-    """Options about files need a file."""
-    given = [p.opts[0] for p in context.command.params if p.name in names and _given(context, p.name)]
-    if given:
-        contracts.reject("FILE", f"be given with {', '.join(given)}", None, "focalkit diagnose FILE …")
-
-
-def _given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +81,8 @@ def one_line_errors(context: click.Context) -> Iterator[None]:
         code = 1
     except OSError as error:
         message, code = f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1
+    except MemoryError as error:
+        message, code = f"out of memory{f': {error}' if str(error) else ''}. Fewer --jobs need less of it.", 1
     except (KeyboardInterrupt, click.Abort):
         message, code = "interrupted", 130
     if message:
@@ -136,6 +138,38 @@ class Jobs(click.ParamType):  # type: ignore[type-arg]
 
 
 SEED = click.IntRange(0, 2**32 - 1)
+
+#: Options about the files that both commands read.
+READING = ("header", "delimiter", "decimal", "encoding", "drop")
+
+
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """How text files are read, and which columns are not."""
+    shared: tuple[tuple[Any, dict[str, Any]], ...] = (
+        ("--header/--no-header", {"default": None, "help": "Text: whether the first line names the columns."}),
+        ("--delimiter", {"metavar": "CHARACTER", "help": "Text: between the columns, e.g. ';' or tab."}),
+        ("--decimal", {"type": click.Choice([".", ","]), "help": "Text: decimal mark of its numbers."}),
+        (
+            "--encoding",
+            {"metavar": "NAME", "help": "Text: e.g. latin-1, cp1252, gb18030. Each is found out by default."},
+        ),
+        ("--drop", {"metavar": "COLUMN", "multiple": True, "help": "A column to leave out; may be given again."}),
+    )
+    for flag, settings in reversed(shared):
+        command = click.option(flag, **settings)(command)
+    return command
+
+
+def no_file_options(context: click.Context, names: Sequence[str]) -> None:
+    """Options about files need a file."""
+    given = [p.opts[0] for p in context.command.params if p.name in names and _given(context, p.name)]
+    if given:
+        contracts.reject("FILE", f"be given with {', '.join(given)}", None, f"focalkit {context.info_name} FILE …")
+
+
+def _given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+
 
 _LANGUAGES = {"en": "en", "zh-CN": "zh-CN", "zh": "zh-CN"}
 

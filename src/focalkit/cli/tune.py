@@ -13,6 +13,7 @@ from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit._core.message import Message
 from focalkit.cli.options import (
+    READING,
     SEED,
     Jobs,
     OneLine,
@@ -20,9 +21,11 @@ from focalkit.cli.options import (
     check_places,
     command_line,
     language_option,
+    no_file_options,
     number,
     parts,
     place_option,
+    reading_options,
     to_stdout,
     write_out,
 )
@@ -36,13 +39,27 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 
 
 @click.command(cls=OneLine)
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False)
 @click.option(
-    "--target", metavar="NAME_OR_INDEX", help="Column to predict: its name, or its position from 0 (-1: the last)."
+    "--target",
+    metavar="NAME_OR_INDEX",
+    help="Column to predict: its name, or its position from 0 (-1: the last); default: one called target, label, class "
+    "or y, otherwise the last.",
 )
+@reading_options
 @click.option(
-    "--header/--no-header", default=None, help="Whether the first line names the columns; found out by default."
+    "--keep",
+    "kept",
+    metavar="NAME_OR_INDEX",
+    multiple=True,
+    help="A column to keep though it looks like an index or id.",
 )
+@click.option("--groups", metavar="NAME_OR_INDEX", help="Rows with equal values of this column stay in one fold.")
+@click.option("--time", metavar="NAME_OR_INDEX", help="Train on the past: folds follow each other in this column.")
+@click.option(
+    "--missing", metavar="WORD", multiple=True, help="A label that means that there is none; default: found out."
+)
+@click.option("--no-missing", is_flag=True, help="Every word of the target is a class, also NA, None and null.")
 @click.option(
     "--metric",
     type=click.Choice(NAMES),
@@ -101,9 +118,18 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 @language_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
-    file: Path | None,
+    file: str | None,
     target: str | None,
     header: bool | None,
+    delimiter: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    drop: tuple[str, ...],
+    kept: tuple[str, ...],
+    groups: str | None,
+    time: str | None,
+    missing: tuple[str, ...],
+    no_missing: bool,
     metric: str,
     gammas: str,
     alphas: str,
@@ -122,10 +148,10 @@ def tune(
     language: str,
     quiet: bool,
 ) -> None:
-    """Find out which α and γ help on the table FILE (CSV), and whether anything does.
+    """Find out which α and γ help on the table FILE, and whether anything does.
 
+    FILE is CSV, Parquet, Arrow, JSON, ARFF or Excel, compressed or not, a folder or glob of such, or a URL.
     Without FILE it runs on an embedded long-tailed data set (scikit-learn's digits, thinned).
-    The last column is the target unless --target names another.
     """
     with need("rich", "the report", "tune"):
         from focalkit.report.terminal.console import Terminal, forgiving
@@ -139,7 +165,21 @@ def tune(
 
     forgiving(sys.stderr)
     check_places(json_file, html_file, journal)
-    X, y, estimator, source, notes = _problem(file, target, header, name, strength)
+    context = click.get_current_context()
+    if no_missing and missing:
+        contracts.reject("missing", "go without --no-missing", list(missing), "Give one of the two.")
+    words = () if no_missing else missing or None
+    roles = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    text = {"header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding, "drop": drop}
+    if file is None:
+        no_file_options(context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing"))
+    X, y, estimator, source, notes, folding = _problem(file, {**roles, **text}, name, strength)
+    shown = not to_stdout(json_file, html_file)
+    if shown:  # before any work
+        terminal = Terminal(language)
+        terminal.line(f"focalkit tune · {say(source, language)}", "bold")
+        for note in notes:
+            terminal.line(Message("note", note=note), "yellow")
     with Progress("progress.tune", language, quiet) as bar:
 
         def tell(state: State) -> None:
@@ -166,19 +206,16 @@ def tune(
             dask=dask,
             journal=journal,
             progress=tell,
+            **folding,
         )
-    context, verdicts = click.get_current_context(), judge_all(result)
+    verdicts = judge_all(result)
     # what was asked for is on disk before anything is said about it
     if json_file is not None:
         write_out(json_file, as_json(result, verdicts, source))
     if html_file is not None:
         about: dict[str, Any] = {"source": source, "notes": notes, "command": command_line(context)}
         write_out(html_file, report.to_html(result, language=language, **about))
-    if not to_stdout(json_file, html_file):
-        terminal = Terminal(language)
-        terminal.line(f"focalkit tune · {say(source, language)}", "bold")
-        for note in notes:
-            terminal.line(Message("note", note=note), "yellow")
+    if shown:
         terminal.show(sections(result, verdicts))
         terminal.line()
         for key, place in (("file.figures", json_file), ("file.page", html_file)):
@@ -189,26 +226,27 @@ def tune(
 
 
 def _problem(
-    file: Path | None, target: str | None, header: bool | None, name: str, strength: float
-) -> tuple[Any, Any, Any, str, list[str]]:
-    """Features, labels, the pipeline for them, and what to call it all."""
+    file: str | None, asked: dict[str, Any], name: str, strength: float
+) -> tuple[Any, Any, Any, str, list[str], dict[str, Any]]:
+    """Features, labels, the pipeline for them, what to call it all, what was found out, and what the folds go by."""
     from focalkit.io.features import read_table
     from focalkit.tuning.datasets import load_long_tail_digits
     from focalkit.tuning.estimators import named_estimator
 
     if file is None:
-        if target is not None or header is not None:
-            contracts.reject("FILE", "be given with --target and --header", None, "focalkit tune FILE --target NAME")
         X, y = load_long_tail_digits()
         source: str = Message("source.digits", n=len(y), width=X.shape[1], classes=len(set(y.tolist())))
-        return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, []
-    table = read_table(file, target, header=header)
+        return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, [], {}
+    table = read_table(file, **asked)
     n_classes = len(set(table.y.tolist()))
     size = {"n": len(table.y), "width": table.X.shape[1], "classes": n_classes}
-    source = Message("source.table", file=file.name, target=table.target_name, **size)
+    label = file.rstrip("/").rsplit("/", 1)[-1]
+    source = Message("source.table", file=label, target=table.target_name, **size)
     missing = bool(np.isnan(table.X).any())
     estimator = named_estimator(name, table.X.shape[1], table.categorical, missing=missing, C=strength)
-    return table.X, table.y, estimator, source, [*table.notes, *_treatment(name, table.categorical, missing)]
+    notes = [*table.notes, *_treatment(name, table.categorical, missing)]
+    folding = {"groups": table.groups, "time": table.time}
+    return table.X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None}
 
 
 def _treatment(name: str, categorical: tuple[int, ...], missing: bool) -> list[str]:

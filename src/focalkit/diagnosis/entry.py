@@ -96,7 +96,12 @@ def diagnose_files(
     weight: str | int | None = None,
     class_names: Sequence[str] = (),
     probabilities: bool = False,
+    clip: float | None = None,
     header: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    drop: Sequence[str | int] = (),
     link: str | None = None,
     gamma: PerClass = 2.0,
     alpha: PerClass | str | None = "inverse",
@@ -109,6 +114,7 @@ def diagnose_files(
     n_jobs: int | None = None,
     dask: str | None = None,
     progress: Progress | None = None,
+    alert: Callable[[Sequence[str]], None] | None = None,
 ) -> Diagnosis:
     """Where the loss of the predictions in files goes: what ``focalkit diagnose`` does, as one call.
 
@@ -127,8 +133,14 @@ def diagnose_files(
         Where the files do not tell.
     probabilities : bool
         The columns hold probabilities: take their logits.
+    clip : float in (0, 0.1), optional
+        With ``probabilities``: smaller ones are taken as this; default: 0 alone, as 1e-6. Each is counted in the notes.
     header : bool, optional
-        CSV: whether the first line names the columns; default: found out.
+        Text: whether the first line names the columns; default: found out.
+    delimiter, decimal, encoding : str, optional
+        Text: between the columns, the decimal mark ("." or ","), and the encoding; default: found out.
+    drop : sequence of columns
+        Columns that are no logits.
     link : {"softmax", "sigmoid"}, optional
         Mutually exclusive classes or independent logits; default: sigmoid for one logit a row, softmax for more.
     gamma, alpha : optional
@@ -149,6 +161,8 @@ def diagnose_files(
         Address of the scheduler on whose workers to read.
     progress : callable, optional
         Called with the rows read since the last call, their share of all (or 0), and what all shares sum up to (or 0).
+    alert : callable, optional
+        Called with what was found out about the files, before they are read.
 
     Returns
     -------
@@ -172,6 +186,11 @@ def diagnose_files(
         classes=tuple(class_names),
         probabilities=probabilities,
         header=header,
+        delimiter=delimiter,
+        decimal=decimal,
+        encoding=encoding,
+        drop=tuple(str(word) for word in drop),
+        clip=clip,
     )
     checked = LossSpec(link or "softmax", gamma=gamma).gamma
     given = parse_alpha(alpha)
@@ -183,7 +202,7 @@ def diagnose_files(
         _only_of_predictions(hardest=hardest, train_gamma=train_gamma, train_alpha=train_alpha, prior=prior)
         found = _loaded(paths)
     else:
-        reader = _Reader(asked, checked, skip_damaged, dask, n_jobs, progress)
+        reader = _Reader(asked, checked, skip_damaged, dask, n_jobs, progress, alert)
         found = reader.read(paths, hardest, SAMPLE)
     found.gamma, found.alpha = LossSpec(found.ledger.spec.link, gamma=checked).gamma, alpha
     found.ledger.alpha_of(alpha)
@@ -191,7 +210,7 @@ def diagnose_files(
     if found.sample is not None:
         found.remedies = _remedies(found, train_gamma, train_alpha, prior)
     if others:
-        reader = _Reader(asked, checked, skip_damaged, dask, n_jobs, progress)
+        reader = _Reader(asked, checked, skip_damaged, dask, n_jobs, progress, alert)
         found.before = _loaded(others) if _all_saved(others) else reader.read(others, 0, 0)
         found.notes = (*found.notes, *found.before.notes)
     return found
@@ -250,10 +269,13 @@ class _Reader:
     dask: str | None
     n_jobs: int | None
     progress: Progress | None
+    alert: Callable[[Sequence[str]], None] | None = None
 
     def read(self, paths: Sequence[str], hardest: int, sample: int) -> Diagnosis:
         """One pass over the files."""
         opened = reading.open_predictions(paths, self.asked, leave_out=self.skip_damaged)
+        if self.alert is not None:
+            self.alert(opened.warnings)
         names = opened.class_names if opened.n_classes > 1 else None
         spec = LossSpec(opened.link, gamma=self.gamma)
         entries = min(sample, MOST_SAMPLED // opened.n_classes)
@@ -273,6 +295,7 @@ class _Reader:
             found.ledger,
             source=target,
             notes=tuple(found.said),
+            alerts=opened.warnings,
             hardest=tuple(row for some in found.hardest.rows() for row in some),
             files=tuple(files.get(i, "") for i in range(max(files) + 1)),
             sample=found.sample if sample else None,

@@ -45,6 +45,8 @@ class Diagnosis(Shown):
         What the predictions are, in a few words.
     notes : tuple of str
         What the reader did or warns of.
+    alerts : tuple of str
+        Those of the notes that were known before the predictions were read.
     hardest : tuple of HardRow
         The rows with the largest loss of each class, where they were asked for.
     remedies : Remedies or None
@@ -62,6 +64,7 @@ class Diagnosis(Shown):
     alpha: Any = None
     source: str = ""
     notes: tuple[Any, ...] = ()
+    alerts: tuple[Any, ...] = ()
     hardest: tuple[HardRow, ...] = ()
     remedies: Remedies | None = None
     before: Diagnosis | None = None

@@ -104,6 +104,36 @@ def make_folds(targets: NDArray[Any], groups: NDArray[Any], *, n_splits: int, n_
     return Folds(tuple(splits), n_splits, n_repeats, notes)
 
 
+def forward_folds(targets: NDArray[Any], groups: NDArray[Any], time: NDArray[Any], *, n_splits: int) -> Folds:
+    """Forward chaining: folds that follow each other in ``time`` (n,), each trained on all that was before it.
+
+    The rows are cut at ``n_splits`` times into parts of about one size; rows of one time are never parted, and rows
+    whose group recurs in a test part are left out of its training part.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer times than parts, or a part has fewer than two classes to train on.
+    """
+    times, when = np.unique(time, return_inverse=True)
+    if len(times) <= n_splits:
+        got = f"{len(times)} different times for {n_splits} folds and what is before the first"
+        contracts.reject("time", "have more times than folds", got, "Ask for fewer folds.")
+    before = np.concatenate([[0], np.cumsum(np.bincount(when))])
+    cuts = np.searchsorted(before, np.arange(1, n_splits + 1) * len(when) / (n_splits + 1))
+    cuts = np.unique(np.clip(cuts, 1, len(times) - 1))
+    splits = []
+    for fold, (low, high) in enumerate(zip(cuts, [*cuts[1:], len(times)], strict=True)):
+        test = np.flatnonzero((when >= low) & (when < high))
+        past = np.flatnonzero(when < low)
+        train = past[~np.isin(groups[past], groups[test])]
+        if len(np.unique(targets[train])) < 2:
+            got = f"{len(np.unique(targets[train]))} in the {len(train):,} rows before fold {fold + 1}"
+            contracts.reject("time", "leave two classes to train on before each fold", got, "Ask for fewer folds.")
+        splits.append(Split(0, fold, train, test))
+    return Folds(tuple(splits), len(splits), 1, (Message("note.forward", n=len(splits)),))
+
+
 def _notes(targets: NDArray[Any], n_units: int, units: NDArray[Any], n_splits: int) -> tuple[str, ...]:
     notes = []
     n_copies = len(targets) - n_units
