@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import reduction
 from focalkit._core.definition import log_h
+from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
 from focalkit.losses import loss_grad_hess
 
@@ -792,15 +793,16 @@ def _hardest(
     for i, model in enumerate(models):
         spec = LossSpec(model.spec.link, model.spec.gamma, keep_hardest=model.keep_hardest)
         counted = everything if model.weight is None else model.weight > 0
-        keep = reduction.kept(spec, losses[i], counted, everything, _largest)
+        keep: NDArray[np.bool_] = reduction.kept(spec, losses[i], counted, everything, NUMPY, _largest)
         total = float(keep.sum() if model.weight is None else model.weight[keep].sum())
         kept.append(keep)
         value[i] = losses[i][keep].sum() / (total if total > 0 else 1.0)
     return kept, value + 0.5 * (rows.penalties(models) * theta * theta).sum(axis=(1, 2))
 
 
-def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: float) -> NDArray[np.bool_]:
     """Where the ``count`` largest are; of equal ones the first."""
+    count = int(count)
     index = np.flatnonzero(among)
     chosen = np.zeros_like(among)
     if count >= len(index):

@@ -73,6 +73,9 @@ class Dialect:
     #: whether the first bytes were plain ASCII, so that a later byte may still tell another encoding
     ascii: bool = True
     quote: str = '"'
+    #: what each column holds in the rows that were looked at ("float", "int" or "text"), and how many these are
+    kinds: tuple[str, ...] = ()
+    told_from: int = 0
 
 
 def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect:
@@ -128,7 +131,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     n_lines = skipped.count("\n")
     return Dialect(
         encoding, delimiter, decimal, shown, header, len(skipped.encode()), n_lines, line, unnamed, cr, tuple(alerts),
-        text.isascii(),
+        text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
     )  # fmt: skip
 
 
@@ -319,3 +322,23 @@ def _numeric(column: tuple[str, ...], decimal: str, fewest: int = 1) -> bool:
     known = [cell.strip().strip("'\"") for cell in column]
     known = [cell for cell in known if cell.lower() not in MISSING]
     return len(known) >= fewest and sum(is_number(cell, decimal) for cell in known) >= 0.9 * len(known)
+
+
+def _kinds(rows: list[list[str]], decimal: str, width: int) -> tuple[str, ...]:
+    columns = list(zip(*[row for row in rows if len(row) == width], strict=True)) or [()] * width
+    return tuple(_kind(column, decimal) for column in columns)
+
+
+def _kind(column: tuple[str, ...], decimal: str) -> str:
+    cells = [cell.strip().strip("'\"") for cell in column]
+    numbers = [cell.replace(",", ".") for cell in cells if is_number(cell, decimal)]
+    if cells and len(numbers) < 0.3 * sum(cell.lower() not in MISSING for cell in cells):
+        return "text"
+    return "int" if numbers and all(_whole(cell) for cell in numbers) else "float"
+
+
+def _whole(cell: str) -> bool:
+    try:
+        return float(cell).is_integer()
+    except ValueError:  # thousands
+        return True

@@ -137,8 +137,9 @@ def _chosen(
     taus: NDArray[np.float64],
 ) -> NDArray[np.intp]:
     """The places of the strengths (n_fits,) that do best on the other folds of the same repeat, or on all others."""
-    others = np.array([split.repeat == splits[at].repeat for split in splits])
-    others[at] = False
+    # in time only the earlier folds are among the rows that were trained on
+    mine = splits[at]
+    others = np.array([split.repeat == mine.repeat and bool(np.isin(split.test[0], mine.train)) for split in splits])
     if not others.any():
         others = np.arange(len(splits)) != at
     if not others.any():

@@ -24,9 +24,9 @@ class Metric:
     goal: Goal | None = None
 
     @property
-    def unit(self) -> float:
-        """What a point is: 0.01 of a score in [0, 1], of nats and of errors of probabilities; a cost has none."""
-        return 1.0 if isinstance(self.goal, Cost) else 0.01
+    def shown_as(self) -> str:
+        """How its figures are written: as ``judges`` says, costs as they are."""
+        return "probabilities" if isinstance(self.goal, Cost) else self.judges
 
 
 METRICS = (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
+import time
 import warnings
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -59,12 +62,29 @@ def run_unit(task: Task, unit: Unit) -> tuple[Unit, UnitScores]:
     if multiprocessing.parent_process() is not None and threading.current_thread() is threading.main_thread():
         # Ctrl-C reaches every process of the terminal; the parent alone answers it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _end_with_parent()
     with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
         found = _scored(task, task.plans[unit.plan], task.splits[unit.fold])
     stopped = sum(issubclass(warning.category, ConvergenceWarning) for warning in caught)
     return unit, replace(found, n_unconverged=stopped)
+
+
+WATCH_SECONDS = 0.5
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this worker when the program that started it is gone: killed, it could not tell its workers."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="focalkit-watch").start()
 
 
 def _scored(task: Task, plan: Plan, split: Split) -> UnitScores:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from focalkit._core.shown import Shown
 from focalkit.decisions import Cost
 from focalkit.tuning.result import FAMILIES, FREE, Cell, TuneResult, corrected_error
 from focalkit.tuning.scores import Metric, metric_named
@@ -75,9 +76,9 @@ class FamilyVerdict:
     p_worse: float = float("nan")
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What to use, judged by one metric.
+@dataclass(frozen=True, repr=False)
+class Verdict(Shown):
+    """What to use, judged by one metric; ``result`` is the run that it is about.
 
     ``proof``: the recommendation was asked for proof. ``margin`` is what counts as a difference.
     """
@@ -86,8 +87,13 @@ class Verdict:
     families: tuple[FamilyVerdict, ...]
     recommended: FamilyVerdict
     best_looking: int
+    result: TuneResult
     proof: bool = False
     margin: float = MARGIN
+
+    def __repr__(self) -> str:
+        best = self.result.cells[self.recommended.cell]
+        return f"Verdict({self.metric.name}: {self.recommended.family}, {best.title})"
 
     @property
     def runner_up(self) -> FamilyVerdict:
@@ -161,7 +167,7 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
         recommended = families[_climb([honest for _, honest in chosen.values()], n_splits)]
     else:
         recommended = max(families, key=lambda family: family.gain.mean - family.price)  # of equals the cheapest
-    return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), proof, margin)
+    return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
 def expected_on_new_rows(family: FamilyVerdict, n_splits: int) -> Estimate:
