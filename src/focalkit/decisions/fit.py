@@ -304,7 +304,7 @@ def _weights(goal: Maximize, p: Real, targets: NDArray[Any], weight: Real) -> Ru
         contracts.reject("metric", "suit the number of classes", got, "Use macro_f_beta, or macro_f1.")
     y = targets.astype(np.intp)
     aim = MetricAim(metric, goal.beta, y, weight, p.shape[1])
-    w, _ = ascend(p, aim, starting_weights(y, weight, p.shape[1]))
+    w, _ = ascend(p, aim, starting_weights(y, weight, p.shape[1]), y)
     return Weighted(tuple(map(float, w)))
 
 
@@ -316,7 +316,7 @@ def _by_cost(goal: CostMatrix | Abstain, p: Real, targets: NDArray[Any], weight:
     w = np.ones(k)
     if learned:
         y = targets.astype(np.intp)
-        w, _ = ascend(p, CostAim(matrix[y], weight), starting_weights(y, weight, k)[:1], matrix)
+        w, _ = ascend(p, CostAim(matrix[y], weight), np.ones((1, k)), y, matrix)
     as_tuples = tuple(tuple(map(float, row)) for row in matrix)
     rule = Weighted(tuple(map(float, w)), as_tuples)
     if isinstance(goal, CostMatrix):
@@ -342,5 +342,5 @@ def _per_case(
         y, c = targets.astype(np.intp), goal.matrices(costs, n_classes)
         of_true = partial(np.take_along_axis, c, y[:, None, None], axis=1)
         aim = CostAim(of_true()[:, 0], _ones(weight, len(y)))
-        w, _ = ascend(both_sides(p), aim, np.ones((1, n_classes)), c)
+        w, _ = ascend(both_sides(p), aim, np.ones((1, n_classes)), y, c)
     return PerCase(tuple(map(float, w)))

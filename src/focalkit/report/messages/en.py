@@ -342,4 +342,38 @@ MESSAGES: dict[str, str] = {
     "js.mostNote": "the class that cross-entropy gives most, {} of the samples",
     "js.made": "Everything that moves is computed in this page from a table of sums per class and log-odds; no data leave it.",
     "js.live": "γ {}, {}: easy samples carry {} of the loss, the rarest class gets {} of the gradient.",
+    # decisions
+    "rule.cutoff": "Decide “{yes:text}” when p > {cut}, otherwise “{no:text}”.",
+    "rule.always": "Decide “{name:text}” always.",
+    "rule.bands": "Decide “{yes:text}” when p > {upper} and “{no:text}” when p ≤ {lower}; between them a person decides.",
+    "rule.labels": "Each of {n} labels where its p is above its own cut-off, from {low} to {high}.",
+    "rule.per_case": "Of each case the decision with the least expected cost at that case's own costs.",
+    "rule.largest": "Decide the class with the largest p.",
+    "rule.weights": "Decide the class with the largest weight × p; weights: {weights:text}.",
+    "rule.costs": "Decide the class with the least expected cost.",
+    "rule.weighted_costs": "Decide the class with the least expected cost, each p times its weight ({weights:text}).",
+    "rule.review": "{rule} A person decides where that cost is above {review}.",
+    "decide.calibrated": "Calibrated by {method}: it lowers the log loss on rows that it was not fitted on.",
+    "decide.mined": (
+        "Hard example mining cannot be undone: what it did depends on the course of training. Calibration on these rows "
+        "takes its place."
+    ),
+    "decide.mined_uncalibrated": (
+        "Hard example mining cannot be undone: what it did depends on the course of training. Calibrate, or learn the rule."
+    ),
+    "decide.unidentifiable": (
+        "The new class frequencies cannot be told from these predictions: many fit alike. Give them by prior."
+    ),
+    "decide.at_edge": (
+        "The new data seem to hold no case of a class; its frequency is set to the least that decides anything."
+    ),
+    "decide.precision": "precision",
+    "decide.recall": "recall",
+    "decide.false_positive_rate": "false positive rate",
+    "decide.alerts": "share of alerts",
+    "decide.unreachable": "No cut-off reaches a {kind} of {bound} on these rows; the nearest, {value:.2f}, is taken.",
+    "decide.no_promise": ("With {n} positives a {kind} of {bound} cannot be promised: its lower bound is {edge:.2f}."),
+    "decide.no_promise_above": (
+        "With {n} positives a {kind} of {bound} cannot be promised: its upper bound is {edge:.3g}."
+    ),
 }
