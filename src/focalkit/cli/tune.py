@@ -278,4 +278,4 @@ def _alpha(text: str) -> Any:
 
 def _fraction(text: str) -> float | int:
     value = number("--keep-hardest", text)
-    return int(value) if value > 1 and value == int(value) else value
+    return int(value) if value > 1 and value.is_integer() else value

@@ -34,7 +34,10 @@ class Grid:
     def checked(
         cls, alphas: Sequence[Any], gammas: Sequence[float], keep_hardest: Sequence[float | int], n_classes: int
     ) -> Grid:
-        """A grid of checked values; alpha None and gamma 0 are always in it."""
+        """A grid of checked values, each a sequence or a single one; alpha None and gamma 0 are always in it."""
+        alphas = [alphas] if alphas is None or isinstance(alphas, (str, float, int)) else alphas
+        gammas = [gammas] if isinstance(gammas, (float, int)) else gammas
+        keep_hardest = [keep_hardest] if isinstance(keep_hardest, (float, int)) else keep_hardest
         alphas = [tuple(a) if isinstance(a, (list, np.ndarray)) else a for a in alphas]
         for alpha in alphas:
             alpha_vector(alpha, np.ones(n_classes))
