@@ -87,7 +87,7 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Start processes with Ctrl-C held back: they inherit that, and the program alone answers it from their start on."""
+    """Start processes with Ctrl-C held back: they inherit that, and the program alone answers it from the start."""
     if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - other systems
         yield
         return
