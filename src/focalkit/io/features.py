@@ -19,10 +19,7 @@ from focalkit.io.dialect import TextOptions
 from focalkit.io.labels import check_classes, labels
 from focalkit.io.numbers import MISSING, mend
 from focalkit.io.sources import File, find
-from focalkit.io.tabular import Columns, of_table, position, read_columns
-
-#: Names that a target column goes by when none is named.
-TARGETS = ("target", "targets", "label", "labels", "class", "y")
+from focalkit.io.tabular import TARGETS, Columns, of_table, position, read_columns
 
 
 @dataclass(frozen=True)

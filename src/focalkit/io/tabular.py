@@ -16,6 +16,9 @@ from focalkit.io.numbers import PLAIN_GAPS
 from focalkit.io.records import BLOCK, Records
 from focalkit.io.sources import File, need, recognised
 
+#: Names that a target column goes by when none is named.
+TARGETS = ("target", "targets", "label", "labels", "class", "y")
+
 
 @dataclass
 class Columns:
@@ -90,6 +93,7 @@ def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Di
     names = list(found.names)
     alerts = list(found.alerts)
     keep = {position(word, names) for word in as_text} | {len(names) - 1}
+    keep |= {i for i, name in enumerate(names) if name.lower() in TARGETS}  # labels stay as written
 
     def refuse(line: int, row: int, what: str) -> None:
         got = f"{file.name}, line {line:,}: {what}"
@@ -267,6 +271,9 @@ def _excel(file: File) -> Any:
     rows = [row for row in rows if any(cell not in ("", None) for cell in row)]
     if len(rows) < 2:
         contracts.reject("FILE", "hold a table in its first sheet", file.name, "Save the sheet as CSV.")
+    width = max(map(len, rows))
+    while len(rows) > 2 and sum(cell not in ("", None) for cell in rows[0]) <= width // 2:
+        rows.pop(0)  # a title, or headings over several columns
     names = [str(cell).strip() or f"column {i}" for i, cell in enumerate(rows[0])]
     columns = []
     for i in range(len(names)):
