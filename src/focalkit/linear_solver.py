@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import reduction
 from focalkit._core.definition import log_h
+from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
 from focalkit.losses import loss_grad_hess
 
@@ -53,7 +54,7 @@ SMALL = 1 << 15
 MEMORY = 10
 """Pairs of steps and gradient changes that L-BFGS keeps."""
 
-ROUNDS = 100
+ROUNDS = 60
 """Most rounds of hard example mining."""
 
 INNER = 2
@@ -756,7 +757,7 @@ def _mine(
     kept, value = _hardest(rows, models, theta)
     for turn in range(ROUNDS):
         held = [models[int(i)].keeping(kept[int(i)]) for i in active]
-        found, taken, _ = _descend(rows, held, theta[active], 1e-3, INNER if turn < ROUNDS // 20 else 1)
+        found, taken, _ = _descend(rows, held, theta[active], 1e-3, INNER if turn < ROUNDS // 15 else 1)
         steps[active] += taken
         length, going = np.ones(len(active)), np.ones(len(active), bool)
         gained = np.zeros(len(active))
@@ -774,7 +775,7 @@ def _mine(
                 else:
                     length[j] *= 0.3
                     going[j] = length[j] > 1e-4
-        small = gained <= 0.1 * tol * tol * np.maximum(value[active], 1e-300) + 1e-9 * value[active]
+        small = gained <= 1e-6 * value[active]
         converged[active[small]] = True
         active = active[~small]
         if not len(active):
@@ -792,15 +793,16 @@ def _hardest(
     for i, model in enumerate(models):
         spec = LossSpec(model.spec.link, model.spec.gamma, keep_hardest=model.keep_hardest)
         counted = everything if model.weight is None else model.weight > 0
-        keep = reduction.kept(spec, losses[i], counted, everything, _largest)
+        keep: NDArray[np.bool_] = reduction.kept(spec, losses[i], counted, everything, NUMPY, _largest)
         total = float(keep.sum() if model.weight is None else model.weight[keep].sum())
         kept.append(keep)
         value[i] = losses[i][keep].sum() / (total if total > 0 else 1.0)
     return kept, value + 0.5 * (rows.penalties(models) * theta * theta).sum(axis=(1, 2))
 
 
-def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: float) -> NDArray[np.bool_]:
     """Where the ``count`` largest are; of equal ones the first."""
+    count = int(count)
     index = np.flatnonzero(among)
     chosen = np.zeros_like(among)
     if count >= len(index):

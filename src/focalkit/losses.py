@@ -8,18 +8,21 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from focalkit._core import contracts
+from focalkit._core import contracts, host
+from focalkit._core.call import Call
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
 from focalkit.engines import _inputs
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import fast
+from focalkit.engines.cpu.evaluate import evaluate
 
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
         Multiplies loss, gradient and Hessian.
     normalizer : float > 0, a tensor of one, or "global", optional
         Divide the sum by this number instead of the mean's own count (RetinaNet's positives, the
-        token count of a whole accumulated batch). PyTorch only, "global": the mean over all ranks of
-        torch.distributed, so that gradients averaged over them (DDP, FSDP) are the whole batch's.
+        token count of a whole accumulated batch); 0 is right where no target is counted.
+        PyTorch only, "global": the mean over all ranks of torch.distributed, so that gradients
+        averaged over them (DDP, FSDP) are the whole batch's.
     check_finite : bool
         Refuse NaN and +inf logits. Otherwise they propagate, as NumPy's own functions do. A logit
         of -inf is a class that cannot be.
@@ -119,11 +122,12 @@ def sigmoid_focal_loss(
     ----------
     logits : array (n,), (n, n_classes) or (n, n_classes, d1, ...)
         Raw model outputs.
-    targets : 0 and 1 (integers; also ignore_index), or soft values in [0, 1], shaped like the logits
-        A soft value y gives the expectation y loss(+) + (1 - y) loss(-).
+    targets : 0 and 1, or soft values in [0, 1], or ignore_index, shaped like the logits
+        A soft value y gives the expectation y loss(+) + (1 - y) loss(-); floats that are ignore_index
+        exactly are left out as integers are.
     gamma : float or (n_classes,), in [0, inf)
         Focusing parameter, for all or for each column; 0 is cross-entropy.
-    alpha : None, float or (n_classes,), in (0, 1)
+    alpha : None, float or (n_classes,), in [0, 1]
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     {common}
 
@@ -195,9 +199,10 @@ def sigmoid_cross_entropy(
     ----------
     logits : array (n,), (n, n_classes) or (n, n_classes, d1, ...)
         Raw model outputs.
-    targets : 0 and 1 (integers; also ignore_index), or soft values in [0, 1], shaped like the logits
-        A soft value y gives the expectation y loss(+) + (1 - y) loss(-).
-    alpha : None, float or (n_classes,), in (0, 1)
+    targets : 0 and 1, or soft values in [0, 1], or ignore_index, shaped like the logits
+        A soft value y gives the expectation y loss(+) + (1 - y) loss(-); floats that are ignore_index
+        exactly are left out as integers are.
+    alpha : None, float or (n_classes,), in [0, 1]
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     {common}
 
@@ -284,19 +289,19 @@ def loss_grad_hess(
     """
     if not isinstance(spec, LossSpec):
         contracts.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
-    if _is_tensor(logits):
+    if host.is_tensor(logits):
         tensors = (_torch or _load_torch()).loss_grad_hess(
             spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
         )
         return LossGradHess(*tensors)
     if not check_finite:
-        result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
+        result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
             return LossGradHess(*result)
-    inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
+    call = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
     if out is not None:
-        _check_out(out, inputs)
-    return LossGradHess(*cpu.loss_grad_hess(spec, inputs, hess=hess, out=out))
+        _check_out(out, call)
+    return LossGradHess(*evaluate(call, 2 if hess else 1, out))
 
 
 def _loss(
@@ -311,7 +316,7 @@ def _loss(
     check_finite: bool,
     inplace: bool,
 ) -> Any:
-    if _is_tensor(logits):
+    if host.is_tensor(logits):
         engine = _torch or _load_torch()
         rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
         return engine.door(_spec, link, gamma, alpha, options, *rest)
@@ -320,16 +325,16 @@ def _loss(
         contracts.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
     spec = _spec(link, gamma, alpha, options)
     if not check_finite:
-        result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
+        result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
         if result is not None:
             return result[0]
-    inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
-    return cpu.loss(spec, inputs)
+    call = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
+    return evaluate(call, 0).loss
 
 
 def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
     """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
-    if not _is_tensor(logits):
+    if not host.is_tensor(logits):
         remedy = "Use torch.as_tensor(logits), or the functions of focalkit for NumPy arrays."
         contracts.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
     return (_torch or _load_torch()).loss(spec, logits, *arguments)
@@ -347,19 +352,6 @@ def _load_torch() -> Any:
     return torch
 
 
-_NO_TENSORS = frozenset({np.ndarray, float, int, list, tuple, type(None)})
-
-
-def _is_tensor(logits: Any) -> bool:
-    """Whether PyTorch computes; nobody has a tensor who has not imported it."""
-    kind = type(logits)
-    if kind in _NO_TENSORS:
-        return False
-    if kind.__module__ == "torch" and kind.__name__ == "Tensor":
-        return True
-    return any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in kind.__mro__)
-
-
 def _host(logits: Any) -> Any:
     """Refuse arrays of libraries that no engine serves, rather than convert them behind the user's back."""
     library = type(logits).__module__.partition(".")[0]
@@ -369,8 +361,8 @@ def _host(logits: Any) -> Any:
     return logits
 
 
-def _check_out(out: Any, inputs: _inputs.Inputs) -> None:
-    logits = inputs.logits
+def _check_out(out: Any, call: Call) -> None:
+    logits = call.logits
     if not isinstance(out, np.ndarray) or out.shape != logits.shape or out.dtype != logits.dtype:
         got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         contracts.reject(
@@ -381,8 +373,8 @@ def _check_out(out: Any, inputs: _inputs.Inputs) -> None:
     where = out.__array_interface__["data"], out.strides
     is_logits = where == (logits.__array_interface__["data"], logits.strides)
     others = [] if is_logits else [("the logits", logits)]
-    others += [("the targets", inputs.targets)]
-    others += [] if inputs.sample_weight is None else [("the sample weights", inputs.sample_weight)]
+    others += [("the targets", call.targets)]
+    others += [] if call.sample_weight is None else [("the sample weights", call.sample_weight)]
     for name, other in others:
         if np.shares_memory(out, other):
             contracts.reject(

@@ -23,9 +23,10 @@ from tests.triton_adapter import engine as kernels  # noqa: E402
 
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec, nn  # noqa: E402
+from focalkit._core.call import Call  # noqa: E402
 from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
 from focalkit.engines.torch import dispatch as engine  # noqa: E402
-from focalkit.engines.torch import plain as torch_plain  # noqa: E402
+from focalkit.engines.torch import ops as composite  # noqa: E402
 from focalkit.engines.triton import launch as triton_launch  # noqa: E402
 
 FOCAL = LossSpec(gamma=2.0)
@@ -60,8 +61,8 @@ def randint(n, shape):
 
 
 def evaluate(spec, z, t, weight=None, normalizer=None, order=1, **rest):
-    call = torch_plain.Call(spec, z, t, weight, normalizer, None, None, z.dtype)
-    return kernels.evaluate(call, order, **rest)[:2], torch_plain.evaluate(call, order)[:2]
+    call = Call(spec, z, t, weight, normalizer, out_dtype=z.dtype)
+    return kernels.evaluate(call, order, **rest)[:2], composite.evaluate(call, order)[:2]
 
 
 def assert_agree(spec, z, t, *rest, **tolerance):
@@ -163,7 +164,7 @@ def test_adjacent_axes_merge_where_all_strides_allow_it():
 def test_a_class_id_that_is_none_gives_nan_in_its_row_alone(bad, smoothing):
     z, t = randn(3, 4), torch.tensor([1, bad, -100]).to(DEVICE)
     spec = LossSpec(gamma=2.0, alpha=(1.0, 2.0, 3.0, 4.0), reduction="none", label_smoothing=smoothing)
-    call = torch_plain.Call(spec, z, t, None, None, None, None, z.dtype)
+    call = Call(spec, z, t, out_dtype=z.dtype)
     value, grad, _ = kernels.evaluate(call, 1)
     assert value.isnan().tolist() == [False, True, False]
     assert grad.isnan().any(1).tolist() == [False, True, False]
@@ -171,7 +172,7 @@ def test_a_class_id_that_is_none_gives_nan_in_its_row_alone(bad, smoothing):
 
 def test_a_sigmoid_target_other_than_0_and_1_gives_nan():
     z, t = randn(3), torch.tensor([1, 2, -100]).to(DEVICE)
-    call = torch_plain.Call(LossSpec("sigmoid", reduction="none"), z, t, None, None, None, None, z.dtype)
+    call = Call(LossSpec("sigmoid", reduction="none"), z, t, out_dtype=z.dtype)
     assert kernels.evaluate(call, 1)[0].isnan().tolist() == [False, True, False]
 
 
@@ -284,11 +285,14 @@ def test_gamma_and_alpha_may_be_tensors_of_the_device():
 
 def test_a_module_hands_over_its_buffers_only_once_they_were_written():
     """Numbers that the host knows need no general power."""
-    module, z = nn.SigmoidFocalLoss(2.0, 0.25).to(DEVICE), randn(3)
-    assert module._tensors(z) == (None, None)
+    module, z = nn.SigmoidFocalLoss(2.0, [0.25, 0.5, 0.75]).to(DEVICE), randn(4, 3)
+    assert module._given(z) == (None, None)
     module.alpha.fill_(0.5)
-    gamma, alpha = module._tensors(z)
-    assert (gamma, alpha) == (2.0, 0.5)
+    gamma, alpha = module._given(z)
+    if DEVICE.type == "cpu":  # where they are read
+        assert (gamma, alpha, module.spec.alpha) == (None, None, (0.5, 0.5, 0.5))
+    else:
+        assert (gamma, alpha.tolist()) == (None, [0.5, 0.5, 0.5])
 
 
 def test_no_grad_computes_no_gradient_and_loss_grad_hess_has_all():
@@ -320,7 +324,7 @@ class Watch(torch.utils._python_dispatch.TorchDispatchMode):
 def test_the_host_reads_nothing_back_and_copies_constants_once(monkeypatch, link, options):
     z = randn(6, 4, dtype=torch.float32)
     t = randint(4, (6,)) if link == "softmax" else randint(2, (6, 4))
-    call = torch_plain.Call(LossSpec(link, 1.5, (0.1, 0.2, 0.3, 0.4), **options), z, t, None, None, None, None, z.dtype)
+    call = Call(LossSpec(link, 1.5, (0.1, 0.2, 0.3, 0.4), **options), z, t, out_dtype=z.dtype)
     kernels.evaluate(call, 1)
     copied = triton_launch._constants.cache_info().misses
     for name in ("hard_rows", "sigmoid_elements"):
@@ -346,7 +350,7 @@ def test_other_devices_and_a_missing_triton_leave_the_plain_path(monkeypatch):
     assert engine._device_kernels(torch.device("mps")) is None
     engine._device_kernels.cache_clear()
     monkeypatch.setitem(sys.modules, "focalkit.engines.triton.evaluate", None)
-    monkeypatch.delattr(focalkit.engines, "triton")
+    monkeypatch.delattr(focalkit.engines.triton, "evaluate")
     try:
         assert engine._device_kernels(torch.device("cuda")) is None
     finally:
@@ -384,11 +388,11 @@ def test_tensors_in_host_memory_do_not_load_triton():
 def test_the_operators_know_what_they_return_on_a_gpu(dtype, reduction):
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    spec = engine.torch_operator.arguments_of(LossSpec(gamma=2.0, reduction=reduction))
+    spec = engine.torch_operator.arguments_of(LossSpec(gamma=2.0, reduction=reduction), constant=True)
     with FakeTensorMode():
         z = torch.empty(6, 4, 3, device="cuda", dtype=dtype)
         t = torch.empty(6, 3, device="cuda", dtype=torch.long)
-        value, grad = torch.ops.focalkit.loss_and_gradient(z, t, None, None, None, None, *spec, dtype)
+        value, grad = torch.ops.focalkit.loss_and_gradient(z, t, None, None, *spec, dtype)
     assert value.shape == (() if reduction == "mean" else (6, 3))
     assert value.dtype == dtype
     assert grad.shape == z.shape

@@ -23,7 +23,7 @@ from test_cpu import check_against_reference
 
 from focalkit import InputError, LossSpec, loss_grad_hess
 from focalkit.engines import _cpu
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import machine
 
 
 def spoil(call: Call, rng: np.random.Generator) -> Call:
@@ -63,8 +63,8 @@ def mined(call: Call, rng: np.random.Generator) -> Call:
 
 def one_case(seed: int) -> str:
     rng = np.random.default_rng(seed)
-    assert _cpu.choose_instruction_set(str(rng.choice(cpu.instruction_sets())))
-    cpu.set_num_threads(int(rng.integers(1, 4)))
+    assert _cpu.choose_instruction_set(str(rng.choice(machine.instruction_sets())))
+    machine.set_num_threads(int(rng.integers(1, 4)))
     large = rng.random() < 0.1
     call = random_call(rng, max_classes=400 if large else 40, max_rows=3000 if large else 200)
     kind = rng.random()

@@ -201,6 +201,7 @@ public:
         }
         for (int a = axis_ + 1; a < z_->ndim; ++a) job.inner *= z_->shape[a];
         if (job.classes == 0 && !plan_.sigmoid) return "logits: no class";
+        if (job.classes == 1 && !plan_.sigmoid && !checked_) return "logits: one class, of which the caller warns";
         if (job.classes > std::int64_t{1} << 30) return "logits: more classes than an id of 32 bits tells apart";
         if (!plan_.parameters.fit(job.classes)) return "spec: a vector as long as other logits";
         if (job.type != Type::f64 && plan_.parameters.exceed_float()) return "spec: gamma beyond float32";
@@ -213,6 +214,9 @@ public:
         const auto type = type_of(y_.view(), bfloat16_ & 2);
         if (!type) return "targets: not a type of the kernels";
         job.target_type = *type, job.soft = is_float(*type);
+        // others that are ignored lie outside of [0, 1], where they stand out
+        if (job.soft && plan_.sigmoid && !checked_ && (plan_.ignore_index == 0 || plan_.ignore_index == 1))
+            return "targets: soft ones may be ignored";
         if (job.soft || plan_.sigmoid) {
             if (!same_shape(y_.view(), z_.view())) return "targets: not shaped like the logits";
             if (!shaped_like_logits(y_.view(), axis_, job.targets)) return "targets: unaligned or unevenly strided";
@@ -341,7 +345,7 @@ nb::object call(const Plan& plan, nb::handle logits, nb::handle targets, nb::han
 bool call_at(const Plan& plan, std::uintptr_t logits, std::uintptr_t targets, std::uintptr_t grad, std::uintptr_t loss,
              std::int64_t outer, std::int64_t classes, std::int64_t inner, bool wide) {
     const std::uintptr_t size = wide ? 8 : 4;
-    if (classes == 0 || !plan.parameters.fit(classes) || (!wide && plan.parameters.exceed_float())) return false;
+    if (classes < (plan.sigmoid ? 1 : 2) || !plan.parameters.fit(classes) || (!wide && plan.parameters.exceed_float())) return false;
     if ((logits | grad | loss) % size != 0 || targets % 8 != 0) return false;
     const auto stride = [](std::int64_t size, std::int64_t step) { return size == 1 ? 0 : step; };
     const auto at = [&](std::uintptr_t address, std::int64_t per_place) {

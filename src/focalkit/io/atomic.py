@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
@@ -11,26 +12,25 @@ from pathlib import Path
 def write_bytes(path: Path, content: bytes) -> None:
     """Write to a temporary file beside ``path``, then rename it: nothing is ever half-written.
 
-    A file that is there keeps its permissions; a new one gets those that the process's umask leaves. What is no
-    regular file (a pipe, a terminal, ``/dev/stdout``) is written to and not replaced.
+    A file that is there keeps its permissions; a device, a pipe or a socket is written to and stays what it is.
     """
     path = path.resolve()
-    try:
-        before = path.stat()
-    except FileNotFoundError:
-        before = None
-    if before is not None and not stat.S_ISREG(before.st_mode):
-        with path.open("wb") as stream:
+    there = _status(path)
+    if there is not None and not stat.S_ISREG(there.st_mode):
+        with open(path, "wb") as stream:
             stream.write(content)
         return
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    # made by open itself, so that the umask, which is the whole process's, need not be asked for by changing it
-    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+    if there is not None and not os.access(path, os.W_OK):
+        raise PermissionError(13, "Permission denied", str(path))
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}")
+    # the system takes the umask off: asking for it would open it for other threads. A private file is never open.
+    mode = 0o666 if there is None else 0o600
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-            if before is not None:
-                os.chmod(temporary, stat.S_IMODE(before.st_mode))
+            if there is not None:
+                _take_over(temporary, there)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -39,4 +39,37 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_text(path: Path, content: str) -> None:
     """UTF-8 text, written as :func:`write_bytes` does."""
-    write_bytes(path, content.encode("utf-8"))
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError where ``path`` cannot be written, before the work whose result it is to hold; it stays as it is."""
+    path = path.resolve()
+    there = _status(path)
+    if there is not None and stat.S_ISDIR(there.st_mode):
+        raise IsADirectoryError(21, "Is a directory", str(path))
+    if there is not None and not os.access(path, os.W_OK):
+        raise PermissionError(13, "Permission denied", str(path))
+    if there is None or stat.S_ISREG(there.st_mode):
+        trial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}")
+        try:
+            os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        os.unlink(trial)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _take_over(temporary: Path, there: os.stat_result) -> None:
+    """Give the new file the owner, where that may be done, and the permissions of the old one."""
+    now = os.stat(temporary)
+    if hasattr(os, "chown") and (now.st_uid, now.st_gid) != (there.st_uid, there.st_gid):
+        with contextlib.suppress(OSError):
+            os.chown(temporary, there.st_uid, there.st_gid)
+    os.chmod(temporary, stat.S_IMODE(there.st_mode))

@@ -73,6 +73,9 @@ class Dialect:
     #: whether the first bytes were plain ASCII, so that a later byte may still tell another encoding
     ascii: bool = True
     quote: str = '"'
+    #: what each column holds in the rows that were looked at ("float", "int" or "text"), and how many these are
+    kinds: tuple[str, ...] = ()
+    told_from: int = 0
 
 
 def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect:
@@ -128,7 +131,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     n_lines = skipped.count("\n")
     return Dialect(
         encoding, delimiter, decimal, shown, header, len(skipped.encode()), n_lines, line, unnamed, cr, tuple(alerts),
-        text.isascii(),
+        text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
     )  # fmt: skip
 
 
@@ -149,6 +152,8 @@ def encoding_of(head: bytes, name: str = "FILE") -> str:
         pass
     else:
         return "utf-8"
+    if _mostly_utf8(head):
+        return "utf-8"
     if sum(head.count(c) for c in range(32) if c not in (9, 10, 12, 13)) > len(head) // 1000:
         contracts.reject("FILE", "be text", f"{name} with control characters", "Is it a CSV file? Arrays go into .npz.")
     # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes
@@ -162,9 +167,23 @@ def encoding_of(head: bytes, name: str = "FILE") -> str:
     return "cp1252"
 
 
+def _mostly_utf8(head: bytes) -> bool:
+    """Whether nearly all lines with high bytes are UTF-8: then the others are damaged, not of another encoding."""
+    lines = [line for line in head.split(b"\n")[:-1] if not line.isascii()]
+    good = 0
+    for line in lines:
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        good += 1
+    return good > 0.9 * len(lines)
+
+
 def _decoded(head: bytes, encoding: str, name: str, whole: bool) -> str:
     try:
-        text = codecs.getincrementaldecoder(encoding)().decode(head, final=whole)
+        lenient = "replace" if encoding == "utf-8" else "strict"  # damaged lines are told where they are read
+        text = codecs.getincrementaldecoder(encoding)(lenient).decode(head, final=whole)
     except UnicodeDecodeError as error:
         got = f"{name}, with a byte at {error.start:,} that is none"
         contracts.reject("FILE", f"be {encoding} text", got, "Say which by --encoding, e.g. latin-1, cp1252, gb18030.")
@@ -319,3 +338,23 @@ def _numeric(column: tuple[str, ...], decimal: str, fewest: int = 1) -> bool:
     known = [cell.strip().strip("'\"") for cell in column]
     known = [cell for cell in known if cell.lower() not in MISSING]
     return len(known) >= fewest and sum(is_number(cell, decimal) for cell in known) >= 0.9 * len(known)
+
+
+def _kinds(rows: list[list[str]], decimal: str, width: int) -> tuple[str, ...]:
+    columns = list(zip(*[row for row in rows if len(row) == width], strict=True)) or [()] * width
+    return tuple(_kind(column, decimal) for column in columns)
+
+
+def _kind(column: tuple[str, ...], decimal: str) -> str:
+    cells = [cell.strip().strip("'\"") for cell in column]
+    numbers = [cell.replace(",", ".") for cell in cells if is_number(cell, decimal)]
+    if cells and len(numbers) < 0.3 * sum(cell.lower() not in MISSING for cell in cells):
+        return "text"
+    return "int" if numbers and all(_whole(cell) for cell in numbers) else "float"
+
+
+def _whole(cell: str) -> bool:
+    try:
+        return float(cell).is_integer()
+    except ValueError:  # thousands
+        return True

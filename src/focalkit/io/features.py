@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 from focalkit.io import screen
 from focalkit.io.alerts import Alert, names_said, say
 from focalkit.io.dialect import TextOptions
@@ -60,7 +60,7 @@ class Table:
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
-    def notes(self) -> tuple[Sentence, ...]:
+    def notes(self) -> tuple[Message, ...]:
         """The alerts as sentences."""
         return tuple(say(alert) for alert in self.alerts)
 

@@ -38,7 +38,7 @@ def labels(column: Any, name: str, missing: Sequence[str] | None) -> tuple[NDArr
         or pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_boolean(kind)
-        or pa.types.is_temporal(kind)
+        or (pa.types.is_temporal(kind) and kind != pa.month_day_nano_interval())
         or pa.types.is_null(kind)
     ):
         remedy = "Choose another column with --target."

@@ -49,33 +49,48 @@ def _whole(values: NDArray[Any]) -> bool:
     return bool(np.isfinite(values).all() and (values == np.floor(values)).all())
 
 
+#: Rows that are looked at, cuts below each other, and fewest rows on either side of one.
+_SAMPLE, _DEPTH, _LEAF = 10_000, 4, 5
+
+
 def knows_too_much(values: NDArray[Any], ids: NDArray[np.intp], n_classes: int) -> bool:
-    """Whether this feature alone tells every class nearly always: by majority in some 64 quantiles of it.
+    """Whether this feature alone tells every class nearly always, by a tree of a few cuts.
 
     ``values`` (n,) are numbers with NaN where missing, or codes; ``ids`` (n,) are class numbers. Classes count
-    alike, so that a rare one is not outvoted.
+    alike, so that a rare one is not outvoted; there must be ten rows of each.
     """
     n = len(values)
     if n < 100 or n_classes < 2:
         return False
-    if n > 20_000:
-        rows = np.random.RandomState(0).choice(n, 20_000, replace=False)
-        values, ids, n = values[rows], ids[rows], 20_000
-    n_bins = int(min(64, max(2, n // 20)))
-    order = np.argsort(values, kind="stable")
-    _, group = np.unique(values, return_inverse=True)
-    if group.max() >= n_bins:
-        start = np.empty(n, np.intp)
-        start[order] = np.arange(n) * n_bins // n
-        first = np.full(group.max() + 1, n_bins, np.intp)
-        np.minimum.at(first, group, start)
-        group = first[group]
+    if n > _SAMPLE:
+        rows = np.random.RandomState(0).choice(n, _SAMPLE, replace=False)
+        values, ids = values[rows], ids[rows]
     size = np.bincount(ids, minlength=n_classes)
-    table = np.zeros((int(group.max()) + 1, n_classes))
-    np.add.at(table, (group, ids), 1 / size[ids])
-    present = size > 0
-    if present.sum() < 2 or (size[present] < 10).any():
+    present = np.flatnonzero(size)
+    if len(present) < 2 or size[present].min() < 10:
         return False
-    right = np.zeros(n_classes)
-    np.add.at(right, table.argmax(axis=1), table.max(axis=1))
-    return bool(right[present].mean() > 0.995)
+    order = np.argsort(values, kind="stable")
+    values, ids = values[order], np.searchsorted(present, ids[order])
+    mass = np.zeros((len(ids) + 1, len(present)))
+    mass[np.arange(1, len(ids) + 1), ids] = 1 / size[present][ids]
+    np.cumsum(mass, axis=0, out=mass)
+    with np.errstate(invalid="ignore"):
+        breaks = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return _told(mass, breaks, 0, len(ids), _DEPTH) > 0.995 * len(present)
+
+
+def _told(mass: NDArray[Any], breaks: NDArray[Any], low: int, high: int, depth: int) -> float:
+    """Class mass of the leaves' majorities, for the rows ``low`` to ``high`` in order of the feature."""
+    whole = mass[high] - mass[low]
+    top = float(whole.max())
+    if not depth or top > 0.9999 * whole.sum():
+        return top
+    cuts = breaks[np.searchsorted(breaks, low + _LEAF) : np.searchsorted(breaks, high - _LEAF, side="right")]
+    if not len(cuts):
+        return top
+    left = mass[cuts] - mass[low]
+    right = mass[high] - mass[cuts]
+    # the Gini criterion, as in CART
+    purity = (left**2).sum(axis=1) / left.sum(axis=1) + (right**2).sum(axis=1) / right.sum(axis=1)
+    cut = int(cuts[purity.argmax()])
+    return _told(mass, breaks, low, cut, depth - 1) + _told(mass, breaks, cut, high, depth - 1)

@@ -287,7 +287,7 @@ def recognised(file: File) -> File:
         return replace(file, format="parquet")
     if head.startswith((b"ARROW1", b"FEA1")) or head[:4] == b"\xff\xff\xff\xff":
         return replace(file, format="ipc")
-    if head.startswith(b"\x93NUMPY"):
+    if head.startswith(b"\x93NUMPY") and file.format != "npz":
         return replace(file, format="npy")
     if head.startswith(b"PK\x03\x04"):
         return _of_zip(file)

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core.message import Message
+from focalkit._core.shown import Shown
 from focalkit.tuning.folds import Folds
-from focalkit.tuning.scores import METRICS, NAMES
+from focalkit.tuning.scores import NAMES, metric_named
 
 FAMILIES = ("CE", "CE + shift", "α-CE", "focal", "OHEM")
 """The remedies, the cheapest first."""
 
-TITLES = {
-    "plain": "plain CE",
-    "weighted": "CE, {alpha}",
-    "focal": "focal γ={gamma}",
-    "focal_weighted": "focal γ={gamma}, {alpha}",
-    "shifted": "CE shifted, τ = {tau}",
-    "shift_chosen": "CE shifted, τ chosen",
-    "mined": "OHEM, hardest {kept}",
-}
-"""How cells are called."""
+FREE = ("CE", "CE + shift")
+"""Those that need no other training than plain cross-entropy's."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +25,8 @@ class Cell:
     """One candidate: a loss, and how decisions are taken from it.
 
     ``tau`` is the strength of the prior shift of the decisions: None (no shift), a number, or
-    "chosen" (inside each training fold). ``params`` are the estimator's own parameters where a
+    "chosen" (without the fold that scores it), or "closed" (the cut-off that the goal's costs ask
+    for). ``params`` are the estimator's own parameters where a
     search drew them, as (name, value) pairs; empty: as the estimator was given.
     """
 
@@ -47,32 +41,47 @@ class Cell:
         """The remedy that it belongs to, out of :data:`FAMILIES`."""
         if self.keep_hardest is not None:
             return "OHEM"
-        if self.tau is not None:
-            return "CE + shift"
         if self.gamma > 0:
             return "focal"
-        return "CE" if self.alpha is None else "α-CE"
+        if self.alpha is not None:
+            return "α-CE"
+        return "CE" if self.tau is None else "CE + shift"
 
     @property
-    def title(self) -> str:
-        """A short name, e.g. "focal γ=2, α sqrt"."""
-        return self.titled(TITLES)
-
-    def titled(self, words: Mapping[str, str]) -> str:
-        """The same by other ``words`` than :data:`TITLES`, for another language."""
+    def message(self) -> Message:
+        """Its name, e.g. "focal γ=2, α sqrt", in any language."""
+        if not self.params:
+            return self._loss_message()
         drawn = [
             f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in self.params
         ]
-        return ", ".join([self._loss_title(words), *drawn])
+        return Message("cell.drawn", loss=self._loss_message(), params=", ".join(drawn))
 
-    def _loss_title(self, words: Mapping[str, str]) -> str:
+    @property
+    def title(self) -> str:
+        """Its name in English."""
+        return str(self.message)
+
+    def said(self, language: str = "en") -> str:
+        """Its name in ``language``."""
+        return self.message.said(language)
+
+    def _loss_message(self) -> Message:
+        plain = self.keep_hardest is None and self.alpha is None and self.gamma == 0
+        if self.tau is not None and not plain:
+            loss = replace(self, tau=None, params=())._loss_message()
+            return Message("cell.closed" if self.tau == "closed" else "cell.tau_chosen", loss=loss)
+        if self.tau == "closed":
+            return Message("cell.shift_closed")
         if self.keep_hardest is not None:
             kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
-            return words["mined"].format(kept=kept)
+            return Message("cell.mined", kept=kept)
         if self.tau is not None:
-            return words["shift_chosen"] if self.tau == "chosen" else words["shifted"].format(tau=f"{self.tau:g}")
-        keys = ("plain", "focal") if self.alpha is None else ("weighted", "focal_weighted")
-        return words[keys[self.gamma > 0]].format(gamma=f"{self.gamma:g}", alpha=f"α {alpha_title(self.alpha)}")
+            return (
+                Message("cell.shift_chosen") if self.tau == "chosen" else Message("cell.shifted", tau=f"{self.tau:g}")
+            )
+        name = ("plain", "focal") if self.alpha is None else ("weighted", "focal_weighted")
+        return Message(f"cell.{name[self.gamma > 0]}", gamma=f"{self.gamma:g}", alpha=alpha_title(self.alpha))
 
 
 def alpha_title(alpha: Any) -> str:
@@ -98,14 +107,16 @@ class Surface:
     standard_error: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class TuneResult:
+@dataclass(frozen=True, repr=False)
+class TuneResult(Shown):
     """Scores of every cell in every fold; every table and verdict is computed from these.
 
     ``scores`` is (n_cells, n_folds, n_metrics) float64 in the order of ``cells``, ``repeat_of_fold``
     and :data:`focalkit.tuning.scores.METRICS`. ``ce_logits`` are plain cross-entropy's out-of-fold
     logits of the first repeat for the rows ``ce_rows`` (empty where the estimator has none).
-    ``estimator`` is the name of the class, or of the training function, that was tuned.
+    ``estimator`` is the name of the class, or of the training function, that was tuned. ``decided``
+    (n_cells, 2, n_classes) counts, over all folds, each class's rows that were decided rightly and the
+    rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data.
     """
 
     cells: tuple[Cell, ...]
@@ -126,14 +137,25 @@ class TuneResult:
     finished: bool
     estimator: str = "FocalClassifier"
     notes: tuple[str, ...] = field(default=())
+    decided: NDArray[np.intp] | None = None
+    final_taus: NDArray[np.float64] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the last axis of ``scores`` holds: the six metrics, then the run's own where it is another."""
+        return NAMES if self.metric in NAMES else (*NAMES, self.metric)
+
+    def __repr__(self) -> str:
+        n_folds = self.scores.shape[1]
+        return f"TuneResult({len(self.targets):,} rows, {len(self.cells)} cells × {n_folds} folds, by {self.metric})"
 
     def column(self, metric: str) -> NDArray[np.float64]:
         """Scores (n_cells, n_folds) of one metric."""
-        return self.scores[:, :, NAMES.index(metric)]
+        return self.scores[:, :, self.names.index(metric)]
 
     def gain(self, metric: str) -> NDArray[np.float64]:
         """The same, with the sign changed where smaller is better."""
-        sign = 1 if METRICS[NAMES.index(metric)].larger_is_better else -1
+        sign = 1 if metric_named(metric).larger_is_better else -1
         return sign * self.column(metric)
 
     def mean_and_error(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -169,9 +191,9 @@ class TuneResult:
     def ablation_mining(self) -> list[int]:
         """Cells of the paper's Table 1d: focal at its best against OHEM."""
         mean = self.gain(self.metric).mean(axis=1)
-        focal = self.of_family("focal")
+        focal = [i for i in self.of_family("focal") if self.cells[i].tau is None]
         best = [focal[int(np.argmax(mean[focal]))]] if focal else []
-        return best + self.of_family("OHEM")
+        return best + [i for i in self.of_family("OHEM") if self.cells[i].tau is None]
 
 
 def corrected_error(values: NDArray[np.float64], n_splits: int) -> NDArray[np.float64]:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
-from focalkit.engines import _cpu, _inputs
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines import _cpu
+from focalkit.engines.cpu import fast
+from focalkit.engines.cpu.evaluate import beyond_float32, without_ignored
 from focalkit.engines.torch import contracts as torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements
@@ -43,7 +44,8 @@ def evaluate(
     weight = None if sample_weight is None else _weights(sample_weight, logits)
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
-    if not check_finite and type(targets) is Tensor:
+    # a normalizer of 0 is right where nothing is counted, which is to be looked at
+    if not check_finite and normalizer != 0 and type(targets) is Tensor:
         value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
         if not isinstance(value, str):
             return value, grad, hess
@@ -77,7 +79,7 @@ def small(spec: LossSpec, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tens
     value, grad = torch.empty_like(_NUMBER[logits.dtype]), torch.empty_like(logits)
     n, k = logits.shape
     at = logits.data_ptr(), targets.data_ptr(), grad.data_ptr(), value.data_ptr()
-    if not _cpu.evaluate_at(cpu._plan(spec), *at, n, k, 1, logits.dtype is _FLOAT64):
+    if not _cpu.evaluate_at(fast.plan_of(spec), *at, n, k, 1, logits.dtype is _FLOAT64):
         value, *_ = _carefully(spec, logits.detach(), targets, None, None, False, logits.dtype, 1, grad, None)
     return value, grad
 
@@ -96,22 +98,25 @@ def _carefully(
 ) -> Result:
     """Check every contract by its own text, then compute from arrays made plain."""
     torch_contracts.types(logits, targets)
-    read = torch_contracts.array
-    inputs = _inputs.read(spec, read(logits), read(targets), weight, normalizer, check_finite=check_finite)
+    y = torch_contracts.array(targets)
+    checked = torch_contracts.read(spec, logits, targets, y, weight, normalizer, check_finite)
     if not targets.is_floating_point() and targets.dtype not in (torch.int8, torch.uint8, torch.int32, torch.int64):
         targets = targets.long()
-    weight = inputs.sample_weight
+    weight, normalizer = checked.sample_weight, checked.normalizer
+    known, counted = without_ignored(spec, checked.targets)
+    if known is not y and targets.is_floating_point():
+        targets = torch.from_numpy(known)
     own = grad, hess
     for attempt in range(2):
         if attempt:
             copied = {"memory_format": torch.contiguous_format}  # and aligned
             logits, targets = logits.clone(**copied), targets.clone(**copied)
-            logits = logits.double() if cpu.beyond_float32(spec) else logits
+            logits = logits.double() if beyond_float32(spec) else logits
             weight = None if weight is None else np.array(weight, order="C")
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
         logits = logits.resolve_neg()
-        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True)
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True, counted)
         if not isinstance(value, str):
             if attempt:
                 pairs = zip(own, (grad, hess), strict=True)
@@ -133,25 +138,26 @@ def _call(
     hess: Tensor | None,
     out_dtype: torch.dtype,
     checked: bool,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Tensor | str:
     """The loss, or why the kernels refuse."""
     half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
-    plan = cpu._plan(spec)
+    plan = fast.plan_of(spec)
     try:
         z, y = _memory(logits), _memory(targets)
     except (RuntimeError, TypeError):  # sparse, or lazily negated
         if checked:
             raise
         return "logits or targets: sparse or lazily negated"
-    keep: NDArray[np.bool_] | None = None
+    keep = counted
     losses: Tensor | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        mined = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets))
+        mined = fast.mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets), counted)
         if isinstance(mined, str):
             return mined
         keep = mined
     if spec.reduction == "none":
-        losses = torch.empty(cpu._rows(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
+        losses = torch.empty(fast.rows_of(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
     value = _cpu.evaluate(
         plan,
         z,

@@ -11,8 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from focalkit.engines.torch import plain as torch_plain
-from focalkit.engines.torch.plain import Call
+from focalkit._core.call import Call, class_axis, loss_shape
+from focalkit.engines.torch import ops as composite
 from focalkit.engines.triton.definition import ANY_POWER, POWERS
 from focalkit.engines.triton.sigmoid import sigmoid_elements
 from focalkit.engines.triton.softmax_hard import hard_rows
@@ -23,6 +23,10 @@ LANES = 32 if torch.version.hip is None else 64
 #: Asked for, since Triton is about to change its default; nothing here leans on either.
 FUSED = {"enable_fp_fusion": True}
 _NATIVE_TARGETS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+#: What kernels ignore where ignore_index is NaN.
+_NOTHING = -(1 << 31)
 
 
 class Job(NamedTuple):
@@ -43,41 +47,45 @@ class Job(NamedTuple):
     n_classes: int
     rows: tuple[int, ...]
     dtype: torch.dtype
+    ignore_index: int
 
 
 def job_of(call: Call) -> Job:
     """The call with its parameters on the device, in the dtype that is computed in."""
     spec, logits = call.spec, call.logits.detach().resolve_neg()
-    dtype, axis = torch_plain.compute_dtype(logits), torch_plain.axis_of(call)
+    dtype, axis = composite.compute_dtype(logits), class_axis(spec, logits.dim())
     targets = call.targets.detach().resolve_neg()
-    soft = torch_plain.is_soft(targets)
+    soft = composite.is_soft(targets)
     if targets.dtype is torch.bool:
         targets = targets.view(torch.uint8)
     elif not soft and targets.dtype not in _NATIVE_TARGETS:
         targets = targets.long()
+    ignore_index = _NOTHING if math.isnan(spec.ignore_index) else int(spec.ignore_index)
+    if ignore_index == _NOTHING and soft:
+        targets = torch.where(targets.isnan(), float(_NOTHING), targets)  # kernels compare
     shape = tuple(logits.shape)
     n_classes = shape[axis] if axis >= 0 else 1
     softmax = spec.link == "softmax"
-    rows = shape[:axis] + shape[axis + 1 :] if softmax else shape
+    rows = loss_shape(spec, shape)
     weight = None
     if call.sample_weight is not None:
         weight = call.sample_weight.detach().to(dtype)
         weight = weight.reshape(weight.shape + (1,) * (len(rows) - weight.dim())).expand(rows)
     gamma, power = None, ANY_POWER
-    if call.gamma is None and not isinstance(spec.gamma, tuple):
+    if call.parameters.gamma is None and not isinstance(spec.gamma, tuple):
         power = POWERS.get(float(spec.gamma), ANY_POWER)  # type: ignore[arg-type]
     if power == ANY_POWER:
-        gamma = _parameter(call.gamma, spec.gamma, dtype, logits.device)
+        gamma = _parameter(call.parameters.gamma, spec.gamma, dtype, logits.device)
     alpha = other = smooth = None
-    if call.alpha is not None or spec.alpha is not None:
-        alpha = _parameter(call.alpha, spec.alpha, dtype, logits.device)
+    if call.parameters.alpha is not None or spec.alpha is not None:
+        alpha = _parameter(call.parameters.alpha, spec.alpha, dtype, logits.device)
         if not softmax:
-            other = _complement(call.alpha, spec.alpha, dtype, logits.device)
+            other = _complement(call.parameters.alpha, spec.alpha, dtype, logits.device)
     if spec.label_smoothing:
         spread = spec.label_smoothing / (n_classes if softmax else 2)
         smooth = _constants((1 - spec.label_smoothing, spread), dtype, logits.device)
     first = (call, logits, targets, soft, weight, alpha, other, gamma, power, smooth)
-    return Job(*first, axis, math.prod(rows), n_classes, rows, dtype)
+    return Job(*first, axis, math.prod(rows), n_classes, rows, dtype, ignore_index)
 
 
 def _parameter(given: Tensor | None, value: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -150,7 +158,7 @@ def _launch_softmax(
     weight = None if job.sample_weight is None else job.sample_weight.contiguous()
     steps = [0 if p is None or p.numel() == 1 else 1 for p in (job.alpha, job.gamma)]
     pointers = (job.logits, targets, weight, keep, job.alpha, job.gamma, scale)
-    counts = (job.n, job.n_classes, job.call.spec.ignore_index, *steps, n1, n2)
+    counts = (job.n, job.n_classes, job.ignore_index, *steps, n1, n2)
     options = {"POWER": job.power, "REDUCED": reduced, "ON_CHIP": on_chip, "FLAT": flat, "LAST": last}
     options |= {"MULTIPLE": multiple, "WIDE": farthest >= WIDE_FROM, "COMPUTE": _compute(job)}
     options |= {"ROWS": rows, "COLUMNS": columns, "num_warps": warps, **FUSED}
@@ -194,7 +202,7 @@ def _launch_sigmoid(
         losses,
         grad,
         job.n,
-        job.call.spec.ignore_index,
+        job.ignore_index,
         n1,
         n2,
         *(step for three in strides for step in three),
