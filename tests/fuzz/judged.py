@@ -62,7 +62,8 @@ def judge(spec: LossSpec, call: dict[str, Any], got: tuple[Any, Any, Any]) -> No
     n, k = z.shape
     vector = lambda value, default: value if isinstance(value, tuple) else (default if value is None else value,) * k  # noqa: E731
     gammas, alphas = vector(spec.gamma, 0.0), vector(spec.alpha, None)
-    with mp.workdps(60):
+    digits = 60 if max(gammas) < 1e10 else 700  # of q beside 1, which such a gamma brings out
+    with mp.workdps(digits):
         losses, terms, weights = [], [], []
         for i in range(n):
             w = mpf(1) if weight is None else mpf(float(weight[i]))
