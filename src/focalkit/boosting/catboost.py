@@ -436,7 +436,7 @@ def _check_eval_set(eval_set: Any) -> None:
 
 
 def _keep_bias(model: Any, first: Any) -> None:
-    """Give ``model`` the bias of ``first``, which it continues: CatBoost keeps it in some cases and drops it in others."""
+    """Give ``model`` the bias of ``first``, which it continues: CatBoost keeps it only sometimes."""
     if not isinstance(first, catboost.CatBoost):
         first = catboost.CatBoost().load_model(str(first))
     scale, _ = model.get_scale_and_bias()
