@@ -342,7 +342,8 @@ class _FusedSmall(_Fused):
     def backward(ctx: Any, upstream: Tensor) -> Any:
         if torch.is_grad_enabled():
             return _gradient_again(ctx, upstream), None
-        grad = ctx.saved_tensors[0] if ctx.grad is None else ctx.grad  # the first says that the graph is gone
+        saved = ctx.saved_tensors  # refuses where the graph is gone, or the logits were written since
+        grad = saved[0] if ctx.grad is None else ctx.grad
         if _kept_for_later() or _is_batched(upstream):
             return grad * upstream, None
         ctx.grad = None
