@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from focalkit.engines import _inputs, reference
+from focalkit.engines import _inputs, plain
 from focalkit.estimator import FocalClassifier
 from focalkit.io.features import read_table
 from focalkit.tuning.datasets import load_long_tail_digits
@@ -40,11 +40,11 @@ def cold(X: np.ndarray, y: np.ndarray) -> int:
 
 
 def in_numpy(X: np.ndarray, y: np.ndarray) -> int:
-    """The surface as `tune` fits it, with the loss from the reference engine."""
+    """The surface as `tune` fits it, with the loss in NumPy."""
 
     def loss_grad_hess(spec, logits, targets, *, sample_weight, hess, out):
-        inputs = _inputs.read(spec, logits, targets, sample_weight, None, check_finite=False)
-        return reference.loss_grad_hess(spec, inputs, hess=hess, out=out)
+        loss, out[...], curvature = plain.truth(_inputs.read(spec, logits, targets, sample_weight), 2 if hess else 1)
+        return loss, out, curvature
 
     with mock.patch("focalkit.estimator.loss_grad_hess", loss_grad_hess):
         return warm(X, y)

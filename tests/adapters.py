@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import focalkit
-from focalkit.engines import _inputs, reference
+from focalkit.engines import _inputs, plain
 from tests.budget import DTYPES
 
 
@@ -45,11 +45,14 @@ def _read(spec, logits, targets, *, sample_weight=None, normalizer=None, check_f
 
 
 def _reference_loss(spec, logits, targets, **kw):
-    return reference.loss(spec, _read(spec, logits, targets, **kw))
+    return plain.truth(_read(spec, logits, targets, **kw)).loss
 
 
 def _reference_loss_grad_hess(spec, logits, targets, *, hess=True, out=None, **kw):
-    return reference.loss_grad_hess(spec, _read(spec, logits, targets, **kw), hess=hess, out=out)
+    loss, grad, curvature = plain.truth(_read(spec, logits, targets, **kw), 2 if hess else 1)
+    if out is not None:
+        out[...] = grad
+    return loss, grad if out is None else out, curvature
 
 
 ENGINES = [

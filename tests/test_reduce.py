@@ -9,17 +9,19 @@ import pytest
 
 from focalkit import LossSpec
 from focalkit._core import reduction as _reduce
+from focalkit._core.ops import NUMPY
 from focalkit.engines.cpu import evaluate as cpu
 
 LOSSES = np.array([0.5, 2.0, 2.0, 0.0, 9.0])
 ALL = np.ones(5, bool)
 POSITIVE = np.array([True, False, True, False, False])
 WEIGHTS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+LARGEST = _reduce.largest(NUMPY)
 
 
 def kept(counted=ALL, **mining):
-    found = _reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE, _reduce.largest)
-    by_kernels = _reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE, cpu._largest)
+    found = _reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE, NUMPY, LARGEST)
+    by_kernels = _reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE, NUMPY, cpu._largest)
     np.testing.assert_array_equal(by_kernels, found)
     return np.flatnonzero(found).tolist()
 
@@ -59,8 +61,8 @@ def test_nan_comes_before_every_number():
     losses = np.array([np.inf, 1.0, np.nan, np.nan])
     for count, expected in ((1, [2]), (2, [2, 3]), (3, [0, 2, 3])):
         spec, counted = LossSpec(keep_hardest=count), np.ones(4, bool)
-        for largest in (_reduce.largest, cpu._largest):
-            got = _reduce.kept(spec, losses, counted, ~counted, largest)
+        for largest in (LARGEST, cpu._largest):
+            got = _reduce.kept(spec, losses, counted, ~counted, NUMPY, largest)
             assert np.flatnonzero(got).tolist() == expected
 
 
@@ -77,27 +79,34 @@ def test_the_kernels_choose_as_numpy_does(dtype, among, threads):
         ):
             losses, mask = losses.astype(dtype), rng.random(losses.size) < among
             for count in (0, 1, 777, 30_000, int(mask.sum()) - 1, int(mask.sum()), 400_000):
-                got, want = cpu._largest(losses, mask, count), _reduce.largest(losses, mask, max(count, 0))
+                got, want = cpu._largest(losses, mask, count), LARGEST(losses, mask, max(count, 0))
                 np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize(
-    ("reduction", "expected"), [("none", 1.0), ("sum", 1.0), ("mean", 2.0), ("weighted_mean", 5.0)]
+    ("reduction", "expected"), [("none", None), ("sum", None), ("mean", 2.0), ("weighted_mean", 5.0)]
 )
 def test_the_denominator_counts_what_is_kept(reduction, expected):
-    assert _reduce.denominator(LossSpec(reduction=reduction), POSITIVE, WEIGHTS, None) == expected
+    assert _reduce.denominator(LossSpec(reduction=reduction), POSITIVE, WEIGHTS, None, NUMPY) == expected
 
 
-def test_without_weights_the_weighted_mean_is_the_mean():
-    assert _reduce.denominator(LossSpec(reduction="weighted_mean"), POSITIVE, None, None) == 2.0
+def test_where_all_are_kept_their_number_is_enough():
+    assert _reduce.denominator(LossSpec(), 7, None, None, NUMPY) == 7.0
+    assert _reduce.denominator(LossSpec(), 0, None, None, NUMPY) == 1.0
 
 
-@pytest.mark.parametrize("reduction", ["none", "sum", "mean", "weighted_mean"])
+@pytest.mark.parametrize("reduction", ["mean", "weighted_mean"])
 def test_over_nothing_the_denominator_is_one(reduction):
-    assert _reduce.denominator(LossSpec(reduction=reduction), ~ALL, WEIGHTS, None) == 1.0
-    of_weightless = _reduce.denominator(LossSpec(reduction=reduction), ALL, 0 * WEIGHTS, None)
+    assert _reduce.denominator(LossSpec(reduction=reduction), ~ALL, WEIGHTS, None, NUMPY) == 1.0
+    of_weightless = _reduce.denominator(LossSpec(reduction=reduction), ALL, 0 * WEIGHTS, None, NUMPY)
     assert of_weightless == (5.0 if reduction == "mean" else 1.0)
 
 
 def test_a_normalizer_wins():
-    assert _reduce.denominator(LossSpec(), ALL, WEIGHTS, 7.5) == 7.5
+    assert _reduce.denominator(LossSpec(), ALL, WEIGHTS, 7.5, NUMPY) == 7.5
+
+
+def test_a_normalizer_of_zero_stands_only_where_something_is_kept():
+    for zero in (0, 0.0, np.float32(0)):
+        assert _reduce.denominator(LossSpec(), ~ALL, None, zero, NUMPY) == 1.0
+        assert _reduce.denominator(LossSpec(), ALL, None, zero, NUMPY) == 0.0

@@ -15,7 +15,7 @@ if DEVICE.type == "cpu":
 
 from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
 from focalkit.engines.torch import dispatch as torch_engine  # noqa: E402
-from focalkit.engines.torch import plain as torch_plain  # noqa: E402
+from focalkit.engines.torch import ops as composite  # noqa: E402
 from focalkit.engines.triton import evaluate as engine  # noqa: E402
 from tests import torch_adapter  # noqa: E402
 
@@ -40,7 +40,7 @@ def evaluate(spec, logits, targets, weight, normalizer, order, out=None, check_f
     narrow = z.dtype
     if DEVICE.type == "cpu" and narrow is torch.bfloat16:
         to = torch.empty_like(z, dtype=torch.float32)  # the interpreter cuts off where a GPU rounds to nearest
-    hess = torch_plain.evaluate(call, 2)[2] if order == 2 else None
+    hess = composite.evaluate(call, 2).hess if order == 2 else None
     moved = [t.to(DEVICE) if isinstance(t, torch.Tensor) else t for t in call]
     with quietly():
         value, grad, _ = engine.evaluate(type(call)(*moved), min(order, 1), None if to is None else to.to(DEVICE))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 
 from focalkit._core import contracts
+from focalkit._core.call import Call
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
 from focalkit.engines import _inputs
 from focalkit.engines.cpu import evaluate as cpu
@@ -293,10 +294,10 @@ def loss_grad_hess(
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
             return LossGradHess(*result)
-    inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
+    call = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
     if out is not None:
-        _check_out(out, inputs)
-    return LossGradHess(*cpu.loss_grad_hess(spec, inputs, hess=hess, out=out))
+        _check_out(out, call)
+    return LossGradHess(*cpu.evaluate(call, 2 if hess else 1, out))
 
 
 def _loss(
@@ -323,8 +324,8 @@ def _loss(
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
         if result is not None:
             return result[0]
-    inputs = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
-    return cpu.loss(spec, inputs)
+    call = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
+    return cpu.evaluate(call, 0).loss
 
 
 def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
@@ -369,8 +370,8 @@ def _host(logits: Any) -> Any:
     return logits
 
 
-def _check_out(out: Any, inputs: _inputs.Inputs) -> None:
-    logits = inputs.logits
+def _check_out(out: Any, call: Call) -> None:
+    logits = call.logits
     if not isinstance(out, np.ndarray) or out.shape != logits.shape or out.dtype != logits.dtype:
         got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         contracts.reject(
@@ -381,8 +382,8 @@ def _check_out(out: Any, inputs: _inputs.Inputs) -> None:
     where = out.__array_interface__["data"], out.strides
     is_logits = where == (logits.__array_interface__["data"], logits.strides)
     others = [] if is_logits else [("the logits", logits)]
-    others += [("the targets", inputs.targets)]
-    others += [] if inputs.sample_weight is None else [("the sample weights", inputs.sample_weight)]
+    others += [("the targets", call.targets)]
+    others += [] if call.sample_weight is None else [("the sample weights", call.sample_weight)]
     for name, other in others:
         if np.shares_memory(out, other):
             contracts.reject(

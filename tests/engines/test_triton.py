@@ -23,9 +23,10 @@ from tests.triton_adapter import engine as kernels  # noqa: E402
 
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec, nn  # noqa: E402
+from focalkit._core.call import Call  # noqa: E402
 from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
 from focalkit.engines.torch import dispatch as engine  # noqa: E402
-from focalkit.engines.torch import plain as torch_plain  # noqa: E402
+from focalkit.engines.torch import ops as composite  # noqa: E402
 from focalkit.engines.triton import launch as triton_launch  # noqa: E402
 
 FOCAL = LossSpec(gamma=2.0)
@@ -60,8 +61,8 @@ def randint(n, shape):
 
 
 def evaluate(spec, z, t, weight=None, normalizer=None, order=1, **rest):
-    call = torch_plain.Call(spec, z, t, weight, normalizer, None, None, z.dtype)
-    return kernels.evaluate(call, order, **rest)[:2], torch_plain.evaluate(call, order)[:2]
+    call = Call(spec, z, t, weight, normalizer, out_dtype=z.dtype)
+    return kernels.evaluate(call, order, **rest)[:2], composite.evaluate(call, order)[:2]
 
 
 def assert_agree(spec, z, t, *rest, **tolerance):
@@ -163,7 +164,7 @@ def test_adjacent_axes_merge_where_all_strides_allow_it():
 def test_a_class_id_that_is_none_gives_nan_in_its_row_alone(bad, smoothing):
     z, t = randn(3, 4), torch.tensor([1, bad, -100]).to(DEVICE)
     spec = LossSpec(gamma=2.0, alpha=(1.0, 2.0, 3.0, 4.0), reduction="none", label_smoothing=smoothing)
-    call = torch_plain.Call(spec, z, t, None, None, None, None, z.dtype)
+    call = Call(spec, z, t, out_dtype=z.dtype)
     value, grad, _ = kernels.evaluate(call, 1)
     assert value.isnan().tolist() == [False, True, False]
     assert grad.isnan().any(1).tolist() == [False, True, False]
@@ -171,7 +172,7 @@ def test_a_class_id_that_is_none_gives_nan_in_its_row_alone(bad, smoothing):
 
 def test_a_sigmoid_target_other_than_0_and_1_gives_nan():
     z, t = randn(3), torch.tensor([1, 2, -100]).to(DEVICE)
-    call = torch_plain.Call(LossSpec("sigmoid", reduction="none"), z, t, None, None, None, None, z.dtype)
+    call = Call(LossSpec("sigmoid", reduction="none"), z, t, out_dtype=z.dtype)
     assert kernels.evaluate(call, 1)[0].isnan().tolist() == [False, True, False]
 
 
@@ -320,7 +321,7 @@ class Watch(torch.utils._python_dispatch.TorchDispatchMode):
 def test_the_host_reads_nothing_back_and_copies_constants_once(monkeypatch, link, options):
     z = randn(6, 4, dtype=torch.float32)
     t = randint(4, (6,)) if link == "softmax" else randint(2, (6, 4))
-    call = torch_plain.Call(LossSpec(link, 1.5, (0.1, 0.2, 0.3, 0.4), **options), z, t, None, None, None, None, z.dtype)
+    call = Call(LossSpec(link, 1.5, (0.1, 0.2, 0.3, 0.4), **options), z, t, out_dtype=z.dtype)
     kernels.evaluate(call, 1)
     copied = triton_launch._constants.cache_info().misses
     for name in ("hard_rows", "sigmoid_elements"):

@@ -17,7 +17,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from focalkit import LossSpec
-from focalkit.engines.torch.plain import Call
+from focalkit._core.call import Call
 from focalkit.engines.triton import evaluate as engine
 from focalkit.engines.triton import launch as triton_launch
 
@@ -68,7 +68,7 @@ def record():
     def call(name, spec, shape, targets, dtype=torch.bfloat16, weight=None, order=1, **made):
         del LAUNCHES[:]
         logits = made.get("logits", torch.randn(shape).to(dtype))
-        engine.evaluate(Call(spec, logits, targets, weight, None, None, None, torch.float32), order)
+        engine.evaluate(Call(spec, logits, targets, weight, out_dtype=torch.float32), order)
         return [(name, *launch) for launch in LAUNCHES]
 
     def ids(*shape, k=5):

@@ -1,79 +1,144 @@
-"""Every denominator, and which losses are kept."""
+"""Every denominator: which targets count, what each weighs, which losses hard example mining keeps, what divides them.
+
+``xp`` is the array library (:class:`focalkit._core.ops.Ops`). Nothing here looks at a value, so that it can be
+traced, compiled and mapped, and never waits for a device.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from focalkit._core.ops import Ops
 from focalkit._core.spec import LossSpec
 
 
-def kept(
-    spec: LossSpec,
-    losses: NDArray[Any],
-    counted: NDArray[np.bool_],
-    positive: NDArray[np.bool_],
-    largest: Callable[[NDArray[Any], NDArray[np.bool_], int], NDArray[np.bool_]],
-) -> NDArray[np.bool_]:
+def counted(spec: LossSpec, targets: Any, axis: int, xp: Ops) -> Any:
+    """Which losses count: all but those whose target is ``ignore_index`` (NaN where that is NaN)."""
+    if not xp.is_float(targets):
+        return xp.astype(targets, xp.index) != spec.ignore_index
+    if spec.link == "softmax":
+        return xp.ones_like(_of_first_class(targets, axis), dtype=xp.boolean)
+    return ~xp.isnan(targets) if math.isnan(spec.ignore_index) else targets != spec.ignore_index
+
+
+def all_count(spec: LossSpec, targets: Any, xp: Ops) -> bool:
+    """Whether every target counts whatever its value: probabilities of classes are never ignored."""
+    return spec.link == "softmax" and xp.is_float(targets)
+
+
+def positive(spec: LossSpec, targets: Any, axis: int, xp: Ops) -> Any:
+    """Which targets are positives of hard example mining: not class 0, or 1/2 and more for the sigmoid."""
+    if spec.link == "sigmoid":
+        return targets >= 0.5
+    return _of_first_class(targets, axis) < 0.5 if xp.is_float(targets) else targets != 0
+
+
+def _of_first_class(targets: Any, axis: int) -> Any:
+    return targets[(slice(None),) * axis + (0,)]
+
+
+def class_weight(spec: LossSpec, y: Any, alpha: Any, other: Any, axis: int, xp: Ops) -> Any:
+    """``alpha_t`` of each target.
+
+    ``y`` holds class ids in [0, n_classes), or probabilities with their classes on ``axis``, or values of the sigmoid;
+    ``alpha`` is (n_classes,) for class ids, and otherwise fits ``y`` by broadcasting, as ``other`` = 1 - alpha does.
+    """
+    if alpha is None:
+        return xp.ones_like(y)
+    if spec.link == "sigmoid":
+        return y * alpha + (1 - y) * other
+    return xp.sum(y * alpha, axis) if xp.is_float(y) else alpha[y]
+
+
+def denominator(spec: LossSpec, keep: Any, weight: Any, normalizer: Any, xp: Ops) -> Any:
+    """What the sum of the kept losses is divided by; None where it is not divided.
+
+    ``keep`` is a mask, or where all are kept their number; ``weight`` holds alpha_t * sample_weight, and is looked at
+    for a weighted mean alone. A mean over nothing is 0: its denominator is 1, its numerator being 0. So is a
+    ``normalizer`` of 0 where nothing is kept; with something kept it stays 0, and the loss says so.
+    """
+    if normalizer is not None:
+        given = xp.wide(normalizer)
+        if isinstance(normalizer, float | int) and normalizer > 0:
+            return given
+        return xp.where((given == 0) & (_count(keep, xp) == 0), xp.ones_like(given), given)
+    if spec.reduction == "mean":
+        return or_one(_count(keep, xp), xp)
+    if spec.reduction == "weighted_mean":
+        return or_one(xp.total(xp.where(keep, weight, xp.zeros_like(weight))), xp)
+    return None
+
+
+def _count(keep: Any, xp: Ops) -> Any:
+    return xp.wide(keep) if isinstance(keep, int) else xp.count(keep)
+
+
+def or_one(total: Any, xp: Ops) -> Any:
+    """The denominator of a mean: 1 over nothing."""
+    return xp.where(total == 0, xp.ones_like(total), total)
+
+
+def quotient(total: Any, normalizer: Any, xp: Ops) -> Any:
+    """``total / normalizer``, and 0 where nothing came together and the normalizer is 0."""
+    nothing = (total == 0) & (normalizer == 0)
+    return xp.where(nothing, xp.zeros_like(total), total / xp.where(nothing, xp.ones_like(normalizer), normalizer))
+
+
+def kept(spec: LossSpec, losses: Any, counted: Any, positive: Any, xp: Ops, largest: Callable[..., Any]) -> Any:
     """Which of the ``counted`` losses (n,) stay after hard example mining; ``positive`` is (n,).
 
-    The ``largest`` stay: so many of those that a mask says; of equal losses the first, so that the choice is the same
-    everywhere.
+    The ``largest`` (losses, among, count) stay: so many of those that a mask says; of equal losses the first, so that
+    the choice is the same everywhere.
     """
     if spec.keep_hardest is None and spec.negatives_per_positive is None:
         return counted
-    budget = _budget(spec.keep_hardest, int(np.count_nonzero(counted)))
+    n_counted = xp.count(counted)
+    budget = _budget(spec.keep_hardest, n_counted, xp)
     if spec.negatives_per_positive is None:
         return largest(losses, counted, budget)
-    ratio = spec.negatives_per_positive
-    positives, negatives = counted & positive, counted & ~positive
-    places = int(np.count_nonzero(positives)) if spec.keep_hardest is None else max(1, _whole(budget / (1 + ratio)))
-    keep_positives = largest(losses, positives, min(places, budget))
-    n_kept = int(np.count_nonzero(keep_positives))
-    places = _whole(min(ratio * max(n_kept, 1), budget - n_kept))
-    return keep_positives | largest(losses, negatives, places)
+    ratio, positives = min(spec.negatives_per_positive, 2.0**53), counted & positive
+    if spec.keep_hardest is None:
+        places = xp.count(positives)
+    else:
+        places = _at_least_one(_whole(budget / (1 + ratio), xp), xp)
+    keep_positives = largest(losses, positives, _smaller(places, budget, xp))
+    n_kept = xp.count(keep_positives)
+    places = _whole(_smaller(ratio * _at_least_one(n_kept, xp), budget - n_kept, xp), xp)
+    return keep_positives | largest(losses, counted & ~positive, places)
 
 
-def _budget(keep_hardest: float | int | None, n_counted: int) -> int:
-    if keep_hardest is None or n_counted == 0:
+def _budget(keep_hardest: float | int | None, n_counted: Any, xp: Ops) -> Any:
+    if keep_hardest is None:
         return n_counted
     if isinstance(keep_hardest, int):
-        return min(keep_hardest, n_counted)
+        return _smaller(n_counted, xp.wide(keep_hardest), xp)
     # a hair below the product, so that 0.07 * 100 = 7.000000000000001 keeps 7 and not 8
-    return max(1, int(np.ceil(keep_hardest * n_counted * (1 - 1e-12))))
+    share = _at_least_one(xp.ceil(keep_hardest * n_counted * (1 - xp.hair)), xp)
+    return xp.where(n_counted == 0, n_counted, share)
 
 
-def _whole(places: float) -> int:
+def _whole(places: Any, xp: Ops) -> Any:
     # a hair above the product, so that 0.58 * 100 = 57.99999999999999 makes 58 places
-    return int(places * (1 + 1e-12))
+    return xp.floor(places * (1 + xp.hair))
 
 
-def largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
-    """Where the ``count`` largest of the losses ``among`` are."""
-    index = np.flatnonzero(among)
-    chosen = np.zeros_like(among)
-    order = np.argsort(-losses[index], kind="stable")
-    order = np.roll(order, np.count_nonzero(np.isnan(losses[index])))  # NaN is the hardest of all, never hidden
-    chosen[index[order[:count]]] = True
-    return chosen
+def _at_least_one(n: Any, xp: Ops) -> Any:
+    return xp.where(n > 1, n, xp.ones_like(n))
 
 
-def denominator(
-    spec: LossSpec, keep: NDArray[np.bool_], weights: NDArray[Any] | None, normalizer: float | None
-) -> float:
-    """What the sum of the kept losses is divided by; ``weights`` (n,) are alpha_t * sample_weight.
+def _smaller(one: Any, other: Any, xp: Ops) -> Any:
+    return xp.where(one < other, one, other)
 
-    A mean over nothing is 0: its denominator is given as 1, its numerator being 0.
-    """
-    if normalizer is not None:
-        return normalizer
-    if spec.reduction == "mean":
-        total = float(keep.sum())
-    elif spec.reduction == "weighted_mean":
-        total = float(keep.sum() if weights is None else weights[keep].sum())
-    else:
-        return 1.0
-    return total if total > 0 else 1.0
+
+def largest(xp: Ops) -> Callable[..., Any]:
+    """Where the ``count`` largest of the losses ``among`` are, NaN first, of equal ones the first."""
+
+    def choose(losses: Any, among: Any, count: Any) -> Any:
+        order = xp.argsort(-losses)
+        group = xp.where(among, xp.where(xp.isnan(losses), 0, 1), 2)
+        order = order[xp.argsort(group[order])]
+        return among & (xp.argsort(order) < count)
+
+    return choose

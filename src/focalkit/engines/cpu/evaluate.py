@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, reduction
+from focalkit._core.call import Call, Result, class_axis
+from focalkit._core.ops import NUMPY
 from focalkit._core.spec import REDUCTIONS, LossSpec
-from focalkit.engines._inputs import Inputs
 
 try:
     from focalkit.engines import _cpu
@@ -110,31 +111,13 @@ def set_memory_limit(limit: int) -> None:
     _cpu.set_memory_limit(limit)
 
 
-def loss(spec: LossSpec, inputs: Inputs) -> Any:
-    """Return the loss, reduced as ``spec`` says, in the logits' dtype."""
-    value, _, _ = _checked(spec, inputs, 0, None)
-    return value
-
-
-def loss_grad_hess(
-    spec: LossSpec, inputs: Inputs, *, hess: bool = True, out: NDArray[Any] | None = None
-) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
-    """Return loss, gradient and diagonal Hessian in the logits; the gradient goes to ``out`` where given."""
-    value, grad, curvature = _checked(spec, inputs, 2 if hess else 1, out)
-    assert grad is not None
-    return value, grad, curvature
-
-
-Result = tuple[Any, NDArray[Any] | None, NDArray[Any] | None]
-
-
 def attempt(
     spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normalizer: Any, order: int, out: Any
-) -> Result | None:
+) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None] | None:
     """Compute at once what keeps its contracts, the checks being made in passing.
 
     None where something is unusual or wrong: then :func:`focalkit.engines._inputs.read` says what, or
-    makes plain arrays of it for :func:`loss` and :func:`loss_grad_hess`.
+    makes a checked call of it for :func:`evaluate`.
     """
     if type(logits) is not np.ndarray or type(targets) is not np.ndarray:
         return None
@@ -147,30 +130,34 @@ def attempt(
     return _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
 
 
-def _checked(spec: LossSpec, inputs: Inputs, order: int, out: NDArray[Any] | None) -> Result:
-    """Compute from checked inputs, made plain where the kernels need it."""
-    logits, targets, weight = _native(inputs.logits), _native(inputs.targets), inputs.sample_weight
+def evaluate(call: Call, order: int, out: NDArray[Any] | None = None) -> Result:
+    """Loss and, from ``order`` 1, the gradient (into ``out`` where given), 2 the Hessian's diagonal of a checked call.
+
+    Arrays are made contiguous, aligned and native-endian where the kernels need it.
+    """
+    spec, normalizer = call.spec, call.normalizer
+    logits, targets, weight = _native(call.logits), _native(call.targets), call.sample_weight
     if targets.dtype.kind in "iu" and targets.dtype.char not in "bBil":
         targets = targets.astype(np.int64)
     if targets.dtype.char == "g":
         targets = targets.astype(np.float64)
-    result = _compute(spec, logits, targets, weight, inputs.normalizer, order, None, True)
+    result = _compute(spec, logits, targets, weight, normalizer, order, None, True)
     if result is None:
         logits, targets = np.array(logits, order="C"), np.array(targets, order="C")  # aligned, too
         weight = None if weight is None else np.array(weight, order="C")
-        result = _compute(spec, logits, targets, weight, inputs.normalizer, order, None, True)
+        result = _compute(spec, logits, targets, weight, normalizer, order, None, True)
     if result is None:
         message = f"the kernels refused {logits.dtype} logits of shape {logits.shape}; please report this"
         raise RuntimeError(message)
     value, grad, hess = result
-    dtype = inputs.logits.dtype
+    dtype = call.logits.dtype
     if logits.dtype != dtype:
         value = np.asarray(value).astype(dtype)[()]
         grad, hess = (None if part is None else part.astype(dtype) for part in (grad, hess))
     if out is not None and grad is not None:
         out[...] = grad
         grad = out
-    return value, grad, hess
+    return Result(value, grad, hess)
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
@@ -190,7 +177,7 @@ def _compute(
     order: int,
     out: NDArray[Any] | None,
     checked: bool,
-) -> Result | None:
+) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None] | None:
     dtype = logits.dtype
     half = 0
     if dtype.num >= 256 or targets.dtype.num >= 256:  # the buffer protocol has no name for bfloat16
@@ -261,25 +248,17 @@ def _mine(
     losses = _empty(rows, np.dtype(np.float64 if z.dtype.char == "d" else np.float32))
     if _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked) is None:
         return None
-    if targets.dtype.kind in "biu":
-        counted = targets.reshape(-1) != spec.ignore_index
-        positive = targets.reshape(-1) != 0
-    else:
-        counted = np.ones(losses.size, bool)
-        positive = _soft_positive(spec, targets)
-    return reduction.kept(spec, losses.reshape(-1), counted, positive, _largest)
+    axis = class_axis(spec, z.ndim)
+    counted = reduction.counted(spec, targets, axis, NUMPY).reshape(-1)
+    positive = reduction.positive(spec, targets, axis, NUMPY).reshape(-1)
+    kept: NDArray[np.bool_] = reduction.kept(spec, losses.reshape(-1), counted, positive, NUMPY, _largest)
+    return kept
 
 
-def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: Any) -> NDArray[np.bool_]:
     keep = np.zeros(losses.size, bool)
-    _cpu.keep_largest(losses, among, count, keep)
+    _cpu.keep_largest(losses, among, int(count), keep)
     return keep
-
-
-def _soft_positive(spec: LossSpec, targets: NDArray[Any]) -> NDArray[np.bool_]:
-    if spec.link == "sigmoid":
-        return np.asarray(targets.reshape(-1) >= 0.5)
-    return np.asarray(np.moveaxis(targets, spec.class_axis, -1)[..., 0].reshape(-1) < 0.5)
 
 
 def _fresh(like: NDArray[Any]) -> NDArray[Any]:

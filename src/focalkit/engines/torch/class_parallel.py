@@ -16,12 +16,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from focalkit._core import contracts, definition, links
+from focalkit._core import contracts, definition, links, reduction
+from focalkit._core.call import Call, loss_shape
 from focalkit._core.spec import LossSpec
+from focalkit.engines import plain
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import data_parallel as torch_parallel
-from focalkit.engines.torch import plain as torch_plain
-from focalkit.engines.torch.definition import Namespace
+from focalkit.engines.torch import ops as composite
 from focalkit.engines.torch.dispatch import _kept_for_later, _result_dtype
 
 _COLUMNS = ("failed", "rows", "classes", "options", "targets", "sample_weight")
@@ -30,7 +31,7 @@ _COLUMNS = ("failed", "rows", "classes", "options", "targets", "sample_weight")
 class _Shard(NamedTuple):
     """One rank's part of a checked call; its classes start at ``first``."""
 
-    call: torch_plain.Call
+    call: Call
     group: Any
     first: int
     n_classes: int
@@ -58,7 +59,7 @@ def loss(
     torch_parallel.check_without_logits(spec, targets, sample_weight, sum(n_local))
     if isinstance(normalizer, str):
         spec, normalizer = torch_parallel.global_mean(spec, normalizer, targets, sample_weight)
-    call = torch_plain.Call(spec, logits, targets, sample_weight, normalizer, None, None, _result_dtype(logits))
+    call = Call(spec, logits, targets, sample_weight, normalizer, out_dtype=_result_dtype(logits))
     shard = _Shard(call, group, sum(n_local[:rank]), sum(n_local), spec.class_axis % logits.dim())
     if torch.is_grad_enabled() and logits.requires_grad:
         return _Sharded.apply(logits, shard)  # type: ignore[no-any-return]
@@ -98,7 +99,7 @@ def _refuse(
         contracts.reject("local_logits", "be a tensor of PyTorch", type(logits).__name__, "Use torch.as_tensor.")
     torch_contracts.types(logits, targets)
     contracts.logits_shape("softmax", tuple(max(1, size) for size in logits.shape), spec.class_axis)
-    if torch_plain.is_soft(targets) or targets.is_complex():
+    if composite.is_soft(targets) or targets.is_complex():
         contracts.reject("targets", "be class ids", f"dtype {targets.dtype}", "Classes in shards have no soft targets.")
     axis = spec.class_axis % logits.dim()
     contracts.softmax_targets_shape(True, targets.dtype, tuple(targets.shape), tuple(logits.shape), axis)
@@ -120,7 +121,7 @@ def _refuse(
 
 def _signature(spec: LossSpec, logits: Tensor, targets: Tensor, weight: Tensor | None, normalizer: Any) -> list[int]:
     """What the ranks must agree on, as integers; only the number of classes may differ."""
-    rows = torch_plain._without(logits.shape, spec.class_axis % logits.dim())
+    rows = loss_shape(spec, tuple(logits.shape))
     shapes = rows, tuple(targets.shape), None if weight is None else tuple(weight.shape)
     known = type(normalizer) if isinstance(normalizer, Tensor) else normalizer
     options = repr((shapes, logits.dtype, spec.reduction, spec.ignore_index, known))
@@ -190,13 +191,13 @@ def _compute(shard: _Shard, with_grad: bool) -> tuple[Tensor, Tensor | None]:
     call, axis = shard.call, shard.axis
     spec, moved = call.spec, call.logits.detach().movedim(axis, -1)
     rows, n_local = moved.shape[:-1], moved.shape[-1]
-    dtype, xp = torch_plain.compute_dtype(moved), Namespace(moved.device)
+    dtype, xp = composite.compute_dtype(moved), composite.Ops(moved.device)
     e = torch.empty((*rows, max(1, n_local)), dtype=dtype, device=moved.device)
     e.copy_(moved if n_local else torch.full_like(e, -torch.inf))  # without classes, one that cannot be
     e = e.flatten(0, -2)
 
     given = call.targets.reshape(-1).long()
-    counted = given != spec.ignore_index
+    counted = reduction.counted(spec, given, axis, xp)
     ids = torch.where(counted, given, torch.zeros_like(given))
     own_class = counted & (ids >= shard.first) & (ids < shard.first + n_local)
     column = torch.where(own_class, ids - shard.first, torch.zeros_like(ids))[:, None]
@@ -212,17 +213,19 @@ def _compute(shard: _Shard, with_grad: bool) -> tuple[Tensor, Tensor | None]:
     total = torch.where(largest == -torch.inf, torch.ones_like(others), others)
     m = links.log_odds(own, largest, total.log(), xp)
 
-    gamma = torch_plain._parameter(None, spec.gamma, m).expand(shard.n_classes)[ids]
-    weight = torch_plain._parameter(None, 1.0 if spec.alpha is None else spec.alpha, m).expand(shard.n_classes)[ids]
-    sample = torch_plain._sample_weight(call, m, 1)
+    gamma = plain.parameter(None, spec.gamma, m, xp).expand(shard.n_classes)[ids]
+    alpha = plain.alphas(spec, None, m, xp)[0].expand(shard.n_classes)
+    weight = reduction.class_weight(spec, ids, alpha, None, -1, xp)
+    sample = plain.sample_weight(call, m, xp)
     weight = weight if sample is None else weight * sample
-    scale = torch_plain._denominator(call, counted, weight)
-    value = torch_plain._weighted(weight, definition.loss(m, gamma, xp))
+    scale = reduction.denominator(spec, counted, weight, call.normalizer, xp)
+    scale = torch.ones((), device=m.device) if scale is None else scale
+    value = plain.weighted(weight, definition.loss(m, gamma, xp), xp)
     value = torch.where(counted, value, torch.zeros_like(value))
     if spec.reduction == "none":
         value = value.reshape(rows)
     else:
-        value = value.sum(dtype=torch_plain._wide(value)) / scale
+        value = xp.total(value) / scale
     if not with_grad:
         return value.to(call.out_dtype), None
     d1 = (weight * definition.d1(m, gamma, xp) / scale).to(dtype)

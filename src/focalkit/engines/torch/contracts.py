@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
+from focalkit._core.call import Call, ClassParameters
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _inputs
-from focalkit.engines.torch.plain import Call
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _PLAIN_TENSORS = frozenset({Tensor, torch.nn.Parameter})
@@ -59,7 +59,7 @@ def check(
         _shapes(spec, logits, targets, sample_weight, normalizer, gamma, alpha)
         if check_finite and not torch.compiler.is_compiling():
             _finite(logits)
-    return Call(spec, logits, targets, sample_weight, normalizer, gamma, alpha, out_dtype)
+    return Call(spec, logits, targets, sample_weight, normalizer, ClassParameters(gamma, alpha), out_dtype)
 
 
 def types(logits: Tensor, targets: object) -> None:

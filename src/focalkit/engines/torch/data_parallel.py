@@ -16,10 +16,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from focalkit._core import contracts
+from focalkit._core import contracts, reduction
+from focalkit._core.call import class_axis
 from focalkit._core.spec import LossSpec
+from focalkit.engines import plain
 from focalkit.engines.torch import contracts as torch_contracts
-from focalkit.engines.torch import plain as torch_plain
+from focalkit.engines.torch import ops as composite
 
 #: What to do on the ranks that were right.
 FAILED_ELSEWHERE = "Read the error of that rank: it refused its arguments, and so all ranks stop here."
@@ -43,7 +45,7 @@ def global_normalizer(local: Any, group: Any = None) -> Tensor:
         got = f"{local.dtype} of shape {tuple(local.shape)}"
         contracts.reject("local", "be one number", got, "Sum it first: local.sum().")
     n_ranks = world_size(group)
-    total = local.detach().to(torch_plain._wide(local)).clone()
+    total = local.detach().to(composite.wide_dtype(local.device)).clone()
     if n_ranks > 1:
         dist.all_reduce(total, group=group)
     return _shared(total, n_ranks)
@@ -59,7 +61,7 @@ def home(group: Any) -> str:
 
 def _shared(total: Tensor, n_ranks: int) -> Tensor:
     """One rank's share of the denominator; a mean over nothing is 0."""
-    return torch.where(total == 0, torch.ones_like(total), total) / n_ranks
+    return reduction.or_one(total, composite.Ops(total.device)) / n_ranks  # type: ignore[no-any-return]
 
 
 def global_mean(
@@ -132,30 +134,28 @@ def _mean_over_ranks(spec: LossSpec, word: str, targets: Any, sample_weight: Any
 
 def count(spec: LossSpec, targets: Tensor) -> Tensor:
     """How many targets count."""
-    if not torch_plain.is_soft(targets):
-        return (targets != spec.ignore_index).sum().to(torch_plain._wide(targets))
-    n = targets.numel() // max(1, targets.shape[spec.class_axis]) if spec.link == "softmax" else targets.numel()
-    return torch.full((), float(n), dtype=torch_plain._wide(targets), device=targets.device)
+    xp, axis = composite.Ops(targets.device), class_axis(spec, max(1, targets.dim()))
+    if not reduction.all_count(spec, targets, xp):
+        return xp.count(reduction.counted(spec, targets, axis, xp))
+    return xp.wide(float(targets.numel() // max(1, targets.shape[axis])))
 
 
 def total_weight(spec: LossSpec, targets: Tensor, sample_weight: Any = None, alpha: Tensor | None = None) -> Tensor:
     """The sum of alpha_t * sample_weight over the targets that count."""
-    soft, axis = torch_plain.is_soft(targets), spec.class_axis % max(1, targets.dim())
-    like = torch.empty((), dtype=torch_plain._wide(targets), device=targets.device)
-    of_class = torch_plain._parameter(alpha, 1.0 if spec.alpha is None else spec.alpha, like)
-    counted = torch.ones_like(targets, dtype=torch.bool) if soft else targets != spec.ignore_index
-    y = targets.to(like.dtype) if soft else torch.where(counted, targets, torch.zeros_like(targets)).long()
-    if spec.link == "softmax" and soft:
-        weight, counted = (y.movedim(axis, -1) * of_class).sum(-1), counted.select(axis, 0)
-    elif spec.link == "softmax":
+    xp = composite.Ops(targets.device)
+    soft, axis = composite.is_soft(targets), class_axis(spec, max(1, targets.dim()))
+    like = torch.empty((), dtype=xp.wide_dtype, device=targets.device)
+    of_class, other = plain.alphas(spec, alpha, like, xp)
+    counted: Tensor = reduction.counted(spec, targets, axis, xp)
+    if spec.link == "softmax" and not soft:
         # ids outside are refused elsewhere, by who looks at values
-        weight = of_class[y.clamp(0, len(of_class) - 1)] if len(of_class) > 1 else of_class.expand(y.shape)
-    elif spec.alpha is None and alpha is None:
-        weight = torch.ones(y.shape, dtype=like.dtype, device=like.device)
+        y = torch.where(counted, targets, torch.zeros_like(targets)).long().clamp(0, len(of_class) - 1)
     else:
-        along = [-1 if i == axis and len(of_class) > 1 else 1 for i in range(y.dim())]
-        of_negative = torch_plain._complement(alpha, spec.alpha, like)
-        weight = y * of_class.reshape(along) + (1 - y) * of_negative.reshape(along)
+        y = targets if spec.link == "softmax" else torch.where(counted, targets, torch.zeros_like(targets))
+        y = y.to(like.dtype)
+        along = [-1 if i == axis else 1 for i in range(y.dim())]
+        of_class, other = (a if a is None or len(a) == 1 else a.reshape(along) for a in (of_class, other))
+    weight = reduction.class_weight(spec, y, of_class, other, axis, xp)
     sample = torch_contracts.weight_tensor(sample_weight, targets)
     if sample is not None:
         weight = weight * sample.reshape(sample.shape + (1,) * (weight.dim() - sample.dim())).to(like.dtype)
@@ -167,7 +167,7 @@ def check_without_logits(spec: LossSpec, targets: Any, sample_weight: Any, n_cla
     if not isinstance(targets, Tensor):
         torch_contracts.types(torch.empty(0), targets)
     shape = list(targets.shape)
-    if spec.link == "softmax" and not torch_plain.is_soft(targets):
+    if spec.link == "softmax" and not composite.is_soft(targets):
         known = [len(value) for value in (spec.alpha, spec.gamma) if isinstance(value, tuple)]
         shape.insert(spec.class_axis % (len(shape) + 1), n_classes or [*known, 1 << 31][0])
     logits = torch.zeros((), dtype=torch.float64, device=targets.device).expand(shape)

@@ -3,7 +3,7 @@
 The kernels compute loss and gradient in one pass; backward scales that gradient. Where more is asked of
 automatic differentiation (a second derivative, forward mode, ``torch.func``, a gradient for soft targets,
 weights, alpha or gamma), on other devices, without Triton and for tensor subclasses, the loss goes through
-``torch_plain``. Compiled code calls the kernels as an operator (``torch_operator``).
+``ops``, the composite implementation. Compiled code calls the kernels as an operator (``torch_operator``).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
+from focalkit._core.call import Call, ClassParameters
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import compiled as torch_operator
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import cpu_kernels as torch_kernels
 from focalkit.engines.torch import data_parallel as torch_parallel
-from focalkit.engines.torch import plain as torch_plain
+from focalkit.engines.torch import ops as composite
 from focalkit.engines.torch.compiled import gradient_dtype
 
 Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
@@ -135,7 +136,7 @@ def _traced_loss(
                 normalizer = torch.full((), normalizer, dtype=torch.float64, device=logits.device)
             return torch_operator.loss(spec, logits, targets, sample_weight, normalizer, parameters, dtype)
     call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, False, *parameters, dtype)
-    return torch_plain.evaluate(call)[0]
+    return composite.evaluate(call).loss  # type: ignore[no-any-return]
 
 
 def _any_loss(
@@ -159,7 +160,7 @@ def _any_loss(
             remedy = "Only a first gradient in the logits alone can be written over them."
             contracts.reject("inplace", "be False here", inplace, remedy)
         first = (spec, logits, targets, sample_weight, normalizer, check_finite)
-        return torch_plain.evaluate(torch_contracts.check(*first, *parameters, dtype))[0]
+        return composite.evaluate(torch_contracts.check(*first, *parameters, dtype)).loss  # type: ignore[no-any-return]
     if on_host and parameters is not NO_PARAMETERS:
         spec = torch_contracts.with_values(spec, *parameters)
         parameters = NO_PARAMETERS
@@ -267,7 +268,7 @@ def _compute(
     call = torch_contracts.check(*first, *parameters, dtype)
     if by == "triton" and order < 2:
         return _device_kernels(logits.device).evaluate(call, order, out, grad_dtype)  # type: ignore[no-any-return]
-    value, grad, hess = torch_plain.evaluate(call, order)
+    value, grad, hess = composite.evaluate(call, order)
     if out is not None and grad is not None:
         grad = out.copy_(grad)
     return value, grad, hess
@@ -367,9 +368,10 @@ def _gradient_again(ctx: Any, upstream: Tensor) -> Tensor:
         remedy = "The logits are gone: a second derivative needs them."
         contracts.reject("inplace", "be False where the gradient is differentiated", True, remedy)
     _, logits, targets, *weight = ctx.saved_tensors
-    call = torch_plain.Call(spec, logits, targets, weight[0] if weight else None, normalizer, gamma, alpha, dtype)
+    parameters = ClassParameters(gamma, alpha)
+    call = Call(spec, logits, targets, weight[0] if weight else None, normalizer, parameters, dtype)
     grad: Tensor
-    (grad,) = torch.autograd.grad(torch_plain.evaluate(call)[0], logits, upstream, create_graph=True)
+    (grad,) = torch.autograd.grad(composite.evaluate(call).loss, logits, upstream, create_graph=True)
     return grad
 
 

@@ -22,10 +22,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from focalkit._core import reduction
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import cpu_kernels as torch_kernels
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch import dispatch as engine
+from focalkit.engines.torch import ops as composite
 
 _HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
 _TILE = 16  # rows, of the products
@@ -276,19 +278,19 @@ def _counted_rows(layer: Layer) -> Tensor | None:
     targets = layer.targets
     if targets.is_floating_point() or not targets.is_cpu:
         return None
-    counted = targets != layer.spec.ignore_index
+    counted = reduction.counted(layer.spec, targets, 1, composite.Ops(targets.device))
     return None if bool(counted.all()) else counted.nonzero().squeeze(1)
 
 
 def _denominator(layer: Layer) -> Tensor | None:
-    """Of the mean over all rows, as ``_reduce.denominator`` has it."""
+    """Of the mean over all rows; a given normalizer is looked at in each chunk."""
     if layer.normalizer is not None or layer.spec.reduction not in ("mean", "weighted_mean"):
         return layer.normalizer
     if layer.spec.reduction == "mean":
         total = torch_parallel.count(layer.spec, layer.targets)
     else:
         total = torch_parallel.total_weight(layer.spec, layer.targets, layer.sample_weight)
-    return torch.where(total > 0, total, 1.0)
+    return reduction.or_one(total, composite.Ops(total.device))  # type: ignore[no-any-return]
 
 
 def _lasting(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

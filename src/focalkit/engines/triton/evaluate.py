@@ -16,8 +16,9 @@ import torch
 import triton
 from torch import Tensor
 
-from focalkit.engines.torch import plain as torch_plain
-from focalkit.engines.torch.plain import Call
+from focalkit._core import reduction
+from focalkit._core.call import Call, Result
+from focalkit.engines.torch import ops as composite
 from focalkit.engines.triton.launch import FUSED, LANES, WIDE_FROM, Job, job_of, launch
 from focalkit.engines.triton.sigmoid import scaled
 from focalkit.engines.triton.softmax_hard import hard_rows
@@ -40,29 +41,29 @@ def available(device: torch.device) -> bool:
     return True
 
 
-def evaluate(
-    call: Call, order: int = 0, out: Tensor | None = None, grad_dtype: torch.dtype | None = None
-) -> tuple[Tensor, Tensor | None, None]:
+def evaluate(call: Call, order: int = 0, out: Tensor | None = None, grad_dtype: torch.dtype | None = None) -> Result:
     """Loss and, from ``order`` 1, the gradient: into ``out``, which may be the logits, or fresh in ``grad_dtype``."""
     if call.logits.numel() == 0:
-        value, grad, _ = torch_plain.evaluate(call, min(order, 1))
-        return value, grad if out is None else out, None
+        value, grad, _ = composite.evaluate(call, min(order, 1))
+        return Result(value, grad if out is None else out)
     with torch.no_grad(), on_device(call.logits.device):
-        job = job_of(call)
+        job, xp = job_of(call), composite.Ops(call.logits.device)
         keep = None
         if call.spec.keep_hardest is not None or call.spec.negatives_per_positive is not None:
             losses = launch(job, None, None, None, reduced=False)
-            keep = torch_plain.kept(call.spec, losses, *_counted_and_positive(call))
-        denominator = _denominator(call, job, keep)
+            positive = reduction.positive(call.spec, call.targets.detach(), job.axis, xp).reshape(-1)
+            keep = reduction.kept(call.spec, losses, _counted(job, xp), positive, xp, reduction.largest(xp))
+        denominator = _denominator(job, keep, xp)
         grad = None
         if order > 0:
             grad = torch.empty_like(call.logits, dtype=grad_dtype) if out is None else out
         losses = launch(job, keep, denominator, grad, reduced=call.spec.reduction != "none")
         if call.spec.reduction == "none":
-            return losses.view(job.rows).to(call.out_dtype), grad, None
-        total = losses.sum()
-        value = total if denominator is None else total / denominator
-        return value.to(call.out_dtype), grad, None
+            return Result(losses.view(job.rows).to(call.out_dtype), grad)
+        value = losses.sum()
+        if denominator is not None:
+            value = value / denominator if call.normalizer is None else reduction.quotient(value, denominator, xp)
+        return Result(value.to(call.out_dtype), grad)
 
 
 def scale(grad: Tensor, upstream: Tensor, dtype: torch.dtype, inplace: bool) -> Tensor:
@@ -79,60 +80,51 @@ def scale(grad: Tensor, upstream: Tensor, dtype: torch.dtype, inplace: bool) -> 
     return to
 
 
-def _counted_and_positive(call: Call) -> tuple[Tensor, Tensor]:
-    """Which rows (elements) count, and which are positives, flattened."""
-    spec, targets = call.spec, call.targets.detach()
-    if torch_plain.is_soft(targets):
-        if spec.link == "softmax":
-            positive = targets.select(torch_plain.axis_of(call), 0).reshape(-1) < 0.5
-        else:
-            positive = targets.reshape(-1) >= 0.5
-        return torch.ones_like(positive), positive
-    flat = targets.reshape(-1).long()
-    return flat != spec.ignore_index, flat > 0
+def _counted(job: Job, xp: composite.Ops) -> Tensor:
+    """Which rows (elements) count, flattened."""
+    counted: Tensor = reduction.counted(job.call.spec, job.call.targets.detach(), job.axis, xp)
+    return counted.reshape(-1)
 
 
-def _denominator(call: Call, job: Job, keep: Tensor | None) -> Tensor | None:
-    """As ``_reduce.denominator``, on the device; None where there is none to divide by."""
-    spec, device = call.spec, call.logits.device
-    if call.normalizer is not None:
-        given = call.normalizer
-        if isinstance(given, Tensor) and given.device == device:
-            return given.detach().double()
-        return torch.full((), float(given), dtype=torch.float64, device=device)
-    if spec.reduction == "mean":
-        if keep is not None:
-            return torch.count_nonzero(keep).clamp_(min=1)
-        if job.soft or not _may_be(spec.ignore_index, job.targets.dtype):
-            return torch.full((), float(job.n), dtype=torch.float64, device=device)
-        return torch.count_nonzero(job.targets != spec.ignore_index).clamp_(min=1)
-    if spec.reduction == "weighted_mean":
-        weight = _weights(job)
-        counted = _counted_and_positive(call)[0] if keep is None else keep
-        total = torch.where(counted, weight, torch.zeros_like(weight)).sum(dtype=torch.float64)
-        return torch.where(total > 0, total, torch.ones_like(total))
-    return None
+def _denominator(job: Job, keep: Tensor | None, xp: composite.Ops) -> Tensor | None:
+    """What the kernel divides by, on the device; None where there is none.
+
+    With a ``normalizer`` of 0 and nothing counted the kernel writes a gradient of 0 whatever it divides by, so that
+    targets need not be counted for it.
+    """
+    spec, normalizer = job.call.spec, job.call.normalizer
+    if normalizer is not None:
+        return xp.wide(normalizer.detach() if isinstance(normalizer, Tensor) else normalizer)
+    mask: Tensor | int | None = keep
+    if keep is None and spec.reduction in ("mean", "weighted_mean"):
+        ignored = not reduction.all_count(spec, job.targets, xp) and _may_be(spec.ignore_index, job.targets.dtype)
+        mask = _counted(job, xp) if ignored or spec.reduction == "weighted_mean" else job.n
+    weight = _weights(job, xp) if spec.reduction == "weighted_mean" else None
+    return reduction.denominator(spec, mask, weight, None, xp)  # type: ignore[no-any-return]
 
 
-def _may_be(value: int, dtype: torch.dtype) -> bool:
+def _may_be(value: float, dtype: torch.dtype) -> bool:
+    """Whether a target of this dtype can be ``value``."""
+    if dtype.is_floating_point:
+        return True
     info = torch.iinfo(dtype)
     return info.min <= value <= info.max
 
 
-def _weights(job: Job) -> Tensor:
+def _weights(job: Job, xp: composite.Ops) -> Tensor:
     """``alpha_t * sample_weight`` of each row (element)."""
     weight = torch.ones((), dtype=job.dtype, device=job.logits.device)
     along = [-1 if i == job.axis else 1 for i in range(job.logits.dim())]
-    if job.alpha is not None and job.other_alpha is not None:
+    softmax = job.call.spec.link == "softmax"
+    alpha, other = (a if a is None or a.numel() == 1 else a.view(along) for a in (job.alpha, job.other_alpha))
+    if alpha is not None and (not softmax or job.soft):
         y = job.targets.to(job.dtype)
-        alpha, other = (a if a.numel() == 1 else a.view(along) for a in (job.alpha, job.other_alpha))
-        weight = y * alpha + (1 - y) * other
-    elif job.soft and job.call.spec.link == "softmax":
-        alpha = weight if job.alpha is None else job.alpha.view(along) if job.alpha.numel() > 1 else job.alpha
-        weight = (job.targets.to(job.dtype) * alpha).sum(job.axis)
+        weight = reduction.class_weight(job.call.spec, y, alpha, other, job.axis, xp)
     elif job.alpha is not None:
         ids = job.targets.long().clamp(0, job.n_classes - 1)
-        weight = job.alpha[ids] if job.alpha.numel() > 1 else job.alpha
+        weight = reduction.class_weight(job.call.spec, ids, job.alpha.expand(job.n_classes), None, job.axis, xp)
+    elif softmax and job.soft:
+        weight = job.targets.to(job.dtype).sum(job.axis)
     if job.sample_weight is not None:
         weight = weight * job.sample_weight
     return weight.expand(job.rows).reshape(-1)

@@ -11,8 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from focalkit.engines.torch import plain as torch_plain
-from focalkit.engines.torch.plain import Call
+from focalkit._core.call import Call, class_axis, loss_shape
+from focalkit.engines.torch import ops as composite
 from focalkit.engines.triton.definition import ANY_POWER, POWERS
 from focalkit.engines.triton.sigmoid import sigmoid_elements
 from focalkit.engines.triton.softmax_hard import hard_rows
@@ -48,9 +48,9 @@ class Job(NamedTuple):
 def job_of(call: Call) -> Job:
     """The call with its parameters on the device, in the dtype that is computed in."""
     spec, logits = call.spec, call.logits.detach().resolve_neg()
-    dtype, axis = torch_plain.compute_dtype(logits), torch_plain.axis_of(call)
+    dtype, axis = composite.compute_dtype(logits), class_axis(spec, logits.dim())
     targets = call.targets.detach().resolve_neg()
-    soft = torch_plain.is_soft(targets)
+    soft = composite.is_soft(targets)
     if targets.dtype is torch.bool:
         targets = targets.view(torch.uint8)
     elif not soft and targets.dtype not in _NATIVE_TARGETS:
@@ -58,21 +58,21 @@ def job_of(call: Call) -> Job:
     shape = tuple(logits.shape)
     n_classes = shape[axis] if axis >= 0 else 1
     softmax = spec.link == "softmax"
-    rows = shape[:axis] + shape[axis + 1 :] if softmax else shape
+    rows = loss_shape(spec, shape)
     weight = None
     if call.sample_weight is not None:
         weight = call.sample_weight.detach().to(dtype)
         weight = weight.reshape(weight.shape + (1,) * (len(rows) - weight.dim())).expand(rows)
     gamma, power = None, ANY_POWER
-    if call.gamma is None and not isinstance(spec.gamma, tuple):
+    if call.parameters.gamma is None and not isinstance(spec.gamma, tuple):
         power = POWERS.get(float(spec.gamma), ANY_POWER)  # type: ignore[arg-type]
     if power == ANY_POWER:
-        gamma = _parameter(call.gamma, spec.gamma, dtype, logits.device)
+        gamma = _parameter(call.parameters.gamma, spec.gamma, dtype, logits.device)
     alpha = other = smooth = None
-    if call.alpha is not None or spec.alpha is not None:
-        alpha = _parameter(call.alpha, spec.alpha, dtype, logits.device)
+    if call.parameters.alpha is not None or spec.alpha is not None:
+        alpha = _parameter(call.parameters.alpha, spec.alpha, dtype, logits.device)
         if not softmax:
-            other = _complement(call.alpha, spec.alpha, dtype, logits.device)
+            other = _complement(call.parameters.alpha, spec.alpha, dtype, logits.device)
     if spec.label_smoothing:
         spread = spec.label_smoothing / (n_classes if softmax else 2)
         smooth = _constants((1 - spec.label_smoothing, spread), dtype, logits.device)

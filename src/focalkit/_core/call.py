@@ -1,0 +1,57 @@
+"""One request to an engine, and what comes back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from focalkit._core.spec import LossSpec
+
+
+class ClassParameters(NamedTuple):
+    """Per-class parameters as arrays of the engine's library, each in place of the spec's where it is not None."""
+
+    gamma: Any = None
+    alpha: Any = None
+
+
+#: Those of the spec are meant.
+OF_THE_SPEC = ClassParameters()
+
+
+class Call(NamedTuple):
+    """What every engine is asked: a spec and the arrays of one call, in the engine's own library.
+
+    ``sample_weight`` has shape (n,) or one entry per loss; ``normalizer`` is a number or an array of one.
+    ``out_dtype`` is the dtype of the loss, None for that of the logits; derivatives have the logits' dtype.
+    """
+
+    spec: LossSpec
+    logits: Any
+    targets: Any
+    sample_weight: Any = None
+    normalizer: Any = None
+    parameters: ClassParameters = OF_THE_SPEC
+    out_dtype: Any = None
+
+
+class Result(NamedTuple):
+    """The loss, and as far as they were asked for its gradient and the diagonal of its Hessian in the logits."""
+
+    loss: Any
+    grad: Any = None
+    hess: Any = None
+
+
+def class_axis(spec: LossSpec, n_axes: int) -> int:
+    """The axis of the classes in logits of ``n_axes`` axes, counted from the front; -1 for binary logits (n,)."""
+    if spec.link == "sigmoid" and n_axes == 1:
+        return -1
+    return spec.class_axis % n_axes
+
+
+def loss_shape(spec: LossSpec, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one loss per target, for logits of this shape."""
+    if spec.link == "sigmoid":
+        return tuple(shape)
+    axis = class_axis(spec, len(shape))
+    return tuple(shape[:axis]) + tuple(shape[axis + 1 :])
