@@ -11,6 +11,7 @@ import numpy as np
 from focalkit._core import contracts
 from focalkit._core.call import Call
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit import engines
 from focalkit.engines import _inputs
 from focalkit.engines.cpu import evaluate as cpu
 
@@ -290,6 +291,12 @@ def loss_grad_hess(
             spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
         )
         return LossGradHess(*tensors)
+    if engines.is_jax(logits):
+        return LossGradHess(
+            *(_jax or _load_jax()).loss_grad_hess(
+                spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
+            )
+        )
     if not check_finite:
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
@@ -316,9 +323,13 @@ def _loss(
         engine = _torch or _load_torch()
         rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
         return engine.door(_spec, link, gamma, alpha, options, *rest)
+    if engines.is_jax(logits):
+        engine = _jax or _load_jax()
+        rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
+        return engine.dispatch(_spec, link, gamma, alpha, options, *rest)
     if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
-        contracts.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
+        contracts.reject("inplace", "be False unless the logits are of PyTorch or JAX", inplace, remedy)
     spec = _spec(link, gamma, alpha, options)
     if not check_finite:
         result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
@@ -337,6 +348,7 @@ def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
 
 
 _torch: Any = None
+_jax: Any = None
 
 
 def _load_torch() -> Any:
@@ -346,6 +358,15 @@ def _load_torch() -> Any:
 
     _torch = torch
     return torch
+
+
+def _load_jax() -> Any:
+    """Load the engine of JAX's arrays, on first use."""
+    global _jax
+    from focalkit.engines.jax import evaluate
+
+    _jax = evaluate
+    return evaluate
 
 
 _NO_TENSORS = frozenset({np.ndarray, float, int, list, tuple, type(None)})
@@ -364,8 +385,8 @@ def _is_tensor(logits: Any) -> bool:
 def _host(logits: Any) -> Any:
     """Refuse arrays of libraries that no engine serves, rather than convert them behind the user's back."""
     library = type(logits).__module__.partition(".")[0]
-    if library in ("jax", "jaxlib", "cupy", "tensorflow"):
-        contract, remedy = "be a NumPy array or a tensor of PyTorch", "Convert it with numpy.asarray(logits) first."
+    if library in ("cupy", "tensorflow"):
+        contract, remedy = "be an array of NumPy, PyTorch or JAX", "Convert it with numpy.asarray(logits) first."
         contracts.reject("logits", contract, f"a {library} array", remedy)
     return logits
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from focalkit._core import definition, links, reduction
-from focalkit._core.call import Call, Result, class_axis, loss_shape
+from focalkit._core.call import Call, ClassParameters, Result, class_axis, loss_shape
 from focalkit._core.ops import NUMPY, Ops
 from focalkit._core.spec import LossSpec
 
@@ -78,12 +78,13 @@ def parameter(given: Any, value: Any, like: Any, ops: Ops) -> Any:
     return ops.parameter(given, like)
 
 
-def alphas(spec: LossSpec, given: Any, like: Any, ops: Ops) -> tuple[Any, Any]:
+def alphas(spec: LossSpec, parameters: ClassParameters, like: Any, ops: Ops) -> tuple[Any, Any]:
     """Alpha (1 for all where there is none in a softmax), and for the sigmoid 1 - alpha, taken before it is rounded."""
+    given, other = parameters.alpha, parameters.alpha_other
     if spec.link == "softmax":
         return parameter(given, 1.0 if spec.alpha is None else spec.alpha, like, ops), None
     if given is not None:
-        return ops.parameter(given, like), ops.parameter(1 - given, like)
+        return ops.parameter(given, like), ops.parameter(1 - given if other is None else other, like)
     if spec.alpha is None:
         return None, None
     values: Any = spec.alpha if isinstance(spec.alpha, tuple) else (spec.alpha,)
@@ -112,7 +113,7 @@ def _softmax_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     k = call.logits.shape[axis]
     z = ops.astype(ops.moveaxis(call.logits, axis, -1).reshape((-1, k)), ops.compute_dtype(call.logits))
     gamma = ops.broadcast_to(parameter(parameters.gamma, spec.gamma, z, ops), (k,))
-    alpha = ops.broadcast_to(alphas(spec, parameters.alpha, z, ops)[0], (k,))
+    alpha = ops.broadcast_to(alphas(spec, parameters, z, ops)[0], (k,))
     sample = sample_weight(call, z, ops)
     positive = reduction.positive(spec, call.targets, axis, ops).reshape(-1)
     counted = reduction.counted(spec, call.targets, axis, ops).reshape(-1)
@@ -182,7 +183,7 @@ def _sigmoid_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     y = ops.astype(ops.where(counted, targets, ops.zeros_like(targets)), z.dtype)
     z = ops.where(counted, z, ops.zeros_like(z))  # what is ignored may be NaN
     positive = reduction.positive(spec, y, axis, ops)
-    of_positive, of_negative = (per_element(vector) for vector in alphas(spec, parameters.alpha, z, ops))
+    of_positive, of_negative = (per_element(vector) for vector in alphas(spec, parameters, z, ops))
     weight = reduction.class_weight(spec, y, of_positive, of_negative, axis, ops)
     if of_positive is None:
         of_positive = of_negative = ops.ones_like(z)
