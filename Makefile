@@ -26,7 +26,7 @@ lint: $(VENV)/.for-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/clang-format --dry-run --Werror cpp/include/focalkit/*.hpp cpp/src/*.[hc]pp tests/cpp/*.cpp
+	$(BIN)/clang-format --dry-run --Werror $$(find cpp tests/cpp -name '*.[hc]pp')
 
 types: $(VENV)/.for-test
 	$(BIN)/mypy

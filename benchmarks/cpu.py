@@ -29,6 +29,7 @@ from peers import PEERS, Case
 import focalkit
 from focalkit import LossSpec, loss_grad_hess
 from focalkit._core import reduction as _reduce
+from focalkit._core.ops import NUMPY
 from focalkit.engines.cpu import evaluate as cpu
 
 SHAPES: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -247,7 +248,7 @@ def mining(rounds: int = 5) -> dict[str, float]:
         "all": lambda: loss_grad_hess(spec, case.logits, ids, hess=False, out=out),
         "the hardest": lambda: loss_grad_hess(kept, case.logits, ids, hess=False, out=out),
         "the choice": lambda: cpu._largest(losses, among, count),
-        "the choice by NumPy's sort": lambda: _reduce.largest(losses, among, count),
+        "the choice by NumPy's sort": lambda: _reduce.largest(NUMPY)(losses, among, count),
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""How wrong a result may be: design.md's budget, as a function of data that the golden table carries."""
+"""How wrong a result may be: the budget of docs/mathematics.md, as a function of data that the golden table carries."""
 
 from __future__ import annotations
 

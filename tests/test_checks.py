@@ -174,16 +174,22 @@ def test_soft_targets_that_sum_to_one_within_their_dtype_are_accepted(dtype):
 @pytest.mark.parametrize(
     ("targets", "match"),
     [
-        (np.array([0, 2]), "^targets must be 0, 1 or ignore_index=-100; got 2.*use the softmax loss"),
+        (
+            np.array([0, 2]),
+            "^targets must be 0, 1 or ignore_index=-100; got 2.*Class ids go to the softmax loss, or one-hot",
+        ),
         (np.array([0, -1]), "^targets must be 0, 1 or"),
         (np.array([[0], [1]]), r"^targets must have the shape of the logits, \(2,\)"),
-        (np.array([0.0, 1.01]), r"^targets must lie in \[0, 1\]; got 1.01"),
-        (np.array([0.0, np.nan]), r"^targets must lie in \[0, 1\]; got nan"),
-        (np.array([0.0, -100.0]), r"^targets must lie in \[0, 1\]; got -100"),
+        (np.array([0.0, 1.01]), r"^targets must lie in \[0, 1\] or equal ignore_index=-100; got 1.01"),
+        (
+            np.array([0.0, np.nan]),
+            r"^targets must lie in \[0, 1\] or equal ignore_index=-100; got nan.*sample_weight 0",
+        ),
+        (np.array([0.0, -99.0]), r"^targets must lie in \[0, 1\] or equal ignore_index=-100; got -99"),
     ],
 )
 def test_bad_sigmoid_targets_are_refused(targets, match):
-    refused(contracts.sigmoid_targets, targets, (2,), -100, match=match)
+    refused(contracts.sigmoid_targets, targets, (2,), -1, -100, match=match)
 
 
 # weights and the rest
@@ -211,7 +217,7 @@ def test_bad_sample_weights_are_refused(weight, match):
     refused(contracts.sample_weight_array, weight, (2, 3), match=match)
 
 
-@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "3"])
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, "3"])
 def test_a_normalizer_that_is_not_positive_is_refused_with_advice(value):
     refused(
         contracts.normalizer_number,
@@ -219,6 +225,56 @@ def test_a_normalizer_that_is_not_positive_is_refused_with_advice(value):
         "sum",
         match=r"^normalizer must be a number in \(0, inf\).*max\(1, n_positives\)",
     )
+
+
+def test_a_normalizer_of_zero_is_for_nothing_alone():
+    assert contracts.normalizer_of_nothing(0.0, 0) == 1.0
+    assert contracts.normalizer_of_nothing(2.0, 0) == 2.0
+    refused(contracts.normalizer_of_nothing, 0.0, 3, match=r"^normalizer must be a number in \(0, inf\).*3 counted")
+
+
+@pytest.mark.parametrize("value", [np.ones(1), np.ones((2, 2))])
+def test_a_normalizer_of_a_shape_is_named_by_its_shape(value):
+    remedy = r"Take its entry" if value.size == 1 else "Sum it first"
+    refused(contracts.normalizer_number, value, "sum", match=rf"^normalizer must be one number; got 'shape .*{remedy}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "shapes"), [((32,), r"shape \(32,\); got"), ((32, 4), r"shape \(32,\) or \(32, 4\); got")]
+)
+def test_a_shape_of_weights_is_named_once(rows, shapes):
+    refused(contracts.sample_weight_array, np.ones(7), rows, match=shapes)
+
+
+@pytest.mark.parametrize(
+    ("targets", "logits", "axis", "library", "remedy"),
+    [
+        ((6,), (6, 1), 1, "numpy", r"targets\[:, None\]"),
+        ((6, 1), (6,), -1, "numpy", r"targets\[..., 0\]"),
+        ((6,), (6, 4), 1, "numpy", r"one-hot.*numpy.eye\(4\)\[targets\]"),
+        ((6,), (6, 4), 1, "torch", r"one-hot.*torch.nn.functional.one_hot\(targets, 4\)\."),
+        ((6, 8, 8), (6, 4, 8, 8), 1, "torch", r"one_hot\(targets, 4\).movedim\(-1, 1\)"),
+        ((6, 8, 8), (6, 4, 8, 8), 1, "numpy", r"numpy.moveaxis\(numpy.eye\(4\)\[targets\], -1, 1\)"),
+        ((5,), (6, 4), 1, "numpy", "0/1 per logit"),
+    ],
+)
+def test_sigmoid_targets_of_another_shape_are_told_the_way_to_it(targets, logits, axis, library, remedy):
+    refused(contracts.sigmoid_targets_shape, targets, logits, axis, library, match=remedy)
+
+
+@pytest.mark.parametrize(("library", "remedy"), [("numpy", r"targets.astype\(int\)"), ("torch", r"targets.long\(\)")])
+def test_class_ids_that_are_floats_are_told_how_to_become_integers(library, remedy):
+    refused(contracts.softmax_targets_shape, False, "float32", (6,), (6, 4), 1, library, match=remedy)
+
+
+def test_labels_and_numbers_are_shown_as_they_were_written():
+    for value, shown in (
+        (np.str_("a"), "'a'"),
+        (np.float64(0.5), "0.5"),
+        ([np.str_("a"), np.int64(1)], "['a', 1]"),
+        ({np.str_("a"): np.float32(2)}, "{'a': 2.0}"),
+    ):
+        refused(contracts.reject, "name", "be right", value, "Try.", match=re.escape(f"got {shown}. Try."))
 
 
 @pytest.mark.parametrize(

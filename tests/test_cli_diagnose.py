@@ -9,9 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from focalkit import Ledger, LossSpec, diagnose
-from focalkit.cli.diagnose import curve
+from focalkit.cli.curve import curve
 from focalkit.cli.diagnose import diagnose as command
-from focalkit.report.terminal.diagnose import diagnosis_table, findings, gamma_table
+from focalkit.diagnosis import Diagnosis
+from focalkit.report.diagnose import sections, where
+from focalkit.report.terminal.console import Terminal
 from tests.diagnosis.test_ledger import predictions
 
 
@@ -100,7 +102,7 @@ def test_suspected_probabilities_of_a_sigmoid_are_warned_about(tmp_path):
 def test_a_missing_extra_is_named_with_its_install_command(module, file, tmp_path):
     name = "curve" if module == "matplotlib" else "diagnose"
     args = ["--out", str(tmp_path / "c.svg")] if name == "curve" else [str(file)]
-    code = f"import sys; sys.modules[{module!r}] = None\nfrom focalkit.cli.diagnose import {name}\n{name}({args!r})"
+    code = f"import sys; sys.modules[{module!r}] = None\nfrom focalkit.cli import {name}\n{name}({args!r})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert 'pip install "focalkit[' in result.stderr
@@ -118,38 +120,38 @@ def test_importing_the_package_loads_no_extra():
 
 
 def test_merge_order_does_not_change_what_is_printed(file):
-    from rich.console import Console
-
     logits, targets = predictions(n=600)
     parts = [diagnose(logits[i::3], targets[i::3]) for i in range(3)]
     texts = []
     for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
         ledger = parts[order[0]] + parts[order[1]] + parts[order[2]]
-        console = Console(width=100, record=True, file=io.StringIO())
-        console.print(diagnosis_table(ledger, 2.0, "inverse"), gamma_table(ledger, "inverse"))
-        texts.append(console.export_text() + "\n".join(findings(ledger, 2.0, "inverse")))
+        stream = io.StringIO()
+        Terminal(file=stream, width=100).show(sections(Diagnosis(ledger, 2.0, "inverse")))
+        texts.append(stream.getvalue())
     assert len(set(texts)) == 1
 
 
 def test_many_classes_are_cut_to_the_top_and_said():
     rng = np.random.default_rng(0)
     ledger = diagnose(rng.normal(size=(500, 100)), rng.integers(0, 100, 500))
-    assert diagnosis_table(ledger, 2.0, "inverse", top=7).row_count == 7
+    assert len(where(Diagnosis(ledger, 2.0, "inverse"), 7).rows) == 7
 
 
 def test_without_alpha_the_table_has_no_columns_for_it():
     ledger = diagnose(*predictions(n=50))
-    with_alpha, without = (diagnosis_table(ledger, 2.0, alpha) for alpha in ("inverse", "none"))
+    with_alpha, without = (where(Diagnosis(ledger, 2.0, alpha), 20) for alpha in ("inverse", "none"))
     assert len(with_alpha.columns) - len(without.columns) == 3
 
 
 def test_nothing_but_ignored_targets_is_said_in_words():
     ledger = diagnose(np.zeros((3, 2)), np.full(3, -100))
-    assert findings(ledger, 2.0, "inverse") == ["No targets count: there is no loss to share."]
+    assert Diagnosis(ledger, 2.0, "inverse").sentences() == ["No targets count: there is no loss to share."]
 
 
 def test_an_absent_class_is_named():
-    assert "Without any sample" in findings(diagnose(np.zeros((3, 3)), np.array([0, 1, 1])), 2.0, "none")[0]
+    assert (
+        "Without any sample" in Diagnosis(diagnose(np.zeros((3, 3)), np.array([0, 1, 1])), 2.0, "none").sentences()[0]
+    )
 
 
 # --- the picture
@@ -223,7 +225,7 @@ def test_independent_columns_have_free_remedies_too(columns, tmp_path):
 
 def test_the_easy_mass_and_the_starting_point_are_listed_per_class(parquet):
     out = run(parquet, "--gamma", 1).stdout
-    for part in ("Easy samples of each class", "> 0.9", "A starting point, not advice", "or γ alone"):
+    for part in ("Easy samples of each class", ">\u00a00.9", "A starting point, not advice", "γ alone"):
         assert part in out
 
 

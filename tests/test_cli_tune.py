@@ -67,7 +67,7 @@ def test_the_printed_code_runs(table):
     from focalkit.io.features import read_table
 
     done = run("tune", table, *QUICK)
-    code = done.output.split("To use it:")[1]
+    code = done.output.split("To use it")[1].rpartition("decisions = ")[0] + "decisions = model.predict(X_new)"
     data = read_table(table)
     space = {"X": data.X, "y": data.y, "X_new": data.X}
     exec(code, space)
@@ -83,7 +83,7 @@ def test_json_and_page_are_written_whole(table, tmp_path):
     assert [v["judges"] for v in report["verdicts"]] == ["decisions", "ranking", "probabilities"]
     html = page.read_text(encoding="utf-8")
     assert '<html lang="zh-CN">' in html
-    assert html.count("<script") == 2
+    assert html.count("<script") == 3
     assert re.search(r"script-src 'sha256-[^' ]+'\"", html)
     assert not re.search(r"(?:src|href)\s*=|url\(|https?://(?!www\.w3\.org)", html)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["patients.csv", "r.html", "r.json"]
@@ -102,7 +102,7 @@ def test_hostile_class_names_are_escaped(tmp_path):
     assert done.exit_code == 0, done.output
     assert "<script>" in done.output
     html = page.read_text(encoding="utf-8")
-    assert html.count("<script") == 2
+    assert html.count("<script") == 3
     assert "&lt;script&gt;" in html
     assert "\\u003cscript\\u003e" in html
 
@@ -121,11 +121,11 @@ def test_explicit_alphas_for_two_classes(table):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["missing.csv"], "file must exist"),
+        (["missing.csv"], "FILE must be an existing file"),
         (["{table}", "--target", "nope"], "name a column out of: a, b, c, state"),
         (["{table}", "--gamma", "-1"], "gammas must be a number in"),
         (["{table}", "--gamma", "x"], "--gamma must be numbers separated by commas"),
-        (["{table}", "--alpha", "nope"], "scheme must be one of"),
+        (["{table}", "--alpha", "nope"], "alpha must be none, inverse"),
         (["{table}", "--metric", "accuracy"], "Invalid value for '--metric'"),
         (["{table}", "-C", "0"], "C must be a number in"),
         (["{table}", "--keep-hardest", "2.5"], "keep_hardest must be"),
@@ -169,20 +169,38 @@ def test_a_booster_is_tuned_by_name_with_texts_as_categories(tmp_path):
     assert "from focalkit.boosting import FocalLGBMClassifier" in done.output
 
 
-def test_the_bar_shows_the_best_so_far_and_pipes_show_nothing(table):
+def test_a_terminal_shows_a_bar_with_the_best_so_far(monkeypatch):
     from rich.console import Console
 
-    from focalkit.cli.tune import _Bar
-    from focalkit.tuning import Cell
-    from focalkit.tuning.collection import Progress
+    from focalkit.cli.options import Progress
 
     console = Console(force_terminal=True, width=120, file=io.StringIO())
-    bar = _Bar(console, shown=True)
+    bar = Progress("progress.tune", "en", quiet=False, console=console)
     with bar:
-        bar.update(Progress(3, 10, "mcc", Cell(None, 2.0), 0.5, 0.02))
-        bar.progress.refresh()
-    assert "3/10" in console.file.getvalue()
-    assert "best so far: focal γ=2, Matthews correlation 50.0±2.0" in console.file.getvalue()
+        bar.update(3, 10, "3 of 10", "best so far: focal γ=2")
+        bar.bar.refresh()
+    shown = console.file.getvalue()
+    assert "tuning" in shown
+    assert "3 of 10" in shown
+    assert "best so far: focal γ=2" in shown
+
+
+def test_a_pipe_gets_a_line_a_minute_with_name_count_and_time_left(capsys, monkeypatch):
+    from focalkit.cli import options
+
+    clock = iter([0.0, 30.0, 61.0, 90.0, 122.0])
+    monkeypatch.setattr(options.time, "monotonic", lambda: next(clock))
+    bar = options.Progress("progress.tune", "en", quiet=False)
+    for done in (2, 4, 6, 8):
+        bar.update(done, 10, f"{done} of 10")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "focalkit: tuning, 4 of 10, about 1:32 left",
+        "focalkit: tuning, 8 of 10, about 0:30 left",
+    ]
+
+
+def test_a_short_run_in_a_pipe_says_nothing_of_its_progress(table):
     assert "best so far" not in run("tune", table, *QUICK).output
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import math
 import pickle
 from dataclasses import FrozenInstanceError, fields, replace
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import focalkit
 from focalkit import InputError, LossSpec
 from focalkit._core import contracts
 from tests.laws.strategies import within
@@ -93,9 +96,9 @@ def test_a_value_outside_its_domain_is_refused_at_once(field, value, match):
         LossSpec(**{field: value})
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0, 2.0, [0.5, 1.0]])
-def test_sigmoid_alpha_is_a_weight_between_zero_and_one(alpha):
-    with pytest.raises(InputError, match=r"^alpha must be a number.*in \(0, 1\).*Negatives get 1 - alpha"):
+@pytest.mark.parametrize("alpha", [1.5, 2.0, [0.5, 1.01]])
+def test_sigmoid_alpha_is_a_weight_from_zero_to_one(alpha):
+    with pytest.raises(InputError, match=r"^alpha must be a number.*in \[0, 1\].*Negatives get 1 - alpha"):
         LossSpec("sigmoid", alpha=alpha)
     LossSpec("softmax", alpha=alpha)
 
@@ -103,3 +106,50 @@ def test_sigmoid_alpha_is_a_weight_between_zero_and_one(alpha):
 def test_every_field_is_described():
     for field in fields(LossSpec):
         assert f"\n    {field.name} : " in LossSpec.__doc__
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("weight", "alpha="),
+        ("class_weight", "alpha="),
+        ("pos_weight", "alpha="),
+        ("x", "logits="),
+        ("input", "logits="),
+        ("target", "targets="),
+        ("smoothing", "label_smoothing="),
+        ("avg_factor", "normalizer="),
+        ("nonsense", "Known are link, gamma, alpha"),
+    ],
+)
+def test_a_name_of_another_library_is_told_what_it_is_here(name, here):
+    for call in (
+        lambda: LossSpec(**{name: 1}),
+        lambda: focalkit.softmax_focal_loss(np.zeros((2, 3)), np.zeros(2, int), **{name: 1}),
+        lambda: focalkit.sigmoid_cross_entropy(np.zeros(2), np.zeros(2, int), **{name: 1}),
+    ):
+        with pytest.raises(InputError, match=rf"^arguments must have .*got '{name}'\. .*{here}") as caught:
+            call()
+        assert isinstance(caught.value, TypeError)  # as for any argument that does not exist
+
+
+def test_the_signature_is_that_of_the_fields():
+    assert tuple(inspect.signature(LossSpec).parameters) == tuple(LossSpec.__dataclass_fields__)
+
+
+# what is ignored
+
+
+def test_nan_is_ignored_among_floats_alone():
+    spec = LossSpec("sigmoid", ignore_index=np.float32("nan"))
+    assert math.isnan(spec.ignore_index)
+    assert spec == LossSpec("sigmoid", ignore_index=float("nan"))
+    assert hash(spec) == hash(copy.deepcopy(spec))
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    with pytest.raises(InputError, match=r"^ignore_index must be an integer for the softmax link"):
+        LossSpec(ignore_index=float("nan"))
+    with pytest.raises(InputError, match=r"^ignore_index must be an integer"):
+        LossSpec("sigmoid", ignore_index=0.5)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +13,7 @@ from mpmath import mp, mpf
 from sklearn.utils.class_weight import compute_class_weight
 
 from focalkit import InputError, class_weights, prior_bias
-from focalkit.weights import SCHEMES
+from focalkit.weights import SCHEMES, alpha_of_classes
 
 COUNTS = [5000, 300, 20, 1]
 counts_strategy = st.lists(st.integers(0, 10**7), min_size=1, max_size=12)
@@ -126,3 +129,40 @@ def test_the_prior_bias_of_a_distribution_is_its_softmax():
 def test_a_prior_that_is_none_is_refused(prior, match):
     with pytest.raises(InputError, match=f"^prior must .*{match}"):
         prior_bias(prior)
+
+
+# counts as people have them
+
+
+def test_counts_by_class_id_are_put_in_order():
+    expected = class_weights(COUNTS)
+    for counts in (
+        {2: 20, 0: 5000, 3: 1, 1: 300},
+        Counter({np.int64(1): 300, np.int64(0): 5000, np.int64(2): 20, np.int64(3): 1}),
+        pd.Series(np.repeat([3, 1, 0, 2], [1, 300, 5000, 20])).value_counts(),
+        pd.Series([20, 5000, 1, 300], index=[2, 0, 3, 1]),
+        pd.Series(COUNTS),
+    ):
+        np.testing.assert_array_equal(class_weights(counts), expected)
+
+
+@pytest.mark.parametrize(
+    ("counts", "remedy"),
+    [
+        (pd.Series(["a", "b", "a"]).value_counts(), r"got \['a', 'b'\].*for name in classes"),
+        ({"a": 3, "b": 2}, r"got \['a', 'b'\].*for name in classes"),
+        (pd.Series([0, 3, 3]).value_counts(), r"got \[3, 0\].*counts.reindex\(range\(4\)\)"),
+        ({0: 5, 2: 1}, r"counts.get\(k, 0\) for k in range\(3\)"),
+        ({1: 5, 2: 1}, "Every class needs its count"),
+        ({False: 5, True: 1}, "one per class in their order"),
+        ({}, "E.g. numpy.bincount"),
+    ],
+)
+def test_counts_whose_order_is_not_known_are_refused_with_the_reason(counts, remedy):
+    with pytest.raises(InputError, match=rf"^counts must .*{remedy}"):
+        class_weights(counts)
+
+
+def test_unknown_classes_are_named_as_they_were_written():
+    with pytest.raises(InputError, match=r"^alpha must name classes out of \['a', 'b'\]; got 'c'"):
+        alpha_of_classes({"c": 2.0}, np.array(["a", "b"]), [1, 1])

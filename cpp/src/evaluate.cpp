@@ -1,8 +1,10 @@
 #include "evaluate.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
+#include "denominator.hpp"
 #include "dispatch.hpp"
 #include "memory.hpp"
 #include "threads.hpp"
@@ -81,7 +83,7 @@ struct Counting {
 };
 
 Partial count(const Job& job) {
-    const std::int64_t units = job.sigmoid ? job.rows() * job.classes : job.rows();
+    const std::int64_t units = job.units();
     const std::int64_t per_piece = 1 << 16, pieces = (units + per_piece - 1) / per_piece;
     std::vector<Partial> partials(static_cast<std::size_t>(pieces));
     Counting counting{job, units, per_piece, partials.data()};
@@ -105,55 +107,92 @@ void flatten_rows(Job& job) {
     job.weight_inner = job.weight_outer;
 }
 
-bool in_place(const Job& job) { return job.order > 0 && job.grad.data == job.logits.data; }
+double or_one(double denominator) { return denominator > 0 ? denominator : 1; }  // a mean over an empty set is 0
 
-double or_one(double denominator) { return denominator > 0 ? denominator : 1; }  // a mean over nothing is 0
+/// How many losses hard example mining kept.
+double kept(const Job& job) {
+    return static_cast<double>(job.units() - std::count(job.keep, job.keep + job.units(), std::uint8_t(0)));
+}
+
+/// Divides the losses, and scales the derivatives, by ``denominator`` / ``restore``, which is a power of two.
+///
+/// One over it may not be a number of the type computed in although the result is: half of its exponent then goes to
+/// ``unit``, which multiplies the weights.
+void divide_by(Job& job, double denominator, double restore) {
+    if (restore == 1 && denominator > 0x1p-60 && denominator < 0x1p60) {
+        job.unit = job.restore = 1, job.scale = 1 / denominator;
+        return;
+    }
+    const int of_denominator = std::ilogb(denominator), of_restore = std::ilogb(restore);
+    const int exponent = of_denominator - of_restore;
+    const int half = exponent > 60 || exponent < -60 ? std::clamp(exponent / 2, -1000, 1000) : 0;
+    job.unit = std::ldexp(1.0, -half);
+    job.scale = std::ldexp(1 / std::ldexp(denominator, -of_denominator), half - exponent);
+    job.restore = std::ldexp(1.0, std::clamp(of_restore + half, -1000, 1000));
+}
+
+/// The sum of the losses once more, where it overflowed: in units so large that only a loss that is infinite does.
+double sum_in_units(Job job, double unit) {
+    job.order = 0, job.losses = nullptr, job.unit *= unit;
+    return compute(job).loss.value();
+}
 
 }  // namespace
 
-Outcome evaluate(Job job, Reduction reduction, double normalizer) {
-    const std::int64_t units = job.sigmoid ? job.rows() * job.classes : job.rows();
-    if (units == 0) return {};
+// Weights may be of any size that a double has, the kernels compute in float. So sample weights and alpha come with
+// powers of two (job.weight_unit, alpha_unit) that take them near 1 where they would leave float's range; a weighted
+// mean does not know the difference, and everything else is multiplied by ``restore`` at the end. Multiplying by powers
+// of two rounds nothing.
+Outcome evaluate(Job job, Reduction reduction, double normalizer, double alpha_unit) {
+    if (job.units() == 0) return {};
     flatten_rows(job);
-    const bool own_denominator = !(normalizer > 0);
-    job.weigh = reduction == Reduction::weighted_mean;
-    double denominator = 1;
-    bool guessed = false;
-    if (job.order > 0 && !job.soft && (!job.sigmoid || in_place(job))) {  // look before anything is written over
-        const Partial ids = count(job);
+    const Denominator kind = denominator_of(job, reduction, normalizer);
+    job.weigh = kind == Denominator::weights;
+    double restore = job.weigh ? 1 : 1 / (job.weight_unit * alpha_unit), denominator = 1;
+    Partial ids;
+    if (validates_first(job)) {
+        ids = count(job);
         if (ids.bad_targets) return {0, true};
-        denominator = or_one(static_cast<double>(ids.counted));
-    } else if (job.order > 0 && reduction == Reduction::mean && own_denominator) {
-        denominator = static_cast<double>(units);
-        guessed = !job.soft;  // that nothing is ignored: 0/1 targets are as many as the logits
     }
-    if (job.order > 0 && reduction == Reduction::mean && own_denominator && job.keep) {
-        denominator = or_one(static_cast<double>(units - std::count(job.keep, job.keep + units, std::uint8_t(0))));
-        guessed = false;
+    switch (kind) {
+        case Denominator::given: denominator = normalizer; break;
+        case Denominator::one: break;
+        case Denominator::counted_now:
+            denominator = job.keep               ? kept(job)
+                          : validates_first(job) ? static_cast<double>(ids.counted)
+                                                 : static_cast<double>(job.units());
+            break;
+        case Denominator::counted_after: denominator = static_cast<double>(job.units()); break;
+        case Denominator::weights:
+            if (job.order > 0) {
+                Job forward = job;
+                forward.order = 0, forward.losses = nullptr;
+                const Partial sums = compute(forward);
+                if (sums.bad_targets && !job.trusted) return {0, true};
+                denominator = sums.weight.value();
+            }
     }
-    if (job.order > 0 && own_denominator && reduction == Reduction::weighted_mean) {
-        Job forward = job;
-        forward.order = 0, forward.losses = nullptr;
-        const Partial sums = compute(forward);
-        if (sums.bad_targets && !job.trusted) return {0, true};
-        denominator = or_one(sums.weight.value());
-    }
-    if (!own_denominator) denominator = normalizer;
-    else if (reduction == Reduction::none || reduction == Reduction::sum) denominator = 1;
-    job.scale = 1 / denominator;
+    denominator = or_one(denominator);
+    divide_by(job, denominator, restore);
     Partial sums = compute(job);
     if (sums.bad_targets && !job.trusted) return {0, true};
-    if (reduction == Reduction::mean && own_denominator) {
+    if (kind == Denominator::counted_after) {
         const double counted = or_one(static_cast<double>(sums.counted));
-        if (guessed && counted != denominator) {
-            job.scale = 1 / counted;
+        if (job.order > 0 && counted != denominator) {
+            divide_by(job, counted, restore);
             sums = compute(job);
         }
         denominator = counted;
-    } else if (reduction == Reduction::weighted_mean) {
-        denominator = or_one(sums.weight.value());
+    } else if (kind == Denominator::weights && job.order == 0) {
+        denominator = or_one(sums.weight.value() / job.unit);
     }
-    return {sums.loss.value() / denominator, false};
+    double loss = sums.loss.value(), unit = 1;
+    if (std::isinf(loss) && reduction != Reduction::none && !overwrites_logits(job)) {
+        unit = 0x1p-100;
+        loss = sum_in_units(job, unit);
+    }
+    loss = job.restore < 1 ? loss * job.restore / denominator : loss / denominator * job.restore;
+    return {loss / unit, false};
 }
 
 }  // namespace focalkit

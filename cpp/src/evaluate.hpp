@@ -11,7 +11,8 @@ struct Outcome {
     bool bad_targets = false;  // then what was written is meaningless
 };
 
-/// Computes ``job``. ``normalizer`` > 0 takes the place of the reduction's own denominator.
-Outcome evaluate(Job job, Reduction reduction, double normalizer);
+/// Computes ``job``. ``normalizer`` > 0 takes the place of the reduction's own denominator; ``alpha_unit`` is the power
+/// of two that alpha was multiplied by.
+Outcome evaluate(Job job, Reduction reduction, double normalizer, double alpha_unit = 1);
 
 }  // namespace focalkit

@@ -1,5 +1,6 @@
 // Compiled once per instruction set; FOCALKIT_ISA names it and its namespace.
-#include "focalkit/kernels.hpp"
+#include "focalkit/kernels/log_odds.hpp"
+#include "focalkit/kernels/plan.hpp"
 
 #define FOCALKIT_JOIN_(a, b) a##b
 #define FOCALKIT_JOIN(a, b) FOCALKIT_JOIN_(a, b)
@@ -9,7 +10,8 @@
 namespace focalkit {
 
 const Kernels* FOCALKIT_JOIN(kernels_, FOCALKIT_ISA)() {
-    static const Kernels table{FOCALKIT_TEXT(FOCALKIT_ISA), FOCALKIT_ISA::plan, FOCALKIT_ISA::count};
+    static const Kernels table{FOCALKIT_TEXT(FOCALKIT_ISA), FOCALKIT_ISA::plan, FOCALKIT_ISA::count,
+                               FOCALKIT_ISA::ledger_log_odds, FOCALKIT_ISA::ledger_terms};
     return &table;
 }
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from focalkit._core import contracts
+from focalkit._core import contracts, host
 from focalkit._core.call import Call
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
-from focalkit import engines
 from focalkit.engines import _inputs
 from focalkit.engines.cpu import evaluate as cpu
 
@@ -20,8 +19,9 @@ _COMMON = """
         Multiplies loss, gradient and Hessian.
     normalizer : float > 0, a tensor of one, or "global", optional
         Divide the sum by this number instead of the mean's own count (RetinaNet's positives, the
-        token count of a whole accumulated batch). PyTorch only, "global": the mean over all ranks of
-        torch.distributed, so that gradients averaged over them (DDP, FSDP) are the whole batch's.
+        token count of a whole accumulated batch); 0 is right where no target is counted.
+        PyTorch only, "global": the mean over all ranks of torch.distributed, so that gradients
+        averaged over them (DDP, FSDP) are the whole batch's.
     check_finite : bool
         Refuse NaN and +inf logits. Otherwise they propagate, as NumPy's own functions do. A logit
         of -inf is a class that cannot be.
@@ -121,11 +121,12 @@ def sigmoid_focal_loss(
     ----------
     logits : array (n,), (n, n_classes) or (n, n_classes, d1, ...)
         Raw model outputs.
-    targets : 0 and 1 (integers; also ignore_index), or soft values in [0, 1], shaped like the logits
-        A soft value y gives the expectation y loss(+) + (1 - y) loss(-).
+    targets : 0 and 1, or soft values in [0, 1], or ignore_index, shaped like the logits
+        A soft value y gives the expectation y loss(+) + (1 - y) loss(-); floats that are ignore_index
+        exactly are left out as integers are.
     gamma : float or (n_classes,), in [0, inf)
         Focusing parameter, for all or for each column; 0 is cross-entropy.
-    alpha : None, float or (n_classes,), in (0, 1)
+    alpha : None, float or (n_classes,), in [0, 1]
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     {common}
 
@@ -197,9 +198,10 @@ def sigmoid_cross_entropy(
     ----------
     logits : array (n,), (n, n_classes) or (n, n_classes, d1, ...)
         Raw model outputs.
-    targets : 0 and 1 (integers; also ignore_index), or soft values in [0, 1], shaped like the logits
-        A soft value y gives the expectation y loss(+) + (1 - y) loss(-).
-    alpha : None, float or (n_classes,), in (0, 1)
+    targets : 0 and 1, or soft values in [0, 1], or ignore_index, shaped like the logits
+        A soft value y gives the expectation y loss(+) + (1 - y) loss(-); floats that are ignore_index
+        exactly are left out as integers are.
+    alpha : None, float or (n_classes,), in [0, 1]
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     {common}
 
@@ -286,12 +288,12 @@ def loss_grad_hess(
     """
     if not isinstance(spec, LossSpec):
         contracts.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
-    if _is_tensor(logits):
+    if host.is_tensor(logits):
         tensors = (_torch or _load_torch()).loss_grad_hess(
             spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
         )
         return LossGradHess(*tensors)
-    if engines.is_jax(logits):
+    if host.is_jax(logits):
         return LossGradHess(
             *(_jax or _load_jax()).loss_grad_hess(
                 spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
@@ -319,11 +321,11 @@ def _loss(
     check_finite: bool,
     inplace: bool,
 ) -> Any:
-    if _is_tensor(logits):
+    if host.is_tensor(logits):
         engine = _torch or _load_torch()
         rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
         return engine.door(_spec, link, gamma, alpha, options, *rest)
-    if engines.is_jax(logits):
+    if host.is_jax(logits):
         engine = _jax or _load_jax()
         rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
         return engine.dispatch(_spec, link, gamma, alpha, options, *rest)
@@ -341,7 +343,7 @@ def _loss(
 
 def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
     """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
-    if not _is_tensor(logits):
+    if not host.is_tensor(logits):
         remedy = "Use torch.as_tensor(logits), or the functions of focalkit for NumPy arrays."
         contracts.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
     return (_torch or _load_torch()).loss(spec, logits, *arguments)
@@ -367,19 +369,6 @@ def _load_jax() -> Any:
 
     _jax = evaluate
     return evaluate
-
-
-_NO_TENSORS = frozenset({np.ndarray, float, int, list, tuple, type(None)})
-
-
-def _is_tensor(logits: Any) -> bool:
-    """Whether PyTorch computes; nobody has a tensor who has not imported it."""
-    kind = type(logits)
-    if kind in _NO_TENSORS:
-        return False
-    if kind.__module__ == "torch" and kind.__name__ == "Tensor":
-        return True
-    return any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in kind.__mro__)
 
 
 def _host(logits: Any) -> Any:

@@ -56,7 +56,7 @@ def recover_posterior(probabilities: Any, gamma: PerClass, alpha: PerClass | Non
         pair = None
         if alpha is not None:
             remedy = "Binary probabilities take the weight of the positives."
-            positive = contracts.number("alpha", alpha, contracts.ALPHA_SIGMOID, remedy)
+            positive = contracts.number("alpha", alpha, contracts.ALPHA_OF_TWO, remedy)
             pair = np.array([1 - positive, positive])
         return _recover(np.column_stack([1 - p, p]), np.array(scalar), pair)[:, 1]
     n_classes = p.shape[1]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts
+from focalkit._core import contracts, host
 
 SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
 
@@ -29,8 +29,9 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
 
     Parameters
     ----------
-    counts : (n_classes,) of numbers >= 0
-        Samples per class. A class without any counts as one sample: it is still a class.
+    counts : (n_classes,) of numbers >= 0, or a dict or pandas Series from class id to number
+        Samples per class. A class without any counts as one sample: it is still a class. A dict or Series,
+        e.g. ``series.value_counts()``, has the ids 0 … n_classes - 1 as its keys, in any order.
     scheme : str
         A row of the table above.
     beta : float, optional
@@ -59,7 +60,7 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
     >>> class_weights([90, 10], "balanced").round(4)
     array([0.5556, 5.    ])
     """
-    n = np.asarray(counts)
+    n = host.array(_in_order(counts))
     if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not contracts.SAMPLE_WEIGHT.holds(n):
         contracts.reject(
             "counts",
@@ -93,27 +94,105 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
     return np.asarray(weights * (n.sum() / (n * weights).sum()))
 
 
-def alpha_vector(alpha: Any, counts: Any) -> NDArray[np.float64]:
-    """Class weights (n_classes,) from any form that a user may give them in.
+def _in_order(counts: Any) -> Any:
+    """Counts by class id, from a mapping or a Series whose index holds the ids; anything else as it is."""
+    if isinstance(counts, Mapping):
+        ids, values = list(counts), list(counts.values())
+    elif hasattr(counts, "to_numpy") and hasattr(counts, "index") and not callable(counts.index):
+        ids, values = list(counts.index), list(counts.to_numpy())
+    else:
+        return counts
+    whole = all(isinstance(k, int | np.integer) and not isinstance(k, bool) for k in ids)
+    if not whole or sorted(ids) != list(range(len(ids))):
+        remedy = "Weights are one per class in their order: pass [counts[name] for name in classes]."
+        if whole and ids and min(ids) >= 0:
+            remedy = f"Every class needs its count, 0 where it is absent, e.g. counts.reindex(range({max(ids) + 1}))."
+            if isinstance(counts, Mapping):
+                remedy = f"Every class needs its count: [counts.get(k, 0) for k in range({max(ids) + 1})]."
+        contracts.reject("counts", f"have the class ids 0 … {max(0, len(ids) - 1)} as keys", ids, remedy)
+    return [value for _, value in sorted(zip(ids, values, strict=True), key=lambda pair: int(pair[0]))]
 
-    ``alpha`` is None (all 1), a scheme of :func:`class_weights` with an optional parameter after a
-    colon ("balanced", "power:0.25", "effective:0.999"), for two classes a number in (0, 1) (the
-    weight of the second class, the first having 1 - alpha), or a vector.
+
+class Scheme(NamedTuple):
+    """A scheme of :func:`class_weights` with its parameter, where one is given."""
+
+    name: str
+    beta: float | None = None
+
+    def weights(self, counts: Any) -> NDArray[np.float64]:
+        """The weights for ``counts``."""
+        return class_weights(counts, self.name, beta=self.beta)
+
+
+def parse_alpha(alpha: Any) -> Scheme | float | tuple[float, ...] | None:
+    """Read alpha in any form that a user may give it in: the one grammar of all commands and functions.
+
+    Parameters
+    ----------
+    alpha : None, str, float or sequence of float
+        None or "none" (all alike); a scheme of :func:`class_weights`, with an optional parameter after a colon
+        ("balanced", "power:0.25", "effective:0.999"); a number or numbers >= 0, as such or as text with commas.
+
+    Returns
+    -------
+    None, Scheme, float or tuple of float
+        What it stands for.
+
+    Raises
+    ------
+    InputError
+        Where it is none of these, or a parameter or a number lies outside its domain.
+
+    Examples
+    --------
+    >>> parse_alpha("power:0.25")
+    Scheme(name='power', beta=0.25)
+    >>> parse_alpha("0.1,0.9")
+    (0.1, 0.9)
+    """
+    if alpha is None or isinstance(alpha, Scheme):
+        return alpha
+    remedy = "E.g. none, balanced, power:0.25, or one number per class."
+    if isinstance(alpha, str):
+        name, colon, parameter = alpha.strip().partition(":")
+        if name == "none" and not colon:
+            return None
+        if name in SCHEMES:
+            return _scheme(alpha, name, parameter if colon else None)
+        try:
+            numbers = [float(part) for part in alpha.split(",")]
+        except ValueError:
+            choices = f"be none, {', '.join(SCHEMES)}, or numbers separated by commas"
+            contracts.reject("alpha", choices, alpha, remedy)
+        alpha = numbers[0] if len(numbers) == 1 else numbers
+    return contracts.number_or_vector("alpha", alpha, contracts.ALPHA_SOFTMAX, remedy)
+
+
+def _scheme(alpha: str, name: str, parameter: str | None) -> Scheme:
+    if parameter is None:
+        return Scheme(name)
+    try:
+        scheme = Scheme(name, float(parameter))
+    except ValueError:
+        contracts.reject("alpha", "be a scheme with a number after its colon", alpha, "E.g. power:0.5")
+    scheme.weights(np.ones(2))  # a parameter outside its domain is refused here
+    return scheme
+
+
+def alpha_vector(alpha: Any, counts: Any) -> NDArray[np.float64]:
+    """Class weights (n_classes,) for these class counts, from an alpha as :func:`parse_alpha` reads it.
+
+    For two classes a number in (0, 1) is the weight of the second class, the first having 1 - alpha.
     """
     n_classes = len(counts)
-    if alpha is None:
+    weights = parse_alpha(alpha)
+    if weights is None:
         return np.ones(n_classes)
-    if isinstance(alpha, str):
-        scheme, _, parameter = alpha.partition(":")
-        try:
-            beta = float(parameter) if parameter else None
-        except ValueError:
-            contracts.reject("alpha", "be a scheme with a number after its colon", alpha, "E.g. 'power:0.5'.")
-        return class_weights(counts, scheme, beta=beta)
+    if isinstance(weights, Scheme):
+        return weights.weights(counts)
     remedy = "Give a scheme such as 'balanced', one weight per class, or for two classes a number in (0, 1)."
-    weights = contracts.number_or_vector("alpha", alpha, contracts.ALPHA_SOFTMAX, remedy)
     if isinstance(weights, float):
-        if n_classes != 2 or weights not in contracts.ALPHA_SIGMOID:
+        if n_classes != 2 or weights not in contracts.ALPHA_OF_TWO:
             contracts.reject("alpha", f"be a vector for {n_classes} classes, or lie in (0, 1) for two", alpha, remedy)
         return np.array([1 - weights, weights])
     contracts.class_vector("alpha", weights, n_classes)
@@ -127,7 +206,7 @@ def alpha_of_classes(alpha: Any, classes: NDArray[Any], counts: Any) -> NDArray[
     if isinstance(alpha, Mapping):
         unknown = [name for name in alpha if name not in classes]
         if unknown:
-            contracts.reject("alpha", f"name classes out of {list(classes)}", unknown[0], "Drop it or correct it.")
+            contracts.reject("alpha", f"name classes out of {classes.tolist()}", unknown[0], "Drop it or correct it.")
         alpha = [alpha.get(name, 1.0) for name in classes.tolist()]
     return alpha_vector(alpha, counts)
 

@@ -1,5 +1,5 @@
 // The kernels for float, to be looked at as assembly by test_cpp.py.
-#include "focalkit/kernels.hpp"
+#include "focalkit/kernels/plan.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 template void softmax_rows_chunk<true, float>(const Job&, std::int64_t, void*, Partial&);

@@ -6,7 +6,7 @@
 #include <initializer_list>
 #include <limits>
 
-#include "focalkit/definition.hpp"
+#include "focalkit/math/definition.hpp"
 
 using namespace focalkit::FOCALKIT_ISA;
 

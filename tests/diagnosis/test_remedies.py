@@ -7,10 +7,12 @@ from focalkit import InputError, LossSpec, diagnose, recover_posterior
 from focalkit.diagnosis.advice import contradicted, starting_point
 from focalkit.diagnosis.compare import changes
 from focalkit.diagnosis.remedies import remedies
+from focalkit.diagnosis.result import Diagnosis
 from focalkit.diagnosis.sample import Sample, place_hash
 from focalkit.io.convert import Predicted
-from focalkit.report.findings import SAID, findings
-from focalkit.report.free_remedies import WORDS, in_words, per_class
+from focalkit.report.diagnose import accuracy
+from focalkit.report.diagnose import remedies as section
+from focalkit.report.messages import say
 
 K = 3
 PRIOR = np.array([0.9, 0.08, 0.02])
@@ -109,12 +111,13 @@ def test_too_few_rows_or_a_bad_prior_are_no_ground_for_remedies():
 
 def test_words_are_there_in_both_languages():
     found = remedies(sample_of(*bayes(2000))[0], gamma=1.0)
-    english, chinese = in_words(found), in_words(found, "zh-CN")
-    assert len(english["said"]) == len(chinese["said"]) == 3
-    assert len(per_class(found)) == K
-    assert [len(row) for row in english["rows"]] == [5] * 4
-    assert SAID["en"].keys() == SAID["zh-CN"].keys()
-    assert WORDS["en"].keys() == WORDS["zh-CN"].keys()
+    some = Diagnosis(diagnose(*bayes(50)), remedies=found)
+    assert [finding.id for finding in some.remedy_findings] == ["shift", "temperature", "recovered"]
+    for finding in some.remedy_findings:
+        assert say(finding) != say(finding, "zh-CN")
+    table = section(some, 20).parts[0]
+    assert [len(row) for row in table.rows] == [5] * 4
+    assert len(accuracy(found)) == K
 
 
 # --- independent columns
@@ -185,7 +188,7 @@ def test_shifted_thresholds_help_rare_columns_and_are_named():
     assert 0.7 <= shifted.setting <= 1.3
     assert gain.gain > 4 * gain.gain_error > 0
     odds = (RARE / (1 - RARE)) ** shifted.setting
-    rows = per_class(found)
+    rows = accuracy(found)
     assert [float(rows[2 * k + 1][-1]) for k in range(K)] == pytest.approx(odds / (1 + odds), rel=0.1)
     assert shifted.recall[5] > found.found[0].recall[5] + 0.2
 
@@ -214,9 +217,10 @@ def test_a_single_positive_is_too_few_to_score_and_prints_dashes(row):
     z, y = columns(3000)
     y[:] = 0
     y[row, 0] = 1
-    words = in_words(remedies(column_sample(z, y)[0]))
-    assert "–" in words["rows"][0][2]
-    assert "nan" not in str(words)
+    some = Diagnosis(diagnose(z, y, LossSpec("sigmoid")), remedies=remedies(column_sample(z, y)[0]))
+    table = section(some, 20).parts[0]
+    assert "±" not in table.rows[0][2]
+    assert "nan" not in str([*table.rows, *some.sentences()])
 
 
 def test_a_prior_of_columns_is_checked_and_used():
@@ -246,9 +250,9 @@ def test_flipped_labels_are_found_in_their_class_and_clean_ones_are_not_accused(
     assert hard.share[1] == pytest.approx(0.02 / 1.02, rel=0.2)
     assert hard.loss[1] > 0.9
     assert not contradicted(noisy(0.0)).suspicious.any()
-    said = "\n".join(findings(noisy(0.02), 2.0, "none"))
-    assert "Probable label noise in “noisy”" in said
-    assert "标错" in "\n".join(findings(noisy(0.02), 2.0, "none", "zh-CN"))
+    found = Diagnosis(noisy(0.02), 2.0, "none")
+    assert "Probable label noise in “noisy”" in "\n".join(found.sentences())
+    assert "标错" in "\n".join(found.sentences("zh-CN"))
 
 
 def test_a_hard_class_is_not_called_noisy():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from focalkit import LossSpec
 from focalkit._core import contracts
 
-GAMMA_PROMISED = 5.0  # design.md promises its budget up to here
+GAMMA_PROMISED = 5.0  # docs/mathematics.md ("Accuracy") promises its budget up to here
 SPECIAL_GAMMAS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
 

@@ -1,4 +1,4 @@
-"""The conventions that design.md decided: shapes, ignored rows, denominators, whose memory is written."""
+"""The conventions of docs/mathematics.md: shapes, ignored rows, denominators, whose memory is written."""
 
 from __future__ import annotations
 
@@ -242,6 +242,90 @@ def test_alpha_zero_for_every_present_class_is_a_weighted_mean_of_zero(engine):
     )
     assert loss == 0
     assert not grad.any()
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("zero", [0, 0.0])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_over_nothing_a_normalizer_of_zero_gives_zero(engine, link, zero, reduction):
+    spec, ignored = LossSpec(link, 2.0, reduction=reduction), np.full(Z.shape[: 1 + (link == "sigmoid")], -100)
+    for z, t in ((Z, ignored), (Z * np.nan, ignored), (Z[:0], ignored[:0])):
+        for part in engine.loss_grad_hess(spec, z, t, normalizer=zero):
+            np.testing.assert_array_equal(part, np.zeros_like(part))
+        assert engine.loss(spec, z, t, normalizer=zero) == 0
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_a_normalizer_of_zero_beside_counted_targets_is_refused(engine, link):
+    t = T if link == "softmax" else (Z > 0).astype(int)
+    with pytest.raises(
+        InputError, match=r"^normalizer must be a number in \(0, inf\), or 0 where no target is counted"
+    ):
+        engine.loss(LossSpec(link), Z, t, normalizer=0.0)
+
+
+# float targets of the sigmoid
+
+
+@pytest.mark.parametrize("ignored", [-100, -1, 255, 0, 1, np.nan])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("keep", [None, 3])
+def test_float_targets_that_are_the_ignore_index_are_left_out(engine, ignored, reduction, keep):
+    out = np.arange(24).reshape(6, 4) % 5 == 2
+    t = np.where(out, ignored, (np.arange(24) % 3).reshape(6, 4) / 8 + 0.25)
+    z = np.where(out, np.nan, Z)
+    spec = LossSpec("sigmoid", 2.0, 0.3, reduction=reduction, ignore_index=ignored, keep_hardest=keep)
+    loss, grad, hess = engine.loss_grad_hess(spec, z, t, sample_weight=np.arange(1.0, 7.0))
+    weight = np.broadcast_to(np.arange(1.0, 7.0)[:, None], Z.shape)[~out]
+    expected = engine.loss_grad_hess(but(spec, ignore_index=-7), Z[~out], t[~out], sample_weight=weight)
+    loss = loss[~out] if reduction == "none" else loss
+    for one, other in zip((loss, grad[~out], hess[~out]), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    assert not grad[out].any()
+    assert not hess[out].any()
+
+
+@pytest.mark.parametrize("bad", [-100.5, 2.0, -1.0, np.nan, 1.01, -0.01])
+def test_other_float_targets_outside_of_zero_to_one_name_the_ignore_index(engine, bad):
+    with pytest.raises(InputError, match=r"targets must lie in \[0, 1\] or equal ignore_index=-100; got"):
+        engine.loss(LossSpec("sigmoid"), Z, np.where(T[:, None] == 3, bad, 0.5) + 0 * Z)
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_soft_targets_a_little_outside_are_clipped(engine, link):
+    t = np.tile([1.00005, -0.00005, 0.0, 0.0], (6, 1))
+    got = engine.loss_grad_hess(LossSpec(link, 2.0), Z, t)
+    for one, other in zip(got, engine.loss_grad_hess(LossSpec(link, 2.0), Z, np.clip(t, 0, 1)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13)
+    message = r"^targets must (lie in \[0, 1\]|sum to 1)"
+    for off in (1.0002, 1.01):
+        with pytest.raises(InputError, match=message):
+            engine.loss(LossSpec(link), Z, np.tile([off, 0.0, 0.0, 0.0], (6, 1)))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, (0.0, 1.0, 0.5, 0.0)])
+def test_a_sigmoid_alpha_of_zero_or_one_leaves_one_side_without_weight(engine, alpha):
+    t = (Z > 0).astype(int)
+    positive = np.broadcast_to(alpha, Z.shape)
+    weight = np.where(t == 1, positive, 1 - positive)
+    for reduction in REDUCTIONS:
+        got = engine.loss_grad_hess(LossSpec("sigmoid", 2.0, alpha, reduction=reduction), Z, t)
+        expected = engine.loss_grad_hess(LossSpec("sigmoid", 2.0, reduction=reduction), Z, t, sample_weight=weight)
+        for one, other in zip(got, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-13)
+
+
+# one class
+
+
+def test_a_softmax_over_one_class_warns_that_a_logit_alone_is_for_the_sigmoid(engine):
+    for z in (Z[:, :1], Z[:, :1].reshape(2, 1, 3)):
+        with pytest.warns(
+            UserWarning, match=r"^A softmax over one class.*One logit for two classes is for the sigmoid"
+        ):
+            engine.loss(LossSpec(), z, np.zeros((*z.shape[:1], *z.shape[2:]), int))
+    with pytest.raises(InputError, match="One logit for two classes is for the sigmoid loss"):
+        engine.loss(LossSpec(), Z[:, :1], np.array([0, 1, 0, 1, 0, 1]))
 
 
 # memory

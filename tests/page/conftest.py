@@ -8,7 +8,7 @@ import pytest
 
 from focalkit import LossSpec, diagnose
 from focalkit.diagnosis.demo import NAMES, made_up_predictions
-from focalkit.report.page.diagnose import page as page_of
+from tests.page.hands import page_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]

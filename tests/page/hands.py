@@ -1,5 +1,13 @@
 """What a reader does on the page, and reads from it."""
 
+from focalkit.diagnosis import Diagnosis
+from focalkit.report import to_html
+
+
+def page_of(ledger, gamma, alpha, source, *, language="en", **more):
+    """The page of a ledger for one gamma and alpha."""
+    return to_html(Diagnosis(ledger, gamma, alpha, source, **more), language=language)
+
 
 def move(page, slider, value):
     page.evaluate(

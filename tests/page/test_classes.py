@@ -5,8 +5,7 @@ import pytest
 
 from focalkit import LossSpec, diagnose
 from focalkit.diagnosis.advice import starting_point
-from focalkit.report.page.diagnose import page as page_of
-from tests.page.hands import cell, column, move, press, settle
+from tests.page.hands import cell, column, move, page_of, press, settle
 
 
 def test_a_class_s_own_gamma_and_alpha_are_python_s(visit, text, ledger):

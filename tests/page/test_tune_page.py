@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 from focalkit.estimator import FocalClassifier
-from focalkit.report.page.tune import page as page_of
+from focalkit.report import to_html as page_of
+from focalkit.report.page.assemble import assemble
+from focalkit.report.page.tune import page as tune_page
 from focalkit.tuning.search import tune
 from focalkit.tuning.verdict import judge_all
 from tests.page.hands import column, move
@@ -26,7 +28,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def text(run):
-    return page_of(*run, "patients <3", [Sentence("{n:,} values are missing.", n=3)])
+    return page_of(run[0], source="patients <3", notes=[Message("note.imputed")])
 
 
 def test_the_report_s_surface_is_shaded_and_its_sliders_move(visit, text, screenshot):
@@ -61,18 +63,17 @@ def test_the_report_is_whole_in_chinese_and_begins_in_the_language_asked_for(vis
         "log",
         "odds",
         "English",
-    } | {*("focalkit", "well", "ill", "logits", "patients")}
+    } | {*("focalkit", "well", "ill", "logits", "patients", "UTC", "csv")}
     assert page.locator("td.best").count() == 1
     screenshot(page, "tune-chinese")
-    begun = visit(page_of(*run, "patients", language="zh-CN"))
+    begun = visit(page_of(run[0], source="patients", language="zh-CN"))
     assert begun.inner_text("h1") == "这份数据该用哪种损失？"
     assert "Which loss" not in begun.inner_text("body")
 
 
 def test_a_report_without_logits_speaks_both_languages_too(visit, run):
-    result, verdicts = run
-    without = replace(result, ce_rows=np.empty(0, int), ce_logits=np.empty((0, 1)))
-    page = visit(page_of(without, verdicts, "trees"))
+    without = replace(run[0], ce_rows=np.empty(0, int), ce_logits=np.empty((0, 1)))
+    page = visit(page_of(without, source="trees"))
     assert page.locator("#controls").count() == 0
     page.click("#language")
     assert "该估计器不给出 logits" in page.inner_text("body")
@@ -82,7 +83,7 @@ def test_the_recommended_cell_is_marked_on_the_surface(visit, run):
     result, verdicts = run
     cell = next(f for f in verdicts[0].families if f.family == "focal")
     main = replace(verdicts[0], recommended=cell)
-    page = visit(page_of(result, (main, *verdicts[1:]), "patients"))
+    page = visit(assemble(tune_page(result, (main, *verdicts[1:]), "patients")))
     marked = page.locator("td[class^=heat]", has_text="▶")
     assert marked.count() == 1
     at = result.cells[cell.cell]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focalkit import InputError
-from focalkit.tuning.folds import duplicate_groups, make_folds
+from focalkit.tuning.folds import duplicate_groups, forward_folds, make_folds
 
 
 @st.composite
@@ -82,3 +82,32 @@ def test_equal_rows_share_a_group_whatever_their_zero_sign_or_nan_bits():
     assert len(set(groups.tolist())) == 3
     texts = duplicate_groups(np.array([["a", 1], ["a", 1], ["b", 1]], object))
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_folds_in_time_train_on_the_past_alone_and_part_no_moment():
+    rng = np.random.default_rng(0)
+    time, targets = rng.integers(0, 40, 500), rng.integers(0, 3, 500)
+    folds = forward_folds(targets, np.arange(500), time, n_splits=4)
+    assert len(folds.splits) == 4
+    for split in folds.splits:
+        assert time[split.train].max() < time[split.test].min()
+        assert len(split.train) == (time < time[split.test].min()).sum()
+    tested = np.concatenate([split.test for split in folds.splits])
+    assert len(np.unique(tested)) == len(tested)
+    assert set(np.flatnonzero(time >= time[folds.splits[0].test].min())) == set(tested.tolist())
+
+
+def test_a_group_of_a_fold_is_not_trained_on_before_it():
+    rng = np.random.default_rng(1)
+    groups, targets = rng.integers(0, 60, 300), rng.integers(0, 2, 300)
+    for split in forward_folds(targets, groups, np.arange(300), n_splits=3).splits:
+        assert not set(groups[split.train].tolist()) & set(groups[split.test].tolist())
+
+
+@pytest.mark.parametrize(
+    ("time", "targets", "message"),
+    [(np.zeros(20), np.arange(20) % 2, "more times than folds"), (np.arange(20), np.arange(20) > 12, "two classes")],
+)
+def test_times_that_make_no_folds_are_refused(time, targets, message):
+    with pytest.raises(InputError, match=message):
+        forward_folds(targets.astype(int), np.arange(20), time, n_splits=3)

@@ -166,7 +166,7 @@ def test_the_estimator_that_was_passed_is_not_changed(data):
         ({"n_splits": 1}, "n_splits must be a whole number of at least 2"),
         ({"n_repeats": 0}, "n_repeats must be"),
         ({"seed": -1}, "seed must be"),
-        ({"alphas": ["nope"]}, "scheme must be one of"),
+        ({"alphas": ["nope"]}, "alpha must be none, inverse"),
         ({"alphas": [1.5]}, "alpha must be"),
         ({"gammas": [-1.0]}, "gammas must be a number in"),
         ({"groups": [1, 2]}, "groups must have one entry"),

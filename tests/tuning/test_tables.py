@@ -98,7 +98,7 @@ def test_the_pipeline_takes_numbers_texts_and_gaps(tmp_path):
 @pytest.mark.parametrize(
     ("text", "target", "message"),
     [
-        ("", None, "be a CSV file with rows"),
+        ("", None, "begin with a line of values"),
         ("a,b\n1,2\n3\n", None, "be a CSV table"),
         ("a,t\n1,0\n2,1\n", "nope", "name a column out of: a, t"),
         ("a,t\n1,0\n2,1\n", "5", "be a position in"),
@@ -114,16 +114,16 @@ def test_a_bad_file_or_target_is_refused_with_the_way_out(tmp_path, text, target
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(InputError, match="file must exist"):
+    with pytest.raises(InputError, match="FILE must be an existing file"):
         read_table(tmp_path / "no.csv")
-    with pytest.raises(InputError, match="a folder"):
+    with pytest.raises(InputError, match="name at least one file"):
         read_table(tmp_path)
 
 
 def test_binary_garbage_is_refused(tmp_path):
     path = tmp_path / "g.csv"
     path.write_bytes(bytes(range(256)) * 20)
-    with pytest.raises(InputError, match=r"file must be a CSV table|target"):
+    with pytest.raises(InputError, match=r"FILE must be text"):
         read_table(path)
 
 

@@ -1,14 +1,9 @@
-// One checked call as plain data: what the door hands to the kernels. No instruction set of its own.
+// One checked call as plain data: what the bindings hand to the kernels. No instruction set of its own.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
-// Always inline: a function shared by the instruction sets would be linked from any one of them.
-#if defined(_MSC_VER) && !defined(__clang__)
-#define FOCALKIT_SHARED_INLINE __forceinline
-#else
-#define FOCALKIT_SHARED_INLINE inline __attribute__((always_inline))
-#endif
+#include "focalkit/parameters.hpp"
 
 namespace focalkit {
 
@@ -39,13 +34,14 @@ struct Job {
     const double* sample_weight = nullptr;
     std::int64_t weight_outer = 0, weight_inner = 0, weight_classes = 0;
     const std::uint8_t* keep = nullptr;  // per row or (sigmoid) element: what hard example mining leaves of the counted
-    const void* gamma = nullptr;         // one or one per class, in the type computed in
-    const void* alpha = nullptr;
-    const void* alpha_other = nullptr;  // sigmoid: 1 - alpha
-    bool gamma_per_class = false, alpha_per_class = false;
+    ClassParameters parameters;          // in the type computed in
     double label_smoothing = 0;
     std::int64_t ignore_index = -100;
-    double scale = 1;        // of the derivatives: one over the denominator
+    // Powers of two that keep weights of any size within the type computed in; see src/evaluate.cpp.
+    double weight_unit = 1;  // multiplies every sample weight
+    double unit = 1;         // multiplies every weight, given or not
+    double restore = 1;      // what the losses of reduction "none" are multiplied by to undo both
+    double scale = 1;        // of the derivatives: one over the denominator, and over the units
     bool weigh = false;      // whether the sum of the weights is asked for
     int order = 0;           // 0 loss, 1 gradient too, 2 Hessian too
     int power = 3;           // gamma: 0, 1, 2, or 3 for any
@@ -56,6 +52,8 @@ struct Job {
     std::int64_t scratch_bytes = 0;
 
     FOCALKIT_SHARED_INLINE std::int64_t rows() const { return outer * inner; }
+    /// How many losses there are: one per row, or per element of a sigmoid's.
+    FOCALKIT_SHARED_INLINE std::int64_t units() const { return sigmoid ? rows() * classes : rows(); }
 };
 
 /// A sum that carries what rounding took from it (Knuth's two-sum): right to the last digit.
@@ -83,6 +81,16 @@ struct Partial {
 
 using ChunkFunction = void (*)(const Job&, std::int64_t chunk, void* scratch, Partial&);
 
+/// Rows of logits (row, class), strides in elements, with one class id each: the pass of the diagnosis.
+struct LogOddsJob {
+    const void* logits = nullptr;
+    bool wide = false;  // double, not float
+    std::int64_t rows = 0, classes = 0, row_stride = 0, class_stride = 0;
+    const std::int64_t* ids = nullptr;
+    std::int64_t ignore_index = -100;
+    double* m = nullptr;  // NaN where a logit is NaN or +inf
+};
+
 /// The kernels of one instruction set.
 struct Kernels {
     const char* name;
@@ -90,6 +98,10 @@ struct Kernels {
     ChunkFunction (*plan)(Job&);
     /// Counts class ids (rows) or 0/1 targets (elements) and finds invalid ones.
     void (*count)(const Job&, std::int64_t first, std::int64_t last, Partial&);
+    /// Returns how many rows have a log-odds that no ledger takes (NaN, -inf), ignored ones aside.
+    std::int64_t (*log_odds)(const LogOddsJob&);
+    /// Loss and -d1 at ``n`` log-odds, for one gamma or one each.
+    void (*terms)(const double* m, std::int64_t n, const double* gamma, bool one_gamma, double* loss, double* grad);
 };
 
 const Kernels* kernels_baseline();

@@ -6,12 +6,16 @@ A domain is declared once, as an :class:`Interval`; the checks read it and so do
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+
+from focalkit._core import host
 
 
 class InputError(ValueError):
@@ -25,8 +29,58 @@ def reject(name: str, contract: str, value: object, remedy: str) -> NoReturn:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = repr(_as_written(value))
     return text if len(text) <= 120 else text[:100] + "… " + text[-15:]
+
+
+def _as_written(value: Any) -> Any:
+    """Numbers and labels as the user wrote them: ``'a'`` and not ``np.str_('a')``."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (list, tuple):
+        return type(value)(_as_written(entry) for entry in value)
+    if type(value) is dict:
+        return {_as_written(key): _as_written(entry) for key, entry in value.items()}
+    return value
+
+
+class ArgumentNameError(InputError, TypeError):
+    """An argument has a name that does not exist here."""
+
+
+#: What other libraries call what has another name here.
+_PEERS_NAMES = {
+    "weight": "alpha= (class weights) or sample_weight= (weights of samples)",
+    "weights": "alpha= (class weights) or sample_weight= (weights of samples)",
+    "class_weight": "alpha=, a number or one per class (class_weights() makes such vectors)",
+    "class_weights": "alpha=, a number or one per class",
+    "pos_weight": "alpha=: the weight a of positives beside 1 - a of negatives, a = pos_weight / (1 + pos_weight), "
+    "times sample_weight=1 + pos_weight",
+    "size_average": "reduction=",
+    "reduce": "reduction=",
+    "smoothing": "label_smoothing=",
+    "ignore_class": "ignore_index=",
+    "avg_factor": "normalizer=",
+    "num_items_in_batch": "normalizer=",
+    "axis": "class_axis=",
+    "dim": "class_axis=",
+    "from_logits": "nothing: logits are what is always taken",
+    "apply_class_balancing": "alpha=, which is applied wherever it is given",
+    **dict.fromkeys(("x", "z", "input", "inputs", "preds", "pred", "y_pred", "logit", "predictions"), "logits="),
+    **dict.fromkeys(("y", "target", "label", "labels", "y_true"), "targets="),
+    **dict.fromkeys(("focusing", "focal_gamma", "gamma_f"), "gamma="),
+}
+
+
+def known_names(names: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse arguments that do not exist, by what they are called here."""
+    for name in names:
+        if name in known:
+            continue
+        here = _PEERS_NAMES.get(name)
+        remedy = f"Use {here}." if here else f"Known are {', '.join(known)}."
+        message = f"arguments must have the names that they have here; got {name!r}. {remedy}"
+        raise ArgumentNameError(message)
 
 
 @dataclass(frozen=True)
@@ -60,7 +114,9 @@ class Interval:
 
 GAMMA = Interval(0, math.inf)
 ALPHA_SOFTMAX = Interval(0, math.inf)
-ALPHA_SIGMOID = Interval(0, 1, low_inclusive=False, high_inclusive=False)
+ALPHA_SIGMOID = Interval(0, 1)
+#: The weight of one of two classes where neither may be without weight.
+ALPHA_OF_TWO = Interval(0, 1, low_inclusive=False, high_inclusive=False)
 LABEL_SMOOTHING = Interval(0, 1)
 PROBABILITY = Interval(0, 1)
 PRIOR = Interval(0, 1, low_inclusive=False, high_inclusive=False)
@@ -72,11 +128,17 @@ BETA_EFFECTIVE = Interval(0, 1, high_inclusive=False)
 
 def number(name: str, value: object, domain: Interval, remedy: str) -> float:
     """A scalar of ``domain`` as a float."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
+    value = _one_number(value)
     if value not in domain:
         reject(name, f"be a number in {domain}", value, remedy)
     return float(value)  # type: ignore[arg-type]
+
+
+def _one_number(value: object) -> object:
+    """An array or tensor of one number as that number; anything else as it is."""
+    if isinstance(value, (int, float, np.generic)) or getattr(value, "ndim", None) != 0:
+        return value
+    return host.array(value).item()
 
 
 def number_or_vector(name: str, value: object, domain: Interval, remedy: str) -> float | tuple[float, ...]:
@@ -88,7 +150,7 @@ def number_or_vector(name: str, value: object, domain: Interval, remedy: str) ->
             reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
         return tuple(float(entry) for entry in value)  # without NumPy, which torch.compile would trace
     try:
-        vector = np.asarray(value, dtype=np.float64)
+        vector = host.array(value, np.float64)
     except (TypeError, ValueError):
         reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
     if vector.ndim != 1 or vector.size == 0 or not domain.holds(vector):
@@ -112,7 +174,7 @@ def is_float_dtype(dtype: np.dtype[Any]) -> bool:
 
 def logits_array(value: object) -> NDArray[Any]:
     """Logits as a floating NumPy array; Python sequences of floats are taken as float64."""
-    array = np.asarray(value)
+    array = host.array(value)
     if not is_float_dtype(array.dtype):
         reject(
             "logits",
@@ -143,7 +205,18 @@ def logits_shape(link: str, shape: tuple[int, ...], class_axis: int) -> int:
         )
     if link == "softmax" and shape[axis] == 0:
         reject("logits", "have at least one class", f"shape {shape}", "Check class_axis.")
+    if link == "softmax" and shape[axis] == 1:
+        text = f"A softmax over one class, of logits of shape {shape}, has loss 0 and gradient 0 whatever the logits"
+        _warn(f"{text}. One logit for two classes is for the sigmoid loss.")
     return axis
+
+
+def _warn(text: str) -> None:
+    """Warn where the user called this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "focalkit":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UserWarning, stacklevel=level - 1)
 
 
 def finite_logits(logits: NDArray[Any]) -> None:
@@ -172,7 +245,7 @@ def class_vector(name: str, value: float | tuple[float, ...] | None, n_classes: 
 
 
 def _targets_array(value: object) -> NDArray[Any]:
-    array = np.asarray(value)
+    array = host.array(value)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         reject(
             "targets",
@@ -183,11 +256,25 @@ def _targets_array(value: object) -> NDArray[Any]:
     return array.astype(np.int64) if array.dtype.kind == "b" else array
 
 
-def softmax_targets(value: object, shape: tuple[int, ...], axis: int, ignore_index: int) -> NDArray[Any]:
-    """Class ids shaped like the logits without their class axis, or probabilities shaped like the logits."""
+#: By how much soft targets, each of them and their sums, may miss their domain; half types by what they round.
+SOFT_SLACK, SOFT_SLACK_OF_HALF = 1e-4, 1e-2
+
+
+def softmax_targets(
+    value: object,
+    shape: tuple[int, ...],
+    axis: int,
+    ignore_index: float,
+    slack: float | None = None,
+    library: str = "numpy",
+) -> NDArray[Any]:
+    """Class ids shaped like the logits without their class axis, or probabilities shaped like the logits.
+
+    Probabilities within ``slack`` of their domain (None: that of their dtype) are clipped to it.
+    """
     targets = _targets_array(value)
     n_classes = shape[axis]
-    softmax_targets_shape(targets.dtype.kind in "iu", targets.dtype, targets.shape, shape, axis)
+    softmax_targets_shape(targets.dtype.kind in "iu", targets.dtype, targets.shape, shape, axis, library)
     if targets.dtype.kind in "iu":
         bad = (targets != ignore_index) & ((targets < 0) | (targets >= n_classes))
         if bad.any():
@@ -195,13 +282,14 @@ def softmax_targets(value: object, shape: tuple[int, ...], axis: int, ignore_ind
                 "targets",
                 f"lie in [0, {n_classes}) or equal ignore_index={ignore_index}",
                 int(targets[bad][0]),
-                "Check the class ids and the number of logits.",
+                "Check the class ids and the number of logits."
+                if n_classes > 1
+                else "One logit for two classes is for the sigmoid loss.",
             )
         return targets
-    _soft_range(targets)
-    wide = targets.astype(np.float64)
-    total = wide.sum(axis=axis)
-    slack = 1e-2 if targets.dtype.itemsize == 2 else 1e-4
+    slack = _slack(value) if slack is None else slack
+    targets = _soft_range(targets, slack, "")
+    total = targets.astype(np.float64).sum(axis=axis)
     if total.size and np.abs(total - 1).max() > slack:
         worst = total.flat[int(np.abs(total - 1).argmax())]
         reject(
@@ -213,8 +301,22 @@ def softmax_targets(value: object, shape: tuple[int, ...], axis: int, ignore_ind
     return targets
 
 
+#: How class ids are made of numbers, and one-hot targets of class ids, in each library.
+_TO_INTEGERS = {"numpy": "targets.astype(int)", "torch": "targets.long()", "jax": "targets.astype(int)"}
+_TO_ONE_HOT = {
+    "numpy": "numpy.eye({k})[targets]",
+    "torch": "torch.nn.functional.one_hot(targets, {k})",
+    "jax": "jax.nn.one_hot(targets, {k})",
+}
+
+
 def softmax_targets_shape(
-    integer: bool, dtype: object, targets: tuple[int, ...], logits: tuple[int, ...], axis: int
+    integer: bool,
+    dtype: object,
+    targets: tuple[int, ...],
+    logits: tuple[int, ...],
+    axis: int,
+    library: str = "numpy",
 ) -> None:
     """Class ids lack the class axis of the logits; probabilities have it."""
     rows = logits[:axis] + logits[axis + 1 :]
@@ -225,29 +327,56 @@ def softmax_targets_shape(
     elif targets != logits:
         remedy = "Give one probability per logit."
         if targets == rows:
-            remedy = "Class ids must be integers (targets.astype(int))."
+            remedy = f"Class ids must be integers ({_TO_INTEGERS[library]})."
         contract = f"be integers of shape {rows}, or probabilities of shape {logits}"
         reject("targets", contract, f"{dtype} of shape {targets}", remedy)
 
 
-def sigmoid_targets_shape(targets: tuple[int, ...], logits: tuple[int, ...]) -> None:
+def sigmoid_targets_shape(
+    targets: tuple[int, ...], logits: tuple[int, ...], axis: int = 1, library: str = "numpy"
+) -> None:
     """One target per logit."""
-    if targets != logits:
-        remedy = "Sigmoid targets are 0/1 per logit; for class ids use the softmax loss."
-        reject("targets", f"have the shape of the logits, {logits}", f"shape {targets}", remedy)
+    if targets == logits:
+        return
+    remedy = "Sigmoid targets are 0/1 per logit."
+    if axis >= 0 and targets == logits[:axis] + logits[axis + 1 :]:
+        k = logits[axis]
+        if k == 1:
+            places = ", ".join("None" if i == axis else ":" for i in range(len(logits)))
+            remedy = f"The class axis of length 1 is missing: pass targets[{places}]."
+        else:
+            move = {"numpy": "numpy.moveaxis({0}, -1, {1})", "torch": "{0}.movedim(-1, {1})"}
+            one_hot = _TO_ONE_HOT[library].format(k=k)
+            if axis != len(logits) - 1:
+                one_hot = move.get(library, "jax.numpy.moveaxis({0}, -1, {1})").format(one_hot, axis)
+            remedy = f"Sigmoid targets are 0/1 per logit; class ids become that as one-hot targets: {one_hot}."
+    elif logits == (*targets, 1)[: len(logits)] or targets == (*logits, 1):
+        remedy = "Drop the axis of length 1: targets[..., 0]."
+    reject("targets", f"have the shape of the logits, {logits}", f"shape {targets}", remedy)
 
 
 def sample_weight_shape(weights: tuple[int, ...], rows: tuple[int, ...]) -> None:
     """One weight per sample or one per target."""
     if weights != rows and (not rows or weights != rows[:1]):
         remedy = "Pass one non-negative number per sample."
-        reject("sample_weight", f"have shape {rows[:1]} or {rows}", f"shape {weights}", remedy)
+        contract = f"have shape {rows}" if len(rows) < 2 else f"have shape {rows[:1]} or {rows}"
+        reject("sample_weight", contract, f"shape {weights}", remedy)
 
 
-def sigmoid_targets(value: object, shape: tuple[int, ...], ignore_index: int) -> NDArray[Any]:
-    """0, 1 (or ignore_index), or soft values in [0, 1], shaped like the logits."""
+def sigmoid_targets(
+    value: object,
+    shape: tuple[int, ...],
+    axis: int,
+    ignore_index: float,
+    slack: float | None = None,
+    library: str = "numpy",
+) -> NDArray[Any]:
+    """0, 1, or soft values in [0, 1], or ignore_index, shaped like the logits.
+
+    Soft values within ``slack`` of [0, 1] (None: that of their dtype) are clipped to it.
+    """
     targets = _targets_array(value)
-    sigmoid_targets_shape(targets.shape, shape)
+    sigmoid_targets_shape(targets.shape, shape, axis, library)
     if targets.dtype.kind in "iu":
         bad = (targets != ignore_index) & (targets != 0) & (targets != 1)
         if bad.any():
@@ -255,18 +384,35 @@ def sigmoid_targets(value: object, shape: tuple[int, ...], ignore_index: int) ->
                 "targets",
                 f"be 0, 1 or ignore_index={ignore_index}",
                 int(targets[bad][0]),
-                "For class ids use the softmax loss.",
+                "Class ids go to the softmax loss, or one-hot to this one.",
             )
         return targets
-    _soft_range(targets)
-    return targets
+    counted = ~np.isnan(targets) if math.isnan(ignore_index) else targets != ignore_index
+    slack = _slack(value) if slack is None else slack
+    return _soft_range(targets, slack, f" or equal ignore_index={ignore_index}", counted)
 
 
-def _soft_range(targets: NDArray[Any]) -> None:
+def _slack(targets: object) -> float:
+    return SOFT_SLACK_OF_HALF if host.is_half(targets) else SOFT_SLACK
+
+
+def _soft_range(
+    targets: NDArray[Any], slack: float, otherwise: str, counted: NDArray[np.bool_] | None = None
+) -> NDArray[Any]:
+    """Soft targets in [0, 1]: those that miss it by no more than ``slack`` clipped, any others refused."""
     wide = targets.astype(np.float64)
-    if not PROBABILITY.holds(wide):
-        bad = wide[~((wide >= 0) & (wide <= 1))]
-        reject("targets", f"lie in {PROBABILITY}", float(bad.flat[0]), "Soft targets are probabilities.")
+    if counted is not None:
+        wide = np.where(counted, wide, 0.0)
+    if np.all((wide >= 0) & (wide <= 1)):
+        return targets
+    if not np.all((wide >= -slack) & (wide <= 1 + slack)):
+        bad = wide[~((wide >= -slack) & (wide <= 1 + slack))]
+        remedy = "Soft targets are probabilities."
+        if counted is not None:
+            remedy += " Leave a target out by ignore_index, or by sample_weight 0."
+        reject("targets", f"lie in {PROBABILITY}{otherwise}", float(bad.flat[0]), remedy)
+    clipped = np.clip(wide, 0, 1).astype(targets.dtype)
+    return clipped if counted is None else np.where(counted, clipped, targets)
 
 
 def sample_weight_array(value: object, rows: tuple[int, ...]) -> NDArray[np.float64] | None:
@@ -274,7 +420,7 @@ def sample_weight_array(value: object, rows: tuple[int, ...]) -> NDArray[np.floa
     if value is None:
         return None
     try:
-        weights = np.asarray(value, dtype=np.float64)
+        weights = host.array(value, np.float64)
     except (TypeError, ValueError):
         reject("sample_weight", "be numbers", value, "Pass one non-negative number per sample.")
     sample_weight_shape(weights.shape, rows)
@@ -287,7 +433,7 @@ def sample_weight_array(value: object, rows: tuple[int, ...]) -> NDArray[np.floa
 
 
 def normalizer_number(value: object, reduction: str) -> float | None:
-    """A positive denominator that takes the place of the mean's own."""
+    """A denominator that takes the place of the mean's own; 0 is for :func:`normalizer_of_nothing` to judge."""
     if value is None:
         return None
     if isinstance(value, str) and value == "global":
@@ -300,12 +446,32 @@ def normalizer_number(value: object, reduction: str) -> float | None:
             f"reduction {reduction!r}",
             "The loss is then the sum over the normalizer; drop one of the two.",
         )
-    return number("normalizer", value, POSITIVE, "With no positives in a batch use max(1, n_positives).")
+    value = _one_number(value)
+    if not isinstance(value, (int, float, np.generic)) and getattr(value, "ndim", 0) != 0:
+        shape = tuple(getattr(value, "shape", ()))
+        remedy = "Take its entry, normalizer[0]." if math.prod(shape) == 1 else "Sum it first, e.g. over ranks."
+        reject("normalizer", "be one number", f"shape {shape}", remedy)
+    if value not in SAMPLE_WEIGHT:
+        reject("normalizer", NORMALIZER, value, _NO_POSITIVES)
+    return float(value)  # type: ignore[arg-type]
+
+
+NORMALIZER = "be a number in (0, inf), or 0 where no target is counted"
+_NO_POSITIVES = "With no positives in a batch use max(1, n_positives)."
+
+
+def normalizer_of_nothing(normalizer: float | None, n_counted: int) -> float | None:
+    """A normalizer of 0 stands where nothing is counted, for the sum of nothing; 1 takes its place."""
+    if normalizer != 0:
+        return normalizer
+    if n_counted:
+        reject("normalizer", NORMALIZER, f"0 beside {n_counted} counted targets", _NO_POSITIVES)
+    return 1.0
 
 
 def probabilities_array(name: str, value: object) -> NDArray[np.float64]:
     """Probabilities (n,) or (n, K) as float64."""
-    array = np.asarray(value)
+    array = host.array(value)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         reject(name, "be numbers", f"dtype {array.dtype}", "Pass predicted probabilities.")
     array = array.astype(np.float64)
@@ -319,7 +485,8 @@ def probabilities_array(name: str, value: object) -> NDArray[np.float64]:
             float(bad.flat[0]),
             "These look like logits: apply softmax or the logistic function first.",
         )
-    if array.ndim == 2 and array.size and np.abs(array.sum(axis=1) - 1).max() > 1e-3:
+    slack = SOFT_SLACK_OF_HALF if host.is_half(value) else 1e-3
+    if array.ndim == 2 and array.size and np.abs(array.sum(axis=1) - 1).max() > slack:
         worst = array.sum(axis=1)
         reject(
             name, "sum to 1 over the classes", float(worst[np.abs(worst - 1).argmax()]), "Divide each row by its sum."

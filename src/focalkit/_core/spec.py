@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import wraps
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -14,6 +16,8 @@ from focalkit._core import contracts
 LINKS = ("softmax", "sigmoid")
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
+_IGNORE = "Class ids are integers; NaN stands among the float targets of the sigmoid link alone."
+
 PerClass: TypeAlias = float | Sequence[float] | NDArray[Any]
 
 
@@ -21,14 +25,14 @@ class SpecOptions(TypedDict, total=False):
     """The fields of :class:`LossSpec` that every loss function takes as keyword arguments."""
 
     label_smoothing: float
-    ignore_index: int
+    ignore_index: float
     reduction: str
     keep_hardest: float | int | None
     negatives_per_positive: float | None
     class_axis: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LossSpec:
     r"""Cross-entropy, balanced cross-entropy, focal or alpha-balanced focal loss, for one link.
 
@@ -44,11 +48,12 @@ class LossSpec:
         Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own.
     alpha : None, float or sequence of float
         None: no class weights. softmax: a weight in [0, inf) for all or for each class.
-        sigmoid: a weight in (0, 1) for positives and 1 - alpha for negatives, for all or each column.
+        sigmoid: a weight in [0, 1] for positives and 1 - alpha for negatives, for all or each column.
     label_smoothing : float in [0, 1]
         The target becomes ``(1 - s) y + s / n_classes`` (softmax) or ``(1 - s) y + s / 2`` (sigmoid).
-    ignore_index : int
-        Integer targets equal to it have loss 0, gradient 0 and are not counted.
+    ignore_index : int, or NaN for the sigmoid link
+        Targets equal to it have loss 0, gradient 0 and are not counted: integers, and for the sigmoid link
+        floats too.
     reduction : {"mean", "sum", "none", "weighted_mean"}
         "mean" divides by the number of counted rows (softmax) or elements (sigmoid);
         "weighted_mean" by the sum of ``alpha_t * sample_weight`` over them.
@@ -78,7 +83,7 @@ class LossSpec:
     gamma: PerClass = 0.0
     alpha: PerClass | None = None
     label_smoothing: float = 0.0
-    ignore_index: int = -100
+    ignore_index: float = -100
     reduction: str = "mean"
     keep_hardest: float | int | None = None
     negatives_per_positive: float | None = None
@@ -110,8 +115,14 @@ class LossSpec:
             "label_smoothing",
             contracts.number("label_smoothing", self.label_smoothing, contracts.LABEL_SMOOTHING, "0 means none."),
         )
+        if isinstance(self.ignore_index, float | np.floating) and np.isnan(self.ignore_index):
+            if self.link == "softmax":
+                contracts.reject("ignore_index", "be an integer for the softmax link", self.ignore_index, _IGNORE)
+            store("ignore_index", math.nan)  # this one, so that equal specs are equal
         for name in ("ignore_index", "class_axis"):
             value = getattr(self, name)
+            if value is math.nan:
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
                 contracts.reject(name, "be an integer", value, "Pass a Python int.")
             store(name, int(value))
@@ -139,7 +150,39 @@ class LossSpec:
             )
             store("negatives_per_positive", ratio)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As a call, so that every copy is checked and stored in the plain form."""
+        return LossSpec, tuple(getattr(self, f.name) for f in fields(self))
+
+    def _key(self) -> tuple[Any, ...]:
+        """A count of 1 and the fraction 1.0 are equal numbers and different specs."""
+        return (type(self.keep_hardest), *(getattr(self, field.name) for field in fields(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both describe the same loss in the same fields."""
+        return self._key() == other._key() if isinstance(other, LossSpec) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Of all fields."""
+        return hash(self._key())
+
     def __repr__(self) -> str:
         """Only what differs from plain softmax cross-entropy."""
         shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return f"LossSpec({', '.join(shown)})"
+
+
+def _named(known_init: Any) -> Any:
+    """``LossSpec.__init__``, which tells what peers' names of its arguments are called here."""
+    names = tuple(f.name for f in fields(LossSpec))
+
+    @wraps(known_init)
+    def __init__(self: LossSpec, *values: Any, **named: Any) -> None:
+        if named.keys() - names:
+            contracts.known_names(tuple(named), names)
+        known_init(self, *values, **named)
+
+    return __init__
+
+
+LossSpec.__init__ = _named(LossSpec.__init__)  # type: ignore[method-assign]

@@ -13,8 +13,9 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover - tested in a subprocess
     sys.exit(f"focalkit: {error}")
 
-from focalkit.cli.diagnose import curve, diagnose
-from focalkit.cli.errors import one_line_errors
+from focalkit.cli.curve import curve
+from focalkit.cli.diagnose import diagnose
+from focalkit.cli.options import one_line_errors
 from focalkit.cli.tune import tune
 
 

@@ -1,52 +1,66 @@
-"""``focalkit diagnose`` and ``focalkit curve``."""
+"""``focalkit diagnose``."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import replace
+import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from focalkit._core import contracts
+from focalkit import report
 from focalkit._core.extras import need
-from focalkit._core.spec import LossSpec, PerClass
-from focalkit.cli.errors import one_line_errors
-from focalkit.cli.more import SAMPLE, free_remedies, print_more, write_and_open
-from focalkit.cli.scan import Diagnosed, How, columns_of, diagnosed, made_up, no_file_options
+from focalkit.cli.options import (
+    READING,
+    Jobs,
+    OneLine,
+    Progress,
+    check_places,
+    command_line,
+    language_option,
+    no_file_options,
+    one_or_more,
+    place_option,
+    reading_options,
+    to_stdout,
+    write_out,
+)
+from focalkit.diagnosis import Diagnosis, diagnose_demo, diagnose_files
+from focalkit.report.diagnose import sections
+from focalkit.report.messages import say, word
+from focalkit.weights import parse_alpha
+
+if TYPE_CHECKING:
+    from focalkit.report.terminal.console import Terminal
 
 
-def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """For a command that is called outside its group, too."""
-
-    @functools.wraps(command)
-    def wrapped(**options: Any) -> None:
-        with one_line_errors(click.get_current_context()):
-            command(**options)
-
-    return wrapped
-
-
-@click.command()
+@click.command(cls=OneLine)
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option(
     "--target",
     "targets",
     metavar="NAME_OR_INDEX",
     multiple=True,
-    help="Column of the true class, its name or its position from 0; default the last; in Parquet and Arrow files "
-    "target, label or y where there is one. "
-    "Independent or one-hot classes: once per logit column, or one list column.",
+    help="Column of the true class, its name or its position from 0; default: one called target, label or y, otherwise "
+    "the last. Independent or one-hot classes: once per logit column, or one list column.",
 )
-@click.option("--logits", metavar="NAME", help="List column with the logits, or what the logit columns begin with.")
-@click.option("--weight", metavar="NAME_OR_INDEX", help="Column of sample weights.")
+@click.option(
+    "--logits",
+    metavar="NAME",
+    help="List column with the logits, what the logit columns begin with, or their names with commas.",
+)
+@click.option("--weight", "--weights", "weight", metavar="NAME_OR_INDEX", help="Column of sample weights.")
 @click.option("--classes", metavar="A,B,…", help="Names of the classes, where the files do not tell.")
 @click.option("--probabilities", is_flag=True, help="The columns hold probabilities: take their logits.")
 @click.option(
-    "--header/--no-header", default=None, help="CSV: whether the first line names the columns; found out by default."
+    "--clip",
+    type=float,
+    metavar="FLOOR",
+    help="With --probabilities: smaller ones are taken as this; default 1e-6 for 0.",
 )
+@reading_options
 @click.option(
     "--link",
     type=click.Choice(["softmax", "sigmoid"]),
@@ -57,8 +71,8 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
     "--alpha",
     default="inverse",
     show_default=True,
-    help="Class weights: none, inverse, balanced, sqrt, power, median, effective, or numbers separated by commas "
-    "(sigmoid: weight of the positives).",
+    help="Class weights: none, inverse, balanced, sqrt, median, power:β (n^-β), effective:β, or numbers separated by "
+    "commas (sigmoid: weight of the positives).",
 )
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Classes shown.")
 @click.option(
@@ -69,21 +83,13 @@ def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--train-alpha", metavar="α,…", help="α of that loss, one for each class.")
 @click.option("--prior", metavar="p,…", help="Class frequencies for shifted decisions; default as counted.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out what cannot be read, name it, and use the rest.")
-@click.option("--jobs", type=click.IntRange(1), help="Threads; default one per core.")
+@click.option("--jobs", type=Jobs(), help="Threads; default one per core.")
 @click.option("--dask", metavar="ADDRESS", help="Read on the workers of this Dask scheduler, e.g. tcp://10.0.0.1:8786.")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the ledger to this file."
-)
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a page with sliders to it.",
-)
+@place_option("--json", "json_file", "Write the ledger and the findings to this file; -: to standard output.")
+@place_option("--html", "html_file", "Write a page with sliders to this file.")
 @click.option("--open", "open_it", is_flag=True, help="Open the page (without --html: a temporary one) in the browser.")
-@click.option("--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the page.")
+@language_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-@_one_line_errors
 def diagnose(
     files: tuple[str, ...],
     targets: tuple[str, ...],
@@ -91,7 +97,12 @@ def diagnose(
     weight: str | None,
     classes: str | None,
     probabilities: bool,
+    clip: float | None,
     header: bool | None,
+    delimiter: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    drop: tuple[str, ...],
     link: str | None,
     gamma: str,
     alpha: str,
@@ -112,115 +123,110 @@ def diagnose(
 ) -> None:
     """Show where the loss of the predictions in FILE goes, before and after α and γ.
 
-    FILE is Parquet, Arrow, CSV, .npz with arrays logits and targets, a pair of .npy files, a folder or
-    a glob of such, a URL that fsspec opens, or a ledger saved by --json. Without FILE it runs on made-up
-    predictions.
+    FILE is CSV, Parquet, Arrow, JSON lines, .npz with arrays logits and targets, a pair of .npy files, compressed or
+    not, a folder or a glob of such, a URL that fsspec opens, or a ledger saved by --json. Without FILE it runs on
+    made-up predictions.
     """
-    _check_folder(json_file)
-    _check_folder(html_file)
-    gammas, alphas = _gamma(gamma), _alpha(alpha)
-    if not isinstance(alphas, str):
-        LossSpec(link or "softmax", alpha=alphas)
-    if not files:
-        no_file_options(click.get_current_context(), _ABOUT_FILES)
-    options = {"logits": logits, "weight": weight, "probabilities": probabilities, "header": header, "link": link}
-    asked = columns_of(targets, classes, **options)
-    how = How(asked, gammas, hardest, SAMPLE, skip_damaged, dask, jobs, quiet)
-    done = diagnosed(files, how) if files else made_up(gammas, SAMPLE)
-    if not isinstance(alphas, str):
-        done.ledger.alpha_of(alphas)
-    free = free_remedies(done, train_gamma, train_alpha, prior)
-    before = diagnosed(against, replace(how, hardest=0, sample=0)) if against else None
-    _print(done, gammas, alphas, top)
-    print_more(done, before, free, gammas, alphas, top)
+    check_places(json_file, html_file)
+    context = click.get_current_context()
+    asked: dict[str, Any] = {
+        "gamma": one_or_more("gamma", gamma),
+        "alpha": parse_alpha(alpha) if "," in alpha else alpha,
+        "hardest": hardest,
+        "train_gamma": one_or_more("train_gamma", train_gamma),
+        "train_alpha": one_or_more("train_alpha", train_alpha),
+        "prior": one_or_more("prior", prior),
+    }
+    with need("rich", "the report", "tune"):
+        from focalkit.report.terminal.console import Terminal, forgiving
+    forgiving(sys.stderr)
+    if files:
+        columns: dict[str, Any] = {
+            "targets": targets,
+            "logits": logits,
+            "weight": weight,
+            "probabilities": probabilities,
+        }
+        columns |= {"clip": clip, "header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding}
+        columns |= {"drop": drop, "link": link, "class_names": _names(classes)}
+        found = _diagnosed(files, asked | columns, against, skip_damaged, jobs, dask, language, quiet)
+    else:
+        no_file_options(context, _ABOUT_FILES)
+        found = diagnose_demo(asked["gamma"], asked["alpha"])
+    # what was asked for is on disk before anything is said about it
+    page = _place_of(html_file, open_it)
     if json_file is not None:
-        from focalkit.io.atomic import write_text
+        write_out(json_file, found.to_json())
+    if page is not None:
+        write_out(page, report.to_html(found, language=language, command=command_line(context)))
+    for note in found.notes:
+        if note not in found.alerts:  # these were printed before the work
+            click.echo(word("warning", language, warning=say(note, language)), err=True)
+    if not to_stdout(json_file, html_file):
+        _show(Terminal(language), found, top, json_file, page)
+    if open_it and page is not None:
+        click.launch(page.resolve().as_uri())
 
-        write_text(json_file, done.ledger.to_json())
-        click.echo(f"ledger: {json_file}")
-    if html_file is not None or open_it:
-        write_and_open(done, free, gammas, alphas, language, html_file, open_it)
+
+def _names(classes: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in classes.split(",")) if classes else ()
+
+
+def _diagnosed(
+    files: Sequence[str],
+    asked: dict[str, Any],
+    against: Sequence[str],
+    skip_damaged: bool,
+    jobs: int | None,
+    dask: str | None,
+    language: str,
+    quiet: bool,
+) -> Diagnosis:
+    with Progress("progress.read", language, quiet) as bar:
+        rows, done = 0, 0.0
+
+        def tell(more: int, share: float, total: float) -> None:
+            nonlocal rows, done
+            rows, done = rows + more, done + share
+            bar.update(done, total, word("progress.rows", language, n=rows))
+
+        def alert(messages: Sequence[str]) -> None:
+            for message in messages:
+                click.echo(word("warning", language, warning=say(message, language)), err=True)
+
+        n_jobs = None if jobs in (None, -1) else jobs
+        how: dict[str, Any] = {"against": against, "skip_damaged": skip_damaged, "n_jobs": n_jobs, "dask": dask}
+        return diagnose_files(files, **asked, **how, progress=tell, alert=alert)
+
+
+def _place_of(html_file: Path | None, open_it: bool) -> Path | None:
+    if html_file is None and open_it:
+        return Path(tempfile.mkdtemp(prefix="focalkit-")) / "diagnosis.html"
+    return html_file
+
+
+def _show(terminal: Terminal, found: Diagnosis, top: int, json_file: Path | None, page: Path | None) -> None:
+    terminal.line(f"focalkit diagnose · {say(found.source, terminal.language)}", "bold")
+    terminal.show(sections(found, top))
+    terminal.line()
+    for key, place in (("file.ledger", json_file), ("file.page", page)):
+        if place is not None:
+            terminal.word(key, path=place)
 
 
 _ABOUT_FILES = (
-    *("targets", "logits", "weight", "classes", "probabilities", "header", "link", "hardest", "against", "train_gamma"),
+    *(
+        "targets",
+        "logits",
+        "weight",
+        "classes",
+        "probabilities",
+        "clip",
+        *READING,
+        "link",
+        "hardest",
+        "against",
+        "train_gamma",
+    ),
     *("train_alpha", "prior", "skip_damaged", "dask"),
 )
-
-
-def _print(done: Diagnosed, gamma: PerClass, alpha: Any, top: int) -> None:
-    with need("rich", "printing tables", "tune"):
-        from rich.console import Console
-    from focalkit.report.terminal.diagnose import print_diagnosis
-
-    console = Console()
-    console.print("[bold]focalkit diagnose[/bold] · ", end="")
-    console.print(done.source, highlight=False, markup=False)
-    for warning in done.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    print_diagnosis(console, done.ledger, gamma, alpha, top=top)
-
-
-def _check_folder(path: Path | None) -> None:
-    if path is not None and not path.resolve().parent.is_dir():
-        contracts.reject("output folder", "exist", str(path.resolve().parent), "Create it first.")
-
-
-def _numbers(name: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        contracts.reject(name, "be numbers separated by commas", text, "E.g. 0,0.5,2")
-
-
-def _gamma(text: str) -> PerClass:
-    values = _numbers("gamma", text)
-    checked: PerClass = LossSpec(gamma=values[0] if len(values) == 1 else values).gamma
-    return checked
-
-
-def _alpha(text: str) -> Any:
-    from focalkit.weights import SCHEMES
-
-    if text in ("none", *SCHEMES):
-        return text
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        contracts.reject(
-            "alpha", f"be none, {', '.join(SCHEMES)} or numbers separated by commas", text, "E.g. inverse, or 0.25"
-        )
-    return values[0] if len(values) == 1 else values
-
-
-@click.command()
-@click.option(
-    "--gamma", "gammas", default="0,0.5,1,2,5", show_default=True, help="γ of the curves, separated by commas."
-)
-@click.option(
-    "--out",
-    "out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default="curve.svg",
-    show_default=True,
-    help="Picture to write; its ending chooses the format: .svg or .png.",
-)
-@click.option("--png", "png", type=click.Path(path_type=Path, dir_okay=False), help="Write it as PNG to this file too.")
-@_one_line_errors
-def curve(gammas: str, out: Path, png: Path | None) -> None:
-    """Draw the loss against the probability of the true class (Figure 1 of the focal loss paper)."""
-    from focalkit.diagnosis import loss_curves
-    from focalkit.io.atomic import write_bytes
-    from focalkit.report.figures import draw_loss_curves, render
-
-    curves = loss_curves(_numbers("gamma", gammas))
-    paths = [out] if png is None else [out, png]
-    for path in paths:
-        _check_folder(path)
-        contracts.one_of(
-            "file ending", path.suffix.lower(), (".svg", ".png"), "Name the picture curve.svg or curve.png."
-        )
-    figure = draw_loss_curves(curves)
-    for path in paths:
-        write_bytes(path, render(figure, path.suffix.lower()[1:]))
-        click.echo(f"figure: {path}")

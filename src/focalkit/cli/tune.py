@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 
 from focalkit._core import contracts
-from focalkit._core.message import Sentence
-
-if TYPE_CHECKING:
-    from focalkit.tuning.collection import Progress
-
-METRIC_NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
-ESTIMATOR_NAMES = ("linear", "xgboost", "lightgbm", "catboost")
-
-
-@click.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--target", metavar="NAME_OR_INDEX", help="Column to predict: its name, or its position from 0 (-1: the last)."
+from focalkit._core.extras import need
+from focalkit._core.message import Message
+from focalkit.cli.options import (
+    READING,
+    SEED,
+    Jobs,
+    OneLine,
+    Progress,
+    check_places,
+    command_line,
+    language_option,
+    no_file_options,
+    number,
+    parts,
+    place_option,
+    reading_options,
+    to_stdout,
+    write_out,
 )
+from focalkit.report import format as write
+from focalkit.report.messages import say, word
+from focalkit.weights import Scheme, parse_alpha
+
+#: Named here, so that --help needs no scikit-learn; a test holds them equal to the tables'.
+NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
+ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
+
+
+@click.command(cls=OneLine)
+@click.argument("file", required=False)
 @click.option(
-    "--header/--no-header", default=None, help="Whether the first line names the columns; found out by default."
+    "--target",
+    metavar="NAME_OR_INDEX",
+    help="Column to predict: its name, or its position from 0 (-1: the last); default: one called target, label, class "
+    "or y, otherwise the last.",
 )
+@reading_options
+@click.option(
+    "--keep",
+    "kept",
+    metavar="NAME_OR_INDEX",
+    multiple=True,
+    help="A column to keep though it looks like an index or id.",
+)
+@click.option("--groups", metavar="NAME_OR_INDEX", help="Rows with equal values of this column stay in one fold.")
+@click.option("--time", metavar="NAME_OR_INDEX", help="Train on the past: folds follow each other in this column.")
+@click.option(
+    "--missing", metavar="WORD", multiple=True, help="A label that means that there is none; default: found out."
+)
+@click.option("--no-missing", is_flag=True, help="Every word of the target is a class, also NA, None and null.")
 @click.option(
     "--metric",
-    type=click.Choice(METRIC_NAMES),
+    type=click.Choice(NAMES),
     default="balanced_accuracy",
     show_default=True,
     help="What the verdict's headline goes by.",
@@ -55,7 +88,7 @@ ESTIMATOR_NAMES = ("linear", "xgboost", "lightgbm", "catboost")
 @click.option(
     "--estimator",
     "name",
-    type=click.Choice(ESTIMATOR_NAMES),
+    type=click.Choice(ESTIMATORS),
     default="linear",
     show_default=True,
     help="What is trained.",
@@ -72,29 +105,31 @@ ESTIMATOR_NAMES = ("linear", "xgboost", "lightgbm", "catboost")
 @click.option(
     "-C", "strength", type=float, default=1.0, show_default=True, help="Linear: inverse strength of the L2 penalty."
 )
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1: one per core.")
+@click.option("--jobs", type=Jobs(), default=-1, show_default=True, help="Processes; -1: one per core.")
 @click.option("--dask", metavar="ADDRESS", help="Train on a Dask cluster: tcp://HOST:PORT, or local.")
 @click.option(
     "--journal",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keep what is finished in this file; the same command goes on from it, also in a second process at once.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every figure to this file."
-)
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write one self-contained page to this file.",
-)
-@click.option("--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the page.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@place_option("--json", "json_file", "Write every figure to this file; -: to standard output.")
+@place_option("--html", "html_file", "Write one self-contained page to this file.")
+@language_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
-    file: Path | None,
+    file: str | None,
     target: str | None,
     header: bool | None,
+    delimiter: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    drop: tuple[str, ...],
+    kept: tuple[str, ...],
+    groups: str | None,
+    time: str | None,
+    missing: tuple[str, ...],
+    no_missing: bool,
     metric: str,
     gammas: str,
     alphas: str,
@@ -113,33 +148,55 @@ def tune(
     language: str,
     quiet: bool,
 ) -> None:
-    """Find out which α and γ help on the table FILE (CSV), and whether anything does.
+    """Find out which α and γ help on the table FILE, and whether anything does.
 
+    FILE is CSV, Parquet, Arrow, JSON, ARFF or Excel, compressed or not, a folder or glob of such, or a URL.
     Without FILE it runs on an embedded long-tailed data set (scikit-learn's digits, thinned).
-    The last column is the target unless --target names another.
     """
-    from rich.console import Console
-
-    from focalkit.report.terminal import tune as text
+    with need("rich", "the report", "tune"):
+        from focalkit.report.terminal.console import Terminal, forgiving
+    from focalkit import report
+    from focalkit.report.export import as_json
+    from focalkit.report.tune import sections
+    from focalkit.tuning.collection import Progress as State
+    from focalkit.tuning.scores import metric_named
     from focalkit.tuning.search import tune as run
     from focalkit.tuning.verdict import judge_all
 
-    for out in (json_file, html_file, journal):
-        if out is not None and not out.resolve().parent.is_dir():
-            contracts.reject("output folder", "exist", str(out.resolve().parent), "Create it first.")
-    console = Console()
-    progress_console = Console(stderr=True)
-    X, y, estimator, source, notes = _problem(file, target, header, name, strength)
-    console.print(f"[bold]focalkit tune[/bold] · {source}", highlight=False)
-    bar = _Bar(progress_console, shown=not (quiet or os.environ.get("CI")) and progress_console.is_terminal)
-    with bar:
+    forgiving(sys.stderr)
+    check_places(json_file, html_file, journal)
+    context = click.get_current_context()
+    if no_missing and missing:
+        contracts.reject("missing", "go without --no-missing", list(missing), "Give one of the two.")
+    words = () if no_missing else missing or None
+    roles = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    text = {"header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding, "drop": drop}
+    if file is None:
+        no_file_options(context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing"))
+    X, y, estimator, source, notes, folding = _problem(file, {**roles, **text}, name, strength)
+    shown = not to_stdout(json_file, html_file)
+    if shown:  # before any work
+        terminal = Terminal(language)
+        terminal.line(f"focalkit tune · {say(source, language)}", "bold")
+        for note in notes:
+            terminal.line(Message("note", note=note), "yellow")
+    with Progress("progress.tune", language, quiet) as bar:
+
+        def tell(state: State) -> None:
+            best = ""
+            if state.best is not None:
+                judges = metric_named(state.metric).judges
+                score = write.score(state.mean, state.standard_error, judges)
+                best = word("progress.best", language, cell=state.best, metric=state.metric, score=score)
+            bar.update(state.done, state.total, word("progress.of", language, done=state.done, total=state.total), best)
+
         result = run(
             estimator,
             X,
             y,
-            alphas=[_alpha(part) for part in _parts(alphas)],
-            gammas=[_number("--gamma", part) for part in _parts(gammas)],
-            keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in _parts(keep)],
+            alphas=[_alpha(part) for part in parts(alphas)],
+            gammas=[number("--gamma", part) for part in parts(gammas)],
+            keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in parts(keep)],
             metric=metric,
             n_splits=folds,
             n_repeats=repeats,
@@ -148,118 +205,66 @@ def tune(
             n_jobs=jobs,
             dask=dask,
             journal=journal,
-            progress=bar.update,
+            progress=tell,
+            **folding,
         )
-    for note in notes:
-        console.print(f"[yellow]note: {note}[/yellow]", highlight=False)
     verdicts = judge_all(result)
-    text.print_result(console, result, verdicts)
+    # what was asked for is on disk before anything is said about it
     if json_file is not None:
-        from focalkit.report.export import write_json
-
-        write_json(json_file, result, verdicts, source)
-        console.print(f"figures: {json_file}", highlight=False)
+        write_out(json_file, as_json(result, verdicts, source))
     if html_file is not None:
-        from focalkit.report.page.tune import write_html
-
-        write_html(html_file, result, verdicts, source, [*notes], language)
-        console.print(f"report: {html_file.resolve()}", highlight=False)
+        about: dict[str, Any] = {"source": source, "notes": notes, "command": command_line(context)}
+        write_out(html_file, report.to_html(result, language=language, **about))
+    if shown:
+        terminal.show(sections(result, verdicts))
+        terminal.line()
+        for key, place in (("file.figures", json_file), ("file.page", html_file)):
+            if place is not None:
+                terminal.word(key, path=place)
     if not result.finished:
-        click.get_current_context().exit(130)
+        context.exit(130)
 
 
 def _problem(
-    file: Path | None, target: str | None, header: bool | None, name: str, strength: float
-) -> tuple[Any, Any, Any, str, list[str]]:
-    """Features, labels, the pipeline for them, and what to call it all."""
+    file: str | None, asked: dict[str, Any], name: str, strength: float
+) -> tuple[Any, Any, Any, str, list[str], dict[str, Any]]:
+    """Features, labels, the pipeline for them, what to call it all, what was found out, and what the folds go by."""
     from focalkit.io.features import read_table
     from focalkit.tuning.datasets import load_long_tail_digits
     from focalkit.tuning.estimators import named_estimator
 
     if file is None:
-        if target is not None or header is not None:
-            contracts.reject("FILE", "be given with --target and --header", None, "focalkit tune FILE --target NAME")
         X, y = load_long_tail_digits()
-        source: str = Sentence(
-            "embedded long-tailed digits: {n:,} rows × {width} features, {classes} classes",
-            n=len(y),
-            width=X.shape[1],
-            classes=len(set(y.tolist())),
-        )
-        return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, []
-    table = read_table(file, target, header=header)
+        source: str = Message("source.digits", n=len(y), width=X.shape[1], classes=len(set(y.tolist())))
+        return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, [], {}
+    table = read_table(file, **asked)
     n_classes = len(set(table.y.tolist()))
     size = {"n": len(table.y), "width": table.X.shape[1], "classes": n_classes}
-    form = "{file}: {n:,} rows × {width} features, {classes} classes, target {target!r}"
-    source = Sentence(form, file=file.name, target=table.target_name, **size)
+    label = file.rstrip("/").rsplit("/", 1)[-1]
+    source = Message("source.table", file=label, target=table.target_name, **size)
     missing = bool(np.isnan(table.X).any())
     estimator = named_estimator(name, table.X.shape[1], table.categorical, missing=missing, C=strength)
-    return table.X, table.y, estimator, source, [*table.notes, *_treatment(name, table.categorical, missing)]
+    notes = [*table.notes, *_treatment(name, table.categorical, missing)]
+    folding = {"groups": table.groups, "time": table.time}
+    return table.X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None}
 
 
 def _treatment(name: str, categorical: tuple[int, ...], missing: bool) -> list[str]:
     """What the estimator does with texts and gaps."""
     n = len(categorical)
     if name == "linear":
-        texts = Sentence("{n} text column(s) are one-hot encoded inside the folds.", n=n)
-        gaps = Sentence("Missing values are imputed inside the folds.")
+        texts, gaps = Message("note.one_hot", n=n), Message("note.imputed")
     else:
-        texts = Sentence("{n} text column(s) are given to {name} as categories.", n=n, name=name)
-        gaps = Sentence("Missing values are left to {name}.", name=name)
+        texts, gaps = Message("note.categories", n=n, name=name), Message("note.missing_left", name=name)
     return [part for part, holds in zip((texts, gaps), (categorical, missing), strict=True) if holds]
 
 
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        contracts.reject(name, "be numbers separated by commas", text, "E.g. 0,0.5,2")
-
-
 def _alpha(text: str) -> Any:
-    if text == "none":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    """One of the alphas to try, as the grid has it."""
+    read = parse_alpha(text)
+    return text if isinstance(read, Scheme) else read
 
 
 def _fraction(text: str) -> float | int:
-    value = _number("--keep-hardest", text)
+    value = number("--keep-hardest", text)
     return int(value) if value > 1 and value == int(value) else value
-
-
-class _Bar:
-    """What is done, how long the rest takes, and the best so far, on the terminal's error stream."""
-
-    def __init__(self, console: Any, shown: bool) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            *(BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn()),
-            TextColumn("{task.fields[best]}", style="dim"),
-        )
-        self.progress = Progress(*columns, console=console, transient=True, disable=not shown)
-        self.task = self.progress.add_task("", total=None, best="")
-
-    def update(self, state: Progress) -> None:
-        from focalkit.report.terminal.tune import figure
-        from focalkit.tuning.scores import metric_named
-
-        best = ""
-        if state.best is not None:
-            score = figure(state.mean, state.standard_error, state.metric)
-            best = f"best so far: {state.best.title}, {metric_named(state.metric).title} {score}"
-        self.progress.update(self.task, completed=state.done, total=state.total, best=best)
-
-    def __enter__(self) -> _Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()

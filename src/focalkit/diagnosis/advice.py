@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from focalkit._core.spec import PerClass
 from focalkit.diagnosis import bins
 from focalkit.diagnosis.ledger import Ledger
+from focalkit.diagnosis.shares import Shares
 
 Real = NDArray[np.float64]
 
@@ -38,19 +39,24 @@ class Contradicted:
     suspicious: NDArray[np.bool_]
 
 
-def contradicted(ledger: Ledger, gamma: PerClass | None = None) -> Contradicted:
+#: The shares of a ledger by gamma, for some alpha: from where they are kept already.
+SharesOf = Callable[[PerClass], Shares]
+
+
+def contradicted(ledger: Ledger, gamma: PerClass | None = None, *, shares: SharesOf | None = None) -> Contradicted:
     """Look for probable label noise."""
-    shares = ledger.shares(gamma)
+    shares_of = ledger.shares if shares is None else shares
+    shares_at = shares_of(ledger.spec.gamma if gamma is None else gamma)
     weight = ledger.weight.sum(axis=1)
     below = bins.UPPER <= CONTRADICTED
     hard = ledger.weight[:, below].sum(axis=1)
     share = np.where(weight > 0, hard / np.where(weight > 0, weight, 1.0), 0.0)
     at = np.nonzero(ledger.weight * below)
-    sums = np.bincount(at[0], ledger._cell_sums(at, shares.gamma).loss, minlength=len(weight))
-    total = shares.loss.total
+    sums = np.bincount(at[0], ledger._cell_sums(at, shares_at.gamma).loss, minlength=len(weight))
+    total = shares_at.loss.total
     loss = np.where(total > 0, np.minimum(sums / np.where(total > 0, total, 1.0), 1.0), 0.0)
     few = ledger.count[:, below].sum(axis=1) >= 2
-    suspicious = few & (share < 0.1) & (shares.very_easy_samples > 0.5) & (loss > 0.25)
+    suspicious = few & (share < 0.1) & (shares_at.very_easy_samples > 0.5) & (loss > 0.25)
     return Contradicted(share, loss, suspicious)
 
 
@@ -91,11 +97,16 @@ class StartingPoint:
 
 
 def starting_point(
-    ledger: Ledger, gamma: PerClass | None = None, gammas: Sequence[float] = (0, 0.5, 1, 2, 3, 5)
+    ledger: Ledger,
+    gamma: PerClass | None = None,
+    gammas: Sequence[float] = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0),
+    *,
+    shares: SharesOf | None = None,
 ) -> StartingPoint:
     """Find the weights that equalise the gradient at ``gamma``, and the gammas that do so by themselves."""
+    shares_of = (lambda g: ledger.shares(g, "none")) if shares is None else shares
     weight = ledger.weight.sum(axis=1)
-    grad = ledger.shares(gamma, "none").grad.total
+    grad = shares_of(ledger.spec.gamma if gamma is None else gamma).grad.total  # before any alpha
     # whose gradients are made equal: all classes', or each column's two sides
     group = np.zeros(len(weight), int) if ledger.spec.link == "softmax" else np.arange(len(weight)) // 2
     usable = (weight > 0) & (grad > 0)
@@ -105,9 +116,9 @@ def starting_point(
     alpha = alpha * np.where(total > 0, size / np.where(total > 0, total, 1.0), 1.0)[group]
     x, y = _centred(weight, usable, group), _centred(grad, usable, group)
     beta = float(x @ y / (x @ x)) if (x @ x) > 1e-12 else 0.0
-    spreads = [_spread(ledger.shares(g, "none").grad.total, group) for g in gammas]
+    spreads = [_spread(shares_of(g).grad.total, group) for g in gammas]
     best = int(np.argmin(spreads)) if spreads else 0
-    by_gamma, reached = _equalising_gamma(ledger)
+    by_gamma, reached = _equalising_gamma(ledger, shares_of)
     return StartingPoint(alpha, by_gamma, reached, beta, float(gammas[best]), spreads[0], spreads[best])
 
 
@@ -127,11 +138,11 @@ def _spread(grad: Real, group: NDArray[np.intp]) -> float:
 MOST_GAMMA, HALVINGS = 5.0, 14
 
 
-def _equalising_gamma(ledger: Ledger) -> tuple[Real, NDArray[np.bool_]]:
+def _equalising_gamma(ledger: Ledger, shares_of: SharesOf) -> tuple[Real, NDArray[np.bool_]]:
     n = ledger.n_classes
 
     def gradient(gamma: Real) -> Real:
-        return np.asarray(ledger.shares(tuple(gamma.tolist()), "none").grad.total.reshape(n, -1).sum(axis=1))
+        return np.asarray(shares_of(tuple(gamma.tolist())).grad.total.reshape(n, -1).sum(axis=1))
 
     plain, least = gradient(np.zeros(n)), gradient(np.full(n, MOST_GAMMA))
     here = plain > 0

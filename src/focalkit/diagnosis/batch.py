@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts, links
+from focalkit._core import contracts, links, reduction
+from focalkit._core.call import loss_shape
+from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
 from focalkit.binning import log_odds
 
@@ -51,10 +53,9 @@ class Batch:
         axis = contracts.logits_shape(spec.link, z.shape, spec.class_axis)
         if spec.link == "softmax":
             y = contracts.softmax_targets(targets, z.shape, axis, spec.ignore_index)
-            weight = contracts.sample_weight_array(sample_weight, z.shape[:axis] + z.shape[axis + 1 :])
         else:
-            y = contracts.sigmoid_targets(targets, z.shape, spec.ignore_index)
-            weight = contracts.sample_weight_array(sample_weight, z.shape)
+            y = contracts.sigmoid_targets(targets, z.shape, axis, spec.ignore_index)
+        weight = contracts.sample_weight_array(sample_weight, loss_shape(spec, z.shape))
         self.spec = spec
         self.soft = y.dtype.kind not in "iu"
         self.logits = _classes_last(z, axis)
@@ -104,7 +105,7 @@ class Batch:
         return self.entries(chunk)
 
     def _log_odds(self, chunk: Chunk) -> tuple[Real, int]:
-        return log_odds(chunk.logits, chunk.targets.reshape(-1), self.spec.ignore_index)
+        return log_odds(chunk.logits, chunk.targets.reshape(-1), int(self.spec.ignore_index))
 
     def check(self, chunk: Chunk) -> None:
         """Refuse logits without a log-odds, and a true class that cannot be: its loss is infinite."""
@@ -139,8 +140,8 @@ class Batch:
         y = chunk.targets
         if self.spec.link == "sigmoid":
             y = y.reshape(shape)
-            counted = np.ones(shape) if self.soft else (y != self.spec.ignore_index).astype(np.float64)
-            return counted if chunk.weight is None else counted * chunk.weight.reshape(shape)
+            ones: Real = np.asarray(reduction.counted(self.spec, y, 1, NUMPY), np.float64)
+            return ones if chunk.weight is None else ones * chunk.weight.reshape(shape)
         if self.soft:
             mass = y.reshape(shape).astype(np.float64)
         else:
@@ -194,7 +195,7 @@ class Batch:
         if self.soft and self.spec.link == "softmax":
             n_ignored, total = 0, targets[..., 0].size
         else:
-            n_ignored = 0 if self.soft else int(np.count_nonzero(targets == self.spec.ignore_index))
+            n_ignored = int(np.count_nonzero(~reduction.counted(self.spec, targets, 1, NUMPY)))
             total = targets.size
         return total - n_ignored, n_ignored
 

@@ -1,14 +1,29 @@
-"""The door for arrays in memory."""
+"""``diagnose`` for arrays in memory, ``diagnose_files`` for files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from focalkit._core import contracts
-from focalkit._core.spec import LossSpec
+from focalkit._core.message import Message
+from focalkit._core.spec import LossSpec, PerClass
+from focalkit.diagnosis import scan
 from focalkit.diagnosis.batch import check_spec
+from focalkit.diagnosis.demo import NAMES, SEED, made_up_predictions
 from focalkit.diagnosis.ledger import Ledger
+from focalkit.diagnosis.remedies import Remedies, remedies
+from focalkit.diagnosis.result import Diagnosis, size
+from focalkit.diagnosis.sample import Sample
+from focalkit.io import predictions as reading
+from focalkit.io.columns import Asked
+from focalkit.io.convert import Predicted
+from focalkit.weights import Scheme, parse_alpha
+
+#: Told the rows read since the last time, their share of all the work, and what all shares sum up to (or 0).
+Progress = Callable[[int, float, float], None]
 
 
 def diagnose(
@@ -71,3 +86,251 @@ def diagnose(
     ledger = Ledger(spec, z.shape[axis] if axis >= 0 else 1, class_names)
     ledger.update(z, targets, sample_weight)
     return ledger
+
+
+def diagnose_files(
+    files: str | Path | Sequence[str | Path],
+    *,
+    targets: str | int | Sequence[str | int] = (),
+    logits: str | None = None,
+    weight: str | int | None = None,
+    class_names: Sequence[str] = (),
+    probabilities: bool = False,
+    clip: float | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    drop: Sequence[str | int] = (),
+    link: str | None = None,
+    gamma: PerClass = 2.0,
+    alpha: PerClass | str | None = "inverse",
+    hardest: int = 0,
+    against: str | Path | Sequence[str | Path] = (),
+    train_gamma: PerClass | None = None,
+    train_alpha: PerClass | None = None,
+    prior: Any = None,
+    skip_damaged: bool = False,
+    n_jobs: int | None = None,
+    dask: str | None = None,
+    progress: Progress | None = None,
+    alert: Callable[[Sequence[str]], None] | None = None,
+) -> Diagnosis:
+    """Where the loss of the predictions in files goes: what ``focalkit diagnose`` does, as one call.
+
+    Parameters
+    ----------
+    files : path, or sequence of paths
+        Parquet, Arrow, CSV, .npz with arrays logits and targets, a pair of .npy files, folders, globs, URLs that
+        fsspec opens; or ledgers saved as .json, which are added up.
+    targets : column or sequence of columns, optional
+        The true class, by name or position from 0; default: found out. Independent classes: one for each logit column.
+    logits : str, optional
+        The list column with the logits, or what the logit columns' names begin with.
+    weight : column, optional
+        Sample weights.
+    class_names : sequence of str, optional
+        Where the files do not tell.
+    probabilities : bool
+        The columns hold probabilities: take their logits.
+    clip : float in (0, 0.1), optional
+        With ``probabilities``: smaller ones are taken as this; default: 0 alone, as 1e-6. Each is counted in the notes.
+    header : bool, optional
+        Text: whether the first line names the columns; default: found out.
+    delimiter, decimal, encoding : str, optional
+        Text: between the columns, the decimal mark ("." or ","), and the encoding; default: found out.
+    drop : sequence of columns
+        Columns that are no logits.
+    link : {"softmax", "sigmoid"}, optional
+        Mutually exclusive classes or independent logits; default: sigmoid for one logit a row, softmax for more.
+    gamma, alpha : optional
+        What the findings are for, as in :meth:`Ledger.shares`.
+    hardest : int
+        Rows with the largest loss to list, for each class.
+    against : path or paths, optional
+        Predictions or ledgers to compare with.
+    train_gamma, train_alpha : optional
+        The loss that the model was trained with: recover its posterior.
+    prior : (n_classes,), optional
+        Class frequencies for shifted decisions; default: as counted.
+    skip_damaged : bool
+        Leave out what cannot be read, name it in the notes, and use the rest.
+    n_jobs : int, optional
+        Threads; default one per core.
+    dask : str, optional
+        Address of the scheduler on whose workers to read.
+    progress : callable, optional
+        Called with the rows read since the last call, their share of all (or 0), and what all shares sum up to (or 0).
+    alert : callable, optional
+        Called with what was found out about the files, before they are read.
+
+    Returns
+    -------
+    Diagnosis
+        The ledger, findings, and what there is beside them.
+
+    Raises
+    ------
+    InputError
+        Where an argument or a file breaks its contract.
+    OSError
+        Where a file cannot be read.
+    ModuleNotFoundError
+        Where reading needs a library that is not installed.
+    """
+    asked = Asked(
+        targets=tuple(str(t) for t in ([targets] if isinstance(targets, (str, int)) else targets)),
+        logits=logits,
+        weight=None if weight is None else str(weight),
+        link=link,
+        classes=tuple(class_names),
+        probabilities=probabilities,
+        header=header,
+        delimiter=delimiter,
+        decimal=decimal,
+        encoding=encoding,
+        drop=tuple(str(word) for word in drop),
+        clip=clip,
+    )
+    checked = LossSpec(link or "softmax", gamma=gamma).gamma
+    given = parse_alpha(alpha)
+    if not isinstance(given, Scheme) and given is not None:
+        LossSpec(link or "softmax", alpha=given)
+    paths, others = _paths(files), _paths(against)
+    saved = _all_saved(paths)
+    if saved:
+        _only_of_predictions(hardest=hardest, train_gamma=train_gamma, train_alpha=train_alpha, prior=prior)
+        found = _loaded(paths)
+    else:
+        reader = _Reader(asked, checked, skip_damaged, dask, n_jobs, progress, alert)
+        found = reader.read(paths, hardest, SAMPLE)
+    found.gamma, found.alpha = LossSpec(found.ledger.spec.link, gamma=checked).gamma, alpha
+    found.ledger.alpha_of(alpha)
+    contracts.class_vector("gamma", found.gamma, found.ledger.n_classes)
+    if found.sample is not None:
+        found.remedies = _remedies(found, train_gamma, train_alpha, prior)
+    if others:
+        reader = _Reader(asked, checked, skip_damaged, dask, n_jobs, progress, alert)
+        found.before = _loaded(others) if _all_saved(others) else reader.read(others, 0, 0)
+        found.notes = (*found.notes, *found.before.notes)
+    return found
+
+
+#: Rows of the sample for post-hoc corrections, all classes together.
+SAMPLE = 20_000
+
+#: Logits in that sample: bounds its memory where classes are many.
+MOST_SAMPLED = 1 << 22
+
+
+def _paths(files: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+    return (str(files),) if isinstance(files, (str, Path)) else tuple(str(file) for file in files)
+
+
+def _all_saved(paths: Sequence[str]) -> bool:
+    """Whether these are ledgers; a mixture is refused."""
+    saved = [path for path in paths if path.lower().endswith(".json")]
+    if saved and len(saved) < len(paths):
+        contracts.reject("FILE", "be all ledgers (.json) or all predictions", list(paths), "Diagnose them apart.")
+    if not paths:
+        contracts.reject("FILE", "name at least one file", list(paths), "Nothing to diagnose.")
+    return bool(saved)
+
+
+def _only_of_predictions(**asked: Any) -> None:
+    for name, value in asked.items():
+        if value is not None and value != 0:
+            contracts.reject(name, "be asked of predictions", "a saved ledger, which has no rows", "Leave it out.")
+
+
+def _loaded(paths: Sequence[str]) -> Diagnosis:
+    """Saved ledgers, added up."""
+    total = None
+    for path in paths:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            contracts.reject("FILE", "be a saved ledger", path, "Write one by --json.")
+        ledger = Ledger.from_json(text)
+        total = ledger if total is None else total + ledger
+    assert total is not None
+    first = Path(paths[0]).name
+    name = first if len(paths) == 1 else Message("source.ledgers", n=len(paths), name=first)
+    return Diagnosis(total, source=Message("source.ledger", name=name, size=size(total)))
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """How predictions are read."""
+
+    asked: Asked
+    gamma: PerClass
+    skip_damaged: bool
+    dask: str | None
+    n_jobs: int | None
+    progress: Progress | None
+    alert: Callable[[Sequence[str]], None] | None = None
+
+    def read(self, paths: Sequence[str], hardest: int, sample: int) -> Diagnosis:
+        """One pass over the files."""
+        opened = reading.open_predictions(paths, self.asked, leave_out=self.skip_damaged)
+        if self.alert is not None:
+            self.alert(opened.warnings)
+        names = opened.class_names if opened.n_classes > 1 else None
+        spec = LossSpec(opened.link, gamma=self.gamma)
+        entries = min(sample, MOST_SAMPLED // opened.n_classes)
+        if opened.link == "sigmoid":
+            # single logits of each independent column
+            entries = min(sample * opened.n_classes, MOST_SAMPLED // 32)
+        job = scan.Job(spec, opened.n_classes, names, hardest, entries, self.skip_damaged)
+        total, told = scan.total_cost(opened), self.progress
+        tell = None if told is None else lambda rows, share: told(rows, share, total)
+        if self.dask is not None:
+            found = scan.scan_dask(opened, job, self.dask, progress=tell)
+        else:
+            found = scan.scan(opened, job, workers=self.n_jobs, progress=tell)
+        files = {piece.index: piece.file.name for piece in opened.pieces}
+        target = Message("source.predictions", name=opened.name, size=size(found.ledger), target=opened.target)
+        return Diagnosis(
+            found.ledger,
+            source=target,
+            notes=tuple(found.said),
+            alerts=opened.warnings,
+            hardest=tuple(row for some in found.hardest.rows() for row in some),
+            files=tuple(files.get(i, "") for i in range(max(files) + 1)),
+            sample=found.sample if sample else None,
+        )
+
+
+def _remedies(found: Diagnosis, gamma: PerClass | None, alpha: PerClass | None, prior: Any) -> Remedies | None:
+    """What can be had without retraining; None for tiny files."""
+    assert found.sample is not None
+    link, n = found.ledger.spec.link, found.ledger.n_classes
+    g = None if gamma is None else LossSpec(link, gamma=gamma).gamma
+    a = None if alpha is None else LossSpec(link, alpha=alpha).alpha
+    for name, value in (("train_gamma", g), ("train_alpha", a)):
+        contracts.class_vector(name, value, n)  # type: ignore[arg-type]
+    return remedies(found.sample, prior=prior, gamma=g, alpha=a)
+
+
+def diagnose_demo(gamma: PerClass = 2.0, alpha: PerClass | str | None = "inverse") -> Diagnosis:
+    """Diagnose synthetic predictions, for a first look: no model and no data are behind them.
+
+    Parameters
+    ----------
+    gamma, alpha : optional
+        As for :func:`diagnose_files`.
+
+    Returns
+    -------
+    Diagnosis
+        Of 8,550 rows in five classes.
+    """
+    logits, ids = made_up_predictions()
+    ledger = Ledger(LossSpec(gamma=gamma), len(NAMES), NAMES)
+    ledger.update(logits, ids)
+    some = Sample("softmax", len(NAMES), SAMPLE)
+    some.offer(Predicted(logits, ids, None), 0, -100)
+    found = Diagnosis(ledger, gamma, alpha, Message("source.made_up", seed=SEED, n=len(ids)), sample=some)
+    found.remedies = _remedies(found, None, None, None)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -11,18 +10,19 @@ from numpy.typing import NDArray
 
 from focalkit import binning
 from focalkit._core import contracts
+from focalkit._core.shown import Shown
 from focalkit._core.spec import LossSpec, PerClass
 from focalkit.diagnosis import bins, storage
 from focalkit.diagnosis.batch import Batch, Entries, check_spec, row_names
 from focalkit.diagnosis.curves import CumulativeCurves, cumulative_curves
 from focalkit.diagnosis.expansion import cell_sums, rounding
 from focalkit.diagnosis.shares import Shares, quantity
-from focalkit.weights import SCHEMES, class_weights
+from focalkit.weights import Scheme, parse_alpha
 
 Real = NDArray[np.float64]
 
 
-class Ledger:
+class Ledger(Shown):
     r"""Where the loss goes: sums per class and bin of log-odds, from which every alpha and gamma follows.
 
     .. math:: \sum_i w_i f(m_i) \approx \sum_b W_b f(\mu_b) + \tfrac12 M_b f''(\mu_b)
@@ -160,9 +160,9 @@ class Ledger:
         gamma : None, float or (n_classes,), in [0, inf)
             None: the spec's.
         alpha : None, str, float or (n_classes,)
-            None: the spec's. A scheme of :func:`focalkit.class_weights` counts the classes in the
-            ledger (sigmoid: negatives against positives of each column); "none" weighs all alike.
-            Numbers are as in :class:`focalkit.LossSpec`.
+            None: the spec's. A scheme of :func:`focalkit.class_weights`, such as "balanced" or
+            "power:0.25", counts the classes in the ledger (sigmoid: negatives against positives of
+            each column); "none" weighs all alike. Numbers are as in :class:`focalkit.LossSpec`.
 
         Returns
         -------
@@ -246,16 +246,16 @@ class Ledger:
         """One weight per row for an ``alpha`` as :meth:`shares` takes it."""
         if alpha is None:
             alpha = "none" if self.spec.alpha is None else self.spec.alpha
-        if isinstance(alpha, str):
-            contracts.one_of("alpha", alpha, ("none", *SCHEMES), "Or pass numbers.")
+        chosen = parse_alpha(alpha) if isinstance(alpha, str) else alpha
+        if chosen is None or isinstance(chosen, Scheme):
             mass = self.weight.sum(axis=1)
-            if alpha == "none":
+            if chosen is None:
                 return np.ones(len(mass))
             if self.spec.link == "softmax":
-                return class_weights(mass, alpha)
-            pairs = np.array([class_weights(pair, alpha) for pair in mass.reshape(-1, 2)])
+                return chosen.weights(mass)
+            pairs = np.array([chosen.weights(pair) for pair in mass.reshape(-1, 2)])
             return np.asarray(pairs / pairs.sum(axis=1, keepdims=True)).reshape(-1)
-        checked = self._checked("alpha", alpha)
+        checked = self._checked("alpha", chosen)
         if self.spec.link == "softmax":
             return np.array(np.broadcast_to(np.asarray(checked, np.float64), (self.n_classes,)))
         of_positive = np.broadcast_to(np.asarray(checked, np.float64), (self.n_classes,))
@@ -295,7 +295,7 @@ class Ledger:
         matplotlib.figure.Figure
             Not shown and not saved: ``figure.savefig(...)``, or the last value of a notebook's cell.
         """
-        return import_module("focalkit.report.ledger_figure").draw_ledger(self, gamma, alpha, top)
+        return super().plot(gamma=gamma, alpha=alpha, top=top)
 
     # --- keeping -----------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class Sample:
         self.logits: NDArray[np.float32] = np.zeros((0, width), np.float32)
         self._pending: list[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float32]]] = []
 
-    def offer(self, batch: Predicted, file: int, ignore_index: int) -> None:
+    def offer(self, batch: Predicted, file: int, ignore_index: float) -> None:
         """Take what belongs here."""
         if not self.most or batch.logits.ndim > 2:
             return
@@ -63,10 +63,11 @@ class Sample:
         if sum(len(part[0]) for part in self._pending) > max(self.most * self.n_strata, 1 << 14):
             self.settle()
 
-    def _offer_columns(self, y: NDArray[Any], z: NDArray[Any], key: NDArray[np.uint64], ignore_index: int) -> None:
-        sides = [y == side for side in (0, 1)]
+    def _offer_columns(self, y: NDArray[Any], z: NDArray[Any], key: NDArray[np.uint64], ignore_index: float) -> None:
+        ignored = np.isnan(y) if np.isnan(ignore_index) else y == ignore_index
+        sides = [(y == side) & ~ignored for side in (0, 1)]
         seen = [here.sum(axis=0) for here in sides]
-        if int(np.sum(seen)) + int((y == ignore_index).sum()) < y.size:
+        if int(np.sum(seen)) + int(ignored.sum()) < y.size:
             return  # soft targets name no class
         for side, here in enumerate(sides):
             self.seen[side::2] += seen[side]

@@ -18,11 +18,13 @@ import numpy as np
 
 from focalkit._core.contracts import InputError
 from focalkit._core.extras import need
+from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
 from focalkit.diagnosis.hardest import Hardest, row_numbers
 from focalkit.diagnosis.ledger import Ledger
 from focalkit.diagnosis.sample import Sample
 from focalkit.io import predictions as reading
+from focalkit.io.alerts import say
 from focalkit.io.predictions import Piece, Source, Trouble
 
 #: Told how many rows were read since the last time, and what share of all the work that is (or 0).
@@ -51,6 +53,7 @@ class Found:
     n_rows: int = 0
     unit: bool = True
     said: list[str] = field(default_factory=list)
+    tallies: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def nothing(cls, job: Job) -> Found:
@@ -67,6 +70,7 @@ class Found:
             self.n_rows + other.n_rows,
             self.unit and other.unit,
             self.said + other.said,
+            reading.add_tallies(self.tallies, other.tallies),
         )
 
 
@@ -84,13 +88,13 @@ def fill(job: Job, piece: Piece, progress: Progress | None = None, stop: threadi
         found.unit = found.unit and reading._unit(batch.logits)
         if progress is not None:
             progress(len(batch.logits), piece.cost * len(batch.logits) / piece.rows if piece.rows else 0.0)
-    found.said = _few(trouble.said)
+    found.said, found.tallies = _few(trouble.said), trouble.tallies
     return found
 
 
 def _few(said: list[str], most: int = 3) -> list[str]:
     """Of many complaints about one piece the first ones and their number."""
-    return said if len(said) <= most else [*said[:most], f"and {len(said) - most} more like these"]
+    return said if len(said) <= most else [*said[:most], Message("note.more", n=len(said) - most)]
 
 
 def scan(source: Source, job: Job, *, workers: int | None = None, progress: Progress | None = None) -> Found:
@@ -149,7 +153,9 @@ def _folded(job: Job, source: Source, parts: Iterator[Found]) -> Found:
         total = total + part
     if total.n_rows == 0:
         reading.nothing_there(source.name)
-    total.said = [*source.warnings, *_few(total.said, 10), *reading.suspicious(source.link, total.unit, total.n_rows)]
+    counted = [say(alert) for alert in reading.tallied(total.tallies)]
+    looks = reading.suspicious(source.link, total.unit, total.n_rows)
+    total.said = [*source.warnings, *_few(total.said, 10), *counted, *looks]
     return total
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core.shown import Shown
 from focalkit.diagnosis.expansion import ratio
 
 Real = NDArray[np.float64]
@@ -51,8 +52,8 @@ class Quantity:
     very_easy_overall_alpha: float
 
 
-@dataclass(frozen=True)
-class Shares:
+@dataclass(frozen=True, repr=False)
+class Shares(Shown):
     """Per row of a ledger: how many samples, and where loss and gradient go for one gamma and alpha.
 
     Attributes
@@ -82,6 +83,9 @@ class Shares:
     very_easy_samples: Real
     loss: Quantity
     grad: Quantity
+
+    def __repr__(self) -> str:
+        return f"Shares({len(self.class_names):,} rows, {int(self.count.sum()):,} samples)"
 
 
 def quantity(zones: Real, errors: Real, alpha: Real) -> Quantity:

@@ -30,7 +30,7 @@ def evaluate(
     order: int,
     bfloat16: int,
     checked: bool,
-) -> float | None: ...
+) -> float | str: ...
 def evaluate_at(
     plan: Plan,
     logits: int,

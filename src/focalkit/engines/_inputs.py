@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from focalkit._core import contracts
+import numpy as np
+
+from focalkit._core import contracts, reduction
 from focalkit._core.call import Call, loss_shape
+from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
 
 
@@ -15,19 +18,26 @@ def read(
     normalizer: object = None,
     *,
     check_finite: bool = False,
+    soft_slack: float | None = None,
+    library: str = "numpy",
 ) -> Call:
-    """Check one call against every contract; nothing is copied that need not be."""
+    """Check one call against every contract; nothing is copied that need not be.
+
+    Soft targets a little outside of [0, 1] are clipped; ``soft_slack`` says how little where their dtype does not.
+    ``library`` is the user's, whose functions an error names.
+    """
     z = contracts.logits_array(logits)
     axis = contracts.logits_shape(spec.link, z.shape, spec.class_axis)
     n_classes = z.shape[axis] if axis >= 0 else 1
     for name in ("alpha", "gamma"):
         contracts.class_vector(name, getattr(spec, name), n_classes)
-    if spec.link == "softmax":
-        y = contracts.softmax_targets(targets, z.shape, axis, spec.ignore_index)
-    else:
-        y = contracts.sigmoid_targets(targets, z.shape, spec.ignore_index)
+    check = contracts.softmax_targets if spec.link == "softmax" else contracts.sigmoid_targets
+    y = check(targets, z.shape, axis, spec.ignore_index, soft_slack, library)
     weight = contracts.sample_weight_array(sample_weight, loss_shape(spec, z.shape))
     denominator = contracts.normalizer_number(normalizer, spec.reduction)
+    if denominator == 0:
+        counted = reduction.counted(spec, y, axis, NUMPY)
+        denominator = contracts.normalizer_of_nothing(denominator, int(np.count_nonzero(counted)))
     if check_finite:
         contracts.finite_logits(z)
     return Call(spec, z, y, weight, denominator)

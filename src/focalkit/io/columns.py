@@ -1,16 +1,36 @@
-"""Which columns of a table are logits, targets and weights."""
+"""Which columns of a table of predictions are logits, targets and weights."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from focalkit._core import contracts
+from focalkit.io.alerts import Alert, names_said
+from focalkit.io.arrow_types import is_list
+from focalkit.io.dialect import TextOptions
 
 #: Names that a target column goes by when none is named.
 TARGETS = ("target", "targets", "label", "labels", "y", "y_true", "class")
-PREFIXES = ("logits_", "logit_", "logits.", "logit.", "logits", "logit", "prob_", "p_", "z_")
+PREFIXES = (
+    *("logits_", "logit_", "logits.", "logit.", "logits", "logit", "prob_", "proba_", "probability_"),
+    *("p_", "z_", "score_", "output_", "class_"),
+)
+#: Names of list columns that hold logits.
+_LISTS = ("logits", "logit", "scores", "outputs", "probabilities", "probs", "predictions")
+_OTHER = re.compile(
+    r"^(?:.*[\s_.\-])?(?:id|ids|uid|uuid|guid|key|index|idx|row|epoch|step|steps|iter|iteration|batch|fold|split|seed|run|"
+    r"loss|losses|conf|confidence|pred|preds|prediction|predicted|argmax|top1|correct|score|weight|weights|sample_weight|"
+    r"time|timestamp|date|day|month|year|lr|len|length|size|prob|proba|probability|entropy|margin|energy|temperature|"
+    r"embedding|embeddings|feature|features|hidden|token|tokens|input_ids|attention_mask|unnamed: 0)$",
+    re.I,
+)
+
+
+#: Rows of a text from which its columns are told apart by what they hold.
+FEW = 20
 
 
 @dataclass(frozen=True)
@@ -24,6 +44,20 @@ class Asked:
     classes: tuple[str, ...] = ()
     probabilities: bool = False
     header: bool | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    drop: tuple[str, ...] = ()
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip is not None and not (isinstance(self.clip, (int, float)) and 0 < self.clip < 0.1):
+            contracts.reject("clip", "be a number in (0, 0.1)", self.clip, "E.g. 1e-6.")
+
+    @property
+    def text(self) -> TextOptions:
+        """What concerns text files."""
+        return TextOptions(self.header, self.delimiter, self.decimal, self.encoding)
 
 
 @dataclass(frozen=True)
@@ -41,12 +75,56 @@ class Layout:
     named: bool = True
     probabilities: bool = False
     key: str | None = None
+    clip: float | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All that are read."""
+        """All that are read, each once."""
         of_file = self.targets if self.key is None else ()
-        return (*self.logits, *of_file, *(() if self.weight is None else (self.weight,)))
+        return tuple(dict.fromkeys((*self.logits, *of_file, *(() if self.weight is None else (self.weight,)))))
+
+
+@dataclass(frozen=True)
+class Described:
+    """The columns of a file before they are read: names in order, and what each holds.
+
+    ``kinds`` are "float", "int", "text", "list" (of floats), "ints" (a list of integers) or "other"; ``widths`` are
+    the lengths of lists, where known; ``index`` are columns that number the rows.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    widths: dict[str, int] = field(default_factory=dict)
+    index: frozenset[str] = frozenset()
+    named: bool = True
+    #: of a text: how many rows the kinds were told from (0: the file itself says them)
+    told_from: int = 0
+
+
+def described(schema: Any, widths: dict[str, int], index: frozenset[str] | set[str]) -> Described:
+    """An Arrow schema in these terms."""
+    kinds = tuple(_kind(schema.field(i).type) for i in range(len(schema.names)))
+    return Described(tuple(schema.names), kinds, widths, frozenset(index))
+
+
+def _kind(kind: Any) -> str:
+    import pyarrow
+
+    t = pyarrow.types
+    if t.is_dictionary(kind):
+        return _kind(kind.value_type)
+    if hasattr(kind, "storage_type"):
+        return _kind(kind.storage_type)
+    if is_list(kind):
+        value = kind.value_type
+        if t.is_floating(value) or t.is_decimal(value):
+            return "list"
+        return "ints" if t.is_integer(value) else "other"
+    if t.is_floating(kind) or t.is_decimal(kind):
+        return "float"
+    if t.is_integer(kind) or t.is_boolean(kind):
+        return "int"
+    return "other" if t.is_nested(kind) or t.is_temporal(kind) else "text"
 
 
 def column(word: str, names: Sequence[str], file: str, what: str = "target") -> str:
@@ -56,77 +134,108 @@ def column(word: str, names: Sequence[str], file: str, what: str = "target") -> 
     try:
         return names[int(word)]
     except (ValueError, IndexError):
-        contracts.reject(what, f"be a column of {file}", word, f"Its columns: {', '.join(names)}.")
+        contracts.reject(what, f"be a column of {file}", word, f"Its columns: {_shown(names)}.")
 
 
-def of_schema(schema: Any, asked: Asked, file: str, keys: dict[str, str], width: int | None) -> Layout:
-    """The layout of an Arrow schema; ``width`` is the length of its list column where that is not fixed."""
-    import pyarrow
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
 
-    names = list(schema.names)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+
+def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -> tuple[Layout, list[Alert]]:
+    """Which column is what; refused where it cannot be told."""
+    names = list(found.names)
+    if len(set(names)) < len(names):
+        once: set[str] = set()
+        twice = sorted({name for name in names if name in once or once.add(name)})  # type: ignore[func-returns-value]
         contracts.reject("FILE", "name each column once", f"{file} with {twice} twice", "Rename or drop one.")
-    types = {name: schema.field(name).type for name in names}
+    kind = dict(zip(names, found.kinds, strict=True))
     weight = None if asked.weight is None else column(asked.weight, names, file, "weight")
-    targets = tuple(t if t in keys else column(t, names, file) for t in asked.targets) or _default_target(names, types)
-    key = targets[0] if len(targets) == 1 and targets[0] in keys and targets[0] not in names else None
-    rest = [n for n in names if n not in targets and n != weight]
-    lists = [n for n in rest if _is_list(types[n]) and pyarrow.types.is_floating(types[n].value_type)]
-    logits = _chosen(asked.logits, rest, lists, types, file)
-    listed = len(logits) == 1 and logits[0] in lists
-    n = _width(types[logits[0]], width) if listed else len(logits)
+    dropped = {column(word, names, file, "drop") for word in asked.drop}
+    free = [n for n in names if n not in dropped and n not in found.index]
+    targets = tuple(t if t in keys else column(t, names, file) for t in asked.targets) or _target(free or names, kind)
+    key = targets[0] if len(targets) == 1 and targets[0] in keys and targets[0] not in kind else None
+    taken = {*targets, weight}
+    rest = [n for n in free if n not in taken]
+    logits = _logits(asked.logits, rest, kind, file, found)
+    listed = len(logits) == 1 and kind[logits[0]] in ("list", "ints")
+    n = found.widths.get(logits[0], 0) if listed else len(logits)
     classes = asked.classes or (() if listed else without_prefix(tuple(logits)))
-    target_listed = key is None and _is_list(types[targets[0]])
+    if not found.named and not asked.classes:
+        classes = tuple(str(i) for i in range(n))
+    target_listed = key is None and kind[targets[0]] in ("list", "ints")
     link = asked.link or ("sigmoid" if n == 1 or (len(targets) > 1 and not target_listed) else "softmax")
     layout = Layout(
-        link, tuple(logits), targets, weight, classes, n, listed, target_listed, True, asked.probabilities, key
-    )
+        link, tuple(logits), targets, weight, classes, n, listed, target_listed, found.named, asked.probabilities, key,
+        asked.clip,
+    )  # fmt: skip
     check(file, layout, names)
-    return layout
+    chosen = set(logits)
+    others = [n for n in names if n not in chosen and n not in taken]
+    numeric = [n for n in others if kind[n] != "text" or found.told_from]
+    if not numeric or asked.logits is not None:
+        return layout, []
+    said = names_said(logits if len(logits) < 4 else [logits[0], logits[1], "…", logits[-1]])
+    return layout, [Alert("logit_columns", {"columns": said, "others": names_said(others)})]
 
 
-def _default_target(names: list[str], types: dict[str, Any]) -> tuple[str, ...]:
-    import pyarrow
-
+def _target(names: list[str], kind: dict[str, str]) -> tuple[str, ...]:
     # a column of floats called y is the logit of a class y
-    known = [n for n in names if n.lower() in TARGETS and not pyarrow.types.is_floating(types[n])]
-    scalar = [n for n in names if not _is_list(types[n])]
+    known = [n for n in names if n.lower() in TARGETS and kind[n] != "float"]
+    scalar = [n for n in names if kind[n] not in ("list", "ints", "other")]
     return tuple(known[-1:] or scalar[-1:] or names[-1:])
 
 
-def _chosen(asked: str | None, rest: list[str], lists: list[str], types: dict[str, Any], file: str) -> list[str]:
-    import pyarrow
-
+def _logits(asked: str | None, rest: list[str], kind: dict[str, str], file: str, found: Described) -> list[str]:
+    named = found.named
+    numeric = [n for n in rest if kind[n] in ("float", "int")]
+    lists = [n for n in rest if kind[n] == "list"]
     if asked is not None:
-        if asked in lists:
-            return [asked]
-        some = [n for n in rest if n.startswith(asked)]
-        if not some:
-            contracts.reject(
-                "logits", f"name a list column of {file}, or begin columns of it", asked, f"Others: {', '.join(rest)}."
-            )
-        return some
-    named = [n for n in lists if n.lower() in ("logits", "logit", "scores", "outputs", "probabilities", "probs")]
-    if named or len(lists) == 1:
-        return (named or lists)[:1]
-    if lists:
-        contracts.reject("logits", "be named where there are several lists", lists, "Say which by --logits NAME.")
-    prefixed = [n for n in rest if n.lower().startswith(("logit", "z_"))]
-    return prefixed or [n for n in rest if pyarrow.types.is_floating(types[n])]
+        return _asked(asked, rest, kind, file)
+    called = [n for n in rest if n.lower() in _LISTS and kind[n] in ("list", "ints")]
+    if called:
+        return called[:1]
+    if named:
+        for prefix in PREFIXES:
+            some = [n for n in numeric if n.lower().startswith(prefix) and len(n) > len(prefix)]
+            if len(some) > 1 or (some and prefix.startswith("logit")):
+                return some
+    plain = [n for n in lists if not _OTHER.match(n)] or lists
+    if len(plain) == 1:
+        return plain
+    if plain:
+        contracts.reject("logits", "be named where there are several lists", plain, "Say which by --logits NAME.")
+    if found.told_from and found.told_from < FEW and not lists:  # too few rows to tell a name from a damaged number
+        numeric = [n for n in rest if kind[n] != "other"]
+    floats = [n for n in numeric if kind[n] == "float"]
+    if floats and found.told_from:  # a text says no types: a logit may be a whole number in every row
+        numeric = [n for n in numeric if kind[n] == "float" or not (named and _OTHER.match(n))]
+    else:
+        numeric = floats or numeric
+    odd = [n for n in numeric if named and _OTHER.match(n)]
+    if found.told_from >= FEW and floats:
+        odd += [n for n in numeric if kind[n] == "int"]
+    if odd and len(numeric) > 1:
+        got = f"{file} with the columns {_shown(numeric)}, of which {_shown(odd)} may be none"
+        remedy = "Name them by --logits A,B,… (or by what they begin with), or leave others out by --drop."
+        contracts.reject("logits", "be told apart from other columns", got, remedy)
+    return numeric
 
 
-def _is_list(kind: Any) -> bool:
-    import pyarrow
-
-    t = pyarrow.types
-    return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind))
-
-
-def _width(kind: Any, width: int | None) -> int:
-    import pyarrow
-
-    return int(kind.list_size) if pyarrow.types.is_fixed_size_list(kind) else int(width or 0)
+def _asked(asked: str, rest: list[str], kind: dict[str, str], file: str) -> list[str]:
+    if asked in kind and kind[asked] in ("list", "ints"):
+        return [asked]
+    some = [n for n in rest if n.startswith(asked)]
+    if not some and "," in asked:
+        some = [column(part.strip(), list(kind), file, "logits") for part in asked.split(",")]
+    if not some:
+        contract = f"name a list column of {file}, or begin columns of it"
+        contracts.reject("logits", contract, asked, f"Others: {_shown(rest)}.")
+    text = [n for n in some if kind[n] == "text"]
+    if text:
+        contracts.reject(
+            "logits", "be columns of numbers", f"{_shown(text)} of {file}", "Name others by --logits A,B,…"
+        )
+    return some
 
 
 def check(file: str, layout: Layout, names: Sequence[str]) -> None:
@@ -142,14 +251,15 @@ def check(file: str, layout: Layout, names: Sequence[str]) -> None:
         contract = "name one column" if layout.link == "softmax" else f"name one column for each of the {n} logits"
         remedy = "Repeat --target once per logit column, in their order, or use --link softmax."
         contracts.reject("target", contract, list(layout.targets), remedy)
-    if layout.classes and len(layout.classes) != n:
+    binary = layout.link == "sigmoid" and n == 1 and len(layout.classes) == 2
+    if layout.classes and len(layout.classes) != n and not binary:
         contracts.reject("classes", f"be {n} names", list(layout.classes), "One per logit, in their order.")
 
 
 def without_prefix(names: tuple[str, ...]) -> tuple[str, ...]:
     """Class names from logit columns: ``logit_cat`` is about class cat."""
     for prefix in PREFIXES:
-        if all(name.startswith(prefix) and len(name) > len(prefix) for name in names):
+        if all(name.lower().startswith(prefix) and len(name) > len(prefix) for name in names):
             return tuple(name[len(prefix) :] for name in names)
     return names
 

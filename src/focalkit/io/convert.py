@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit.io.arrow_types import number_list, plain
 from focalkit.io.columns import Layout, is_number
 
 IGNORE_INDEX = -100
+#: A target that is not there; its row is left out, or with independent columns the entry is.
+MISSING_TARGET = np.iinfo(np.int64).min
+_MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"})
+#: Words for the two classes of one logit.
+_NEGATIVE = frozenset({"false", "no", "n", "f", "negative", "neg", "off", "-1"})
+_POSITIVE = frozenset({"true", "yes", "t", "positive", "pos", "on"}) | {"y"}
 
 
 class Predicted(NamedTuple):
@@ -38,36 +45,40 @@ def convert(
     layout: Layout,
     file: str,
     first: int,
-    complain: Complain,
     key: str = "",
     row: NDArray[np.int64] | None = None,
-) -> Predicted:
-    """Logits (n, n_classes), targets and weights of one batch, without the rows complained about."""
-    z = (
-        _listed(batch.column(layout.logits[0]), layout.n_classes, file, first)
-        if layout.listed
-        else _stack(batch, layout)
-    )
+) -> tuple[Predicted, list[str] | None]:
+    """Logits (n, n_classes), targets and weights of one batch, and the texts of its targets where some are no class."""
+
+    def named(name: str) -> Any:
+        ((_, column),) = plain(name, batch.column(name))
+        return column
+
+    where = first if row is None else row
+    if layout.listed:
+        z = _listed(named(layout.logits[0]), layout.n_classes, file, where)
+    else:
+        z = _stack([_numbers(named(name)) for name in layout.logits], batch.num_rows)
+    texts = None
     if layout.key is not None:
         one = class_id(key, layout)
         ids = np.full(len(z), one, np.int64)
         if one == -1:
             _reject_id(repr(key), f"the folder {layout.key}={key} of {file}", layout)
-        y, texts = (ids[:, None] if layout.link == "sigmoid" else ids), None
+        y = ids[:, None] if layout.link == "sigmoid" else ids
     elif layout.target_listed:
-        y, texts = _listed(batch.column(layout.targets[0]), layout.n_classes, file, first, "targets"), None
+        y = _listed(named(layout.targets[0]), layout.n_classes, file, where, "targets")
     else:
-        pairs = [_targets(batch.column(name), layout) for name in layout.targets]
+        pairs = [_targets(named(name), layout) for name in layout.targets]
         texts = pairs[0][1]
         y = pairs[0][0] if len(pairs) == 1 and layout.link == "softmax" else np.stack([p[0] for p in pairs], axis=1)
-    w = None if layout.weight is None else _numbers(batch.column(layout.weight))
-    return checked(Predicted(z, y, w, first, row), layout, file, complain, texts)
+    w = None if layout.weight is None else _numbers(named(layout.weight))
+    return Predicted(z, y, w, first, row), texts
 
 
-def _stack(batch: Any, layout: Layout) -> NDArray[Any]:
-    columns = [_numbers(batch.column(name)) for name in layout.logits]
+def _stack(columns: list[NDArray[Any]], n: int) -> NDArray[Any]:
     dtype = np.float32 if all(c.dtype.itemsize <= 4 for c in columns) else np.float64
-    table = np.empty((len(columns), batch.num_rows), dtype)
+    table = np.empty((len(columns), n), dtype)
     for row, values in zip(table, columns, strict=True):
         row[:] = values
     return table.T
@@ -80,13 +91,19 @@ def _numbers(column: Any) -> NDArray[Any]:
     return values.astype(np.float64)  # type: ignore[no-any-return]
 
 
-def _listed(column: Any, width: int, file: str, first: int, what: str = "logits") -> NDArray[Any]:
+def _listed(column: Any, width: int, file: str, first: Any, what: str = "logits") -> NDArray[Any]:
     import pyarrow
 
     def refuse(row: int, got: str) -> None:
         contract = f"be lists of {width} numbers"
-        contracts.reject(what, contract, f"{got} in row {first + row} of {file}", "Every row needs one for each class.")
+        number = first + row if isinstance(first, int) else first[row]
+        contracts.reject(what, contract, f"{got} in row {number} of {file}", "Every row needs one for each class.")
 
+    kind = str(column.type)
+    if what == "logits" or not pyarrow.types.is_integer(column.type.value_type):
+        column = number_list(column)
+    if column is None:
+        contracts.reject(what, f"be lists of {width} numbers", f"{kind} in {file}", "Write one number for each class.")
     if column.null_count:
         refuse(int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))), "nothing")
     if pyarrow.types.is_fixed_size_list(column.type):
@@ -94,13 +111,16 @@ def _listed(column: Any, width: int, file: str, first: int, what: str = "logits"
             refuse(0, f"{column.type.list_size} numbers")
         values = column.values.slice(column.offset * width, len(column) * width)
     else:
+        if not (pyarrow.types.is_list(column.type) or pyarrow.types.is_large_list(column.type)):
+            column = column.cast(pyarrow.large_list(column.type.value_type))
         lengths = np.diff(column.offsets.to_numpy(zero_copy_only=False))
         if (lengths != width).any():
             row = int(np.argmax(lengths != width))
             refuse(row, f"{int(lengths[row])} numbers")
-        values = column.values.slice(column.offsets[0].as_py(), len(column) * width)
+        values = column.values.slice(column.offsets[0].as_py() if len(column) else 0, len(column) * width)
     array = values.to_numpy(zero_copy_only=False)
-    array = array if array.dtype.kind in "fiu" or what == "logits" else array.astype(np.int64)
+    if what == "targets" and array.dtype.kind == "f" and not (array % 1).any():
+        array = array.astype(np.int64)
     return array.reshape(len(column), width)  # type: ignore[no-any-return]
 
 
@@ -109,31 +129,34 @@ def _targets(column: Any, layout: Layout) -> tuple[NDArray[Any], list[str] | Non
     import pyarrow
 
     kind = column.type
-    if pyarrow.types.is_dictionary(kind) or not (
-        pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)
-    ):
-        encoded = column if pyarrow.types.is_dictionary(kind) else column.cast(pyarrow.string()).dictionary_encode()
+    if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)):
+        encoded = column.cast(pyarrow.string()).dictionary_encode()
         texts = [str(t) for t in encoded.dictionary.to_pylist()]
-        indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        known = np.array([class_id(text.strip(), layout) for text in texts] + [-1], np.int64)
-        return known[indices], [*(texts[i] if i >= 0 else "" for i in indices)] if (known[:-1] == -1).any() else None
+        indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64)
+        known = np.array([class_id(text.strip(), layout) for text in texts] + [MISSING_TARGET], np.int64)
+        wrong = (known[:-1] == -1).any()
+        return known[indices], [*(texts[i] if i < len(texts) else "" for i in indices)] if wrong else None
     values = column.to_numpy(zero_copy_only=False)
     if values.dtype.kind == "f":
+        gone = np.isnan(values)
         soft = layout.link == "sigmoid" and bool(np.all((values >= 0) & (values <= 1)) and np.any(values % 1))
         if soft:
             return values, None
-        whole = np.where(values == np.floor(values), values, -1)
-        values = np.nan_to_num(whole, nan=-1).astype(np.int64)
+        whole = np.where(values == np.floor(values), values, -2)
+        values = np.where(gone | ~np.isfinite(whole), -2, whole).astype(np.int64)
+        values[gone] = MISSING_TARGET
     elif values.dtype.kind not in "iu":
-        values = np.array([-1 if v is None else int(v) for v in values], np.int64)
+        values = np.array([MISSING_TARGET if v is None else int(v) for v in values], np.int64)
     ids = np.asarray(values).astype(np.int64, copy=False)
+    if layout.link == "sigmoid" and (ids == -1).any() and not (ids == 0).any():
+        ids = np.where(ids == -1, 0, ids)
     numbered = _numbered(layout)
     if numbered is None:
         return ids, None
     out = np.full(len(ids), -1, np.int64)
     for i, number in enumerate(numbered):
         out[ids == number] = i
-    return np.where(ids == IGNORE_INDEX, IGNORE_INDEX, out), None
+    return np.where((ids == IGNORE_INDEX) | (ids == MISSING_TARGET), ids, out), None
 
 
 def _numbered(layout: Layout) -> list[float] | None:
@@ -151,6 +174,13 @@ def class_id(text: str, layout: Layout) -> int:
         for names in (layout.classes, layout.logits if layout.named and not layout.listed else ()):
             if text in names:
                 return names.index(text)
+    elif len(layout.classes) == 2 and layout.n_classes == 1 and text in layout.classes:
+        return layout.classes.index(text)
+    word = text.lower()
+    if word in _MISSING:
+        return MISSING_TARGET
+    if layout.link == "sigmoid" and word in _NEGATIVE | _POSITIVE:
+        return int(word in _POSITIVE)
     if not is_number(text):
         return -1
     number = float(text)
@@ -167,6 +197,8 @@ def _reject_id(got: str, where: str, layout: Layout) -> None:
     contract = f"be class ids 0 to {top} or {IGNORE_INDEX} for ignored"
     if layout.link == "softmax":
         contract += ", or names of logit columns" if not layout.listed else ", or names given by --classes"
+    elif layout.n_classes == 1:
+        contract += ", or two names given by --classes NEGATIVE,POSITIVE"
     contracts.reject(
         "targets", contract, f"{got} in {where}", "Name the target's column by --target, or mend the value."
     )
@@ -174,8 +206,6 @@ def _reject_id(got: str, where: str, layout: Layout) -> None:
 
 def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: list[str] | None = None) -> Predicted:
     """The batch without unusable rows: each is complained about, which raises unless they may be left out."""
-    if layout.probabilities:
-        p = p._replace(logits=_to_logits(p, layout, file))
     y = p.targets
     if layout.link == "softmax" and y.ndim == 2:
         y = _from_one_hot(p, file)
@@ -187,13 +217,7 @@ def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: 
             bad |= wrong if wrong.ndim == 1 else wrong.any(axis=1)
             row = int(np.argmax(bad))
             value = int(np.atleast_2d(y.T)[:, row][np.atleast_2d(wrong.T)[:, row]][0])
-            text = (
-                (repr(texts[row]) if texts[row] else "nothing")
-                if texts
-                else "nothing"
-                if value == -1
-                else repr(str(value))
-            )
+            text = repr(texts[row]) if texts and texts[row] else repr(str(value))
             try:
                 _reject_id(text, f"row {p.row_of(row)} of {file}", layout)
             except contracts.InputError as error:
@@ -209,9 +233,27 @@ def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: 
             bad |= light
     if not bad.any():
         return p._replace(targets=y)
-    keep = ~bad
+    return kept(p._replace(targets=y), ~bad)
+
+
+def kept(p: Predicted, keep: NDArray[np.bool_]) -> Predicted:
+    """Some rows of a batch, with their numbers."""
     weight = None if p.sample_weight is None else p.sample_weight[keep]
-    return Predicted(p.logits[keep], y[keep], weight, p.first, np.asarray(p.row_of(np.flatnonzero(keep)), np.int64))
+    row = np.asarray(p.row_of(np.flatnonzero(keep)), np.int64)
+    return Predicted(p.logits[keep], p.targets[keep], weight, p.first, row)
+
+
+def without_missing(p: Predicted, texts: list[str] | None = None) -> tuple[Predicted, list[str] | None, int]:
+    """The rows that have a target, and how many have none; of independent columns the entry alone is then ignored."""
+    y = p.targets
+    if y.dtype != np.int64 or not (gone := y == MISSING_TARGET).any():
+        return p, texts, 0
+    if y.ndim > 1 and y.shape[1] > 1:
+        return p._replace(targets=np.where(gone, IGNORE_INDEX, y)), texts, int(gone.sum())
+    keep = ~gone.reshape(len(y))
+    if texts is not None:
+        texts = [text for text, stays in zip(texts, keep.tolist(), strict=True) if stays]
+    return kept(p, keep), texts, int(gone.sum())
 
 
 def _no_log_odds(p: Predicted, y: NDArray[Any], layout: Layout, file: str, complain: Complain) -> NDArray[np.bool_]:
@@ -249,17 +291,3 @@ def _from_one_hot(p: Predicted, file: str) -> NDArray[Any]:
             contracts.reject("targets", "be one-hot", got, "For independent classes use --link sigmoid.")
         return np.asarray(y.argmax(axis=1))
     return y.astype(np.float64)
-
-
-def _to_logits(p: Predicted, layout: Layout, file: str) -> NDArray[np.float64]:
-    """Log p, or log p - log (1 - p): logits of the same probabilities."""
-    z = p.logits.astype(np.float64)
-    off = ~((z >= 0) & (z <= 1)).all(axis=1)
-    if layout.link == "softmax":
-        off |= np.abs(z.sum(axis=1) - 1) > 1e-3
-    if off.any():
-        row = int(off.argmax())
-        contract = "be probabilities" + (" that sum to 1" if layout.link == "softmax" else "")
-        contracts.reject("logits", contract, f"row {p.row_of(row)} of {file}", "Leave --probabilities out for logits.")
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(z) if layout.link == "softmax" else np.log(z) - np.log1p(-z))

@@ -1,8 +1,10 @@
-"""A CSV, Parquet or Arrow file as a numeric matrix, its text columns coded."""
+"""A table as a numeric matrix and labels, its text columns coded, with all that was found out about it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +12,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit._core.extras import need
-from focalkit._core.message import Sentence
-from focalkit.io.sources import FORMATS
+from focalkit._core.message import Message
+from focalkit.io import screen
+from focalkit.io.alerts import Alert, names_said, say
+from focalkit.io.dialect import TextOptions
+from focalkit.io.labels import check_classes, labels
+from focalkit.io.numbers import MISSING, mend
+from focalkit.io.sources import File, find
+from focalkit.io.tabular import Columns, of_table, position, read_columns
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
+#: Names that a target column goes by when none is named.
+TARGETS = ("target", "targets", "label", "labels", "class", "y")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Features (n, n_features) with NaN where missing, and the target (n,).
+    """Features and labels of a table, and what was found out about it.
 
-    The features are float32 where every column fits (float32, float16, small integers, texts and
-    truth values; a CSV's numbers are float64), otherwise float64.
-
-    Text columns hold codes (one per distinct text); ``categorical`` lists them. ``notes`` says in
-    plain sentences what was found and done.
+    Attributes
+    ----------
+    X : (n, n_features) float32 or float64
+        NaN where a value is missing. float32 where every column fits (float32, float16, small integers,
+        texts and truth values; a CSV's numbers are float64). Text columns hold codes, one per distinct text.
+    y : (n,)
+        Labels as written; whole numbers as int.
+    feature_names : tuple of str
+    target_name : str
+    categorical : tuple of int
+        The columns of ``X`` that hold codes.
+    alerts : tuple of Alert
+        What was read how, left out and why, and what looks wrong, as data.
+    groups, sample_weight, time : (n,) or None
+        The columns named so.
+    rows : (n,) int
+        The number of each row in the file, from 1.
     """
 
     X: NDArray[Any]
@@ -33,20 +53,63 @@ class Table:
     feature_names: tuple[str, ...]
     target_name: str
     categorical: tuple[int, ...]
-    notes: tuple[str, ...]
+    alerts: tuple[Alert, ...] = ()
+    groups: NDArray[Any] | None = None
+    sample_weight: NDArray[np.float64] | None = None
+    time: NDArray[Any] | None = None
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def notes(self) -> tuple[Message, ...]:
+        """The alerts as sentences."""
+        return tuple(say(alert) for alert in self.alerts)
 
 
-def read_table(path: str | Path, target: str | int | None = None, *, header: bool | None = None) -> Table:
-    """Read a CSV, Parquet, or Arrow (IPC, Feather) file; its first bytes tell which.
+def read_table(
+    source: Any,
+    target: str | int | None = None,
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    drop: Sequence[str | int] = (),
+    keep: Sequence[str | int] = (),
+    groups: str | int | None = None,
+    weights: str | int | None = None,
+    time: str | int | None = None,
+    missing: Sequence[str] | None = None,
+) -> Table:
+    """Read a table for training: CSV, Parquet, Arrow, JSON, ARFF or Excel, compressed or not; or a data frame.
 
     Parameters
     ----------
-    path : path
-        Parquet, Arrow, or a comma-, semicolon- or tab-separated text, compressed (.gz, .bz2) or not.
+    source : path, URL, glob, folder, a sequence of these, or a data frame
+        The first bytes of a file tell what it is. Several files are put one below the other. A data frame is
+        anything with ``__arrow_c_stream__`` (pandas, Polars, PyArrow, DuckDB).
     target : str or int, optional
-        Name or position (from 0, or from the end: -1) of the column to predict; default the last.
+        Name or position (from 0, or from the end: -1) of the column to predict; default: one called
+        target, label, class or y, otherwise the last.
     header : bool, optional
-        Whether the first line of a CSV names the columns; default: found out.
+        Whether the first line of a text names the columns; default: found out.
+    delimiter : str, optional
+        Between the columns of a text, one character; default: found out.
+    decimal : {".", ","}, optional
+        Decimal mark of a text; default: found out.
+    encoding : str, optional
+        Of a text, as Python calls it; default: UTF-8 where it is that, otherwise found out.
+    drop : sequence of str or int
+        Columns to leave out.
+    keep : sequence of str or int
+        Columns to keep though they look like an index or id.
+    groups : str or int, optional
+        A column whose equal values belong together; it is no feature.
+    weights : str or int, optional
+        A column of sample weights, each in [0, inf); it is no feature.
+    time : str or int, optional
+        A column that orders the rows in time; it is no feature.
+    missing : sequence of str, optional
+        Labels that mean that there is none; empty: every text is a class; default: found out, and said.
 
     Returns
     -------
@@ -55,213 +118,295 @@ def read_table(path: str | Path, target: str | int | None = None, *, header: boo
     Raises
     ------
     InputError
-        Where the file cannot be read as a table, or the target is not in it.
+        Where the source cannot be read as a table, or a column is not in it.
+    ModuleNotFoundError
+        Where the library that reads this format is not installed.
     """
-    columns, names, notes = _columns(Path(path), header)
-    index = _find(target, names)
-    y, label_notes = _labels(columns[index], names[index])
-    features = [i for i in range(len(names)) if i != index]
+    asked = TextOptions(header, delimiter, decimal, encoding)
+    roles = {"groups": groups, "weights": weights, "time": time}
+    found = _columns(source, asked, [w for w in (target, groups, time) if w is not None])
+    names, alerts = found.names, list(found.alerts)
+    at = {what: position(word, names, what) for what, word in roles.items() if word is not None}
+    dropped = {position(word, names, "drop") for word in drop}
+    kept = {position(word, names, "keep") for word in keep}
+    index = _target(target, found, dropped | set(at.values()), alerts)
+    used = [index, *at.values()]
+    if len(set(used)) < len(used) or dropped & set(used):
+        contracts.reject("target", "be another column than groups, weights and time", names[index], "Name each once.")
+    y, label_alerts = labels(found.columns[index], names[index], missing)
+    first_row = _suspected_header(y, asked, alerts)
+    features = [i for i in range(len(names)) if i not in used and i not in dropped]
     if not features:
         contracts.reject("file", "have a column besides the target", f"columns {names}", "Check the delimiter.")
-    X, kept, categorical, feature_notes = _features([columns[i] for i in features], [names[i] for i in features])
-    known = np.array([label is not None for label in y])
-    if not known.all():
-        label_notes.append(Sentence("{n:,} rows have no target and are left out.", n=int((~known).sum())))
-        X, y = X[known], y[known]
-    if not len(y):
+    if dropped:
+        alerts.append(Alert("dropped", {"names": names_said([names[i] for i in sorted(dropped)])}))
+    known = np.array([label is not None for label in y], bool)
+    known[:first_row] = False
+    n_without = int((~known[first_row:]).sum())
+    said = sum(a.values["n"] for a in label_alerts if a.id == "missing_label_word")
+    if n_without > said:
+        alerts.append(Alert("missing_labels", {"n": n_without - said}))
+    if not known.any():
         contracts.reject("file", "have rows with a target", "none", "Check --target and the file.")
-    y = np.asarray(y.tolist())
-    return Table(X, y, tuple(kept), names[index], tuple(categorical), tuple(notes + label_notes + feature_notes))
+    y = np.asarray(y[known].tolist())
+    alerts = [*check_classes(y, names[index]), *alerts, *label_alerts]
+    matrix = _features(found, features, kept, known, y, alerts)
+    extra = {what: _role(found.columns[i], what, names[i], known) for what, i in at.items()}
+    return Table(
+        matrix.X, y, tuple(matrix.names), names[index], tuple(matrix.categorical), tuple(alerts),
+        extra.get("groups"), extra.get("weights"), extra.get("time"), np.flatnonzero(known) + 1,
+    )  # fmt: skip
 
 
-def _columns(path: Path, header: bool | None) -> tuple[list[Any], list[str], list[str]]:
-    with need("pyarrow", "reading tables", "tune"):
-        from pyarrow import ArrowInvalid, csv
-    if not path.exists():
-        contracts.reject("file", "exist", str(path), "Check the path.")
-    if path.is_dir() or path.stat().st_size == 0:
-        contracts.reject(
-            "file", "be a CSV file with rows", f"{path} ({'a folder' if path.is_dir() else 'empty'})", "Check the path."
-        )
-    with path.open("rb") as stream:
-        magic = stream.read(6)
-    if magic.startswith(b"PAR1") or magic == b"ARROW1":
-        return _columnar(path, parquet=magic.startswith(b"PAR1"))
-    delimiter = _delimiter(path)
+def _columns(source: Any, asked: TextOptions, as_text: Sequence[str | int]) -> Columns:
+    if hasattr(source, "__arrow_c_stream__"):
+        import pyarrow
 
-    def read(skip: int) -> Any:
-        return csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(autogenerate_column_names=True, skip_rows=skip),
-            parse_options=csv.ParseOptions(delimiter=delimiter),
-            convert_options=csv.ConvertOptions(null_values=list(MISSING), strings_can_be_null=True),
-        )
-
-    try:
-        whole = read(0)
-        names = [f"column {i}" for i in range(whole.num_columns)]
-        if header is not False and whole.num_rows > 1:
-            first = [str(column[0].as_py()) if column[0].is_valid else "" for column in whole.columns]
-            rest = read(1)
-            if header or _is_header(first, rest):
-                first[0] = first[0].lstrip("\ufeff")
-                named = [name.strip() or f"column {i}" for i, name in enumerate(first)]
-                return list(rest.columns), named, []
-        return list(whole.columns), names, [Sentence("The first line is taken as data: the file has no header.")]
-    except (ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        first_line = str(error).splitlines()[0]
-        kind = {"parquet": "Parquet", "ipc": "Arrow"}.get(FORMATS.get(path.suffix.lower(), ""))
-        if kind:
-            got = f"{path}, which does not begin as one"
-            contracts.reject("file", f"be a whole {kind} file", got, "Write it again.")
-        contracts.reject(
-            "file", "be a CSV table", f"{path}: {first_line}", "Every line needs the same number of columns."
-        )
+        return of_table(pyarrow.table(source))
+    words = [source] if isinstance(source, (str, PathLike, Path)) else list(source)
+    files = find(tuple(str(word) for word in words))
+    parts = [_one(file, asked, as_text) for file in files]
+    if len(parts) == 1:
+        return parts[0]
+    return _joined(parts, files)
 
 
-def _columnar(path: Path, *, parquet: bool) -> tuple[list[Any], list[str], list[str]]:
-    """Columns of a Parquet or Arrow file; names say nothing about rows, so there is nothing to find out."""
-    from pyarrow import ArrowException, feather
-    from pyarrow import parquet as pq
-
-    try:
-        table = pq.read_table(path) if parquet else feather.read_table(path)
-    except (ArrowException, OSError) as error:
-        kind = "Parquet" if parquet else "Arrow"
-        contracts.reject("file", f"be a whole {kind} file", f"{path}: {str(error).splitlines()[0]}", "Write it again.")
-    return list(table.columns), list(table.column_names), []
+def _one(file: File, asked: TextOptions, as_text: Sequence[str | int]) -> Columns:
+    return read_columns(file, asked, as_text)
 
 
-def _delimiter(path: Path) -> str:
+def _joined(parts: list[Columns], files: Sequence[File]) -> Columns:
+    """Files one below the other; their columns go by name."""
     import pyarrow
 
-    with pyarrow.input_stream(str(path)) as stream:
-        line = bytes(stream.read(65536)).split(b"\n", 1)[0].decode("utf-8", "replace")
-    return max(",;\t", key=line.count)
+    first = parts[0]
+    columns = []
+    for part, file in zip(parts, files, strict=True):
+        if sorted(part.names) != sorted(first.names):
+            got = f"{file.name} with {part.names[:6]}, after {files[0].name} with {first.names[:6]}"
+            contracts.reject("file", "have the same columns as the others", got, "Read them apart.")
+    for i, name in enumerate(first.names):
+        some = [part.columns[i if part.names == first.names else part.names.index(name)] for part in parts]
+        kinds = {column.type for column in some}
+        if len(kinds) > 1:
+            text = any(pyarrow.types.is_string(kind) for kind in kinds)
+            some = [column.cast(pyarrow.string() if text else pyarrow.float64()) for column in some]
+        columns.append(pyarrow.chunked_array([chunk for column in some for chunk in column.chunks]))
+    alerts = list({(a.id, repr(a.values)): a for part in parts for a in part.alerts}.values())
+    return Columns(first.names, columns, alerts, first.unnamed, first.index, first.decimal)
 
 
-def _is_header(first: list[str], rest: Any) -> bool:
-    """A first line of text above a column of numbers is a header; so are distinct texts that never recur."""
-    import pyarrow.types as types
-
-    numeric = [types.is_integer(c.type) or types.is_floating(c.type) for c in rest.columns]
-    if any(number and text and not _is_number(text) for number, text in zip(numeric, first, strict=True)):
-        return True
-    if any(_is_number(text) for text in first):
-        # numbered column names above numbers, as index-named exports write them: 0, 1, 2, ..., target
-        return first[:-1] == [str(i) for i in range(len(first) - 1)] and len(first) > 2
-    texts = zip(first, rest.columns, strict=True)
-    return len(set(first)) == len(first) and not any(text in column.unique().to_pylist() for text, column in texts)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.strip().strip("'\""))
-    except ValueError:
-        return False
-    return True
+def _target(asked: str | int | None, found: Columns, taken: set[int], alerts: list[Alert]) -> int:
+    if asked is not None:
+        return position(asked, found.names)
+    free = [i for i in range(len(found.names)) if i not in taken and i not in found.index and i not in found.unnamed]
+    if not free:
+        free = [i for i in range(len(found.names)) if i not in taken] or [0]
+    known = [i for i in free if found.names[i].lower() in TARGETS]
+    index = known[-1] if known else free[-1]
+    if index != len(found.names) - 1:
+        alerts.append(Alert("target_guess", {"name": found.names[index]}))
+    return index
 
 
-def _find(target: str | int | None, names: list[str]) -> int:
-    if target is None:
-        return len(names) - 1
-    if isinstance(target, str) and target in names:
-        return names.index(target)
-    try:
-        index = int(target)
-    except ValueError:
-        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        contracts.reject(
-            "target", f"name a column out of: {shown}", target, "Give a name, or a position counted from 0."
-        )
-    if not -len(names) <= index < len(names):
-        contracts.reject(
-            "target", f"be a position in [0, {len(names)})", index, "Negative positions count from the end."
-        )
-    return index % len(names)
+def _suspected_header(y: NDArray[Any], asked: TextOptions, alerts: list[Alert]) -> int:
+    """1 where the first line was taken as data, but is a header by its label, which occurs nowhere else."""
+    no_header = next((a for a in alerts if a.id == "no_header"), None)
+    if asked.header is not None or no_header is None or len(y) < 3:
+        return 0
+    first = y[0]
+    if not isinstance(first, str) or any(label == first for label in y[1:]):
+        return 0
+    alerts.remove(no_header)
+    alerts.append(Alert("suspected_header", {"label": first}))
+    return 1
 
 
-def _labels(column: Any, name: str) -> tuple[NDArray[Any], list[str]]:
-    """Class labels as written, stripped of quotes; whole numbers stored as floats become integers."""
-    values = column.to_pylist()
-    notes: list[str] = []
-    if any(isinstance(value, str) for value in values):
-        values = [None if value is None else value.strip().strip("'\"") for value in values]
-    elif any(isinstance(value, float) for value in values):
-        known = [value for value in values if value is not None]
-        if all(value == int(value) for value in known if np.isfinite(value)) and all(np.isfinite(known)):
-            values = [None if value is None else int(value) for value in values]
-        elif len(set(known)) > 50:
-            remedy = "The target must hold classes; choose another column with --target."
-            contracts.reject(f"target {name!r}", "hold classes", f"{len(set(known)):,} different fractions", remedy)
-    n_distinct = len({value for value in values if value is not None})
-    if n_distinct > max(50, len(values) // 4):
-        remedy = "The target must hold classes; choose another column with --target."
-        contracts.reject(
-            f"target {name!r}", "hold classes that recur", f"{n_distinct:,} values in {len(values):,} rows", remedy
-        )
-    labels = np.empty(len(values), object)
-    labels[:] = values
-    return labels, notes
+@dataclass
+class _Matrix:
+    X: NDArray[Any]
+    names: list[str]
+    categorical: list[int]
 
 
-def _features(columns: list[Any], names: list[str]) -> tuple[NDArray[Any], list[str], list[int], list[str]]:
-    import pyarrow as pa
-
-    small = (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.float16(), pa.float32(), pa.bool_())
-
-    arrays, kept, categorical = [], [], []
-    notes: list[str] = []
-    for column, name in zip(columns, names, strict=True):
-        if column.null_count == len(column):
-            notes.append(Sentence("Column {name!r} is empty and left out.", name=name))
-            continue
-        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            form = "Column {name!r} holds {type}, which is no number and no text: left out."
-            notes.append(Sentence(form, name=name, type=str(column.type)))
-            continue
-        number = _numeric(column)
-        if number is not None:
-            arrays.append(number.cast(pa.float32() if column.type in small else pa.float64()).to_numpy())
-        else:
-            text = column.cast(pa.string()).combine_chunks().dictionary_encode()
-            if len(text.dictionary) > 0.9 * len(text) and len(text) > 50:
-                form = "Column {name!r} differs in nearly every row, like a name or number of the row: left out."
-                notes.append(Sentence(form, name=name))
-                continue
-            exact = np.float32 if len(text.dictionary) < 2**24 else np.float64
-            codes = text.indices.to_numpy(zero_copy_only=False).astype(exact)
-            categorical.append(len(arrays))
-            arrays.append(codes)
-        kept.append(name)
-    if not arrays:
-        contracts.reject(
-            "file", "have a usable feature column", f"columns {names}", "Check the delimiter and --target."
-        )
-    X = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
+def _features(
+    found: Columns, features: list[int], kept: set[int], known: NDArray[np.bool_], y: NDArray[Any], alerts: list[Alert]
+) -> _Matrix:
+    arrays: list[Any] = []
+    names: list[str] = []
+    categorical: list[int] = []
+    whole = bool(known.all())
+    _, ids = np.unique(y, return_inverse=True)
+    n_classes = int(ids.max()) + 1
     n_infinite = n_missing = 0
+    for i in features:
+        name, column = found.names[i], found.columns[i]
+        found.columns[i] = None  # each goes as soon as it is read
+        values, is_code, why, said = _feature(column, name, found.decimal)
+        alerts += said
+        if why is None:
+            values = values if whole else values[known]
+            infinite = np.isinf(values)
+            if infinite.any():
+                n_infinite += int(infinite.sum())
+                values = np.where(infinite, np.nan, values)
+            why = _no_feature(values, name, is_code, i, found, i in kept)
+        if why is not None and not (i in kept and values is not None):
+            alerts.append(why)
+            if why.id != "maybe_identifier":
+                continue
+        gone = int(np.isnan(values).sum())
+        n_missing += gone
+        if gone > 0.5 * len(values):
+            alerts.append(Alert("mostly_missing", {"name": name, "percent": round(100 * gone / len(values))}))
+        if screen.knows_too_much(values, ids, n_classes):
+            alerts.append(Alert("leak", {"name": name}))
+        if is_code:
+            categorical.append(len(arrays))
+        arrays.append(values)
+        names.append(name)
+    if not arrays:
+        shown = f"columns {found.names}"
+        contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
+    X = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
     for k in range(len(arrays)):
-        column, arrays[k] = arrays[k], None  # each goes as soon as it is copied
-        infinite = np.isinf(column)
-        X[:, k] = np.where(infinite, np.nan, column)
-        n_infinite += int(infinite.sum())
-        n_missing += int(np.isnan(X[:, k]).sum())
+        column, arrays[k] = arrays[k], None
+        X[:, k] = column
     if n_infinite:
-        notes.append(Sentence("{n:,} infinite values are taken as missing.", n=n_infinite))
+        alerts.append(Alert("infinite", {"n": n_infinite}))
     if n_missing:
-        notes.append(Sentence("{n:,} values are missing.", n=n_missing))
-    return X, kept, categorical, notes
+        alerts.append(Alert("missing", {"n": n_missing}))
+    return _Matrix(X, names, categorical)
 
 
-def _numeric(column: Any) -> Any:
-    """A column of numbers, truth values, decimals or times as numbers; None for texts."""
+def _feature(column: Any, name: str, decimal: str) -> tuple[Any, bool, Alert | None, tuple[Alert, ...]]:
+    """Numbers or codes of a column, whether they are codes, why it is no feature, and what is to be said."""
     import pyarrow as pa
 
     kind = column.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return column
-    if pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
+    if column.null_count == len(column):
+        return None, False, Alert("empty", {"name": name}), ()
+    number = _numeric(column)
+    if number is not None:
+        return number, False, None, ()
+    if not pa.types.is_string(kind):
+        return None, False, Alert("no_feature", {"name": name, "type": str(kind)}), ()
+    encoded = column.dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    mended = mend(encoded, name, decimal)
+    if mended.values is not None:
+        return mended.values, False, None, mended.alerts
+    words = encoded.dictionary.to_pylist()
+    lower = [word.strip().lower() for word in words]
+    if set(lower) <= {"true", "false"} | MISSING and {"true", "false"} & set(lower):
+        table = np.array(
+            [1.0 if w == "true" else 0.0 if w == "false" else np.nan for w in lower] + [np.nan], np.float32
+        )
+        return table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)], False, None, ()
+    known = [k for k, word in enumerate(lower) if word not in MISSING]
+    if not known:
+        return None, False, Alert("empty", {"name": name}), ()
+    exact = np.float32 if len(known) < 2**24 else np.float64
+    code = np.full(len(words) + 1, np.nan, exact)
+    code[known] = np.arange(len(known))
+    values = code[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)]
+    n_known = int((~np.isnan(values)).sum())
+    said = mended.alerts
+    if len(known) > 0.9 * n_known and len(values) > screen.MANY and n_known > screen.MANY:
+        return values, True, Alert("row_name", {"name": name}), said
+    if screen.says_id(name) and len(known) > 0.2 * len(values) and len(values) > screen.MANY:
+        return values, True, Alert("identifier", {"name": name, "n": len(known), "n_rows": len(values)}), said
+    if len(known) > 1000 or (len(known) > 50 and len(known) > 0.2 * len(values)):
+        said = (*said, Alert("high_cardinality", {"name": name, "n": len(known), "n_rows": len(values)}))
+    return values, True, None, said
+
+
+def _no_feature(values: NDArray[Any], name: str, is_code: bool, i: int, found: Columns, kept: bool) -> Alert | None:
+    """Why a readable column is none all the same."""
+    if i in found.index and not kept:
+        return Alert("pandas_index", {"name": name})
+    low = np.nanmin(values) if not np.isnan(values).all() else np.nan
+    if np.isnan(low):
+        return Alert("empty", {"name": name})
+    if len(values) > 1 and low == np.nanmax(values) and not np.isnan(values).any():
+        return Alert("constant", {"name": name})
+    if kept or is_code:
+        return None
+    if i in found.unnamed and i == 0 and screen.counter(values):
+        return Alert("pandas_index", {"name": name})
+    if (len(values) >= screen.MANY or screen.says_id(name)) and screen.counter(values):
+        return Alert("row_counter", {"name": name})
+    why = screen.identifier(values, name)
+    if why == "identifier":
+        return Alert(why, {"name": name, "n": len(np.unique(values)), "n_rows": len(values)})
+    return Alert(why, {"name": name}) if why else None
+
+
+def _numeric(column: Any) -> Any:
+    """A column of numbers, truth values or times as floats; None for others."""
+    import pyarrow as pa
+
+    kind = column.type
+    small = (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.float16(), pa.float32(), pa.bool_())
     if pa.types.is_temporal(kind):
-        return column.cast(pa.int32()).cast(pa.int64()) if kind.bit_width == 32 else column.cast(pa.int64())
-    return None
+        if not hasattr(kind, "bit_width") or kind == pa.month_day_nano_interval():
+            return None
+        column = column.cast(pa.int32()).cast(pa.int64()) if kind.bit_width == 32 else column.cast(pa.int64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        return None
+    return column.cast(pa.float32() if kind in small else pa.float64(), safe=False).to_numpy()
+
+
+def _role(column: Any, what: str, name: str, known: NDArray[np.bool_]) -> NDArray[Any]:
+    """Groups, weights or times of the rows that are used."""
+    import pyarrow as pa
+
+    if column.null_count and what != "groups":
+        row = int(np.argmax(np.asarray(column.is_null()))) + 1
+        contracts.reject(
+            f"{what} {name!r}", "have a value in every row", f"none in row {row}", "Mend or drop the rows."
+        )
+    if what == "groups":
+        encoded = column.dictionary_encode()
+        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        alone = codes < 0  # a row without a group is a group of its own
+        codes[alone] = len(encoded.dictionary) + np.arange(alone.sum())
+        return np.asarray(codes[known])
+    if what == "time":
+        return np.asarray(_times(column, name)[known])
+    values: Any = _numeric(column)
+    if values is None:
+        mended = mend(column.dictionary_encode().combine_chunks(), name)
+        values = mended.values
+    if values is None or not contracts.SAMPLE_WEIGHT.holds(values[known]):
+        contracts.reject(
+            f"weights {name!r}", f"be numbers in {contracts.SAMPLE_WEIGHT}", "others", "Name another column."
+        )
+    return np.asarray(values[known], np.float64)
+
+
+def _times(column: Any, name: str) -> NDArray[Any]:
+    """What orders rows in time: numbers, times, or texts that are one of the usual dates."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    values = _numeric(column)
+    if values is not None:
+        return np.asarray(values)
+    if pa.types.is_string(column.type):
+        mended = mend(column.dictionary_encode().combine_chunks(), name)
+        if mended.values is not None and not np.isnan(mended.values).any():
+            return mended.values
+        for form in _DATES:
+            read = compute.strptime(column, format=form, unit="s", error_is_null=True)
+            if not read.null_count:
+                return np.asarray(read.cast(pa.int64()).to_numpy())
+    contracts.reject(f"time {name!r}", "hold numbers or dates", str(column[0].as_py()), "Write dates as 2026-11-29.")
+
+
+_DATES = (
+    *("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S"),
+    *("%Y%m%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y-%m"),
+    *("%b %d %Y", "%d %b %Y"),
+)

@@ -1,65 +1,261 @@
-"""What the words after ``focalkit diagnose`` name: files, folders, globs, partitioned data sets, URLs."""
+"""What paths, folders, globs and URLs name: files, each with its format, compression and partition keys."""
 
 from __future__ import annotations
 
+import bz2
+import errno
 import glob
+import gzip
+import io
+import lzma
 import re
-from dataclasses import dataclass
-from importlib import import_module
+import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from focalkit._core import contracts, extras
 
-#: What a file is, by its ending; anything else is read as CSV.
+#: What a file is, by its ending.
 FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".arrow": "ipc",
+    ".arrows": "ipc",
     ".feather": "ipc",
     ".ipc": "ipc",
     ".npz": "npz",
     ".npy": "npy",
     ".csv": "csv",
     ".tsv": "csv",
+    ".tab": "csv",
     ".txt": "csv",
+    ".data": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".arff": "arff",
+    ".xlsx": "xlsx",
+    ".xls": "xlsx",
+    ".xlsb": "xlsx",
+    ".ods": "xlsx",
 }
+#: How a file is compressed, by its ending.
+COMPRESSED = {".gz": "gz", ".bz2": "bz2", ".xz": "xz", ".zst": "zst", ".zip": "zip"}
+_MAGIC_OF = (
+    (b"\x1f\x8b", "gz"),
+    (b"BZh", "bz2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zst"),
+)
+#: Files that hold no table: how they begin, what they are, what to do.
+_FOREIGN = (
+    (b"\x80\x02", "a pickle", "Save the arrays by numpy.savez, or the table by to_parquet."),
+    (b"\x80\x03", "a pickle", "Save the arrays by numpy.savez, or the table by to_parquet."),
+    (b"\x80\x04", "a pickle", "Save the arrays by numpy.savez, or the table by to_parquet."),
+    (b"\x80\x05", "a pickle", "Save the arrays by numpy.savez, or the table by to_parquet."),
+    (b"\x89HDF", "an HDF5 file", "Save the table by to_parquet, or the arrays by numpy.savez."),
+    (b"SQLite format", "an SQLite database", "Save the table as CSV or Parquet."),
+    (b"%PDF", "a PDF document", "Save the table as CSV."),
+    (b"ORC", "an ORC file", "Save the table as Parquet."),
+    (b"Obj\x01", "an Avro file", "Save the table as Parquet."),
+    (b"MATLAB 5.0", "a MATLAB file", "Save the arrays by numpy.savez."),
+    (b"$FL2", "an SPSS file", "Save the table as CSV."),
+    (b"RDX", "an R data file", "Save the table by write.csv."),
+    (b"{\\rtf", "a text document", "Save the table as CSV."),
+    (b"<!DOCTYPE", "a web page", "Save the table as CSV."),
+    (b"<html", "a web page", "Save the table as CSV."),
+    (b"\x89PNG", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
+    (b"\xff\xd8\xff", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
+)
+_PYTORCH = "torch.load it, then numpy.savez('p.npz', logits=logits.numpy(), targets=targets.numpy())."
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.I)
 _MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
 class File:
-    """One file: where it is, what it is, and the ``key=value`` folders it lies in."""
+    """One file: where it is, what it is, how it is compressed, and the ``key=value`` folders it lies in."""
 
     path: str
     format: str
     url: str = ""
     keys: tuple[tuple[str, str], ...] = ()
     partner: str = ""
+    compression: str = ""
+    member: str = ""
 
     @property
     def name(self) -> str:
         """Its name without the folders."""
-        return self.path.rsplit("/", 1)[-1] or self.path
+        return self.member or self.path.rsplit("/", 1)[-1] or self.path
 
     def stream(self) -> Any:
-        """Open for reading, seekable: a local memory map's worth of bytes or whatever fsspec opens."""
+        """Open for reading, decompressed."""
+        raw = self._raw()
+        if self.compression:
+            try:
+                return _Decompressed(_opened(raw, self), raw, self)
+            except BaseException:
+                raw.close()
+                raise
+        return raw
+
+    def _raw(self) -> Any:
         if not self.url:
             return Path(self.path).open("rb")
-        return _filesystem(self.url).open(self.path, "rb")
+        with _told(self.url):
+            return _Answered(_filesystem(self.url).open(self.path, "rb"), self.url)
 
     def arrow(self) -> Any:
-        """The same as an Arrow file."""
+        """The same as an Arrow file, which can seek."""
         import pyarrow
 
-        return pyarrow.OSFile(self.path) if not self.url else pyarrow.PythonFile(self.stream(), mode="r")
+        if self.url or self.compression:
+            stream = self.stream()
+            if not stream.seekable():
+                stream = io.BytesIO(stream.read())
+            return pyarrow.PythonFile(stream, mode="r")
+        return pyarrow.OSFile(self.path)
 
 
 def need(package: str, what: str, extra: str = "io") -> Any:
     """Import an optional package, or say what to install."""
+    import importlib
+
     with extras.need(package, what, extra):
-        return import_module(package)
+        return importlib.import_module(package)
+
+
+def _opened(raw: Any, file: File) -> Any:
+    if file.compression == "gz":
+        return gzip.GzipFile(fileobj=raw)
+    if file.compression == "bz2":
+        return bz2.BZ2File(raw)
+    if file.compression == "xz":
+        return lzma.LZMAFile(raw)
+    if file.compression == "zst":
+        pyarrow = need("pyarrow", "reading .zst", "tune")
+        return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd")
+    return zipfile.ZipFile(raw).open(file.member)
+
+
+_BROKEN = (EOFError, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError, NotImplementedError)
+
+
+class _Decompressed(io.RawIOBase):
+    """A decompressed stream whose errors name the file."""
+
+    def __init__(self, stream: Any, raw: Any, file: File) -> None:
+        super().__init__()
+        self._stream, self._raw, self._file = stream, raw, file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.compression != "zst"
+
+    def read(self, size: int = -1, /) -> bytes:
+        import zlib
+
+        try:
+            return bytes(self._stream.read(None if size < 0 and self._file.compression == "zst" else size))
+        except (*_BROKEN, zlib.error, OSError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            _refuse_packed(self._file, error)
+
+    def readinto(self, buffer: Any, /) -> int:
+        part = self.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            self._raw.close()
+        super().close()
+
+
+def _refuse_packed(file: File, error: BaseException) -> NoReturn:
+    text = str(error) or type(error).__name__
+    if "password" in text or "encrypted" in text:
+        contracts.reject("FILE", "be readable", f"{file.name}, which is encrypted", "Decrypt it first.")
+    contracts.reject("FILE", f"be a whole .{file.compression} file", f"{file.name}: {text}", "Write it again.")
+
+
+class _Answered:
+    """A file that somebody's server sends: what it answers wrongly is told in one line."""
+
+    def __init__(self, stream: Any, url: str) -> None:
+        self._stream, self._url = stream, url
+
+    def read(self, size: int = -1) -> bytes:
+        with _told(self._url):
+            if size is not None and size < 0:
+                return self._all()
+            return bytes(self._stream.read(size))
+
+    def _all(self) -> bytes:
+        """Everything, if it ends: a server may send for ever."""
+        parts, n = [], 0
+        while part := self._stream.read(1 << 22):
+            parts.append(part)
+            n += len(part)
+            if getattr(self._stream, "size", None) is None and n > MOST_UNANNOUNCED:
+                got = f"{self._url}, which has sent {n >> 30} GiB without saying how much there is"
+                contracts.reject("FILE", "have an end", got, "Download it first.")
+        return b"".join(parts)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with _told(self._url):
+            return int(self._stream.seek(offset, whence))
+
+    def seekable(self) -> bool:
+        return bool(self._stream.seekable()) and getattr(self._stream, "size", 0) is not None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __enter__(self) -> _Answered:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+#: Bytes that are read into memory from a server that does not say how many there are.
+MOST_UNANNOUNCED = 1 << 32
+
+
+class _told:
+    """Errors of a server, or of its file system, in one line; errors of this machine as they are."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, (contracts.InputError, MemoryError, ImportError, KeyboardInterrupt)):
+            return
+        status = getattr(error, "status", None)
+        if isinstance(error, FileNotFoundError) and not status:
+            contracts.reject("FILE", "be an existing file", self._url, "Check the address.")
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENOMEM):
+            return
+        if isinstance(error, Exception):
+            what = f"status {status}" if status else (str(error).splitlines() or [""])[0][:100]
+            got = f"{self._url} ({type(error).__name__}{': ' + what if what else ''})"
+            contracts.reject("FILE", "be a URL that answers", got, "Check the address, or download the file first.")
 
 
 def _filesystem(url: str) -> Any:
@@ -79,11 +275,75 @@ def find(words: tuple[str, ...]) -> tuple[File, ...]:
     return _paired(found)
 
 
+def recognised(file: File) -> File:
+    """The file as its first bytes tell; what holds no table is refused by its name."""
+    with file.stream() as stream:
+        head = stream.read(4096)
+    if not file.compression:
+        for magic, kind in _MAGIC_OF:
+            if head.startswith(magic):
+                return recognised(replace(file, compression=kind))
+    if head.startswith(b"PAR1"):
+        return replace(file, format="parquet")
+    if head.startswith((b"ARROW1", b"FEA1")) or head[:4] == b"\xff\xff\xff\xff":
+        return replace(file, format="ipc")
+    if head.startswith(b"\x93NUMPY") and file.format != "npz":
+        return replace(file, format="npy")
+    if head.startswith(b"PK\x03\x04"):
+        return _of_zip(file)
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return replace(file, format="xlsx")
+    for magic, what, remedy in _FOREIGN:
+        if head.startswith(magic):
+            remedy = _PYTORCH if file.path.endswith((".pt", ".pth", ".ckpt")) else remedy
+            contracts.reject("FILE", "hold a table", f"{file.name}, {what}", remedy)
+    called = {"parquet": "Parquet", "ipc": "Arrow", "npz": ".npz", "npy": ".npy", "xlsx": "Excel"}.get(file.format)
+    if called:
+        got = f"{file.name}, which does not begin as one"
+        contracts.reject("FILE", f"be a whole {called} file", got, "Write it again.")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if file.format == "csv":
+        if re.match(rb"(?i)@relation\b", text) or (text[:1] == b"%" and re.search(rb"(?im)^@relation\b", text)):
+            return replace(file, format="arff")
+        if re.match(rb"\{\s*\"", text):
+            return replace(file, format="jsonl")
+    if file.format == "json" and re.match(rb"\{[^\n]*\}\s*\n\s*\{", text):
+        return replace(file, format="jsonl")
+    return file
+
+
+def _of_zip(file: File) -> File:
+    """A zip archive is a workbook, arrays, a PyTorch file, or one table in a box."""
+    if file.compression:
+        contracts.reject("FILE", "hold a table", f"{file.name}, an archive in an archive", "Unpack it.")
+    with file.stream() as stream:
+        try:
+            names = [n for n in zipfile.ZipFile(stream).namelist() if not n.endswith("/")]
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            if file.format == "npz":
+                return file
+            contracts.reject("FILE", "be a whole .zip file", f"{file.name}: {error}", "Write it again.")
+    if any(n.startswith("xl/") or n == "content.xml" for n in names):
+        return replace(file, format="xlsx")
+    if any(n.endswith("data.pkl") for n in names):
+        contracts.reject("FILE", "hold a table", f"{file.name}, a PyTorch file", _PYTORCH)
+    if names and all(n.endswith(".npy") for n in names):
+        return replace(file, format="npz")
+    if any(n.startswith("word/") for n in names):
+        contracts.reject("FILE", "hold a table", f"{file.name}, a text document", "Save the table as CSV.")
+    tables = [n for n in names if Path(n).suffix.lower() in FORMATS and not _hidden(n) and not n.startswith("__MACOSX")]
+    if len(tables) != 1:
+        got = f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})"
+        contracts.reject("FILE", "hold one table", got, "Unpack it, and name a table or the folder.")
+    inside = replace(file, compression="zip", member=tables[0], format=FORMATS[Path(tables[0]).suffix.lower()])
+    return recognised(inside)
+
+
 def _local(word: str) -> list[File]:
     path = Path(word)
     if path.is_dir():
         inside = (p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path).as_posix()))
-        return [_file(str(p)) for p in sorted(inside) if p.suffix.lower() in FORMATS]
+        return [_file(str(p)) for p in sorted(inside) if _known(p)]
     if not path.exists() and _MAGIC.search(word):
         return [_file(p) for p in sorted(glob.glob(word, recursive=True)) if Path(p).is_file()]
     if not path.is_file():
@@ -97,13 +357,31 @@ def _at_url(word: str) -> list[File]:
         system, path = fsspec.core.url_to_fs(word)
     except (ImportError, ValueError) as error:
         contracts.reject("FILE", "be a URL that fsspec opens", word, f"{error}".splitlines()[0])
-    if _MAGIC.search(path):
-        paths = sorted(system.glob(path))
-    elif system.isdir(path):
-        paths = [p for p in sorted(system.find(path)) if Path(p).suffix.lower() in FORMATS and not _hidden(p)]
-    else:
-        paths = [path] if system.exists(path) else []
+    with _told(word):
+        paths = _paths_at(system, path)
     return [_file(p, word) for p in paths]
+
+
+def _paths_at(system: Any, path: str) -> list[str]:
+    if _MAGIC.search(path):
+        return sorted(system.glob(path))
+    if "http" in system.protocol:
+        return [path]  # whether it is there is asked when it is opened
+    if system.isdir(path):
+        return [p for p in sorted(system.find(path)) if _known(Path(p)) and not _hidden(p)]
+    return [path] if system.exists(path) else []
+
+
+#: What Hugging Face's save_to_disk writes beside the tables, and what others do.
+_BESIDE = {"state.json", "dataset_info.json", "dataset_dict.json", "_metadata.json"}
+
+
+def _known(path: Path) -> bool:
+    """Whether a file in a folder is one of its tables."""
+    if path.name.lower() in _BESIDE:
+        return False
+    suffixes = [s.lower() for s in path.suffixes[-2:]]
+    return bool(suffixes) and (suffixes[-1] in FORMATS or (suffixes[-1] in COMPRESSED and suffixes[0] in FORMATS))
 
 
 def _hidden(path: str) -> bool:
@@ -111,8 +389,13 @@ def _hidden(path: str) -> bool:
 
 
 def _file(path: str, url: str = "") -> File:
-    keys = re.findall(r"(?:^|/)([^/=]+)=([^/]*)(?=/)", path.replace("\\", "/"))
-    return File(path, FORMATS.get(Path(path).suffix.lower(), "csv"), url, tuple((k, v) for k, v in keys))
+    keys = tuple((k, v) for k, v in re.findall(r"(?:^|/)([^/=]+)=([^/]*)(?=/)", path.replace("\\", "/")))
+    suffixes = [s.lower() for s in Path(path.split("?")[0]).suffixes[-2:]]
+    packed = COMPRESSED.get(suffixes[-1], "") if suffixes else ""
+    if packed:
+        suffixes.pop()
+    packed = "" if packed == "zip" else packed  # its members are looked up when it is opened
+    return File(path, FORMATS.get(suffixes[-1] if suffixes else "", "csv"), url, keys, "", packed)
 
 
 def _paired(files: list[File]) -> tuple[File, ...]:

@@ -155,7 +155,7 @@ class SigmoidFocalLoss(_Loss):
     ----------
     gamma : float or (n_classes,), in [0, inf)
         Focusing parameter, for all or for each column; 0 is cross-entropy.
-    alpha : None, float or (n_classes,), in (0, 1)
+    alpha : None, float or (n_classes,), in [0, 1]
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     check_finite : bool
         Refuse NaN and +inf logits, at the cost of a pass over them.
@@ -236,7 +236,7 @@ class SigmoidCrossEntropy(_Loss):
 
     Parameters
     ----------
-    alpha : None, float or (n_classes,), in (0, 1)
+    alpha : None, float or (n_classes,), in [0, 1]
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     check_finite : bool
         Refuse NaN and +inf logits, at the cost of a pass over them.

@@ -1,1 +1,95 @@
-"""What draws: terminal tables, sentences, pictures and the page. Nothing is computed here."""
+"""What draws: terminal tables, sentences, pictures and the page. Nothing is computed here.
+
+:func:`write_page` and :func:`to_html` make the self-contained HTML page of a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["to_html", "write_page"]
+
+
+def to_html(
+    result: Any, *, language: str = "en", source: str = "", notes: Sequence[str] = (), command: str = ""
+) -> str:
+    """Return the self-contained HTML page of a result as text.
+
+    Parameters
+    ----------
+    result : TuneResult, Diagnosis or Ledger
+        What ``tune``, ``diagnose_files`` or ``diagnose`` returned.
+    language : {"en", "zh-CN"}
+        What the page begins in; it can be changed on the page.
+    source : str, optional
+        What data it is about; default what the result knows of that.
+    notes : sequence of str, optional
+        What was done to the data beforehand.
+    command : str, optional
+        The command that made it, for the foot.
+
+    Returns
+    -------
+    str
+        One HTML document; it loads nothing from the network.
+
+    Raises
+    ------
+    InputError
+        Where ``result`` is none of these, or ``language`` no language of the reports.
+    """
+    from focalkit._core import contracts
+    from focalkit._core.message import Message
+    from focalkit.diagnosis.ledger import Ledger
+    from focalkit.diagnosis.result import Diagnosis
+    from focalkit.report.messages import LANGUAGES
+    from focalkit.report.page.assemble import assemble
+
+    contracts.one_of("language", language, LANGUAGES)
+    if isinstance(result, Ledger):
+        result = Diagnosis(result)
+    if isinstance(result, Diagnosis):
+        from focalkit.report.page import diagnose
+
+        if source or notes or not result.source:
+            result = result.told(source, notes)
+        return assemble(diagnose.page(result, command), language)
+    from focalkit.tuning.result import TuneResult
+
+    if not isinstance(result, TuneResult):
+        contracts.reject("result", "be a TuneResult, a Diagnosis or a Ledger", type(result).__name__, "Run tune first.")
+    from focalkit.report.page import tune
+    from focalkit.tuning.verdict import judge_all
+
+    about = source or Message("source.tuned", n=len(result.targets), classes=len(result.classes))
+    return assemble(tune.page(result, judge_all(result), about, notes, command), language)
+
+
+def write_page(result: Any, path: str | PathLike[str], **options: Any) -> None:
+    """Write :func:`to_html` to ``path``, whole or not at all.
+
+    Parameters
+    ----------
+    result : TuneResult, Diagnosis or Ledger
+        As for :func:`to_html`.
+    path : path
+        The file to write.
+    **options
+        Of :func:`to_html`: ``language``, ``source``, ``notes``, ``command``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focalkit import diagnose
+    >>> from focalkit.report import write_page
+    >>> ledger = diagnose(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 1]))
+    >>> write_page(ledger, "page.html", language="zh-CN")  # doctest: +SKIP
+    """
+    from focalkit.io.atomic import write_text
+
+    write_text(Path(path), to_html(result, **options))

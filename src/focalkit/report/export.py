@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from focalkit import __version__
-from focalkit.io.atomic import write_text
-from focalkit.report import words
+from focalkit._core.message import Finding
+from focalkit.diagnosis.result import finite
 from focalkit.report.snippet import code
-from focalkit.tuning.result import TuneResult
+from focalkit.tuning.findings import findings, headline
+from focalkit.tuning.result import Cell, TuneResult
 from focalkit.tuning.scores import NAMES
 from focalkit.tuning.verdict import Verdict
 
@@ -47,10 +46,9 @@ def as_dict(result: TuneResult, verdicts: tuple[Verdict, ...], source: str) -> d
     }
 
 
-def write_json(path: Path, result: TuneResult, verdicts: tuple[Verdict, ...], source: str) -> None:
-    """Write :func:`as_dict` to ``path``; what is not a number becomes null."""
-    text = json.dumps(_finite(as_dict(result, verdicts, source)), ensure_ascii=False, indent=1, allow_nan=False)
-    write_text(path, text + "\n")
+def as_json(result: TuneResult, verdicts: tuple[Verdict, ...], source: str) -> str:
+    """:func:`as_dict` as text; what is not a number becomes null."""
+    return json.dumps(finite(as_dict(result, verdicts, source)), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def _verdict(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
@@ -59,18 +57,15 @@ def _verdict(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
         "judges": verdict.metric.judges,
         "recommended": verdict.recommended.family,
         "cell": verdict.recommended.cell,
-        "headline": words.headline(result, verdict),
-        "sentences": words.sentences(result, verdict),
+        "headline": str(headline(result, verdict)),
+        "sentences": [str(finding) for finding in findings(result, verdict)],
+        "findings": [as_data(finding) for finding in (headline(result, verdict), *findings(result, verdict))],
         "code": code(result, verdict),
         "families": [asdict(family) for family in verdict.families],
     }
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def as_data(finding: Finding) -> dict[str, Any]:
+    """A finding with its id, raw values and its sentence in English."""
+    values = {name: str(value.message) if isinstance(value, Cell) else value for name, value in finding.values.items()}
+    return {"id": finding.id, "values": values, "text": str(finding)}

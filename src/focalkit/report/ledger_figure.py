@@ -1,4 +1,4 @@
-"""The ledger as one figure, by matplotlib."""
+"""A ledger, or the shares of one, as a figure, by matplotlib."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from focalkit._core.extras import need
 from focalkit._core.spec import PerClass
-from focalkit.diagnosis import Ledger
+from focalkit.diagnosis import Ledger, Shares
 from focalkit.diagnosis.bins import EDGES
 from focalkit.report.figures import FAINT, INK
-from focalkit.report.findings import alpha_words, focal_name
+from focalkit.report.format import alpha as alpha_words
+from focalkit.report.format import focal_name, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ def draw_ledger(ledger: Ledger, gamma: PerClass | None, alpha: PerClass | str | 
     with need("matplotlib", "drawing", "plot"):
         from matplotlib.figure import Figure
     gamma = ledger.spec.gamma if gamma is None else gamma
+    chosen = ledger.spec.alpha if alpha is None else alpha
     plain, focal = ledger.shares(0.0, "none"), ledger.shares(gamma, alpha)
     size = np.maximum(plain.grad.share, focal.grad.share_alpha)
     shown = np.sort(np.argsort(-size, kind="stable")[:top])[::-1]
@@ -32,7 +34,7 @@ def draw_ledger(ledger: Ledger, gamma: PerClass | None, alpha: PerClass | str | 
     _samples(left, ledger)
     _classes(middle, plain, focal, shown)
     _cumulative(right, ledger, gamma)
-    figure.suptitle(f"Where the loss goes: α {alpha_words(ledger, alpha)}, {focal_name(gamma)}", x=0.01, ha="left")
+    figure.suptitle(f"Where the loss goes: α {alpha_words(chosen)}, {focal_name(gamma)}", x=0.01, ha="left")
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK, color="#999999", labelsize=9)
@@ -58,7 +60,7 @@ def _classes(axes: Any, plain: Any, focal: Any, shown: Any) -> None:
     axes.plot(100 * plain.grad.share[shown], at, "o", mfc="white", mec=BEFORE, mew=2, ms=6.5, label="cross-entropy")
     axes.plot(100 * plain.sample_share[shown], at, "|", color=INK, ms=13, mew=2, label="samples")
     # a name is text, never mathematics
-    axes.set_yticks(at, [plain.class_names[k].replace("$", r"\$") for k in shown])
+    axes.set_yticks(at, [visible(plain.class_names[k]).replace("$", r"\$") for k in shown])
     axes.set_title("share of the gradient, %", fontsize=10, loc="left", color=FAINT)
     axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=3, columnspacing=1.0)
 
@@ -72,3 +74,20 @@ def _cumulative(axes: Any, ledger: Ledger, gamma: PerClass) -> None:
     axes.set(xlabel="share of the samples, easiest first", xlim=(0, 1), ylim=(0, 1))
     axes.set_title("share of the loss", fontsize=10, loc="left", color=FAINT)
     axes.legend(frameon=False, fontsize=9)
+
+
+def draw_shares(shares: Shares, top: int = 20) -> Figure:
+    """Each class's share of the gradient beside its share of the loss and of the samples."""
+    with need("matplotlib", "drawing", "plot"):
+        from matplotlib.figure import Figure
+    shown = np.sort(np.argsort(-shares.grad.share_alpha, kind="stable")[:top])[::-1]
+    figure = Figure(figsize=(7.2, max(3.0, 1.0 + 0.28 * len(shown))), layout="constrained", facecolor="white")
+    axes, at = figure.add_subplot(), np.arange(len(shown))
+    axes.barh(at, 100 * shares.grad.share_alpha[shown], color=AFTER, height=0.62, label="gradient")
+    axes.plot(100 * shares.loss.share_alpha[shown], at, "o", mfc="white", mec=BEFORE, mew=2, ms=6.5, label="loss")
+    axes.plot(100 * shares.sample_share[shown], at, "|", color=INK, ms=13, mew=2, label="samples")
+    axes.set_yticks(at, [visible(shares.class_names[k]).replace("$", r"\$") for k in shown])
+    axes.set_title("share, %", fontsize=10, loc="left", color=FAINT)
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from focalkit._core import contracts
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 
 
 @dataclass(frozen=True)
@@ -104,30 +104,45 @@ def make_folds(targets: NDArray[Any], groups: NDArray[Any], *, n_splits: int, n_
     return Folds(tuple(splits), n_splits, n_repeats, notes)
 
 
+def forward_folds(targets: NDArray[Any], groups: NDArray[Any], time: NDArray[Any], *, n_splits: int) -> Folds:
+    """Forward chaining: folds that follow each other in ``time`` (n,), each trained on all that was before it.
+
+    The rows are cut at ``n_splits`` times into parts of about one size; rows of one time are never parted, and rows
+    whose group recurs in a test part are left out of its training part.
+
+    Raises
+    ------
+    InputError
+        Where there are fewer times than parts, or a part has fewer than two classes to train on.
+    """
+    times, when = np.unique(time, return_inverse=True)
+    if len(times) <= n_splits:
+        got = f"{len(times)} different times for {n_splits} folds and what is before the first"
+        contracts.reject("time", "have more times than folds", got, "Ask for fewer folds.")
+    before = np.concatenate([[0], np.cumsum(np.bincount(when))])
+    cuts = np.searchsorted(before, np.arange(1, n_splits + 1) * len(when) / (n_splits + 1))
+    cuts = np.unique(np.clip(cuts, 1, len(times) - 1))
+    splits = []
+    for fold, (low, high) in enumerate(zip(cuts, [*cuts[1:], len(times)], strict=True)):
+        test = np.flatnonzero((when >= low) & (when < high))
+        past = np.flatnonzero(when < low)
+        train = past[~np.isin(groups[past], groups[test])]
+        if len(np.unique(targets[train])) < 2:
+            got = f"{len(np.unique(targets[train]))} in the {len(train):,} rows before fold {fold + 1}"
+            contracts.reject("time", "leave two classes to train on before each fold", got, "Ask for fewer folds.")
+        splits.append(Split(0, fold, train, test))
+    return Folds(tuple(splits), len(splits), 1, (Message("note.forward", n=len(splits)),))
+
+
 def _notes(targets: NDArray[Any], n_units: int, units: NDArray[Any], n_splits: int) -> tuple[str, ...]:
     notes = []
     n_copies = len(targets) - n_units
     if n_copies:
-        notes.append(
-            Sentence(
-                "{n_copies:,} of {n:,} rows repeat another row; the copies of a row stay in one fold, so that no row "
-                "is scored by a model that has seen it.",
-                n_copies=n_copies,
-                n=len(targets),
-            )
-        )
+        notes.append(Message("note.copies", n_copies=n_copies, n=len(targets)))
     single = np.flatnonzero(units == 1)
     if len(single):
-        form = "{n} class(es) have one distinct row: always trained on, never scored."
-        notes.append(Sentence(form, n=len(single)))
+        notes.append(Message("note.single", n=len(single)))
     rare = np.flatnonzero((units > 1) & (units < n_splits))
     if len(rare):
-        notes.append(
-            Sentence(
-                "{n} class(es) have fewer distinct rows than the {n_splits} folds; each fold's averages run over the "
-                "classes that it holds.",
-                n=len(rare),
-                n_splits=n_splits,
-            )
-        )
+        notes.append(Message("note.few", n=len(rare), n_splits=n_splits))
     return tuple(notes)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core.message import Message
+from focalkit._core.shown import Shown
 from focalkit.tuning.folds import Folds
 from focalkit.tuning.scores import METRICS, NAMES
 
 FAMILIES = ("CE", "CE + shift", "α-CE", "focal", "OHEM")
 """The remedies, the cheapest first."""
-
-TITLES = {
-    "plain": "plain CE",
-    "weighted": "CE, {alpha}",
-    "focal": "focal γ={gamma}",
-    "focal_weighted": "focal γ={gamma}, {alpha}",
-    "shifted": "CE shifted, τ = {tau}",
-    "shift_chosen": "CE shifted, τ chosen",
-    "mined": "OHEM, hardest {kept}",
-}
-"""How cells are called."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +44,34 @@ class Cell:
         return "CE" if self.alpha is None else "α-CE"
 
     @property
-    def title(self) -> str:
-        """A short name, e.g. "focal γ=2, α sqrt"."""
-        return self.titled(TITLES)
-
-    def titled(self, words: Mapping[str, str]) -> str:
-        """The same by other ``words`` than :data:`TITLES`, for another language."""
+    def message(self) -> Message:
+        """Its name, e.g. "focal γ=2, α sqrt", in any language."""
+        if not self.params:
+            return self._loss_message()
         drawn = [
             f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in self.params
         ]
-        return ", ".join([self._loss_title(words), *drawn])
+        return Message("cell.drawn", loss=self._loss_message(), params=", ".join(drawn))
 
-    def _loss_title(self, words: Mapping[str, str]) -> str:
+    @property
+    def title(self) -> str:
+        """Its name in English."""
+        return str(self.message)
+
+    def said(self, language: str = "en") -> str:
+        """Its name in ``language``."""
+        return self.message.said(language)
+
+    def _loss_message(self) -> Message:
         if self.keep_hardest is not None:
             kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
-            return words["mined"].format(kept=kept)
+            return Message("cell.mined", kept=kept)
         if self.tau is not None:
-            return words["shift_chosen"] if self.tau == "chosen" else words["shifted"].format(tau=f"{self.tau:g}")
-        keys = ("plain", "focal") if self.alpha is None else ("weighted", "focal_weighted")
-        return words[keys[self.gamma > 0]].format(gamma=f"{self.gamma:g}", alpha=f"α {alpha_title(self.alpha)}")
+            return (
+                Message("cell.shift_chosen") if self.tau == "chosen" else Message("cell.shifted", tau=f"{self.tau:g}")
+            )
+        name = ("plain", "focal") if self.alpha is None else ("weighted", "focal_weighted")
+        return Message(f"cell.{name[self.gamma > 0]}", gamma=f"{self.gamma:g}", alpha=alpha_title(self.alpha))
 
 
 def alpha_title(alpha: Any) -> str:
@@ -98,8 +97,8 @@ class Surface:
     standard_error: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class TuneResult:
+@dataclass(frozen=True, repr=False)
+class TuneResult(Shown):
     """Scores of every cell in every fold; every table and verdict is computed from these.
 
     ``scores`` is (n_cells, n_folds, n_metrics) float64 in the order of ``cells``, ``repeat_of_fold``
@@ -126,6 +125,10 @@ class TuneResult:
     finished: bool
     estimator: str = "FocalClassifier"
     notes: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        n_folds = self.scores.shape[1]
+        return f"TuneResult({len(self.targets):,} rows, {len(self.cells)} cells × {n_folds} folds, by {self.metric})"
 
     def column(self, metric: str) -> NDArray[np.float64]:
         """Scores (n_cells, n_folds) of one metric."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, matthews_corrcoef
 
 
 @dataclass(frozen=True)
@@ -58,30 +56,85 @@ def score(
         float64 (6,). Averages over classes run over those present in ``targets``. Log loss is in
         nats; the calibration error is class-wise, over 15 bins of equal mass.
     """
-    present = np.unique(targets)
-    ranked = present if len(counts) > 2 else [int(np.argmin(counts))]
-    of_true = posterior[np.arange(len(targets)), targets]
+    n, n_classes = len(targets), len(counts)
+    n_true = np.bincount(targets, minlength=n_classes)
+    present = np.flatnonzero(n_true)
+    ranked = present if n_classes > 2 else np.array([int(np.argmin(counts))])
+    of_true = posterior[np.arange(n), targets]
+    sorted_classes = {int(k): _Sorted.of(posterior[:, k], targets == k) for k in np.union1d(present, ranked)}
     return np.array(
         [
-            *(decision_score(i, targets, decisions) for i in range(3)),
-            np.mean([average_precision_score(targets == k, posterior[:, k]) for k in ranked]),
+            *decision_scores(confusion(targets, decisions, n_classes)),
+            np.mean([sorted_classes[int(k)].average_precision() for k in ranked]),
             -np.log(np.maximum(of_true, np.finfo(np.float64).tiny)).mean(),
-            np.mean([calibration_error(targets == k, posterior[:, k]) for k in present]),
+            np.mean([sorted_classes[int(k)].calibration_error(N_BINS) for k in present]),
         ]
     )
 
 
-def decision_score(index: int, targets: NDArray[Any], decisions: NDArray[Any]) -> float:
-    """One of the three figures of decisions, by its position in :data:`METRICS`."""
-    if index == 0:
-        with warnings.catch_warnings():
-            # a fold without a rare class: predicted classes that are not among the true ones
-            warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true", category=UserWarning)
-            return float(balanced_accuracy_score(targets, decisions))
-    if index == 1:
-        present = np.unique(targets)
-        return float(f1_score(targets, decisions, labels=present, average="macro", zero_division=0.0))
-    return float(matthews_corrcoef(targets, decisions))
+def confusion(targets: NDArray[Any], decisions: NDArray[Any], n_classes: int) -> NDArray[np.intp]:
+    """Counts (n_classes, n_classes) of true (rows) and decided classes."""
+    return np.bincount(targets * n_classes + decisions, minlength=n_classes * n_classes).reshape(n_classes, n_classes)
+
+
+def decision_scores(table: NDArray[Any]) -> tuple[float, float, float]:
+    """The three figures of decisions, in the order of :data:`METRICS`, from a confusion matrix.
+
+    They are scikit-learn's: balanced accuracy and macro F1 run over the classes that there are, and
+    a correlation with something that does not vary is 0.
+    """
+    true, decided, hit = table.sum(axis=1), table.sum(axis=0), np.diag(table)
+    at = np.flatnonzero(true)
+    n = float(true.sum())
+    spread_true = n * n - float(true.astype(np.float64) @ true)
+    spread_decided = n * n - float(decided.astype(np.float64) @ decided)
+    product = spread_true * spread_decided
+    together = float(hit.sum()) * n - float(true.astype(np.float64) @ decided)
+    return (
+        float((hit[at] / true[at]).mean()),
+        float((2 * hit[at] / (true[at] + decided[at])).mean()),
+        together / np.sqrt(product) if product > 0 else 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Probabilities of one class in ascending order, and which rows are of it."""
+
+    probability: NDArray[np.float64]
+    hit: NDArray[np.bool_]
+    tied: bool
+
+    @classmethod
+    def of(cls, probability: NDArray[np.float64], hit: NDArray[Any]) -> _Sorted:
+        """Sort; a stable order is asked for where it matters, among equal probabilities."""
+        order = np.argsort(probability)
+        ascending = probability[order]
+        tied = bool((ascending[1:] == ascending[:-1]).any())
+        if tied:
+            order = np.argsort(probability, kind="stable")
+        return cls(ascending, np.asarray(hit)[order], tied)
+
+    def average_precision(self) -> float:
+        """The sum of precisions, weighted by the steps of the recall; 0 where nothing is to be found."""
+        hit = self.hit[::-1]
+        if not self.tied:
+            places = np.flatnonzero(hit) + 1
+            return float((np.arange(1, len(places) + 1) / places).mean()) if len(places) else 0.0
+        last = np.append(np.flatnonzero(np.diff(self.probability[::-1])), len(hit) - 1)
+        found = np.cumsum(hit)[last]
+        if not found[-1]:
+            return 0.0
+        return float((np.diff(found, prepend=0) * (found / (last + 1))).sum() / found[-1])
+
+    def calibration_error(self, n_bins: int) -> float:
+        """Mean absolute gap between predicted and observed frequency, over bins of equal mass."""
+        n = len(self.hit)
+        n_bins = min(n_bins, n)
+        size, longer = divmod(n, n_bins)
+        starts = np.concatenate([[0], np.cumsum([size + (i < longer) for i in range(n_bins - 1)])]).astype(np.intp)
+        gaps = np.add.reduceat(self.probability, starts) - np.add.reduceat(self.hit.astype(np.float64), starts)
+        return float(np.abs(gaps).sum()) / n
 
 
 def calibration_error(hit: NDArray[Any], probability: NDArray[np.float64], n_bins: int = N_BINS) -> float:
@@ -89,7 +142,4 @@ def calibration_error(hit: NDArray[Any], probability: NDArray[np.float64], n_bin
 
     (Naeini et al. 2015, with the equal-mass bins of Nixon et al. 2019.)
     """
-    order = np.argsort(probability, kind="stable")
-    parts = np.array_split(np.column_stack([probability, hit])[order], min(n_bins, len(order)))
-    gaps = [abs(float(part[:, 0].sum() - part[:, 1].sum())) for part in parts]
-    return sum(gaps) / len(order)
+    return _Sorted.of(np.asarray(probability), np.asarray(hit)).calibration_error(n_bins)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import column_or_1d
 
 from focalkit._core import contracts
-from focalkit._core.message import Sentence
+from focalkit._core.message import Message
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
 from focalkit.tuning.fingerprint import fingerprint, identity, source
-from focalkit.tuning.folds import Folds, duplicate_groups, make_folds
+from focalkit.tuning.folds import Folds, duplicate_groups, forward_folds, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.result import TuneResult
@@ -39,6 +39,7 @@ def tune(
     n_splits: int = 5,
     n_repeats: int = 5,
     groups: Any = None,
+    time: Any = None,
     seed: int = 0,
     n_trials: int = 0,
     space: Space | None = None,
@@ -77,6 +78,9 @@ def tune(
         Folds, and how often they are drawn anew.
     groups : (n,), optional
         Rows of one group stay in one fold; default: rows whose features are equal.
+    time : (n,), optional
+        What orders the rows in time: the folds then follow each other, each trained on all that was before it
+        (forward chaining), once. Default: folds are drawn at random.
     seed : int
         Seeds the folds and the trials. The result is the same, bit for bit, for any number of jobs.
     n_trials : int
@@ -109,7 +113,7 @@ def tune(
     ChildProcessError
         Where a worker process was killed.
     """
-    started = time.perf_counter()
+    started = perf_counter()
     contracts.one_of("metric", metric, NAMES)
     _whole("n_splits", n_splits, 2)
     _whole("n_repeats", n_repeats, 1)
@@ -121,7 +125,10 @@ def tune(
     groups = _groups(X, groups, len(targets))
     trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator)
     grid = Grid.checked(alphas, gammas, keep_hardest if trainer.mines else (), len(classes))
-    folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed)
+    if time is None:
+        folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed)
+    else:
+        folds = forward_folds(targets, groups, _times(time, len(targets)), n_splits=n_splits)
     surface = grid.plans(trainer.chained)
     plans = _without_repeats(
         [*surface, *(p for g in draw(trainer, grid, n_trials, space, seed) for p in g.plans(trainer.chained))]
@@ -136,6 +143,7 @@ def tune(
     book = None
     if journal is not None:
         contents = {"features": X, "target": (targets, classes.tolist()), "groups": groups}
+        contents |= {} if time is None else {"time": np.asarray(time)}
         options = {
             "alphas": grid.alphas, "gammas": grid.gammas, "keep_hardest": grid.keep_hardest, "metric": metric,
             "n_splits": n_splits, "n_repeats": n_repeats, "seed": seed, "space": source(space) if space else "default",
@@ -160,7 +168,14 @@ def tune(
         running.close()
         if book is not None:
             book.close()
-    return _result(collection, folds, grid, metric, classes, seed=seed, seconds=time.perf_counter() - started)
+    return _result(collection, folds, grid, metric, classes, seed=seed, seconds=perf_counter() - started)
+
+
+def _times(time: Any, n: int) -> NDArray[Any]:
+    time = column_or_1d(time)
+    if len(time) != n:
+        contracts.reject("time", f"have one entry for each of the {n} rows", len(time), "Drop it or complete it.")
+    return np.asarray(time)
 
 
 def _groups(X: Any, groups: Any, n: int) -> NDArray[Any]:
@@ -206,14 +221,11 @@ def _result(
     stopped = sum(found.n_unconverged for found in collection.found.values())
     if stopped:
         n_fits = sum(sum(cell.tau is None for cell in task.plans[unit.plan]) for unit in collection.found)
-        form = "{n:,} of {n_fits:,} fits stopped at their iteration limit."
-        notes.append(Sentence(form, n=stopped, n_fits=n_fits))
+        notes.append(Message("note.unconverged", n=stopped, n_fits=n_fits))
     if len(order) < len(task.splits):
-        form = "Interrupted: {n} of {n_all} folds were finished and are used."
-        notes.append(Sentence(form, n=len(order), n_all=len(task.splits)))
+        notes.append(Message("note.interrupted_folds", n=len(order), n_all=len(task.splits)))
     elif len(plans) < len(task.plans):
-        form = "Interrupted: {n} of {n_all} cells were finished and are used."
-        notes.append(Sentence(form, n=len(cells), n_all=len(collection.cells)))
+        notes.append(Message("note.interrupted_cells", n=len(cells), n_all=len(collection.cells)))
     width = 1 if len(classes) == 2 else len(classes)
     return TuneResult(
         cells=cells,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -10,12 +11,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from focalkit._core import contracts, links
 from focalkit._core.spec import LossSpec
-from focalkit.posterior import recover_from_log_odds
+from focalkit.estimator import FocalClassifier, fit_together
+from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
 from focalkit.tuning.result import Cell
 from focalkit.weights import alpha_vector
 
@@ -122,6 +125,9 @@ class EstimatorTrainer:
         test_X = _safe_indexing(data.X, test)
         if prepare is not None:
             test_X = prepare.transform(test_X)
+        if type(model).fit is FocalClassifier.fit:
+            yield from _linear(model, cells, train_X, train_y, test_X, data.n_classes)
+            return
         for cell, fitted in _path(model, self.chained, cells, train_X, train_y):
             posterior = np.zeros((len(test), data.n_classes))
             posterior[:, fitted.classes_] = _posterior(fitted, cell, test_X, train_y)
@@ -134,8 +140,7 @@ def _path(model: Any, chained: bool, cells: Sequence[Cell], X: Any, y: Any) -> I
     fits = [cell for cell in cells if cell.tau is None]
     if not chained:
         for cell in fits:
-            mined = {} if cell.keep_hardest is None else {"keep_hardest": cell.keep_hardest}
-            yield cell, clone(model).set_params(alpha=cell.alpha, gamma=cell.gamma, **mined).fit(X, y)
+            yield cell, clone(model).set_params(**_parameters(cell)).fit(X, y)
         return
     model.set_params(warm_start=True)
     plain = copy.deepcopy(model.set_params(alpha=None, gamma=0.0).fit(X, y))
@@ -149,6 +154,35 @@ def _path(model: Any, chained: bool, cells: Sequence[Cell], X: Any, y: Any) -> I
     for cell in fits:
         if cell.keep_hardest is not None:
             yield cell, copy.deepcopy(plain).set_params(keep_hardest=cell.keep_hardest).fit(X, y)
+
+
+def _parameters(cell: Cell) -> dict[str, Any]:
+    mined = {} if cell.keep_hardest is None else {"keep_hardest": cell.keep_hardest}
+    return {"alpha": cell.alpha, "gamma": cell.gamma, **mined}
+
+
+def _linear(
+    model: FocalClassifier, cells: Sequence[Cell], X: Any, y: Any, test_X: Any, n_classes: int
+) -> Iterator[tuple[Cell, Prediction]]:
+    """All cells of a linear model fitted together, and their logits as one product."""
+    fits = [cell for cell in cells if cell.tau is None]
+    models = [clone(model).set_params(**_parameters(cell)) for cell in fits]
+    for said in fit_together(models, X, y):
+        if said is not None:
+            warnings.warn(said, ConvergenceWarning, stacklevel=2)
+    width = len(models[0].coef_)
+    products = np.asarray(test_X @ np.concatenate([fitted.coef_ for fitted in models]).T, np.float64)
+    for i, (cell, fitted) in enumerate(zip(fits, models, strict=True)):
+        logits = products[:, i * width : (i + 1) * width] + fitted.intercept_
+        logits = logits[:, 0] if width == 1 else np.ascontiguousarray(logits)
+        given = recover_from_log_odds(log_odds_of_logits(logits), fitted.gamma)
+        if cell.alpha is not None:
+            given = given / fitted.alpha_
+            given /= given.sum(axis=1, keepdims=True)
+        posterior = np.zeros((len(logits), n_classes))
+        posterior[:, fitted.classes_] = given
+        index = (logits > 0).astype(np.intp) if logits.ndim == 1 else logits.argmax(axis=1)
+        yield cell, Prediction(posterior, fitted.classes_[index], logits)
 
 
 def _posterior(model: Any, cell: Cell, X: Any, train_y: NDArray[Any]) -> NDArray[np.float64]:

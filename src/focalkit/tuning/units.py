@@ -18,7 +18,7 @@ from focalkit.posterior import shift_prior
 from focalkit.tuning.folds import Split, make_folds
 from focalkit.tuning.grid import Plan
 from focalkit.tuning.result import Cell
-from focalkit.tuning.scores import METRICS, decision_score, score
+from focalkit.tuning.scores import METRICS, confusion, decision_scores, score
 from focalkit.tuning.trainers import Data, Trainer
 
 TAUS = np.round(np.arange(0, 2.0001, 0.05), 2)
@@ -111,11 +111,8 @@ def _choose_tau(task: Task, split: Split, cell: Cell) -> float:
         scored[part.test] = True
     prior = np.bincount(targets, minlength=task.data.n_classes) / len(targets)
     sign = 1 if METRICS[task.tau_metric].larger_is_better else -1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        merit = [
-            sign * decision_score(task.tau_metric, targets[scored], _shifted(posterior[scored], prior, tau))
-            for tau in TAUS
-        ]
+    n_classes = task.data.n_classes
+    tables = [confusion(targets[scored], _shifted(posterior[scored], prior, tau), n_classes) for tau in TAUS]
+    merit = [sign * decision_scores(table)[task.tau_metric] for table in tables]
     best = np.flatnonzero(np.isclose(merit, max(merit), rtol=0, atol=1e-12))
     return float(TAUS[best[np.abs(TAUS[best] - 1).argmin()]])

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from focalkit._core.shown import Shown
 from focalkit.tuning.result import FAMILIES, TuneResult, corrected_error
 from focalkit.tuning.scores import Metric, metric_named
 
@@ -52,14 +53,19 @@ class FamilyVerdict:
     adjusted_p: float
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What to use, judged by one metric."""
+@dataclass(frozen=True, repr=False)
+class Verdict(Shown):
+    """What to use, judged by one metric; ``result`` is the run that it is about."""
 
     metric: Metric
     families: tuple[FamilyVerdict, ...]
     recommended: FamilyVerdict
     best_looking: int
+    result: TuneResult
+
+    def __repr__(self) -> str:
+        best = self.result.cells[self.recommended.cell]
+        return f"Verdict({self.metric.name}: {self.recommended.family}, {best.title})"
 
     @property
     def plain_stands(self) -> bool:
@@ -105,7 +111,7 @@ def judge(result: TuneResult, metric: str | None = None) -> Verdict:
     adjusted = holm(np.array([row["gain"].p_value for row in rows[1:]]))
     families = tuple(FamilyVerdict(**row, adjusted_p=float(p)) for row, p in zip(rows, [1.0, *adjusted], strict=True))
     recommended = families[_climb([honest for _, honest in chosen.values()], n_splits)]
-    return Verdict(metric_named(name), families, recommended, int(np.argmax(gain.mean(axis=1))))
+    return Verdict(metric_named(name), families, recommended, int(np.argmax(gain.mean(axis=1))), result)
 
 
 def judge_all(result: TuneResult) -> tuple[Verdict, ...]:

@@ -35,6 +35,7 @@ except ImportError as error:
     raise ImportError(message) from error
 
 _POOLED_FROM = 1 << 20
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _asked = os.environ.get("FOCALKIT_INSTRUCTION_SET")
 if _asked and _cpu.instruction_set() != _asked:
     warnings.warn(
@@ -114,7 +115,7 @@ def set_memory_limit(limit: int) -> None:
 def attempt(
     spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normalizer: Any, order: int, out: Any
 ) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None] | None:
-    """Compute at once what keeps its contracts, the checks being made in passing.
+    """Compute at once what keeps its contracts, which are checked in the same pass.
 
     None where something is unusual or wrong: then :func:`focalkit.engines._inputs.read` says what, or
     makes a checked call of it for :func:`evaluate`.
@@ -127,7 +128,28 @@ def attempt(
         return None
     if normalizer is not None:
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
-    return _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
+        if normalizer == 0:
+            return None  # only who looks at the targets can tell whether that is right
+    result = _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
+    return None if isinstance(result, str) else result
+
+
+def refusal(
+    spec: LossSpec,
+    logits: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    normalizer: float | None = None,
+    order: int = 1,
+    out: Any = None,
+) -> str | None:
+    """Say why :func:`attempt` leaves a call to the slow path; None where it does not. For tests and reports of bugs."""
+    arrays = {"logits": logits, "targets": targets, "sample_weight": sample_weight, "out": out}
+    for name, array in arrays.items():
+        if type(array) is not np.ndarray and (array is not None or name in ("logits", "targets")):
+            return f"{name}: no array of NumPy's own type"
+    result = _compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
+    return result if isinstance(result, str) else None
 
 
 def evaluate(call: Call, order: int, out: NDArray[Any] | None = None) -> Result:
@@ -137,27 +159,51 @@ def evaluate(call: Call, order: int, out: NDArray[Any] | None = None) -> Result:
     """
     spec, normalizer = call.spec, call.normalizer
     logits, targets, weight = _native(call.logits), _native(call.targets), call.sample_weight
+    if logits.dtype != np.float64 and beyond_float32(spec):
+        logits = logits.astype(np.float64)
     if targets.dtype.kind in "iu" and targets.dtype.char not in "bBil":
         targets = targets.astype(np.int64)
     if targets.dtype.char == "g":
         targets = targets.astype(np.float64)
-    result = _compute(spec, logits, targets, weight, normalizer, order, None, True)
-    if result is None:
+    targets, counted = without_ignored(spec, targets)
+    result = _compute(spec, logits, targets, weight, normalizer, order, None, True, counted)
+    if isinstance(result, str):
         logits, targets = np.array(logits, order="C"), np.array(targets, order="C")  # aligned, too
         weight = None if weight is None else np.array(weight, order="C")
-        result = _compute(spec, logits, targets, weight, normalizer, order, None, True)
-    if result is None:
-        message = f"the kernels refused {logits.dtype} logits of shape {logits.shape}; please report this"
+        result = _compute(spec, logits, targets, weight, normalizer, order, None, True, counted)
+    if isinstance(result, str):
+        message = f"the kernels refused {logits.dtype} logits of shape {logits.shape} ({result}); please report this"
         raise RuntimeError(message)
     value, grad, hess = result
     dtype = call.logits.dtype
     if logits.dtype != dtype:
-        value = np.asarray(value).astype(dtype)[()]
-        grad, hess = (None if part is None else part.astype(dtype) for part in (grad, hess))
+        with np.errstate(over="ignore"):
+            value = np.asarray(value).astype(dtype)[()]
+            grad, hess = (None if part is None else part.astype(dtype) for part in (grad, hess))
     if out is not None and grad is not None:
         out[...] = grad
         grad = out
     return Result(value, grad, hess)
+
+
+def without_ignored(spec: LossSpec, targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Float targets of the sigmoid with 0 for those that are ``ignore_index``, and which are not; None: all are not.
+
+    The kernels ignore integers alone: floats they leave out as hard example mining does.
+    """
+    if spec.link == "softmax" or not NUMPY.is_float(targets):
+        return targets, None
+    counted: NDArray[np.bool_] = reduction.counted(spec, targets, 1, NUMPY)
+    if counted.all():
+        return targets, None
+    return np.where(counted, targets, np.zeros_like(targets)), np.ascontiguousarray(counted).reshape(-1)
+
+
+def beyond_float32(spec: LossSpec) -> bool:
+    """Whether a gamma is too large for float32: then narrower logits are computed in float64."""
+    gamma = spec.gamma
+    largest: float = max(gamma) if isinstance(gamma, tuple) else gamma  # type: ignore[assignment]
+    return largest > _LARGEST_FLOAT32
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
@@ -177,15 +223,17 @@ def _compute(
     order: int,
     out: NDArray[Any] | None,
     checked: bool,
-) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None] | None:
+    counted: NDArray[np.bool_] | None = None,
+) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None] | str:
+    """The result, or why the kernels refuse."""
     dtype = logits.dtype
     half = 0
     if dtype.num >= 256 or targets.dtype.num >= 256:  # the buffer protocol has no name for bfloat16
         half = _is_bfloat16(logits) + 2 * _is_bfloat16(targets)
         if not half:
-            return None
+            return "logits: not a floating type of the kernels"
     elif dtype.char not in "fde":
-        return None
+        return "logits: not a floating type of the kernels"
     z = logits.view(np.uint16) if half & 1 else logits
     y = targets.view(np.uint16) if half & 2 else targets
     grad: NDArray[Any] | None = None
@@ -196,21 +244,22 @@ def _compute(
         elif out.dtype == dtype:
             grad = out.view(np.uint16) if half & 1 else out
         else:
-            return None
+            return "out: another type than the logits"
         if order == 2:
             hess = _fresh(z)
     plan = _plan(spec)
-    keep: NDArray[np.bool_] | None = None
+    keep = counted
     losses: NDArray[Any] | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        keep = _mine(spec, plan, z, y, weight, half, checked, targets)
-        if keep is None:
-            return None
+        mined = _mine(spec, plan, z, y, weight, half, checked, targets, counted)
+        if isinstance(mined, str):
+            return mined
+        keep = mined
     if spec.reduction == "none":
         losses = _empty(_rows(spec, logits.shape), z.dtype)
     value = _cpu.evaluate(plan, z, y, weight, grad, hess, losses, keep, normalizer or 0.0, order, half, checked)
-    if value is None:
-        return None
+    if isinstance(value, str):
+        return value
     if half & 1:
         losses, grad, hess = (None if part is None else part.view(dtype) for part in (losses, grad, hess))
     if out is not None:
@@ -242,14 +291,17 @@ def _mine(
     half: int,
     checked: bool,
     targets: NDArray[Any],
-) -> NDArray[np.bool_] | None:
-    """Which losses hard example mining keeps, chosen before they are rounded to a half type."""
+    counted: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_] | str:
+    """Which losses hard example mining keeps, chosen before they are rounded to a half type; or a refusal."""
     rows = _rows(spec, z.shape)
     losses = _empty(rows, np.dtype(np.float64 if z.dtype.char == "d" else np.float32))
-    if _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked) is None:
-        return None
+    value = _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked)
+    if isinstance(value, str):
+        return value
     axis = class_axis(spec, z.ndim)
-    counted = reduction.counted(spec, targets, axis, NUMPY).reshape(-1)
+    if counted is None:
+        counted = reduction.counted(spec, targets, axis, NUMPY).reshape(-1)
     positive = reduction.positive(spec, targets, axis, NUMPY).reshape(-1)
     kept: NDArray[np.bool_] = reduction.kept(spec, losses.reshape(-1), counted, positive, NUMPY, _largest)
     return kept
@@ -273,6 +325,9 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.ndarray(shape, dtype, memoryview(_cpu.Block(nbytes)))
 
 
+#: The ignore_index of kernels where that of the spec is NaN, which integers never are.
+NO_ID = -(1 << 63)
+
 _last: tuple[LossSpec | None, _cpu.Plan | None] = (None, None)
 
 
@@ -290,7 +345,7 @@ def _plan(spec: LossSpec) -> _cpu.Plan:
         spec.link == "sigmoid",
         REDUCTIONS.index(spec.reduction),
         spec.label_smoothing,
-        spec.ignore_index,
+        NO_ID if math.isnan(spec.ignore_index) else int(spec.ignore_index),
         spec.class_axis,
         vector(spec.gamma),
         None if spec.alpha is None else vector(spec.alpha),

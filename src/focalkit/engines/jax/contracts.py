@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from focalkit._core import contracts
+from focalkit._core import contracts, host
 from focalkit._core.call import loss_shape
 from focalkit._core.spec import LossSpec
 from focalkit.engines.jax.ops import OPS
@@ -41,18 +41,9 @@ def operands_of(
         operands["sample_weight"] = _weights(sample_weight, rows)
     if normalizer is not None:
         operands["normalizer"] = _normalizer(spec, normalizer)
-    if check_finite and readable(logits):
+    if check_finite and host.readable(logits):
         contracts.finite_logits(np.asarray(logits))
     return operands
-
-
-def readable(value: Any) -> bool:
-    """Whether the values of an argument can be looked at without waiting for a device."""
-    if not isinstance(value, jax.Array):
-        return True
-    if isinstance(value, jax.core.Tracer) or not value.is_fully_addressable:
-        return False
-    return all(device.platform == "cpu" for device in value.devices())
 
 
 def floating(name: str, value: Any) -> Any:
@@ -65,20 +56,19 @@ def floating(name: str, value: Any) -> Any:
 
 
 def _targets(spec: LossSpec, targets: Any, shape: tuple[int, ...], axis: int) -> Any:
-    if readable(targets):
+    if host.readable(targets):  # and clipped where they are a little outside of [0, 1]
+        check = contracts.softmax_targets if spec.link == "softmax" else contracts.sigmoid_targets
         values = np.asarray(targets)
-        if spec.link == "softmax":
-            contracts.softmax_targets(values, shape, axis, spec.ignore_index)
-        else:
-            contracts.sigmoid_targets(values, shape, spec.ignore_index)
+        checked = check(values, shape, axis, spec.ignore_index, None, "jax")
+        targets = targets if checked is values or checked.dtype.kind in "iu" else checked
     targets = jnp.asarray(targets)
-    known = jnp.issubdtype(targets.dtype, jnp.integer) or targets.dtype == bool
-    if not known and targets.dtype.name not in FLOATS:
+    integer = jnp.issubdtype(targets.dtype, jnp.integer) or targets.dtype == bool
+    if not integer and targets.dtype.name not in FLOATS:
         contracts.reject("targets", "be integers or floating", f"dtype {targets.dtype}", "Pass class ids.")
     if spec.link == "softmax":
-        contracts.softmax_targets_shape(known, targets.dtype, targets.shape, shape, axis)
+        contracts.softmax_targets_shape(integer, targets.dtype, targets.shape, shape, axis, "jax")
     else:
-        contracts.sigmoid_targets_shape(targets.shape, shape)
+        contracts.sigmoid_targets_shape(targets.shape, shape, axis, "jax")
     return targets.astype(jnp.uint8) if targets.dtype == bool else targets
 
 
@@ -89,7 +79,7 @@ def _parameters(spec: LossSpec, n_classes: int, dtype: Any, gamma: Any, alpha: A
         if array is None:
             contracts.class_vector(name, getattr(spec, name), n_classes)
             continue
-        if readable(array):
+        if host.readable(array):
             LossSpec(spec.link, **{name: np.asarray(array, np.float64)})
         if array.ndim > 1 or (array.ndim == 1 and array.shape[0] != n_classes):
             contract = f"be a number or have one entry for each of the {n_classes} classes of the logits"
@@ -102,7 +92,7 @@ def _parameters(spec: LossSpec, n_classes: int, dtype: Any, gamma: Any, alpha: A
 
 
 def _weights(weights: Any, rows: tuple[int, ...]) -> Any:
-    if readable(weights):
+    if host.readable(weights):
         contracts.sample_weight_array(weights, rows)
     weights = jnp.asarray(weights)
     contracts.sample_weight_shape(weights.shape, rows)
@@ -110,11 +100,7 @@ def _weights(weights: Any, rows: tuple[int, ...]) -> Any:
 
 
 def _normalizer(spec: LossSpec, normalizer: Any) -> Any:
-    array = isinstance(normalizer, jax.Array)
-    if array and normalizer.ndim:
+    number = contracts.normalizer_number(normalizer if host.readable(normalizer) else 1.0, spec.reduction)
+    if getattr(normalizer, "ndim", 0):
         contracts.reject("normalizer", "be one number", f"shape {normalizer.shape}", "Sum it first, e.g. by jax.lax.psum.")
-    if readable(normalizer):
-        normalizer = contracts.normalizer_number(normalizer.item() if array else normalizer, spec.reduction)
-    else:
-        contracts.normalizer_number(1.0, spec.reduction)
-    return OPS.wide(normalizer)
+    return OPS.wide(number if host.readable(normalizer) else normalizer)

@@ -133,6 +133,8 @@ def _for_kernels(spec: LossSpec, given: Operands, n_mapped: int) -> Operands:
     logits, targets = given["logits"], given["targets"]
     if targets.dtype.name not in _TARGET_DTYPES:
         given["targets"] = targets.astype(OPS.index)
+    elif spec.link == "sigmoid" and targets.dtype.name in ("float16", "bfloat16"):
+        given["targets"] = targets.astype(jnp.float32)
     for name in ("gamma", "alpha", "alpha_other", "normalizer"):
         if name in given:  # one number is a vector of one
             dtype = OPS.wide_dtype if name == "normalizer" else OPS.compute_dtype(logits)
@@ -186,7 +188,7 @@ def _call(
         sigmoid=np.int64(spec.link == "sigmoid"),
         reduction=np.int64(REDUCTIONS.index(spec.reduction)),
         class_axis=np.int64(class_axis(spec, len(shape))),
-        ignore_index=np.int64(spec.ignore_index),
+        ignore_index=np.float64(spec.ignore_index),
         label_smoothing=np.float64(spec.label_smoothing),
     )
     return [loss.astype(logits.dtype) if rounded else loss, *derivatives]

@@ -102,7 +102,7 @@ def _refuse(
     if composite.is_soft(targets) or targets.is_complex():
         contracts.reject("targets", "be class ids", f"dtype {targets.dtype}", "Classes in shards have no soft targets.")
     axis = spec.class_axis % logits.dim()
-    contracts.softmax_targets_shape(True, targets.dtype, tuple(targets.shape), tuple(logits.shape), axis)
+    contracts.softmax_targets_shape(True, targets.dtype, tuple(targets.shape), tuple(logits.shape), axis, "torch")
     for name, unset in (("label_smoothing", 0.0), ("keep_hardest", None), ("negatives_per_positive", None)):
         if getattr(spec, name) != unset:
             remedy = "Leave it out, or gather the logits for softmax_focal_loss."

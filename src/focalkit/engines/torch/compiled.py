@@ -7,6 +7,7 @@ can hold and guard. On a GPU gamma and alpha may be tensors as well, which are n
 from __future__ import annotations
 
 import ast
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -34,12 +35,16 @@ def arguments_of(spec: LossSpec) -> tuple[list[float], list[float] | None, str]:
         return list(value) if isinstance(value, tuple) else [value]
 
     alpha = None if spec.alpha is None else vector(spec.alpha)
-    return vector(spec.gamma), alpha, repr(tuple(getattr(spec, name) for name in _OPTIONS))
+    values = tuple(getattr(spec, name) for name in _OPTIONS)
+    return vector(spec.gamma), alpha, repr(tuple(None if value != value else value for value in values))
 
 
 @lru_cache(maxsize=256)
 def _options(text: str) -> dict[str, Any]:
-    return dict(zip(_OPTIONS, ast.literal_eval(text), strict=True))
+    options = dict(zip(_OPTIONS, ast.literal_eval(text), strict=True))
+    if options["ignore_index"] is None:  # NaN has no literal
+        options["ignore_index"] = math.nan
+    return options
 
 
 def spec_of(gamma: list[float], alpha: list[float] | None, text: str) -> LossSpec:

@@ -54,7 +54,7 @@ def check(
     sample_weight = weight_tensor(sample_weight, logits)
     given = [t for t in (logits, targets, sample_weight, normalizer, gamma, alpha) if isinstance(t, Tensor)]
     if all(ordinary(t) for t in given) and not transformed():
-        _readable(spec, logits, targets, sample_weight, normalizer, check_finite, gamma, alpha)
+        targets = _readable(spec, logits, targets, sample_weight, normalizer, check_finite, gamma, alpha)
     else:
         _shapes(spec, logits, targets, sample_weight, normalizer, gamma, alpha)
         if check_finite and not torch.compiler.is_compiling():
@@ -93,11 +93,25 @@ def weight_tensor(sample_weight: Any, logits: Tensor) -> Tensor | None:
 
 def _readable(
     spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, finite: bool, gamma: Any, alpha: Any
-) -> None:
+) -> Tensor:
+    """Check values; return the targets, clipped where they are a little outside of [0, 1]."""
     spec = with_values(spec, gamma, alpha)
     weight = None if weight is None else array(weight)
     number = normalizer.item() if isinstance(normalizer, Tensor) and normalizer.dim() == 0 else normalizer
-    _inputs.read(spec, array(logits), array(targets), weight, number, check_finite=finite)
+    y = array(targets)
+    call = read(spec, logits, targets, y, weight, number, finite)
+    if not targets.is_floating_point() or call.targets is y:
+        return targets
+    return torch.where(torch.from_numpy(call.targets == y), targets, targets.clamp(0, 1))
+
+
+def read(
+    spec: LossSpec, logits: Tensor, targets: Tensor, y: Any, weight: Any, normalizer: Any, check_finite: bool
+) -> Call:
+    """Check values of host memory by the contracts of arrays; ``y`` are the targets as an array."""
+    slack = contracts.SOFT_SLACK_OF_HALF if targets.dtype.itemsize == 2 else contracts.SOFT_SLACK
+    named: dict[str, Any] = {"check_finite": check_finite, "soft_slack": slack, "library": "torch"}
+    return _inputs.read(spec, array(logits), y, weight, normalizer, **named)
 
 
 def with_values(spec: LossSpec, gamma: Any, alpha: Any) -> LossSpec:
@@ -130,18 +144,17 @@ def _shapes(
         contracts.reject("targets", "be integers or floating", f"dtype {targets.dtype}", "Pass class ids.")
     if spec.link == "softmax":
         integer = not targets.is_floating_point()
-        contracts.softmax_targets_shape(integer, targets.dtype, tuple(targets.shape), shape, axis)
+        contracts.softmax_targets_shape(integer, targets.dtype, tuple(targets.shape), shape, axis, "torch")
         rows = shape[:axis] + shape[axis + 1 :]
     else:
-        contracts.sigmoid_targets_shape(tuple(targets.shape), shape)
+        contracts.sigmoid_targets_shape(tuple(targets.shape), shape, axis, "torch")
         rows = shape
     if weight is not None:
         contracts.sample_weight_shape(tuple(weight.shape), rows)
     if isinstance(normalizer, Tensor):
         contracts.normalizer_number(1.0, spec.reduction)
         if normalizer.dim() != 0:
-            got = f"shape {tuple(normalizer.shape)}"
-            contracts.reject("normalizer", "be one number", got, "Sum it first, e.g. over ranks.")
+            contracts.normalizer_number(normalizer, spec.reduction)
     else:
         contracts.normalizer_number(normalizer, spec.reduction)
 

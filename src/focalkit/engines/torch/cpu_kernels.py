@@ -12,7 +12,7 @@ from torch import Tensor
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
-from focalkit.engines import _cpu, _inputs
+from focalkit.engines import _cpu
 from focalkit.engines.cpu import evaluate as cpu
 from focalkit.engines.torch import contracts as torch_contracts
 
@@ -40,12 +40,13 @@ def evaluate(
         if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
             normalizer = normalizer.item()
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
+        check_finite = check_finite or normalizer == 0  # right where nothing is counted, which is to be looked at
     weight = None if sample_weight is None else _weights(sample_weight, logits)
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
     if not check_finite and type(targets) is Tensor:
         value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
-        if value is not None:
+        if not isinstance(value, str):
             return value, grad, hess
     return _carefully(spec, logits, targets, weight, normalizer, check_finite, out_dtype, order, grad, hess)
 
@@ -96,27 +97,32 @@ def _carefully(
 ) -> Result:
     """Check every contract by its own text, then compute from arrays made plain."""
     torch_contracts.types(logits, targets)
-    read = torch_contracts.array
-    inputs = _inputs.read(spec, read(logits), read(targets), weight, normalizer, check_finite=check_finite)
+    y = torch_contracts.array(targets)
+    checked = torch_contracts.read(spec, logits, targets, y, weight, normalizer, check_finite)
     if not targets.is_floating_point() and targets.dtype not in (torch.int8, torch.uint8, torch.int32, torch.int64):
         targets = targets.long()
-    weight = inputs.sample_weight
+    weight, normalizer = checked.sample_weight, checked.normalizer
+    known, counted = cpu.without_ignored(spec, checked.targets)
+    if known is not y and targets.is_floating_point():
+        targets = torch.from_numpy(known)
     own = grad, hess
     for attempt in range(2):
         if attempt:
-            plain = {"memory_format": torch.contiguous_format}  # and aligned
-            logits, targets = logits.clone(**plain), targets.clone(**plain)
+            copied = {"memory_format": torch.contiguous_format}  # and aligned
+            logits, targets = logits.clone(**copied), targets.clone(**copied)
+            logits = logits.double() if cpu.beyond_float32(spec) else logits
             weight = None if weight is None else np.array(weight, order="C")
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
         logits = logits.resolve_neg()
-        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True)
-        if value is not None:
+        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True, counted)
+        if not isinstance(value, str):
             if attempt:
                 pairs = zip(own, (grad, hess), strict=True)
                 grad, hess = (part if to is None or part is None else to.copy_(part) for to, part in pairs)
             return value, grad, hess
-    message = f"the kernels refused {logits.dtype} logits of shape {tuple(logits.shape)}; please report this"
+    shape = tuple(logits.shape)
+    message = f"the kernels refused {logits.dtype} logits of shape {shape} ({value}); please report this"
     raise RuntimeError(message)
 
 
@@ -131,7 +137,9 @@ def _call(
     hess: Tensor | None,
     out_dtype: torch.dtype,
     checked: bool,
-) -> Tensor | None:
+    counted: NDArray[np.bool_] | None = None,
+) -> Tensor | str:
+    """The loss, or why the kernels refuse."""
     half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
     plan = cpu._plan(spec)
     try:
@@ -139,13 +147,14 @@ def _call(
     except (RuntimeError, TypeError):  # sparse, or lazily negated
         if checked:
             raise
-        return None
-    keep: NDArray[np.bool_] | None = None
+        return "logits or targets: sparse or lazily negated"
+    keep = counted
     losses: Tensor | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        keep = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets))
-        if keep is None:
-            return None
+        mined = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets), counted)
+        if isinstance(mined, str):
+            return mined
+        keep = mined
     if spec.reduction == "none":
         losses = torch.empty(cpu._rows(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
     value = _cpu.evaluate(
@@ -162,12 +171,12 @@ def _call(
         half,
         checked,
     )
-    if value is None:
-        return None
+    if isinstance(value, str):
+        return value
     if losses is not None:
         return losses if losses.dtype is out_dtype else losses.to(out_dtype)
-    if out_dtype is _FLOAT32 or out_dtype is _FLOAT64:
-        return torch.scalar_tensor(value, dtype=out_dtype, device=_HOST)
+    if out_dtype is _FLOAT64 or (out_dtype is _FLOAT32 and -3e38 < value < 3e38):
+        return torch.scalar_tensor(value, dtype=out_dtype, device=_HOST)  # an error beyond the range of the dtype
     return torch.scalar_tensor(value, dtype=_FLOAT64, device=_HOST).to(out_dtype)
 
 

@@ -256,7 +256,7 @@ def _check_rest(
     for name in ("alpha", "gamma"):
         contracts.class_vector(name, getattr(spec, name), n_classes)
     integer, shape = not targets.is_floating_point(), (*rows, n_classes)
-    contracts.softmax_targets_shape(integer, targets.dtype, tuple(targets.shape), shape, len(rows))
+    contracts.softmax_targets_shape(integer, targets.dtype, tuple(targets.shape), shape, len(rows), "torch")
     if sample_weight is not None:
         contracts.sample_weight_shape(tuple(sample_weight.shape), rows)
     for name, tensor in (("targets", targets), ("sample_weight", sample_weight), ("normalizer", normalizer)):
@@ -267,8 +267,6 @@ def _check_rest(
         number = contracts.normalizer_number(normalizer, spec.reduction)
         return None if number is None else torch.tensor(number, dtype=torch.float64).to(hidden.device)
     readable = normalizer.is_cpu and normalizer.dim() == 0 and not torch.compiler.is_compiling()
-    contracts.normalizer_number(normalizer.item() if readable else 1.0, spec.reduction)
-    if normalizer.dim() != 0:
-        got = f"shape {tuple(normalizer.shape)}"
-        contracts.reject("normalizer", "be one number", got, "Sum it first, e.g. over ranks.")
+    known = normalizer.item() if readable else normalizer if normalizer.dim() != 0 else 1.0
+    contracts.normalizer_number(known, spec.reduction)
     return normalizer

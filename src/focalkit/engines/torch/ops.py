@@ -22,11 +22,6 @@ class Ops(definition.Namespace, ops.Ops):
     boolean, index, hair = torch.bool, torch.int64, 1e-12
     floor, ceil, isnan = torch.floor, torch.ceil, torch.isnan
     moveaxis, broadcast_to = torch.movedim, torch.broadcast_to
-    loss, log_odds, log_odds_of_all = (
-        staticmethod(definition.loss),
-        staticmethod(definition.log_odds),
-        staticmethod(definition.log_odds_of_all),
-    )
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
@@ -75,6 +70,18 @@ class Ops(definition.Namespace, ops.Ops):
     def stop_gradient(self, x: Tensor) -> Tensor:
         """``x`` without its graph."""
         return x.detach()
+
+    def loss(self, m: Tensor, gamma: Tensor) -> Any:
+        """The loss as a function of the log-odds, with exact derivatives of every order."""
+        return definition.loss(m, gamma)
+
+    def log_odds(self, logits: Tensor, ids: Tensor) -> Any:
+        """``m`` (n,) of the classes ``ids``."""
+        return definition.log_odds(logits, ids)
+
+    def log_odds_of_all(self, logits: Tensor) -> Any:
+        """``m`` (n, n_classes) of every class."""
+        return definition.log_odds_of_all(logits)
 
 
 def evaluate(call: Call, order: int = 0) -> Result:

@@ -25,6 +25,10 @@ FUSED = {"enable_fp_fusion": True}
 _NATIVE_TARGETS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
+#: What kernels ignore where ignore_index is NaN.
+_NOTHING = -(1 << 31)
+
+
 class Job(NamedTuple):
     """A call as its kernel takes it. ``n`` rows (elements for the sigmoid), shaped ``rows``; ``n_classes`` classes."""
 
@@ -43,6 +47,7 @@ class Job(NamedTuple):
     n_classes: int
     rows: tuple[int, ...]
     dtype: torch.dtype
+    ignore_index: int
 
 
 def job_of(call: Call) -> Job:
@@ -55,6 +60,9 @@ def job_of(call: Call) -> Job:
         targets = targets.view(torch.uint8)
     elif not soft and targets.dtype not in _NATIVE_TARGETS:
         targets = targets.long()
+    ignore_index = _NOTHING if math.isnan(spec.ignore_index) else int(spec.ignore_index)
+    if ignore_index == _NOTHING and soft:
+        targets = torch.where(targets.isnan(), float(_NOTHING), targets)  # kernels compare
     shape = tuple(logits.shape)
     n_classes = shape[axis] if axis >= 0 else 1
     softmax = spec.link == "softmax"
@@ -77,7 +85,7 @@ def job_of(call: Call) -> Job:
         spread = spec.label_smoothing / (n_classes if softmax else 2)
         smooth = _constants((1 - spec.label_smoothing, spread), dtype, logits.device)
     first = (call, logits, targets, soft, weight, alpha, other, gamma, power, smooth)
-    return Job(*first, axis, math.prod(rows), n_classes, rows, dtype)
+    return Job(*first, axis, math.prod(rows), n_classes, rows, dtype, ignore_index)
 
 
 def _parameter(given: Tensor | None, value: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -150,7 +158,7 @@ def _launch_softmax(
     weight = None if job.sample_weight is None else job.sample_weight.contiguous()
     steps = [0 if p is None or p.numel() == 1 else 1 for p in (job.alpha, job.gamma)]
     pointers = (job.logits, targets, weight, keep, job.alpha, job.gamma, scale)
-    counts = (job.n, job.n_classes, job.call.spec.ignore_index, *steps, n1, n2)
+    counts = (job.n, job.n_classes, job.ignore_index, *steps, n1, n2)
     options = {"POWER": job.power, "REDUCED": reduced, "ON_CHIP": on_chip, "FLAT": flat, "LAST": last}
     options |= {"MULTIPLE": multiple, "WIDE": farthest >= WIDE_FROM, "COMPUTE": _compute(job)}
     options |= {"ROWS": rows, "COLUMNS": columns, "num_warps": warps, **FUSED}
@@ -194,7 +202,7 @@ def _launch_sigmoid(
         losses,
         grad,
         job.n,
-        job.call.spec.ignore_index,
+        job.ignore_index,
         n1,
         n2,
         *(step for three in strides for step in three),

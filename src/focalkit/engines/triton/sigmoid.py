@@ -88,6 +88,8 @@ def sigmoid_elements(
         y = y.to(tl.int64)
         counted = inside & (y != ignore_index)
         known = (y == 0) | (y == 1)
+    else:
+        counted = inside & (y.to(COMPUTE) != ignore_index)
     y = tl.where(counted, y.to(COMPUTE), 0.0)
     counted = kept(keep, i, counted)
     z = tl.load(logits + place(i0, i1, i2, z0, z1, z2, MULTIPLE), mask=inside, other=0).to(COMPUTE)

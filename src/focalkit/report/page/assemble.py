@@ -6,7 +6,9 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -15,18 +17,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit import __version__
 from focalkit._core.spec import PerClass
 from focalkit.diagnosis import Ledger
 from focalkit.diagnosis.bins import CENTRE, N_BINS, RIGHT, ZONE
-from focalkit.report.chinese import said
+from focalkit.report.format import visible
+from focalkit.report.messages import LANGUAGES, say, script
+from focalkit.report.page.render import said, worded
+from focalkit.report.sections import Text
 
-LANGUAGES = ("en", "zh-CN")
-SCRIPTS = ("speech.js", "language.js", "definition.js", "model.js", "charts.js", "classes.js", "page.js")
+SCRIPTS = (
+    *("language.js", "definition.js", "model.js", "charts.js", "classes.js"),
+    *("address.js", "page.js", "save.js"),
+)
 #: Cells of the table that a page carries at most; above, neighbouring bins are joined (p_t = 0.5 and 0.9 stay edges).
 MOST_CELLS = 40_000
 
 #: Shades of a heat map: styles in attributes would need a laxer policy.
 HEAT = "".join(f".heat-{i} {{ background: rgba(var(--heat), {0.0275 * i:.3f}); }}\n" for i in range(21))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page before it is written: heading, source, body as HTML, the ledger's data, and what the foot says.
+
+    Where there are ``data``, the body has the live section in it (:func:`live`). ``command`` is the line that made it,
+    ``seed`` what its random parts began with.
+    """
+
+    heading: Text
+    source: Text
+    body: str
+    data: dict[str, Any] | None = None
+    command: str = ""
+    seed: int | None = None
 
 
 def _text(name: str) -> str:
@@ -37,55 +61,50 @@ def _hash(content: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
-def both(say: Callable[[str], str], tag: str = "span") -> str:
-    """What ``say`` says in each language, as HTML of which the page shows one; once where they are the same."""
-    texts = [escape(say(language)) for language in LANGUAGES]
-    if tag == "span" and len(set(texts)) == 1:
-        return texts[0]
-    pairs = zip(LANGUAGES, texts, strict=True)
-    return "".join(f'<{tag} class="said" lang="{language}">{text}</{tag}>' for language, text in pairs)
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], caption: str = "", *, chosen: Sequence[bool] = ()) -> str:
-    """A table of cells that are HTML already, as contents or as whole ``<td>``; the first of each row heads it."""
-    heads = "".join(f"<th scope=col>{cell}</th>" for cell in head)
-    lines = []
-    for i, (first, *rest) in enumerate(rows):
-        cells = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in rest)
-        mark = ' class="chosen"' if i < len(chosen) and chosen[i] else ""
-        lines.append(f"<tr{mark}><th scope=row>{first}</th>{cells}</tr>")
-    title = f"<caption>{caption}</caption>" if caption else ""
-    inside = f"{title}<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    return f'<div class="scroll" tabindex="0"><table>{inside}</table></div>'
-
-
-def assemble(
-    heading: Callable[[str], str], source: str, body: str, data: dict[str, Any] | None, language: str = "en"
-) -> str:
-    """The whole page; where there are ``data``, ``body`` has the live section in it (:func:`live`).
+def assemble(page: Page, language: str = "en") -> str:
+    """The whole page, beginning in ``language``.
 
     Its policy allows the style and the script it was written with and nothing else.
     """
     style = _text("page.css") + HEAT
-    script = "\n".join(_text(name) for name in SCRIPTS)
+    code = "\n".join(_text(name) for name in SCRIPTS)
     policy = "default-src 'none'; base-uri 'none'; form-action 'none'"
-    policy += f"; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
-    block = f'<script type="application/json" id="ledger">{as_json(data)}</script>\n' if data else ""
+    policy += f"; style-src '{_hash(style)}'; script-src '{_hash(code)}'"
+    speech = {spoken: script(spoken) for spoken in LANGUAGES}
+    blocks = [f'<script type="application/json" id="speech">{as_json(speech)}</script>']
+    if page.data:
+        blocks.append(f'<script type="application/json" id="ledger">{as_json(page.data)}</script>')
     return Template(_text("page.html")).substitute(
         policy=policy,
         language=language,
-        title=escape(f"focalkit: {said(source, language)}"),
-        heading=both(heading),
-        source=both(lambda spoken: said(source, spoken)),
+        title=escape(f"focalkit: {visible(say(page.source, language))}"),
+        heading=said(page.heading),
+        source=said(page.source),
         style=style,
-        body=body,
-        scripts=f"{block}<script>{script}</script>",
+        body=page.body,
+        foot=_foot(page),
+        scripts="\n".join([*blocks, f"<script>{code}</script>"]),
     )
 
 
-def live(findings: str = "", more: str = "") -> str:
-    """The section whose figures move, with findings in its middle and ``more`` behind it."""
-    return Template(_text("live.html")).substitute(findings=findings, more=more)
+def _foot(page: Page) -> str:
+    lines = [worded("page.made", date=_now(), version=__version__)]
+    lines += [worded("page.seed", seed=page.seed)] if page.seed is not None else []
+    if page.command:
+        lines.append(f"{worded('page.command')}: <code>{escape(visible(page.command))}</code>")
+    return " ".join(lines)
+
+
+def _now() -> str:
+    """The time, or $SOURCE_DATE_EPOCH: then the page is the same each time."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def live(more: str = "") -> str:
+    """The section whose figures move, with ``more`` behind it."""
+    return Template(_text("live.html")).substitute(more=more)
 
 
 def as_json(data: dict[str, Any]) -> str:
@@ -110,7 +129,7 @@ def ledger_data(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -
     group = _joined(ledger)
     return {
         "link": ledger.spec.link,
-        "names": list(ledger.class_names),
+        "names": [visible(name) for name in ledger.class_names],
         "counts": ledger.count.sum(axis=1).tolist(),
         "cells": [_cells(ledger, k, group) for k in range(len(ledger.class_names))],
         "gamma": min(float(np.mean(gamma)), 5.0),

@@ -1,7 +1,8 @@
-// Which of the two languages the page speaks. What Python wrote in both is shown and hidden by style alone
-// (page.css, .said); what the script writes takes its words from SPEECH.
+// Which of the languages the page speaks. What Python wrote in all of them is shown and hidden by style alone
+// (page.css, .said); what the script writes takes its words from the catalogues, which are in the page as JSON.
 
 const language = (() => {
+  const SPEECH = JSON.parse(document.getElementById("speech").textContent);
   const root = document.documentElement, button = document.getElementById("language"), listeners = [];
   const t = (key) => SPEECH[root.lang][key];
 

@@ -19,7 +19,8 @@ if (document.getElementById("ledger")) (() => {
   const cell = (share) => (share > 0 && share < 0.0005 ? "<0.1" : (100 * share).toFixed(1));
   const whole = (n) => n.toLocaleString("en-US");
 
-  function begin() {
+  function begin(left = null) {
+    if (left) return void Object.assign(state, left);
     Object.assign(state, { gamma: DATA.gamma, beta: DATA.beta });
     const some = (values) => new Map((values || []).map((value, k) => [k, value]));
     state.own = { alpha: some(DATA.alpha && model.scaled(book, DATA.alpha)), gamma: some(DATA.gammas) };
@@ -36,6 +37,7 @@ if (document.getElementById("ledger")) (() => {
     state.own[what].set(k, value);
     if (book.pairs) state.own[what].set(k ^ 1, what === "alpha" ? 1 - value : value);
     later();
+    remember();
   }
 
   function follow(k) {
@@ -44,6 +46,7 @@ if (document.getElementById("ledger")) (() => {
       if (book.pairs) own.delete(k ^ 1);
     }
     draw();
+    remember();
   }
 
   function values(k) {
@@ -197,18 +200,24 @@ if (document.getElementById("ledger")) (() => {
     draw(true);
   }
 
+  // The address follows the hand at a distance: browsers allow some hundred changes of it in half a minute.
+  let told = null;
+  const remember = () => {
+    clearTimeout(told);
+    told = setTimeout(() => address.write(state), 200);
+  };
   const later = (sorted = false) => {
     if (queued === null) requestAnimationFrame(() => draw(queued));
     queued = Boolean(queued) || sorted;
   };
   for (const [id, what, own] of [["gamma", "gamma", "gamma"], ["beta", "beta", "alpha"]]) {
-    $(id).addEventListener("input", (event) => { state[what] = Number(event.target.value); state.own[own].clear(); later(); });
+    $(id).addEventListener("input", (event) => { state[what] = Number(event.target.value); state.own[own].clear(); later(); remember(); });
     $(id).addEventListener("change", () => later(true));
   }
   const own = (values) => new Map(values.map((value, k) => [k, value]));
-  $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas)); draw(true); });
-  $("equalise-gamma").addEventListener("click", () => { state.own.gamma = own(model.equalisingGamma(book, alpha)); draw(true); });
-  $("reset").addEventListener("click", () => { begin(); draw(true); });
+  $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas)); draw(true); remember(); });
+  $("equalise-gamma").addEventListener("click", () => { state.own.gamma = own(model.equalisingGamma(book, alpha)); draw(true); remember(); });
+  $("reset").addEventListener("click", () => { clearTimeout(told); begin(); draw(true); address.clear(); });
   $("search").addEventListener("input", (event) => { state.query = event.target.value; state.shown = 20; later(true); });
   $("sort").addEventListener("change", (event) => sortBy(event.target.value, event.target.value !== "name"));
   for (const button of document.querySelectorAll(".more")) button.addEventListener("click", () => { state.shown *= 5; draw(true); });
@@ -223,6 +232,6 @@ if (document.getElementById("ledger")) (() => {
   window.addEventListener("resize", () => later());
   window.addEventListener("beforeprint", () => { state.shown = Math.max(state.shown, 100); draw(true); });
   window.focalkit = { definition, model, book, state, get now() { return now; }, get plain() { return plain; }, get alpha() { return alpha; }, get gammas() { return gammas; } };
-  begin();
+  begin(address.read(K));
   drawAll();
 })();

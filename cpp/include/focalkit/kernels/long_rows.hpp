@@ -1,0 +1,157 @@
+// Softmax along rows longer than the first cache, in blocks, each with an anchor of its own, so that the
+// logits are read from memory once: e_j = exp(z_j - anchor of j's block), to be multiplied by
+// exp(anchor - largest anchor).
+#pragma once
+#include "focalkit/kernels/rows.hpp"
+
+namespace focalkit::FOCALKIT_ISA {
+
+constexpr int block_of_row = 2048;
+
+/// The scratch of one row. ``e`` holds its exponentials, or those of one block where no gradient is asked for.
+template <class T>
+struct LongRow : RowSums<T> {
+    int classes, blocks;
+    T *anchor, *sum, *factor;  // [block]
+    T* e;
+    T* to = nullptr;  // where the gradient goes, if it is to be written with the next row
+
+    LongRow(const Job& job, void* scratch)
+        : classes(static_cast<int>(job.classes)), blocks((classes + block_of_row - 1) / block_of_row) {
+        anchor = this->place(scratch, width<T>);
+        sum = anchor + whole_vectors<T>(blocks);
+        factor = sum + whole_vectors<T>(blocks);
+        e = aligned(factor + whole_vectors<T>(blocks));
+    }
+    static std::int64_t bytes(const Job& job) {
+        const std::int64_t blocks = (job.classes + block_of_row - 1) / block_of_row;
+        const std::int64_t numbers = 3 * whole_vectors<T>(blocks) + (job.order > 0 ? blocks : 1) * block_of_row;
+        return RowSums<T>::bytes(width<T>) + 64 + numbers * static_cast<std::int64_t>(sizeof(T));
+    }
+};
+
+/// Whether a row's gradient is written with the next row: where both stay in the second cache.
+template <class S>
+bool rows_wait(const Job& job) {
+    using T = typename Compute<S>::type;
+    return sizeof(S) == sizeof(T) && job.order > 0 && job.stream && LongRow<T>::bytes(job) <= (1 << 19) + (1 << 16);
+}
+
+/// exp(e - anchor) in place, while what lies ``ahead`` is fetched and something else is written; returns the sum.
+template <class T, class S>
+FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead, StreamingWriter<T, true>& writes) {
+    using V = Vec<T>;
+    constexpr int N = width<T>, U = 4;
+    const V at = constant<V>(anchor == -infinity<T>() ? T(0) : anchor);  // a block may be masked wholly
+    V total[U] = {};
+    const auto take = [&](int place, V& into) {
+        const V x = exp_nonpositive<V>(load(e + place) - at);
+        store(e + place, x);
+        into = into + x;
+        prefetch(ahead + place);
+        writes.advance();
+    };
+    int j = 0;
+    for (; j + N * U <= padded; j += N * U)
+        for (int u = 0; u < U; ++u) take(j + u * N, total[u]);
+    for (; j < padded; j += N) take(j, total[0]);
+    return reduce_add(V((total[0] + total[1]) + (total[2] + total[3])));
+}
+
+/// Block ``b`` of the gradient of a row that waits.
+template <class T>
+void start_block(const LongRow<T>& at, int b, StreamingWriter<T, true>& writes) {
+    const int j = b * block_of_row, n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
+    writes.start(at.e + j, n, at.to + j, at.pull[0] * at.factor[b]);
+}
+
+/// The gradient of a row at once.
+template <class T, class S>
+void write_row(const LongRow<T>& at, S* to, bool streamed) {
+    for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row) {
+        const int n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
+        scale_run(at.e + j, n, at.pull[0] * at.factor[b], to + j, streamed);
+    }
+    narrow(at.rows.d1[0], to + at.rows.id[0]);
+}
+
+/// The exponentials of a row without the true class ``t``, its largest logit and their sum. The row ``before`` is
+/// written meanwhile, if it waits.
+template <bool gradient, class T, class S>
+FOCALKIT_NOINLINE void exp_long_row(const S* row, int t, const LongRow<T>& at, const S* next, LongRow<T>& before) {
+    using V = Vec<T>;
+    T largest = -infinity<T>();
+    StreamingWriter<T, true> writes;
+    at.rows.true_logit[0] = widen<T>(row[t]);
+    for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row) {
+        const int n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
+        T* e = gradient ? at.e + j : at.e;
+        const T anchor = reduce_max(copy_run(row + j, n, e));
+        if (t >= j && t < j + n) e[t - j] = -infinity<T>();
+        at.anchor[b] = anchor;
+        if (before.to) start_block(before, b, writes);
+        at.sum[b] = exp_run(e, whole_vectors<T>(n), anchor, b + 1 < at.blocks ? row + j + n : next, writes);
+        writes.finish();
+        largest = anchor > largest ? anchor : largest;
+    }
+    if (before.to) {
+        before.to[before.rows.id[0]] = before.rows.d1[0];
+        before.to = nullptr;
+    }
+    const int lanes = whole_vectors<T>(at.blocks);
+    for (int b = at.blocks; b < lanes; ++b) at.anchor[b] = -infinity<T>(), at.sum[b] = 0;
+    V total{};
+    for (int b = 0; b < lanes; b += width<T>) {
+        const V f = exp_nonpositive<V>(load(at.anchor + b) - constant<V>(largest));
+        store(at.factor + b, f);
+        total = total + f * load(at.sum + b);
+    }
+    at.largest[0] = largest;
+    at.total[0] = reduce_add(total);
+}
+
+template <bool gradient, class S>
+void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& sums) {
+    using T = typename Compute<S>::type;
+    LongRow<T> one(job, scratch), other = one;
+    const bool waits = rows_wait<S>(job);
+    if (waits) other = LongRow<T>(job, static_cast<char*>(scratch) + LongRow<T>::bytes(job));
+    const S* logits = static_cast<const S*>(job.logits.data);
+    S* grad = static_cast<S*>(job.grad.data);
+    const std::int64_t begin = chunk * job.rows_per_chunk;
+    const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
+    const auto write_waiting = [](LongRow<T>& at) {
+        if (at.to) write_row(at, at.to, true);
+        at.to = nullptr;
+    };
+    for (std::int64_t r = begin; r < end; ++r) {
+        LongRow<T>&at = waits && (r - begin) % 2 ? other : one, &before = &at == &one ? other : one;
+        write_waiting(at);  // still waiting only where the row between was skipped
+        const Rows<T>& rows = at.rows;
+        read_rows(job, r, 1, width<T>, rows, sums);
+        for (int lane = 0; lane < width<T>; ++lane) at.blank(lane);
+        if (rows.kept[0]) {
+            const S* row = logits + row_place(job, job.logits, r);
+            const S* next = r + 1 < job.rows() ? logits + row_place(job, job.logits, r + 1) : row;
+            exp_long_row<gradient>(row, rows.id[0], at, next, before);
+        }
+        sums.loss.add(row_tails_of_job<gradient>(job, at, width<T>));
+        if (job.losses) store_losses<T, S>(job, r, 1, rows.loss);
+        if constexpr (gradient) {
+            S* to = grad + row_place(job, job.grad, r);
+            if constexpr (sizeof(S) == sizeof(T))
+                if (waits && rows.kept[0]) {
+                    at.to = reinterpret_cast<T*>(to);
+                    continue;
+                }
+            if (rows.kept[0]) write_row(at, to, job.stream);
+            else  // a skipped row contributes nothing, not even a NaN
+                for (int k = 0; k < at.classes; ++k) narrow(T(0), to + k);
+        }
+    }
+    write_waiting(one);
+    write_waiting(other);
+    if (gradient && job.stream) stream_fence();
+}
+
+}  // namespace focalkit::FOCALKIT_ISA

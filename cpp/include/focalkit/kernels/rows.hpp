@@ -1,0 +1,128 @@
+// Rows of contiguous classes and hard targets: what the kernels for short and for long ones share.
+//
+// Logits are copied into scratch, where the true class is masked by -inf; what depends on
+// the row alone is then done for many rows at once, a lane a row; and the exponentials are scaled into the
+// result, with stores that do not read it first where it is large.
+#pragma once
+#include "focalkit/math/links.hpp"
+#include "focalkit/kernels/tiles.hpp"
+
+namespace focalkit::FOCALKIT_ISA {
+
+inline bool suits_rows(const Job& job) {
+    return !job.soft && job.label_smoothing == 0 && job.order < 2 && job.classes >= 64 && job.logits.classes == 1 &&
+           job.classes < (std::int64_t{1} << 30) && (job.order == 0 || job.grad.classes == 1);
+}
+
+template <class T>
+FOCALKIT_INLINE int whole_vectors(std::int64_t n) {
+    return static_cast<int>((n + width<T> - 1) / width<T> * width<T>);
+}
+
+template <class T>
+FOCALKIT_INLINE T* aligned(T* memory) {
+    return reinterpret_cast<T*>((reinterpret_cast<std::uintptr_t>(memory) + 63) / 64 * 64);
+}
+
+/// What is known of each row of a group when its exponentials are: the anchor of those, the largest logit;
+/// their sum without the true class; and by what each gives its gradient.
+template <class T>
+struct RowSums {
+    Rows<T> rows;
+    T *largest, *total, *pull;
+
+    static std::int64_t bytes(int lanes) {
+        return Rows<T>::bytes(lanes) + 3 * lanes * static_cast<std::int64_t>(sizeof(T)) + 64;
+    }
+    T* place(void* scratch, int lanes) {
+        largest = rows.place(static_cast<T*>(scratch), lanes);
+        total = largest + lanes;
+        pull = total + lanes;
+        return pull + lanes;
+    }
+    FOCALKIT_INLINE void load_pulls(int r, Vec<T>& of_row, Vec<T>& d1, Vec<T>& id) const {
+        of_row = load(pull + r), d1 = load(rows.d1 + r), id = load(rows.place_of_id + r);
+    }
+    /// Neutral values for lanes without a row and for skipped rows.
+    FOCALKIT_INLINE void blank(int r) const { rows.true_logit[r] = largest[r] = 0, total[r] = 1; }
+};
+
+/// A run of logits into scratch, -inf behind its end; returns the largest, lane by lane.
+template <class T, class S>
+FOCALKIT_INLINE Vec<T> copy_run(const S* z, int n, T* e) {
+    using V = Vec<T>;
+    constexpr int N = width<T>, U = 4;
+    const V lowest = constant<V>(-infinity<T>());
+    V top[U] = {lowest, lowest, lowest, lowest};
+    const auto take = [&](int place, V logit, V& into) {
+        store(e + place, logit);
+        into = maximum(logit, into);
+    };
+    int j = 0;
+    for (; j + N * U <= n; j += N * U)
+        for (int u = 0; u < U; ++u) take(j + u * N, load_as(z + j + u * N), top[u]);
+    for (; j + N <= n; j += N) take(j, load_as(z + j), top[0]);
+    if (j < n) take(j, load_some(z + j, n - j, -infinity<T>()), top[1]);
+    return maximum(maximum(top[0], top[1]), maximum(top[2], top[3]));
+}
+
+/// ``e * factor`` to the result.
+template <class T, class S>
+FOCALKIT_INLINE void scale_run(const T* e, int n, T factor, S* to, bool streamed) {
+    using V = Vec<T>;
+    constexpr int N = width<T>;
+    const V f = constant<V>(factor);
+    if constexpr (sizeof(S) == sizeof(T))
+        if (streamed) {
+            StreamingWriter<T, true> writes;
+            writes.start(e, n, reinterpret_cast<T*>(to), factor);
+            writes.finish();
+            return;
+        }
+    int j = 0;
+    for (; j + N <= n; j += N) store_as(to + j, V(load(e + j) * f));
+    if (j < n) store_some(to + j, V(load_some(e + j, n - j, T(0)) * f), n - j);
+}
+
+/// Losses, and from the sums of exponentials the derivatives and the pull of each row.
+template <Power power, int order, class T>
+Sum row_tails(const RowSums<T>& group, int lanes) {
+    using V = Vec<T>;
+    const Rows<T>& rows = group.rows;
+    LossSum total_loss;
+    for (int r = 0; r < lanes; r += width<T>) {
+        const V gamma = load(rows.gamma + r), sum = load(group.total + r);
+        const V m = log_odds(load(rows.true_logit + r), load(group.largest + r), sum);
+        const Probabilities<V> at = probabilities(m);
+        const V w = modulation<power>(at, gamma);
+        const V value = weighted(load(rows.weight + r), loss(at, w));
+        store(rows.loss + r, value);
+        total_loss.add(value);
+        if constexpr (order > 0) {
+            const V d = load(rows.scaled + r) * d1<power>(at, w, gamma);
+            store(rows.d1 + r, d);
+            store(group.pull + r, pull_back(d, sum));
+        }
+        if constexpr (order > 1) store(rows.d2 + r, V(load(rows.scaled + r) * d2(at, w, gamma)));
+    }
+    return total_loss.sum();
+}
+
+template <int order, class T>
+Sum row_tails_of_job(const Job& job, const RowSums<T>& group, int lanes) {
+    switch (job.power) {
+        case 0: return row_tails<Power::zero, order>(group, lanes);
+        case 1: return row_tails<Power::one, order>(group, lanes);
+        case 2: return row_tails<Power::two, order>(group, lanes);
+        default: return row_tails<Power::any, order>(group, lanes);
+    }
+}
+
+/// Where row ``first + r`` begins.
+FOCALKIT_INLINE std::int64_t row_place(const Job& job, const Array& array, std::int64_t row) {
+    if (job.outer == 1) return row * array.inner;
+    const std::int64_t o = row / job.inner;
+    return o * array.outer + (row - o * job.inner) * array.inner;
+}
+
+}  // namespace focalkit::FOCALKIT_ISA

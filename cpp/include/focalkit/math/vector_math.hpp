@@ -1,0 +1,168 @@
+// exp, log and log1p on vectors or scalars, each good to about one unit in the last place.
+//
+// Arguments are those the definition needs: exp of what is not positive, log of what is not
+// negative, log1p of [0, 1]. NaN goes through; results below the smallest normal number lose digits, not all.
+#pragma once
+#include "focalkit/simd/simd.hpp"
+
+namespace focalkit::FOCALKIT_ISA {
+
+/// y 2^n, also where that is subnormal: n is in the low bits of ``shifted``, from where a shift moves it into
+/// the exponent of a number, too high at first, which a second product takes back with the right rounding.
+/// (Adding n to the exponent of y itself would spare one, and turn a NaN into a number.)
+template <class V>
+FOCALKIT_INLINE V scale_by_power(V y, V shifted) {
+    using T = typename Lane<V>::type;
+    using U = typename Lane<V>::UInt;
+    if constexpr (sizeof(T) == 4) {
+        const V power = bits<V>(U((bits<U>(shifted) << 23) + ((127u + 64u) << 23)));
+        return y * power * 0x1p-64f;
+    } else {
+        const V power = bits<V>(U((bits<U>(shifted) << 52) + ((1023ull + 128ull) << 52)));
+        return y * power * 0x1p-128;
+    }
+}
+#if defined(FOCALKIT_AVX512)
+FOCALKIT_INLINE FloatV scale_by_power(FloatV y, FloatV shifted) {
+    return (FloatV)_mm512_scalef_ps((__m512)y, (__m512)(shifted - 12582912.0f));
+}
+FOCALKIT_INLINE DoubleV scale_by_power(DoubleV y, DoubleV shifted) {
+    return (DoubleV)_mm512_scalef_pd((__m512d)y, (__m512d)(shifted - 6755399441055744.0));
+}
+#endif
+
+/// exp(r + low) 2^n for x = n ln 2 + r, ``shifted`` holding n in its low bits.
+///
+/// exp(r) = 1 + (r + r^2 P(r)); P is the minimax polynomial on |r| <= ln2/2 (relative error of the whole
+/// 3e-9) for float, Taylor's for double.
+template <class V>
+FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
+    using T = typename Lane<V>::type;
+    const V r2 = r * r;
+    if constexpr (sizeof(T) == 4) {
+        const V p = 0.49999994f + r * (0.1666652f + r * (0.0416684f + r * (0.00836885f + r * 0.001381432f)));
+        const V y = 1.0f + r * (1.0f + r * p);
+        return where(x < -104.0f, V{}, scale_by_power(y, shifted));
+    } else {
+        const V r4 = r2 * r2, r8 = r4 * r4;
+        const V c23 = 1.0 / 2 + r * (1.0 / 6);
+        const V c45 = 1.0 / 24 + r * (1.0 / 120);
+        const V c67 = 1.0 / 720 + r * (1.0 / 5040);
+        const V c89 = 1.0 / 40320 + r * (1.0 / 362880);
+        const V cab = 1.0 / 3628800 + r * (1.0 / 39916800);
+        const V ccd = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
+        const V p = ((c23 + r2 * c45) + r4 * (c67 + r2 * c89)) + r8 * (cab + r2 * ccd);
+        const V y = 1.0 + (r + r2 * p);
+        return where(x < -746.0, V{}, scale_by_power(y, shifted));
+    }
+}
+
+/// n = round(x / ln 2), by adding 1.5 * 2^(digits - 1): the sum is ``shifted`` and its low bits are n.
+template <class V>
+FOCALKIT_INLINE V exp_shifted(V x) {
+    if constexpr (sizeof(typename Lane<V>::type) == 4) return x * 1.44269504088896341f + 12582912.0f;
+    else return x * 1.44269504088896338700 + 6755399441055744.0;
+}
+
+/// r = x - n ln 2 in [-ln2/2, ln2/2]. ln 2 is split so that n times its high part is exact.
+template <class V>
+FOCALKIT_INLINE V exp_remainder(V x, V shifted) {
+    if constexpr (sizeof(typename Lane<V>::type) == 4) {
+        const V n = shifted - 12582912.0f;
+        return (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    } else {
+        const V n = shifted - 6755399441055744.0;
+        return (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    }
+}
+
+/// exp(x) for x <= 0.
+template <class V>
+FOCALKIT_INLINE V exp_nonpositive(V x) {
+    const V shifted = exp_shifted(x);
+    return exp_reduced(x, shifted, exp_remainder(x, shifted));
+}
+
+/// exp(x + low) for x <= 0 and a correction ``low`` below its last digit.
+template <class V>
+FOCALKIT_INLINE V exp_nonpositive(V x, V low) {
+    const V shifted = exp_shifted(x);
+    return exp_reduced(x, shifted, V(exp_remainder(x, shifted) + low));
+}
+
+/// log(1 + t) for t in [sqrt(1/2) - 1, sqrt(2) - 1]; relatively exact as t -> 0.
+template <class V>
+FOCALKIT_INLINE V log_near_one(V t) {
+    using T = typename Lane<V>::type;
+    const V t2 = t * t;
+    if constexpr (sizeof(T) == 4) {
+        // Cephes logf: t - t^2 / 2 + t^3 P(t)
+        const V t4 = t2 * t2;
+        const V c01 = 3.3333331174e-1f + t * -2.4999993993e-1f;
+        const V c23 = 2.0000714765e-1f + t * -1.6668057665e-1f;
+        const V c45 = 1.4249322787e-1f + t * -1.2420140846e-1f;
+        const V c67 = 1.1676998740e-1f + t * -1.1514610310e-1f;
+        const V p = (c01 + t2 * c23) + t4 * ((c45 + t2 * c67) + t4 * 7.0376836292e-2f);
+        return t + (t2 * t * p - 0.5f * t2);
+    } else {
+        // fdlibm: with s = t / (2 + t), log(1 + t) = t - (t^2/2 - s (t^2/2 + R(s^2)))
+        const V s = t / (2.0 + t);
+        const V z = s * s, w = z * z;
+        const V odd =
+            z * (6.666666666666735130e-01 +
+                 w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+        const V even = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
+        const V half = 0.5 * t2;
+        return t - (half - s * (half + (odd + even)));
+    }
+}
+
+/// log(x) for x >= 0 or NaN; subnormal numbers are lifted first.
+///
+/// x = 2^k f with f in [sqrt(1/2), sqrt(2)); subtracting the bits of sqrt(1/2) makes k the exponent
+/// field. k becomes a floating number by planting it into the low digits of a large one.
+template <class V>
+FOCALKIT_INLINE V log_nonnegative(V x) {
+    using T = typename Lane<V>::type;
+    using U = typename Lane<V>::UInt;
+    const T lift = sizeof(T) == 4 ? T(0x1p24) : T(0x1p53);
+    const auto small = x < (sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022));
+    const U u = bits<U>(V(where(small, x * lift, x)));
+    V result;
+    if constexpr (sizeof(T) == 4) {
+        const U shifted = u - 0x3f3504f3u + 0x3f800000u;
+        const V k = bits<V>(U((shifted >> 23) + 0x4b400000u)) -
+                    where(small, constant<V>(12582912.0f + 127.0f + 24.0f), constant<V>(12582912.0f + 127.0f));
+        const V f = bits<V>(U((shifted & 0x007fffffu) + 0x3f3504f3u));
+        result = k * 0.693359375f + (log_near_one<V>(f - 1.0f) - k * 2.12194440e-4f);
+    } else {
+        const U shifted = u - 0x3fe6a09e667f3bcdull + 0x3ff0000000000000ull;
+        const V k =
+            bits<V>(U((shifted >> 52) + 0x4338000000000000ull)) -
+            where(small, constant<V>(6755399441055744.0 + 1023.0 + 53.0), constant<V>(6755399441055744.0 + 1023.0));
+        const V f = bits<V>(U((shifted & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull));
+        result = k * 6.93147180369123816490e-01 + (log_near_one<V>(f - 1.0) + k * 1.90821492927058770002e-10);
+    }
+    result = result + (x - x);  // NaN stays NaN
+    return where(x == V{}, -infinity<V>(), result);
+}
+
+/// log(1 + e) for e in [0, 1], without rounding 1 + e. For float e times a minimax polynomial (relative error 5e-9).
+template <class V>
+FOCALKIT_INLINE V log1p_unit(V e) {
+    using T = typename Lane<V>::type;
+    if constexpr (sizeof(T) == 4) {
+        const V e2 = e * e, e4 = e2 * e2;
+        const V low = (0.333305121f - e * 0.249585867f) + e2 * (0.196953997f - e * 0.153553963f);
+        const V high = (0.106805556f - e * 0.0576644465f) + e2 * (0.0202045888f - e * 0.00331847393f);
+        const V q = low + e4 * high;
+        return e + e2 * (-0.499999315f + e * q);
+    } else {
+        const auto upper = e > T(0.41421356237309504880);
+        const V t = where(upper, T(0.5) * (e - T(1)), e);  // log(1 + e) = log 2 + log(1 + (e - 1) / 2)
+        const V l = log_near_one(t);
+        return where(upper, T(0.69314718055994530942) + l, l);
+    }
+}
+
+}  // namespace focalkit::FOCALKIT_ISA

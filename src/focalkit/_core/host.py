@@ -1,0 +1,52 @@
+"""Arrays of host memory from whatever a user holds, without importing the library that it comes from."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NO_TENSORS = frozenset({np.ndarray, float, int, list, tuple, type(None)})
+
+
+def is_tensor(value: object) -> bool:
+    """Whether ``value`` is a tensor of PyTorch; nobody has a tensor who has not imported it."""
+    kind = type(value)
+    if kind in _NO_TENSORS:
+        return False
+    if kind.__module__ == "torch" and kind.__name__ == "Tensor":
+        return True
+    return any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in kind.__mro__)
+
+
+def is_jax(value: object) -> bool:
+    """Whether ``value`` is an array of JAX, or a tracer that stands for one inside a transformation."""
+    if type(value) in _NO_TENSORS:
+        return False
+    jax: Any = sys.modules.get("jax")
+    return jax is not None and isinstance(value, getattr(jax, "Array", ()))
+
+
+def readable(value: Any) -> bool:
+    """Whether the values of an argument can be looked at without waiting for a device; a tracer has none."""
+    if not is_jax(value):
+        return True
+    if isinstance(value, sys.modules["jax"].core.Tracer) or not value.is_fully_addressable:
+        return False
+    return all(device.platform == "cpu" for device in value.devices())
+
+
+def is_half(value: object) -> bool:
+    """Whether an array of any library has a dtype of 16 bits, float16 or bfloat16."""
+    return str(getattr(value, "dtype", "")).removeprefix("torch.") in ("float16", "bfloat16")
+
+
+def array(value: Any, dtype: Any = None) -> NDArray[Any]:
+    """``numpy.asarray``, which takes tensors in a graph, on another device and in bfloat16 (as float32) too."""
+    if is_tensor(value):
+        value = value.detach()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        value = value.cpu().resolve_conj().resolve_neg().numpy()
+    return np.asarray(value, dtype)

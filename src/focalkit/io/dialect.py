@@ -1,0 +1,344 @@
+"""What kind of delimited text a file holds: encoding, delimiter, decimal mark, header.
+
+Sniffers of others were weighed (docs/reading.md): each misses kinds that people have. What is here scores every
+delimiter by how many rows it cuts alike and how many cells then are numbers, dates or words, as CleverCSV does
+(van den Burg, Nazábal & Sutton 2019, Wrangling messy CSV files by detecting row and type patterns), and reads
+decimal commas at the same time, which decides between the two where they compete.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from focalkit._core import contracts
+from focalkit.io.alerts import Alert
+from focalkit.io.numbers import MISSING, is_number
+
+#: Bytes of a file that are looked at.
+HEAD = 1 << 20
+_ROWS = 1000
+DELIMITERS = (",", ";", "\t", "|", " ")
+_DATE = re.compile(r"^\d{1,4}[-/.:]\d{1,2}([-/.:]\d{1,4})?([T ]\d{1,2}:\d{2}.*)?$")
+_COMMA = re.compile(r"^[+\-−]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?$")
+_DOT = re.compile(r"^[+\-−]?(\d{1,3}(,\d{3})+|\d*)\.\d+([eE][+-]?\d+)?$")
+_GROUPED = re.compile(r"^[+\-−]?[1-9]\d{0,2}(,\d{3})+$")
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """What the user says about a text; None: found out."""
+
+    header: bool | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            known = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
+            if self.delimiter.lower() not in known:
+                contracts.reject("delimiter", "be one character", self.delimiter, "E.g. ';', or tab.")
+            object.__setattr__(self, "delimiter", known[self.delimiter.lower()])
+        if self.decimal is not None:
+            contracts.one_of("decimal", self.decimal, (".", ","))
+        if self.encoding is not None:
+            try:
+                codecs.lookup(self.encoding)
+            except LookupError:
+                contracts.reject(
+                    "encoding", "be known to Python", self.encoding, "E.g. utf-8, latin-1, cp1252, gb18030."
+                )
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text is to be read; ``start`` bytes (of UTF-8) and ``lines`` lines stand above its first row."""
+
+    encoding: str
+    delimiter: str
+    decimal: str
+    names: tuple[str, ...]
+    header: bool
+    start: int
+    lines: int
+    header_line: bytes = b""
+    unnamed: tuple[int, ...] = ()
+    cr: bool = False
+    alerts: tuple[Alert, ...] = ()
+    #: whether the first bytes were plain ASCII, so that a later byte may still tell another encoding
+    ascii: bool = True
+    quote: str = '"'
+    #: what each column holds in the rows that were looked at ("float", "int" or "text"), and how many these are
+    kinds: tuple[str, ...] = ()
+    told_from: int = 0
+
+
+def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect:
+    """The dialect of a file that begins with ``head`` (all of it where ``whole``)."""
+    alerts: list[Alert] = []
+    encoding = asked.encoding or encoding_of(head, name)
+    text = _decoded(head, encoding, name, whole)
+    if asked.encoding is None and encoding not in ("utf-8", "utf-16", "utf-32"):
+        alerts.append(Alert("encoding", {"encoding": encoding}))
+    cr = "\n" not in text and "\r" in text
+    if cr:
+        text = text.replace("\r", "\n")
+    lines, cut = _lines(text, whole)
+    if not any(line.strip() for line in lines):
+        contracts.reject("FILE", "begin with a line of values", f"{name}, empty", "There is nothing to read.")
+    top = next(i for i, line in enumerate(lines) if line.strip())
+    delimiter = asked.delimiter
+    if re.match(r"^sep=.\s*$", lines[top]):
+        delimiter = delimiter or lines[top][4]
+        top += 1
+    body = "".join(lines[top:])
+    delimiter = delimiter or _delimiter(body)
+    rows, sizes = _rows(body, delimiter, cut)
+    width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0] if rows else 1
+    n_above = 0
+    while width > 2 and n_above < min(len(rows) - 2, 30) and len(rows[n_above]) <= width // 2:
+        n_above += 1
+    if n_above:
+        alerts.append(Alert("preamble", {"n": n_above, "first": delimiter.join(rows[0]).strip()[:60]}))
+    skipped = "".join(lines[:top]) + "".join(sizes[:n_above])
+    rows, sizes = rows[n_above:], sizes[n_above:]
+    decimal = asked.decimal or _decimal(rows, delimiter, width)
+    if decimal == "," and asked.decimal is None:
+        alerts.append(Alert("decimal_comma"))
+    first, rest = rows[0], [row for row in rows[1:] if len(row) == width]
+    row_names = len(first) == width - 1 and width > 2 and asked.header is not False
+    if row_names:
+        first = ["", *first]
+        alerts.append(Alert("row_names"))
+    header = asked.header
+    if header is None:
+        header, why = _is_header(first, rest, decimal)
+        alerts += why
+    if header:
+        names = [cell.strip().strip("\ufeff") for cell in first]
+        names += [""] * (width - len(names))
+        skipped += sizes[0]
+    else:
+        names = [""] * max(width, len(first))
+    unnamed = tuple(i for i, cell in enumerate(names) if not cell) if header else ()
+    shown = tuple(cell or f"column {i}" for i, cell in enumerate(names))
+    line = sizes[0].rstrip("\r\n").encode() if header else b""
+    n_lines = skipped.count("\n")
+    return Dialect(
+        encoding, delimiter, decimal, shown, header, len(skipped.encode()), n_lines, line, unnamed, cr, tuple(alerts),
+        text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
+    )  # fmt: skip
+
+
+def encoding_of(head: bytes, name: str = "FILE") -> str:
+    """UTF-8 where it is that, by marks at the beginning UTF-16 or UTF-32, and otherwise a code page by its bytes."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    n_null = head.count(0)
+    if n_null:
+        if n_null > len(head) // 4:
+            return "utf-16-le" if head[1::2].count(0) >= head[::2].count(0) else "utf-16-be"
+        contracts.reject("FILE", "be text", f"{name} with bytes of value 0", "Is it a CSV file? Arrays go into .npz.")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
+    if sum(head.count(c) for c in range(32) if c not in (9, 10, 12, 13)) > len(head) // 1000:
+        contracts.reject("FILE", "be text", f"{name} with control characters", "Is it a CSV file? Arrays go into .npz.")
+    # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes
+    high = re.findall(rb"[\x80-\xff]+", head)
+    if all(len(run) % 2 == 0 and all(0xA1 <= b <= 0xFE for b in run) for run in high[:-1] or high):
+        return "gb18030"
+    try:
+        head.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+def _decoded(head: bytes, encoding: str, name: str, whole: bool) -> str:
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head, final=whole)
+    except UnicodeDecodeError as error:
+        got = f"{name}, with a byte at {error.start:,} that is none"
+        contracts.reject("FILE", f"be {encoding} text", got, "Say which by --encoding, e.g. latin-1, cp1252, gb18030.")
+    return text.removeprefix("\ufeff")
+
+
+def _lines(text: str, whole: bool) -> tuple[list[str], bool]:
+    """Lines with their ends; the last one goes where the head cut it."""
+    lines = text.splitlines(keepends=True) if "\n" not in text else re.findall(r"[^\n]*\n|[^\n]+$", text)
+    cut = not whole
+    if cut and len(lines) > 1:
+        lines.pop()
+    return lines, cut
+
+
+def _rows(body: str, delimiter: str, cut: bool) -> tuple[list[list[str]], list[str]]:
+    """The first rows, each with the text that it was cut from."""
+    lines = re.findall(r"[^\n]*\n|[^\n]+$", body)
+    position = 0
+
+    def feed() -> object:
+        nonlocal position
+        for position, line in enumerate(lines, 1):  # noqa: B007
+            yield _tabbed(line) if delimiter == " " else line
+
+    rows: list[list[str]] = []
+    texts: list[str] = []
+    before = 0
+    reader = csv.reader(feed(), delimiter="\t" if delimiter == " " else delimiter)  # type: ignore[arg-type]
+    while len(rows) < _ROWS:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            before = position
+            continue
+        text = "".join(lines[before:position])
+        before = position
+        if not text.strip():
+            if texts:
+                texts[-1] += text
+            continue
+        rows.append(row)
+        texts.append(text)
+    if cut and len(rows) > 1 and len(rows) < _ROWS:  # the last record may go on behind the head
+        rows.pop()
+        texts.pop()
+    return rows, texts
+
+
+def _tabbed(line: str) -> str:
+    return re.sub(r"[ \t]+", "\t", line.strip(" \t\r\n")) + "\n"
+
+
+def _delimiter(body: str) -> str:
+    """The delimiter that cuts most rows alike into cells that mean something."""
+    sample = body[: 1 << 17]
+    best, chosen = 0.0, ","
+    for delimiter in DELIMITERS:
+        if delimiter not in sample and not (delimiter == " " and "\t" in sample):
+            continue
+        rows, _ = _rows(sample, delimiter, len(sample) < len(body))
+        rows = [row for row in rows[:400] if row]
+        if not rows:
+            continue
+        width, n = Counter(map(len, rows)).most_common(1)[0]
+        if width < 2:
+            continue
+        cells = [cell for row in rows if len(row) == width for cell in row[:100]]
+        meaning = sum(_meaning(cell.strip(), delimiter) for cell in cells) / len(cells)
+        score = (n / len(rows)) * meaning**2 * (width - 1) / width
+        if delimiter == " ":
+            score *= 0.7
+        if score > best * 1.001:
+            best, chosen = score, delimiter
+    return chosen
+
+
+def _meaning(cell: str, delimiter: str) -> float:
+    if cell.lower() in MISSING or is_number(cell, ".") or (delimiter != "," and is_number(cell, ",")):
+        return 1.0
+    if _DATE.match(cell):
+        return 1.0
+    other = any(d in cell for d in ",;\t|" if d != delimiter)
+    return 0.4 if other else 0.9
+
+
+def _decimal(rows: list[list[str]], delimiter: str, width: int) -> str:
+    """A comma where more numbers have one than have a point; in comma-separated text it is a point."""
+    if delimiter == ",":
+        return "."
+    commas = dots = grouped = 0
+    for row in rows:
+        if len(row) != width:
+            continue
+        for cell in row:
+            text = cell.strip()
+            if _COMMA.match(text):
+                commas += 1
+                grouped += bool(_GROUPED.match(text))
+            elif _DOT.match(text):
+                dots += 1
+    if commas <= dots or (grouped == commas and delimiter != ";"):
+        return "."
+    return ","
+
+
+def _is_header(first: list[str], rest: list[list[str]], decimal: str) -> tuple[bool, list[Alert]]:
+    """A first line of text above a column of numbers is a header; so are distinct texts that never recur."""
+    cells = [cell.strip() for cell in first]
+    number = [is_number(cell, decimal) for cell in cells]
+    nothing = [Alert("no_header")]
+    if not rest:
+        return not any(number), [] if not any(number) else nothing
+    columns = list(zip(*rest, strict=True))
+    width = min(len(columns), len(cells))
+    numeric = [_numeric(columns[i], decimal) for i in range(width)]
+    named = [i for i in range(width) if numeric[i] and not _numeric((cells[i],), decimal, 0) and cells[i]]
+    named = [i for i in named if cells[i].lower() not in MISSING]
+    if named:
+        return True, []
+    recurs = [cells[i] in {cell.strip() for cell in columns[i]} for i in range(width)]
+    if not any(number):
+        ok = len(set(cells)) == len(cells) and not any(recurs)
+        return ok, [] if ok else nothing
+    if cells[:-1] == [str(i) for i in range(len(cells) - 1)] and len(cells) > 2:
+        return True, []
+    if cells and cells[0] == "" and cells[1:] == [str(i) for i in range(len(cells) - 1)] and len(cells) > 2:
+        return True, []
+    if _counts_up(cells, number, recurs):
+        return True, [Alert("numeric_header")]
+    return False, nothing
+
+
+def _counts_up(cells: list[str], number: list[bool], recurs: list[bool]) -> bool:
+    """Numeric names (wavelengths, years): they count up evenly, above values that do not."""
+    values = [float(cell.replace(",", ".")) for cell, is_one in zip(cells, number, strict=True) if is_one]
+    if len(values) < 4:
+        return False
+    steps = {round(b - a, 9) for a, b in pairwise(values)}
+    if len(steps) != 1 or steps == {0.0}:
+        return False
+    texts = [i for i, is_one in enumerate(number) if not is_one]
+    if texts and not any(recurs[i] for i in texts):
+        return True
+    return not any(recurs[i] for i in range(min(len(recurs), len(number))) if number[i])
+
+
+def _numeric(column: tuple[str, ...], decimal: str, fewest: int = 1) -> bool:
+    """Whether nearly all of these cells are numbers, quoted or not."""
+    known = [cell.strip().strip("'\"") for cell in column]
+    known = [cell for cell in known if cell.lower() not in MISSING]
+    return len(known) >= fewest and sum(is_number(cell, decimal) for cell in known) >= 0.9 * len(known)
+
+
+def _kinds(rows: list[list[str]], decimal: str, width: int) -> tuple[str, ...]:
+    columns = list(zip(*[row for row in rows if len(row) == width], strict=True)) or [()] * width
+    return tuple(_kind(column, decimal) for column in columns)
+
+
+def _kind(column: tuple[str, ...], decimal: str) -> str:
+    cells = [cell.strip().strip("'\"") for cell in column]
+    numbers = [cell.replace(",", ".") for cell in cells if is_number(cell, decimal)]
+    if cells and len(numbers) < 0.3 * sum(cell.lower() not in MISSING for cell in cells):
+        return "text"
+    return "int" if numbers and all(_whole(cell) for cell in numbers) else "float"
+
+
+def _whole(cell: str) -> bool:
+    try:
+        return float(cell).is_integer()
+    except ValueError:  # thousands
+        return True

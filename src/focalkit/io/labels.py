@@ -1,0 +1,159 @@
+"""The target of a table: which texts are classes, and which mean that there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._core import contracts
+from focalkit.io.alerts import Alert, counted, names_said
+from focalkit.io.numbers import is_number
+
+#: Labels that may mean "no label" (lower case); one that is a frequent word among words is a class.
+_NONE = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "\\n", "nat", "-", "."})
+#: The share of rows from which such a word among other words is a class.
+FREQUENT = 0.05
+
+
+def labels(column: Any, name: str, missing: Sequence[str] | None) -> tuple[NDArray[Any], list[Alert]]:
+    """Labels (n,) as an object array, None where there is none.
+
+    Parameters
+    ----------
+    column : Arrow array of plain type
+    name : str
+        Of the target, for messages.
+    missing : sequence of str, optional
+        Texts that mean "no label"; none: every text but the empty one is a class; default: found out.
+    """
+    import pyarrow as pa
+
+    kind = column.type
+    if not (
+        pa.types.is_string(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_temporal(kind)
+        or pa.types.is_null(kind)
+    ):
+        remedy = "Choose another column with --target."
+        contracts.reject(f"target {name!r}", "hold one class for each row", str(kind), remedy)
+    if not pa.types.is_string(kind):
+        return _numbers(column.to_pylist(), name), []
+    encoded = column.dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    words = [_bare(word) for word in encoded.dictionary.to_pylist()]
+    ids = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    counts: Counter[str] = Counter()
+    for word, n in zip(words, np.bincount(ids, minlength=len(words) + 1)[:-1].tolist(), strict=True):
+        counts[word] += n
+    gone, alerts = _missing(counts, missing)
+    kept = [word for word in counts if word not in gone]
+    quoted = any(word.strip()[:1] in ("'", '"') for word in encoded.dictionary.to_pylist())
+    numbers = {} if quoted else _as_numbers(kept, name)
+    table = np.empty(len(words) + 1, object)
+    table[:] = [None if w in gone else numbers.get(w, w) if numbers else w for w in words] + [None]
+    return table[ids], alerts
+
+
+def _bare(word: str) -> str:
+    """A word without blanks around it and without a pair of quotes."""
+    word = word.strip()
+    if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"":
+        return word[1:-1].strip()
+    return word
+
+
+def _missing(counts: Counter[str], asked: Sequence[str] | None) -> tuple[set[str], list[Alert]]:
+    """Which of the words mean that there is no label."""
+    if asked is not None:
+        gone = {w for w in counts if w == "" or w in set(asked)}
+        words = {w: counts[w] for w in gone if w}
+        return gone, [_gone(words)] if words else []
+    gone = {w for w in counts if w.lower() in _NONE or w == ""}
+    others = [w for w in counts if w not in gone]
+    total = sum(counts.values())
+    alerts = []
+    if others and not all(is_number(w) for w in others):
+        for word in sorted(gone - {""}, key=lambda w: -counts[w]):
+            frequent = counts[word] >= FREQUENT * total and counts[word] >= min(counts[w] for w in others)
+            if word.lower() not in ("nan", "<na>", "nat") and counts[word] > 1 and (frequent or len(others) == 1):
+                gone.discard(word)
+                alerts.append(Alert("word_as_class", {"word": word, "n": counts[word]}))
+                break
+    words = {w: counts[w] for w in gone if w}
+    if words:
+        alerts.append(_gone(words))
+    return gone, alerts
+
+
+def _gone(words: dict[str, int]) -> Alert:
+    return Alert("missing_label_word", {"n": sum(words.values()), "words": counted(words)})
+
+
+def _as_numbers(words: list[str], name: str) -> dict[str, int]:
+    """Whole numbers for labels that are written as such; texts stay texts, also 007."""
+    values: dict[str, int] = {}
+    fractions = 0
+    for word in words:
+        if not is_number(word):
+            return {}
+        number = float(word.replace(",", ""))
+        if not np.isfinite(number):
+            return {}
+        if number != int(number):
+            fractions += 1
+            continue
+        if word.lstrip("+-") != "0" and word.lstrip("+-").startswith("0") and "." not in word:
+            return {}
+        values[word] = int(number)
+    if fractions:
+        _too_many(fractions, name)
+        return {}
+    return values
+
+
+def _too_many(n: int, name: str) -> None:
+    if n > 50:
+        remedy = "The target must hold classes; choose another column with --target."
+        contracts.reject(f"target {name!r}", "hold classes", f"{n:,} different fractions", remedy)
+
+
+def _numbers(values: list[Any], name: str) -> NDArray[Any]:
+    """Numbers of a typed file: NaN is none, whole floats are integers."""
+    values = [None if isinstance(v, float) and np.isnan(v) else v for v in values]
+    known = [v for v in values if isinstance(v, float)]
+    if known:
+        if all(np.isfinite(v) and v == int(v) for v in known):
+            values = [int(v) if isinstance(v, float) else v for v in values]
+        else:
+            _too_many(len(set(known)), name)
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def check_classes(y: NDArray[Any], name: str) -> list[Alert]:
+    """Refuse what cannot be classes; tell of classes with one row and of labels that are nearly equal."""
+    counts = Counter(y.tolist())
+    if len(counts) > max(50, len(y) // 4):
+        remedy = "The target must hold classes; choose another column with --target."
+        contracts.reject(
+            f"target {name!r}", "hold classes that recur", f"{len(counts):,} values in {len(y):,} rows", remedy
+        )
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    alerts = [Alert("classes", {"classes": [(str(label), n) for label, n in ordered[:12]]})]
+    single = sorted(str(label) for label, n in counts.items() if n == 1)
+    if single:
+        alerts.append(Alert("single_row_classes", {"n": len(single), "labels": names_said(single)}))
+    alike: dict[str, list[str]] = {}
+    for label in counts:
+        if isinstance(label, str):
+            alike.setdefault(" ".join(label.casefold().replace("_", " ").split()), []).append(label)
+    alerts += [Alert("near_equal_labels", {"labels": sorted(same)}) for same in alike.values() if len(same) > 1]
+    return alerts

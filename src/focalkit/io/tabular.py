@@ -1,0 +1,293 @@
+"""Tables of any format as Arrow columns: what tune reads whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from focalkit._core import contracts
+from focalkit.io import arff
+from focalkit.io.alerts import Alert
+from focalkit.io.arrow_types import plain
+from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
+from focalkit.io.numbers import PLAIN_GAPS
+from focalkit.io.records import BLOCK, Records
+from focalkit.io.sources import File, need, recognised
+
+
+@dataclass
+class Columns:
+    """Columns (Arrow chunked arrays) and their names; texts of a CSV are as written, also where they mean "missing"."""
+
+    names: list[str]
+    columns: list[Any]
+    alerts: list[Alert] = field(default_factory=list)
+    #: positions of columns without a name, or that the file itself calls its index
+    unnamed: tuple[int, ...] = ()
+    index: tuple[int, ...] = ()
+    decimal: str = "."
+    #: number of rows above the first one that the columns hold (a header taken for one)
+    first_row: int = 1
+
+
+def read_columns(file: File, asked: TextOptions, as_text: Sequence[str | int] = ()) -> Columns:
+    """Every column of one file; ``as_text`` columns of a CSV (names or positions) keep their texts."""
+    need("pyarrow", "reading tables", "tune")
+    file = recognised(file)
+    if file.format == "csv":
+        return _csv(file, asked, as_text)
+    if file.format == "arff":
+        return _csv(file, asked, as_text, arff.dialect(file))
+    if file.format in ("parquet", "ipc"):
+        return _columnar(file)
+    if file.format in ("json", "jsonl"):
+        return of_table(_json(file))
+    if file.format == "xlsx":
+        return of_table(_excel(file))
+    contracts.reject("FILE", "be a table", f"{file.name}, which is {file.format}", "Give CSV, Parquet, Arrow or JSON.")
+
+
+def dialect_of(file: File, asked: TextOptions) -> Dialect:
+    """Look at the beginning of a text."""
+    with file.stream() as stream:
+        head = read_head(stream)
+    return sniff(head[:HEAD], asked, file.name, whole=len(head) <= HEAD)
+
+
+def read_head(stream: Any) -> bytes:
+    """One byte more than is looked at, so that a short file is known to be whole."""
+    parts, n = [], 0
+    while n <= HEAD and (part := stream.read(HEAD + 1 - n)):
+        parts.append(part)
+        n += len(part)
+    return b"".join(parts)
+
+
+def position(word: str | int, names: Sequence[str], what: str = "target") -> int:
+    """A column by its name, or by its position from 0 (negative: from the end)."""
+    if isinstance(word, str) and word in names:
+        if list(names).count(word) > 1:
+            got = f"{word!r}, the name of {list(names).count(word)} columns"
+            contracts.reject(what, "name one column", got, "Rename one, or give its position, counted from 0.")
+        return list(names).index(word)
+    try:
+        index = int(word)
+    except ValueError:
+        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        contracts.reject(what, f"name a column out of: {shown}", word, "Give a name, or a position counted from 0.")
+    if not -len(names) <= index < len(names):
+        contracts.reject(what, f"be a position in [0, {len(names)})", index, "Negative positions count from the end.")
+    return index % len(names)
+
+
+def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Dialect | None = None) -> Columns:
+    import pyarrow
+    from pyarrow import csv
+
+    found = dialect_of(file, asked) if known is None else known
+    names = list(found.names)
+    alerts = list(found.alerts)
+    keep = {position(word, names) for word in as_text} | {len(names) - 1}
+
+    def refuse(line: int, row: int, what: str) -> None:
+        got = f"{file.name}, line {line:,}: {what}"
+        contracts.reject("FILE", "be a CSV table", got, "Mend the line, or name the encoding by --encoding.")
+
+    records = Records(file.stream(), found, refuse)
+    labels = [str(i) for i in range(len(names))]
+    try:
+        table = csv.read_csv(
+            pyarrow.PythonFile(records, mode="r"),
+            csv.ReadOptions(column_names=labels, block_size=BLOCK),
+            csv.ParseOptions(delimiter=_delimiter(found), quote_char=found.quote, newlines_in_values=True),
+            csv.ConvertOptions(
+                column_types={labels[i]: pyarrow.string() for i in keep},
+                null_values=list(PLAIN_GAPS),
+                true_values=[],
+                false_values=[],
+                strings_can_be_null=False,
+                decimal_point=found.decimal,
+            ),
+        )
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        if records.error is not None and not isinstance(records.error, StopIteration):
+            raise records.error from None
+        if "Empty CSV" in str(error):
+            table = pyarrow.table({name: pyarrow.array([], pyarrow.string()) for name in labels})
+        else:
+            refuse_csv(file, error, found.lines)
+    finally:
+        records.close()
+    seen = records.seen
+    if seen.switched:
+        alerts.append(Alert("encoding", {"encoding": seen.switched}))
+    if seen.repeated:
+        alerts.append(Alert("repeated_header", {"n": seen.repeated, "line": seen.first_repeated}))
+    return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal)
+
+
+def _delimiter(found: Dialect) -> str:
+    return "\t" if found.delimiter == " " else found.delimiter
+
+
+def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
+    """Arrow's message in one line, with lines counted as in the file."""
+    import re
+
+    text = str(error).splitlines()[0]
+    text = re.sub(r"Row #(\d+)", lambda found: f"line {int(found[1]) + lines:,}", text)
+    text = re.sub(r"^CSV parse error: ", "", text)
+    contracts.reject("FILE", "be a CSV table", f"{file.name}: {text}", "Every line needs the same number of columns.")
+
+
+def _columnar(file: File) -> Columns:
+    import pyarrow
+
+    try:
+        table = _parquet_table(file) if file.format == "parquet" else _ipc_table(file)
+    except MemoryError:
+        raise
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        kind = "Parquet" if file.format == "parquet" else "Arrow"
+        contracts.reject("FILE", f"be a whole {kind} file", f"{file.name}: {first_line(error)}", "Write it again.")
+    return of_table(table)
+
+
+def _parquet_table(file: File) -> Any:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(file.arrow(), page_checksum_verification=True) as reader:
+        return reader.read()
+
+
+def _ipc_table(file: File) -> Any:
+    import pyarrow
+
+    table = ipc_reader(file).read_all()
+    table.validate(full=True)
+    return table if isinstance(table, pyarrow.Table) else pyarrow.Table.from_batches([table])
+
+
+def ipc_reader(file: File) -> Any:
+    """A reader of an Arrow file or stream, or of Feather."""
+    from pyarrow import ipc
+
+    source = file.arrow()
+    magic = source.read(6)
+    source.seek(0)
+    if magic == b"ARROW1":
+        return ipc.open_file(source)
+    if magic[:4] == b"FEA1":
+        contracts.reject("FILE", "be Arrow of version 2", f"{file.name}: Feather of version 1", "Write it again.")
+    return ipc.open_stream(source)
+
+
+def of_table(table: Any) -> Columns:
+    """The columns of an Arrow table, in plain types."""
+    names: list[str] = []
+    columns: list[Any] = []
+    index: list[int] = []
+    marked = index_columns(table.schema)
+    for i, name in enumerate(table.schema.names):
+        for label, column in plain(name, table.column(i)):
+            if name in marked:
+                index.append(len(names))
+            names.append(label)
+            columns.append(column)
+    return Columns(names, columns, [], (), tuple(index))
+
+
+def index_columns(schema: Any) -> set[str]:
+    """Names of the columns that pandas wrote its row index to."""
+    found = {name for name in schema.names if name.startswith("__index_level_")}
+    note = (schema.metadata or {}).get(b"pandas")
+    if note:
+        try:
+            found |= {name for name in json.loads(note).get("index_columns", []) if isinstance(name, str)}
+        except (ValueError, AttributeError):
+            pass
+    return found & set(schema.names)
+
+
+def _json(file: File) -> Any:
+    import pyarrow
+    from pyarrow import json as arrow_json
+
+    with file.stream() as stream:
+        content = stream.read()
+    text = content.lstrip()
+    try:
+        if file.format == "jsonl" or (text[:1] == b"{" and b"\n{" in text):
+            return arrow_json.read_json(pyarrow.BufferReader(content), arrow_json.ReadOptions(block_size=1 << 24))
+        return pyarrow.Table.from_pylist(_json_rows(json.loads(text), file))
+    except MemoryError:
+        raise
+    except (ValueError, TypeError, pyarrow.ArrowException, RecursionError) as error:
+        contracts.reject(
+            "FILE", "be JSON rows", f"{file.name}: {first_line(error)}", 'E.g. {"a": 1, "label": "x"} a line.'
+        )
+
+
+_JSON_ROWS = 'E.g. {"a": 1, "label": "x"} in each line.'
+
+
+def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
+    """Rows out of a list of objects, of an object of columns (pandas), or of ``{"data": [...]}``."""
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        rows = value["data"]
+        names = value.get("columns")
+        value = [dict(zip(names, row, strict=True)) for row in rows] if names and isinstance(rows[0], list) else rows
+    if isinstance(value, dict):
+        columns = {k: list(v.values()) if isinstance(v, dict) else v for k, v in value.items()}
+        if columns and all(isinstance(v, list) for v in columns.values()) and len({*map(len, columns.values())}) == 1:
+            return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        return value
+    contracts.reject("FILE", "be JSON rows", f"{file.name}, no list of objects", _JSON_ROWS)
+
+
+def _excel(file: File) -> Any:
+    import io
+
+    import pyarrow
+
+    calamine = need("python_calamine", "reading Excel's files", "excel")
+    with file.stream() as stream:
+        try:
+            book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
+            rows = book.get_sheet_by_index(0).to_python()
+        except (calamine.CalamineError, ValueError, OSError) as error:
+            contracts.reject("FILE", "be an Excel workbook", f"{file.name}: {first_line(error)}", "Save it as CSV.")
+    rows = [row for row in rows if any(cell not in ("", None) for cell in row)]
+    if len(rows) < 2:
+        contracts.reject("FILE", "hold a table in its first sheet", file.name, "Save the sheet as CSV.")
+    names = [str(cell).strip() or f"column {i}" for i, cell in enumerate(rows[0])]
+    columns = []
+    for i in range(len(names)):
+        cells = [row[i] if i < len(row) and row[i] != "" else None for row in rows[1:]]
+        kinds = {type(cell) for cell in cells if cell is not None}
+        if kinds <= {float, int}:
+            columns.append(pyarrow.array(cells, pyarrow.float64()))
+        elif len(kinds) == 1:
+            columns.append(pyarrow.array(cells))
+        else:
+            columns.append(
+                pyarrow.array([None if cell is None else _written(cell) for cell in cells], pyarrow.string())
+            )
+    return pyarrow.Table.from_arrays(columns, names)
+
+
+def _written(cell: Any) -> str:
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line, without bytes that no terminal shows."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    return "".join(c if c.isprintable() else "?" for c in text)[:200]

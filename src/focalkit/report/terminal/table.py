@@ -1,0 +1,139 @@
+"""A table laid out in text: figures are never cut and rows never lose their name, however narrow it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len, chop_cells
+
+from focalkit._core.message import Finding
+from focalkit.report.sections import Column, Table
+
+#: The least and the most that a column of names takes, and what stands between columns.
+NAME, WIDEST_NAME, WIDEST_HEAD, GAP = 8, 40, 16, 2
+
+Say = Callable[[str | Finding], str]
+
+
+@dataclass
+class Laid:
+    """Lines with their kind ("head", "row", "chosen", "best"), what was left out, and the width that all would want."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    wanted: int = 0
+    best: tuple[int, int] | None = None
+
+
+def lay(table: Table, width: int, say: Say) -> Laid:
+    """Lay ``table`` out in ``width`` cells, leaving out columns or putting them below each other where it must."""
+    heads = [say(column.head) for column in table.columns]
+    rows = [[say(cell) for cell in row] for row in table.rows]
+    widths = [_width(i, column, heads, rows) for i, column in enumerate(table.columns)]
+    natural = _total(table.columns, widths, range(len(heads)), full=True)
+    laid = Laid(wanted=_total(table.columns, widths, range(len(heads))))
+    if table.blocks:
+        for block in _blocks(table.columns, widths, width):
+            _write(laid, table, heads, rows, widths, block, width)
+        return laid
+    kept = list(range(len(heads)))
+    while _total(table.columns, widths, kept) > width:
+        gone = max(kept, key=lambda i: (table.columns[i].drop, i))
+        if table.columns[gone].drop == 0:
+            break
+        kept.remove(gone)
+        laid.dropped.insert(0, heads[gone])
+    # what is left may still be too much for a very narrow terminal: the first figure stays
+    while _total(table.columns, widths, kept) > width and len(kept) > 2:
+        laid.dropped.append(heads[kept.pop(1 if len(kept) > 2 and not table.columns[1].figure else -1)])
+    _write(laid, table, heads, rows, widths, kept, min(width, natural))
+    return laid
+
+
+def _width(i: int, column: Column, heads: list[str], rows: list[list[str]]) -> tuple[int, int]:
+    """The least and the full width of a column; a head folds between its words."""
+    cells = max((cell_len(row[i]) for row in rows), default=1)
+    head = max(map(cell_len, _pieces(heads[i], 12)), default=0)
+    if column.figure:
+        return max(cells, head), max(cells, head, min(cell_len(heads[i]), WIDEST_HEAD))
+    full = max(cells, cell_len(heads[i]))
+    return min(full, NAME), min(full, WIDEST_NAME)
+
+
+def _total(columns: Sequence[Column], widths: list[tuple[int, int]], kept: Sequence[int], full: bool = False) -> int:
+    return sum(widths[i][full] for i in kept) + GAP * (len(kept) - 1)
+
+
+def _blocks(columns: Sequence[Column], widths: list[tuple[int, int]], width: int) -> list[list[int]]:
+    blocks: list[list[int]] = [[0]]
+    for i in range(1, len(columns)):
+        if _total(columns, widths, [*blocks[-1], i]) > width and len(blocks[-1]) > 1:
+            blocks.append([0])
+        blocks[-1].append(i)
+    return blocks
+
+
+def _write(
+    laid: Laid,
+    table: Table,
+    heads: list[str],
+    rows: list[list[str]],
+    widths: list[tuple[int, int]],
+    kept: Sequence[int],
+    width: int,
+) -> None:
+    """Add the lines of the columns that are ``kept``."""
+    room = width - _total(table.columns, widths, kept)
+    size = {}
+    for i in kept:
+        # what is left over goes to the first columns, which are names, before it spreads the heads of figures
+        more = max(min(widths[i][1] - widths[i][0], room), 0)
+        size[i] = widths[i][0] + more
+        room -= more
+    if laid.lines:
+        laid.lines.append(("row", ""))
+    folded = {i: _fold(heads[i], size[i]) for i in kept}
+    high = max(len(lines) for lines in folded.values())
+    for line in range(high):
+        cells = [[""] * (high - len(folded[i])) + folded[i] for i in kept]
+        text = _join([(c[line], size[i], table.columns[i].figure) for c, i in zip(cells, kept, strict=True)])
+        laid.lines.append(("head", text))
+    laid.lines.append(("head", "─" * (sum(size.values()) + GAP * (len(kept) - 1))))
+    for r, row in enumerate(rows):
+        parts = {i: [row[i]] if table.columns[i].figure else _fold(row[i], size[i]) for i in kept}
+        kind = "chosen" if r == table.chosen else "row"
+        if table.best is not None and r == table.best[0] and table.best[1] in kept:
+            kind = "best"
+            before = kept.index(table.best[1])
+            end = sum(size[i] + GAP for i in kept[: before + 1]) - GAP
+            laid.best = (end - cell_len(row[table.best[1]]), end)
+        for line in range(max(map(len, parts.values()))):
+            at = [(p[line] if line < len(p) else "", size[i], table.columns[i].figure) for i, p in parts.items()]
+            laid.lines.append((kind if line == 0 or kind == "chosen" else "row", _join(at)))
+
+
+def _join(cells: Sequence[tuple[str, int, bool]]) -> str:
+    out = []
+    for text, size, figure in cells:
+        space = " " * max(size - cell_len(text), 0)
+        out.append(space + text if figure else text + space)
+    return (" " * GAP).join(out).rstrip()
+
+
+def _pieces(text: str, most: int) -> list[str]:
+    """Words of a head; one that is longer than ``most`` and has wide signs folds anywhere."""
+    return [p for w in text.split(" ") for p in ([w] if cell_len(w) == len(w) else chop_cells(w, most))]
+
+
+def _fold(text: str, size: int) -> list[str]:
+    """Lines of at most ``size`` cells, broken between words where that can be."""
+    lines: list[str] = []
+    for piece in text.split(" "):
+        if lines and cell_len(lines[-1]) + 1 + cell_len(piece) <= size:
+            lines[-1] += " " + piece
+        elif cell_len(piece) <= size:
+            lines.append(piece)
+        else:
+            lines += chop_cells(piece, size)
+    return lines or [""]

@@ -1,0 +1,152 @@
+"""What the report on a tuning run consists of, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from focalkit._core.message import Message
+from focalkit.report import format as write
+from focalkit.report.sections import Code, Column, Lines, Section, Table, Text, message
+from focalkit.report.sections import Verdict as Said
+from focalkit.report.snippet import code
+from focalkit.tuning.findings import findings, headline
+from focalkit.tuning.result import FAMILIES, TuneResult, alpha_title
+from focalkit.tuning.scores import METRICS, metric_named
+from focalkit.tuning.verdict import Verdict
+
+#: Classes in a terminal's table.
+MOST_CLASSES = 12
+
+
+def sections(result: TuneResult, verdicts: Sequence[Verdict]) -> list[Section]:
+    """All that is said of a run, in the order of the terminal."""
+    main = verdicts[0]
+    notes = Lines([message("note", note=note) for note in result.notes], bullets=False)
+    out = [
+        Section("classes", message("section.classes"), [classes(result, MOST_CLASSES), notes]),
+        Section("surface", "", [surface(result, main)]),
+        ablations(result),
+        Section("families", "", [every_figure(result, main), families(result, main)]),
+        verdict(result, verdicts),
+        Section("use", message("section.use"), [Lines([""], bullets=False), Code(code(result, main))]),
+    ]
+    return out
+
+
+def verdict(result: TuneResult, verdicts: Sequence[Verdict]) -> Section:
+    """Decisions, ranking and probabilities, in words, and how it was measured."""
+    parts: list[Said | Lines] = [said(result, one) for one in verdicts]
+    return Section("verdict", message("section.verdict"), [*parts, Lines([how_measured(result)], False, True)])
+
+
+def said(result: TuneResult, verdict: Verdict) -> Said:
+    """One verdict in words."""
+    about = message(f"judges.{verdict.metric.judges}")
+    return Said(about, headline(result, verdict), findings(result, verdict))
+
+
+def how_measured(result: TuneResult) -> Message:
+    """One sentence on the experiment."""
+    folds = result.folds
+    return message("tune.how", repeats=folds.n_repeats, splits=folds.n_splits, seed=result.seed, n=len(result.cells))
+
+
+def classes(result: TuneResult, most: int) -> Table:
+    """Classes and their sizes; of many the largest and the smallest."""
+    columns = [Column(message("head.class"), figure=False), Column(message("head.rows")), Column(message("head.share"))]
+    total = int(result.counts.sum())
+    order = sorted(range(len(result.classes)), key=lambda k: -int(result.counts[k]))
+    shown = order if len(order) <= most else [*order[: most - 4], -1, *order[-3:]]
+    rows: list[list[Text]] = []
+    for k in shown:
+        if k < 0:
+            rows.append([message("cell.class_more", n=len(order) - most + 1), "", ""])
+        else:
+            n = int(result.counts[k])
+            rows.append([str(result.classes[k]), write.count(n), f"{n / total:.2%}"])
+    return Table(columns, rows)
+
+
+def surface(result: TuneResult, verdict: Verdict) -> Table:
+    """The alpha x gamma surface of the run's metric; the best cell is marked, the recommended one bears a sign."""
+    surface = result.surface()
+    metric = metric_named(surface.metric)
+    merit = surface.mean if metric.larger_is_better else -surface.mean
+    low, high = float(merit.min()), float(merit.max())
+    row, column = divmod(int(merit.argmax()), merit.shape[1])
+    use = result.cells[verdict.recommended.cell]
+    rows, heat = [], []
+    for i, alpha in enumerate(surface.alphas):
+        cells: list[Text] = [alpha_of(alpha)]
+        for j, gamma in enumerate(surface.gammas):
+            here = use.family in ("CE", "α-CE", "focal") and not use.params and (use.alpha, use.gamma) == (alpha, gamma)
+            text = write.score(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.judges)
+            cells.append(f"▶ {text}" if here else text)
+        rows.append(cells)
+        heat.append([0 if high == low else round(20 * (float(m) - low) / (high - low)) for m in merit[i]])
+    columns = [Column(message("head.alpha"), figure=False)]
+    columns += [Column(message("head.gamma_is", gamma=f"{gamma:g}")) for gamma in surface.gammas]
+    title = message("section.surface", metric=metric.name)
+    return Table(columns, rows, title, best=(row, column + 1), blocks=True, heat=heat)
+
+
+def alpha_of(alpha: Any) -> Message:
+    """An alpha as a row's name."""
+    return message("head.alpha_is", alpha=message("alpha.none") if alpha is None else alpha_title(alpha))
+
+
+def ablations(result: TuneResult) -> Section:
+    """The tables of the paper's ablations, where there is something to compare."""
+    of = {"alpha": result.ablation_alpha(), "gamma": result.ablation_gamma(), "mining": result.ablation_mining()}
+    tables = [cells(result, message(f"section.by_{name}"), some) for name, some in of.items() if len(some) > 1]
+    return Section("ablations", "", tables)
+
+
+def cells(result: TuneResult, title: Text, some: Sequence[int], chosen: int | None = None) -> Table:
+    """Every metric of some cells; the run's own is the last to be dropped."""
+    columns = [Column(message("head.cell"), figure=False), *_metric_columns(result)]
+    return Table(columns, [[result.cells[i].message, *_figures(result, i)] for i in some], title, chosen=chosen)
+
+
+def _metric_columns(result: TuneResult) -> list[Column]:
+    order = [result.metric, *(metric.name for metric in METRICS if metric.name != result.metric)]
+    heads = [("up" if metric.larger_is_better else "down", metric.name) for metric in METRICS]
+    return [Column(message(f"metric.{way}", metric=name), drop=order.index(name)) for way, name in heads]
+
+
+def _figures(result: TuneResult, cell: int) -> list[str]:
+    out = []
+    for metric in METRICS:
+        mean, error = result.mean_and_error(metric.name)
+        out.append(write.score(float(mean[cell]), float(error[cell]), metric.judges))
+    return out
+
+
+def every_figure(result: TuneResult, verdict: Verdict) -> Table:
+    """The cell of each family on every metric."""
+    return cells(result, message("section.every_figure"), [f.cell for f in verdict.families], _chosen(verdict))
+
+
+def _chosen(verdict: Verdict) -> int:
+    return [family.family for family in verdict.families].index(verdict.recommended.family)
+
+
+def families(result: TuneResult, verdict: Verdict) -> Table:
+    """Each remedy, the cheapest first, at the cell chosen for it, with its gain over plain cross-entropy."""
+    metric = verdict.metric
+    columns = [Column(message("head.remedy"), figure=False), Column(message("head.average"), drop=1)]
+    columns += [Column(message("head.gain")), Column(message("head.p"), drop=2)]
+    mean, error = result.mean_and_error(metric.name)
+    rows = []
+    for family in verdict.families:
+        average = write.score(float(mean[family.cell]), float(error[family.cell]), metric.judges)
+        gain = write.interval(family.gain.mean, family.gain.low, family.gain.high, metric.judges)
+        p = (
+            ""
+            if family.family == FAMILIES[0]
+            else write.p_value(family.adjusted_p).removeprefix("p ").removeprefix("= ")
+        )
+        mark = "▶" if family is verdict.recommended else " "
+        rows.append([message("cell.marked", mark=mark, cell=result.cells[family.cell]), average, gain, p])
+    return Table(columns, rows, message("section.families", metric=metric.name), chosen=_chosen(verdict))

@@ -1,0 +1,120 @@
+"""The example's detector: every path once, its average precision and its loss against known answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("faster_coco_eval")
+
+from examples.detector import anchors as a  # noqa: E402
+from examples.detector.data import Images, Scenes, make_scenes, read_bccd  # noqa: E402
+from examples.detector.losses import Loss, classification_loss, targets_of  # noqa: E402
+from examples.detector.run import Training, average_precision, ledger_of, predict, run  # noqa: E402
+
+TINY = Scenes(side=32, most_objects=2, smallest=8, largest=16, clutter=3)
+BCCD = Path(__file__).parents[2] / "shared" / "data" / "bccd"
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return make_scenes(6, TINY, seed=0)
+
+
+def test_scenes_are_the_same_for_a_seed_and_their_objects_lie_inside(scenes):
+    again = make_scenes(6, TINY, seed=0)
+    assert np.array_equal(again.pixels, scenes.pixels)
+    for boxes in scenes.boxes:
+        assert (boxes[:, 2:] > boxes[:, :2]).all()
+        assert boxes.min() >= 0
+        assert boxes[:, :2].max() < 32
+
+
+def test_decoding_undoes_encoding():
+    anchors = a.make_anchors(32, 32, (8, 16))
+    assert anchors.shape == (9 * (16 + 4), 4)
+    boxes = anchors + torch.tensor([1.0, -2.0, 3.0, 1.0])
+    assert torch.allclose(a.decode(a.encode(boxes, anchors), anchors), boxes, atol=1e-4)
+
+
+def test_assignment_follows_the_paper_s_thresholds_and_leaves_no_object_without_an_anchor():
+    anchors = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 4.5], [0, 0, 10, 3.9], [50, 50, 60, 60], [90, 90, 99, 99]])
+    boxes = torch.tensor([[0.0, 0, 10, 10], [52, 52, 53, 53]])
+    assert a.assign(anchors, boxes).tolist() == [0, a.IGNORED_ID, a.BACKGROUND_ID, 1, a.BACKGROUND_ID]
+    assert a.assign(anchors, boxes[:0]).tolist() == [a.BACKGROUND_ID] * 5
+
+
+def test_suppression_keeps_the_best_of_what_overlaps():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30]])
+    assert a.nms(boxes, torch.tensor([0.5, 0.9, 0.1]), 0.5).tolist() == [1, 2]
+
+
+def _one(boxes, labels):
+    return Images(np.zeros((1, 1, 100, 100), np.float32), [np.array(boxes, np.float32)], [np.array(labels)], ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("box", "score", "expected"),
+    [
+        ([10, 10, 20, 20], 0.9, (100.0, 100.0, 100.0)),
+        ([10, 10, 20, 14], 0.9, (50.0, 100.0, 0.0)),  # IoU 0.7: five of the ten thresholds
+        ([60, 60, 20, 20], 0.9, (0.0, 0.0, 0.0)),
+    ],
+)
+def test_average_precision_gives_known_answers(box, score, expected):
+    truth = _one([[10, 10, 30, 30]], [0])
+    got = average_precision(truth, [{"image_id": 0, "category_id": 0, "bbox": box, "score": score}])
+    assert got == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_false_alarm_above_the_hit_halves_precision():
+    truth = _one([[10, 10, 30, 30]], [0])
+    hit = {"image_id": 0, "category_id": 0, "bbox": [10, 10, 20, 20], "score": 0.5}
+    alarm = hit | {"bbox": [60, 60, 20, 20], "score": 0.9}
+    assert average_precision(truth, [hit, alarm])[0] == pytest.approx(50.0)
+
+
+def test_the_loss_is_that_of_a_retinanet_head():
+    """The reference form of torchvision's ``sigmoid_focal_loss``, written out in float64."""
+    torch.manual_seed(0)
+    logits = torch.randn(2, 40, 3, dtype=torch.float64, requires_grad=True)
+    assigned = torch.full((2, 40), a.BACKGROUND_ID)
+    assigned[0, :3], assigned[1, 5], assigned[1, 7:9] = 0, 1, a.IGNORED_ID
+    targets = torch.stack([targets_of(row, torch.tensor([2, 0]), 3) for row in assigned])
+    got = classification_loss(Loss(2.0, 0.25), logits, targets, assigned, torch.zeros(2, 40, 4), torch.zeros(40, 4))
+    p, y = torch.sigmoid(logits), targets.clamp(min=0).double()
+    ce = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none")
+    p_t, alpha_t = p * y + (1 - p) * (1 - y), 0.25 * y + 0.75 * (1 - y)
+    expected = (alpha_t * (1 - p_t) ** 2 * ce)[targets >= 0].sum() / 4
+    assert torch.allclose(got, expected)
+    assert torch.allclose(*(torch.autograd.grad(x, logits, retain_graph=True)[0] for x in (got, expected)))
+
+
+@pytest.mark.parametrize("mining", [None, "nms", "1:3"])
+def test_a_tiny_run_of_every_path(scenes, mining):
+    loss = Loss(0.0 if mining else 2.0, None if mining else 0.25, mining, batch=16)
+    outcome = run(loss, Training(steps=2, batch=2, width=8), scenes, scenes, seed=0)
+    assert 0 <= outcome.ap <= outcome.ap50 <= 100
+    assert outcome.ratio > 10
+    again = run(loss, Training(steps=2, batch=2, width=8), scenes, scenes, seed=0)
+    assert again.ap == outcome.ap
+    assert len(predict(outcome.detector, scenes, shift=torch.ones(3))) > 0
+
+
+def test_the_ledger_of_a_detector_counts_every_anchor_that_is_not_ignored(scenes):
+    outcome = run(Loss(2.0, 0.25), Training(steps=1, batch=2, width=8), scenes, scenes, seed=0)
+    ledger = ledger_of(outcome.detector, scenes)
+    anchors = a.make_anchors(32, 32, (4, 8, 16))
+    counted = sum(int((a.assign(anchors, torch.from_numpy(b)) != a.IGNORED_ID).sum()) for b in scenes.boxes)
+    assert int(sum(ledger.shares().count)) == 3 * counted
+
+
+@pytest.mark.skipif(not BCCD.exists(), reason="the blood cells are not at hand")
+def test_real_images_are_read_with_their_boxes():
+    images = read_bccd(BCCD, "test", side=64)
+    assert images.pixels.shape[1:] == (3, 64, 80)
+    assert images.classes == ("RBC", "WBC", "Platelets")
+    assert all((b[:, 2:] > b[:, :2]).all() and b[:, 2].max() <= 80.5 for b in images.boxes if len(b))
