@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,23 @@ def readable(value: Any) -> bool:
     if isinstance(value, sys.modules["jax"].core.Tracer) or not value.is_fully_addressable:
         return False
     return all(device.platform == "cpu" for device in value.devices())
+
+
+def namespace(*values: Any) -> Any:
+    """The array library of ``values``: JAX's where one of them is of JAX, and otherwise NumPy."""
+    return next((value.__array_namespace__() for value in values if is_jax(value)), np)
+
+
+def checked(value: Any, check: Callable[[Any], Any]) -> Any:
+    """What ``check`` makes of ``value``, as an array; an array of JAX as it is, in float32 at least.
+
+    Values that cannot be read are not checked.
+    """
+    if not is_jax(value):
+        return np.asarray(check(value))
+    if readable(value):
+        check(np.asarray(value))
+    return value.astype(value.__array_namespace__().promote_types(value.dtype, "float32"))
 
 
 def is_half(value: object) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from focalkit._core import definition, links, reduction
-from focalkit._core.call import Call, ClassParameters, Result, class_axis, loss_shape
+from focalkit._core.call import Call, Result, class_axis, loss_shape
 from focalkit._core.ops import NUMPY, Ops
 from focalkit._core.spec import LossSpec
 
@@ -78,9 +78,11 @@ def parameter(given: Any, value: Any, like: Any, ops: Ops) -> Any:
     return ops.parameter(given, like)
 
 
-def alphas(spec: LossSpec, parameters: ClassParameters, like: Any, ops: Ops) -> tuple[Any, Any]:
-    """Alpha (1 for all where there is none in a softmax), and for the sigmoid 1 - alpha, taken before it is rounded."""
-    given, other = parameters.alpha, parameters.alpha_other
+def alphas(spec: LossSpec, given: Any, like: Any, ops: Ops, other: Any = None) -> tuple[Any, Any]:
+    """Alpha (1 for all where there is none in a softmax), and for the sigmoid 1 - alpha, taken before it is rounded.
+
+    ``given`` takes the place of the spec's, and ``other`` that of the difference.
+    """
     if spec.link == "softmax":
         return parameter(given, 1.0 if spec.alpha is None else spec.alpha, like, ops), None
     if given is not None:
@@ -113,7 +115,7 @@ def _softmax_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     k = call.logits.shape[axis]
     z = ops.astype(ops.moveaxis(call.logits, axis, -1).reshape((-1, k)), ops.compute_dtype(call.logits))
     gamma = ops.broadcast_to(parameter(parameters.gamma, spec.gamma, z, ops), (k,))
-    alpha = ops.broadcast_to(alphas(spec, parameters, z, ops)[0], (k,))
+    alpha = ops.broadcast_to(alphas(spec, parameters.alpha, z, ops)[0], (k,))
     sample = sample_weight(call, z, ops)
     positive = reduction.positive(spec, call.targets, axis, ops).reshape(-1)
     counted = reduction.counted(spec, call.targets, axis, ops).reshape(-1)
@@ -183,7 +185,9 @@ def _sigmoid_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     y = ops.astype(ops.where(counted, targets, ops.zeros_like(targets)), z.dtype)
     z = ops.where(counted, z, ops.zeros_like(z))  # what is ignored may be NaN
     positive = reduction.positive(spec, y, axis, ops)
-    of_positive, of_negative = (per_element(vector) for vector in alphas(spec, parameters, z, ops))
+    of_positive, of_negative = (
+        per_element(vector) for vector in alphas(spec, parameters.alpha, z, ops, parameters.alpha_other)
+    )
     weight = reduction.class_weight(spec, y, of_positive, of_negative, axis, ops)
     if of_positive is None:
         of_positive = of_negative = ops.ones_like(z)

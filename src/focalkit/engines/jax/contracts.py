@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from focalkit._core import contracts, host
+from focalkit._core import contracts, host, reduction
 from focalkit._core.call import loss_shape
+from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
 from focalkit.engines.jax.ops import OPS
 
@@ -40,7 +40,7 @@ def operands_of(
     if sample_weight is not None:
         operands["sample_weight"] = _weights(sample_weight, rows)
     if normalizer is not None:
-        operands["normalizer"] = _normalizer(spec, normalizer)
+        operands["normalizer"] = _normalizer(spec, normalizer, targets, axis)
     if check_finite and host.readable(logits):
         contracts.finite_logits(np.asarray(logits))
     return operands
@@ -80,7 +80,8 @@ def _parameters(spec: LossSpec, n_classes: int, dtype: Any, gamma: Any, alpha: A
             contracts.class_vector(name, getattr(spec, name), n_classes)
             continue
         if host.readable(array):
-            LossSpec(spec.link, **{name: np.asarray(array, np.float64)})
+            value: dict[str, Any] = {name: np.asarray(array, np.float64)}
+            LossSpec(spec.link, **value)
         if array.ndim > 1 or (array.ndim == 1 and array.shape[0] != n_classes):
             contract = f"be a number or have one entry for each of the {n_classes} classes of the logits"
             contracts.reject(name, contract, f"shape {array.shape}", "Pass one entry per class.")
@@ -99,8 +100,12 @@ def _weights(weights: Any, rows: tuple[int, ...]) -> Any:
     return weights if jnp.issubdtype(weights.dtype, jnp.floating) else weights.astype(OPS.wide_dtype)
 
 
-def _normalizer(spec: LossSpec, normalizer: Any) -> Any:
-    number = contracts.normalizer_number(normalizer if host.readable(normalizer) else 1.0, spec.reduction)
+def _normalizer(spec: LossSpec, normalizer: Any, targets: Any, axis: int) -> Any:
+    known = host.readable(normalizer)
+    number = contracts.normalizer_number(normalizer if known else 1.0, spec.reduction)
     if getattr(normalizer, "ndim", 0):
-        contracts.reject("normalizer", "be one number", f"shape {normalizer.shape}", "Sum it first, e.g. by jax.lax.psum.")
-    return OPS.wide(number if host.readable(normalizer) else normalizer)
+        contracts.normalizer_number(normalizer, spec.reduction)
+    if number == 0 and host.readable(targets):
+        counted = reduction.counted(spec, np.asarray(targets), axis, NUMPY)
+        contracts.normalizer_of_nothing(number, int(np.count_nonzero(counted)))
+    return OPS.wide(number if known else normalizer)

@@ -62,15 +62,15 @@ def d1(m: Any, gamma: Any) -> Any:
     return -modulation(m, gamma) * (sigma(-m) + gamma * p_nll(m))
 
 
-sigma = _differentiable(_probability, lambda m: sigma(m) * sigma(-m))
-nll = _differentiable(_nll, lambda m: -sigma(-m))
-p_nll = _differentiable(_product, lambda m: sigma(-m) * (p_nll(m) - sigma(m)))
-modulation = _differentiable(
+sigma: Function = _differentiable(_probability, lambda m: sigma(m) * sigma(-m))
+nll: Function = _differentiable(_nll, lambda m: -sigma(-m))
+p_nll: Function = _differentiable(_product, lambda m: sigma(-m) * (p_nll(m) - sigma(m)))
+modulation: Function = _differentiable(
     _modulation,
     lambda m, gamma: -gamma * sigma(m) * modulation(m, gamma),
     lambda m, gamma: -modulation(m, gamma) * nll(-m),
 )
-loss = _differentiable(_loss, d1, _loss_in_gamma)
+loss: Function = _differentiable(_loss, d1, _loss_in_gamma)
 
 
 def softmax_of_others(z: Any, excluded: Any) -> Any:

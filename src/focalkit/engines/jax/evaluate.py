@@ -73,7 +73,7 @@ def _without_parameters(spec: LossSpec) -> LossSpec:
 
 @partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
 def _evaluate(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
-    return _results(spec, order, inplace, operands)  # type: ignore[no-any-return]
+    return _results(spec, order, inplace, operands)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))

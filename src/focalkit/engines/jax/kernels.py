@@ -36,20 +36,25 @@ def evaluate(spec: LossSpec, order: int, operands: Operands, inplace: bool = Fal
     """Loss, and from ``order`` 1 the gradient and 2 the Hessian's diagonal, by whoever is best where it will run.
 
     ``operands`` has ``logits``, ``targets`` and ``gamma``, and if given ``alpha`` and ``alpha_other`` = 1 - alpha,
-    ``sample_weight`` and ``normalizer``; the spec's own gamma and alpha are not meant. A class id out of range makes every result NaN. ``inplace`` has XLA
-    write the gradient over the logits, of which it makes a copy first where anybody needs them later.
+    ``sample_weight`` and ``normalizer``; the spec's own gamma and alpha are not meant. A class id out of range makes
+    every result NaN. ``inplace`` has XLA write the gradient over the logits, of which it makes a copy first where
+    anybody needs them later.
     """
-    if not jax.sharding.get_abstract_mesh().empty:  # shard_map, sharding in types: XLA knows how its own are cut
+    meshes = [jax.sharding.get_abstract_mesh(), *(jax.typeof(x).sharding.mesh for x in operands.values())]
+    if not all(mesh.empty for mesh in meshes):  # shard_map, sharding in types: XLA knows how its own are cut
         return by_operations(spec, order, operands)
     names = tuple(sorted(operands))
-    return tuple(_evaluate.bind(*map(operands.get, names), spec=spec, order=order, inplace=inplace, names=names, n_mapped=0))
+    return tuple(
+        _evaluate.bind(*map(operands.get, names), spec=spec, order=order, inplace=inplace, names=names, n_mapped=0)
+    )
 
 
 def by_operations(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
     """As :func:`evaluate` in XLA's operations; of order 0 differentiable in every operand."""
     parameters = ClassParameters(*map(operands.get, ClassParameters._fields))
-    arrays = map(operands.get, ("logits", "targets", "sample_weight", "normalizer"))
-    result = plain.evaluate(Call(spec, *arrays, parameters), order, OPS)
+    logits, targets, weight, normalizer = map(operands.get, ("logits", "targets", "sample_weight", "normalizer"))
+    call = Call(spec, logits, targets, weight, normalizer, parameters)
+    result = plain.evaluate(call, order, OPS)
     poison = jnp.where(_known(spec, operands), 0.0, jnp.nan)
     return tuple(part + poison.astype(part.dtype) for part in result[: order + 1])
 
@@ -163,16 +168,15 @@ def _mined(spec: LossSpec, given: Operands, n_mapped: int) -> Any:
 
     def keep(losses: Any, targets: Any) -> Any:
         axis = class_axis(spec, targets.ndim)
-        masks = (f(spec, targets, axis, OPS).reshape(-1) for f in (reduction.counted, reduction.positive))
-        kept = reduction.kept(spec, losses.reshape(-1), *masks, OPS, reduction.largest(OPS))
+        counted = reduction.counted(spec, targets, axis, OPS).reshape(-1)
+        positive = reduction.positive(spec, targets, axis, OPS).reshape(-1)
+        kept = reduction.kept(spec, losses.reshape(-1), counted, positive, OPS, reduction.largest(OPS))
         return kept.reshape(losses.shape)
 
     return _mapped(keep, (losses, given["targets"]), n_mapped)
 
 
-def _call(
-    spec: LossSpec, order: int, given: Operands, n_mapped: int, inplace: bool, rounded: bool = True
-) -> list[Any]:
+def _call(spec: LossSpec, order: int, given: Operands, n_mapped: int, inplace: bool, rounded: bool = True) -> list[Any]:
     logits = given["logits"]
     shape, inner, each = logits.shape[n_mapped:], OPS.compute_dtype(logits), spec.reduction == "none"
     nothing = jnp.zeros((*(1,) * n_mapped, 0), inner)

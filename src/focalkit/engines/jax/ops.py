@@ -25,12 +25,12 @@ class JaxOps:
 
     @property
     def index(self) -> Any:
-        """dtype of class ids."""
+        """Dtype of class ids."""
         return jnp.result_type(int)
 
     @property
     def wide_dtype(self) -> Any:
-        """dtype of sums."""
+        """Dtype of sums."""
         return jnp.result_type(float)
 
     @property
@@ -75,4 +75,4 @@ class JaxOps:
         return x
 
 
-OPS = JaxOps()
+OPS: Any = JaxOps()
