@@ -26,8 +26,8 @@ _COMMON = """
         Refuse NaN and +inf logits. Otherwise they propagate, as NumPy's own functions do. A logit
         of -inf is a class that cannot be.
     inplace : bool
-        PyTorch only: the gradient may be written over the logits, which are lost; no further memory
-        of their size is used.
+        PyTorch and JAX: the gradient may be written over the logits; no further memory of their size is
+        used. In PyTorch the logits are lost; XLA copies them first where they are needed again.
     **options
         The remaining fields of :class:`LossSpec`: ``reduction``, ``ignore_index``,
         ``label_smoothing``, ``keep_hardest``, ``negatives_per_positive``, ``class_axis``.

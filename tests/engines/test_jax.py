@@ -146,7 +146,7 @@ def test_every_argument_has_a_gradient():
         return softmax(jnp.asarray(Z), y, gamma, alpha, sample_weight=weight, normalizer=normalizer)
 
     arguments = jnp.asarray(1.5), jnp.asarray(ALPHA), jnp.linspace(0.5, 2, 6), jnp.asarray(3.0), jnp.asarray(Y)
-    check_grads(total, arguments, 2, rtol=1e-4, atol=1e-4)
+    check_grads(jax.jit(total), arguments, 2, rtol=1e-4, atol=1e-4)  # probes leave the simplex, which jit does not see
 
 
 def test_the_weighted_mean_has_the_gradient_of_its_denominator():
@@ -165,19 +165,31 @@ def test_the_diagonal_of_the_hessian_is_not_differentiated_wrongly():
 
 
 @pytest.mark.parametrize("gamma", [0.25, 0.5, 2.0])
-def test_hard_samples_have_a_gradient_and_easy_ones_no_nan_where_optax_and_others_fail(gamma):
+def test_hard_samples_have_a_gradient_and_easy_ones_no_nan(gamma):
     with jax.enable_x64(False):
         z = jnp.asarray([-200.0, -40.0, 40.0, 200.0])
+        both = jnp.stack([0 * z, z], 1)
+        binary = jax.grad(lambda z: focalkit.sigmoid_focal_loss(z, jnp.ones(4, int), gamma, reduction="sum"))(z)
+        pairs = jax.grad(lambda z: focalkit.softmax_focal_loss(z, jnp.ones(4, int), gamma, reduction="sum"))(both)
+        for grad in (binary, pairs[:, 1]):
+            assert np.all(np.isfinite(grad))
+            np.testing.assert_allclose(grad[:2], -1.0, rtol=1e-6)
+            assert grad[2] <= 0
 
-        def of(loss):
-            return jax.grad(lambda z: loss(z).sum())(z)
 
-        ours = of(lambda z: focalkit.sigmoid_focal_loss(z, jnp.ones(4, int), gamma, reduction="sum"))
-        theirs = of(lambda z: optax.losses.sigmoid_focal_loss(z, jnp.ones(4), gamma=gamma))
-        assert np.all(np.isfinite(ours))
-        np.testing.assert_allclose(ours[:2], -1.0, rtol=1e-6)
-        if gamma < 1:
-            assert np.isnan(np.asarray(theirs)).any()
+def test_the_loss_is_that_of_optax_in_optaxs_arrangement():
+    z, y = jnp.asarray(Z), jnp.asarray(np.abs(T % 2))[:, None] * jnp.ones((1, 4))
+    np.testing.assert_allclose(
+        focalkit.sigmoid_focal_loss(z, y, 2.0, 0.25, reduction="none"),
+        optax.losses.sigmoid_focal_loss(z, y, alpha=0.25, gamma=2.0),
+        rtol=1e-9,
+    )
+    ids = jnp.asarray(np.abs(T) % 4)
+    np.testing.assert_allclose(
+        focalkit.softmax_cross_entropy(z, ids, reduction="none"),
+        optax.losses.softmax_cross_entropy_with_integer_labels(z, ids),
+        rtol=1e-9,
+    )
 
 
 # transformations
@@ -291,14 +303,14 @@ loss = lambda z, t: focalkit.softmax_focal_loss(z, t)
 def same(result):
     np.testing.assert_allclose(result[0], right.loss, rtol=1e-6)
     np.testing.assert_allclose(result[1], right.grad, rtol=1e-5, atol=1e-8)
-for kind in (AxisType.Auto, AxisType.Explicit):
-    mesh = jax.make_mesh((4,), ("rows",), axis_types=(kind,))
-    place = lambda x: jax.device_put(jnp.asarray(x), NamedSharding(mesh, P("rows")))
-    program = jax.jit(jax.value_and_grad(loss))
-    same(program(place(z), place(t)))
-    same(jax.value_and_grad(loss)(place(z), place(t)))
-    assert program(place(z), place(t))[1].sharding.spec[0] == "rows"
 mesh = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Auto,))
+place = lambda x: jax.device_put(jnp.asarray(x), NamedSharding(mesh, P("rows")))
+program = jax.jit(jax.value_and_grad(loss))
+same(program(place(z), place(t)))
+same(jax.value_and_grad(loss)(place(z), place(t)))
+with jax.set_mesh(mesh):
+    same(program(place(z), place(t)))
+    assert program(place(z), place(t))[1].sharding.spec[0] == "rows"
 @jax.shard_map(mesh=mesh, in_specs=P("rows"), out_specs=(P(), P("rows")))
 def parts(z, t):
     count = jax.lax.psum((t != -100).sum(), "rows")

@@ -53,7 +53,8 @@ def checked(value: Any, check: Callable[[Any], Any]) -> Any:
         return np.asarray(check(value))
     if readable(value):
         check(np.asarray(value))
-    return value.astype(value.__array_namespace__().promote_types(value.dtype, "float32"))
+    xp = value.__array_namespace__()
+    return value.astype(xp.promote_types(xp.result_type(value.dtype, float), "float32"))
 
 
 def is_half(value: object) -> bool:
