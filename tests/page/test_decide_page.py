@@ -76,7 +76,7 @@ def test_the_users_own_costs_find_python_s_cheapest_cut_off(visit, text, rule):
         curve = rule.report.curve
         cost = fn * (curve.positives - np.array(curve.caught)) + fp * np.array(curve.false_alarms)
         state = page.evaluate("[decision.state.i, decision.cost(decision.state.i)]")
-        assert state[1] == pytest.approx(cost.min(), abs=1e-6)
+        assert state[1] == pytest.approx(cost.min(), rel=1e-6)
         said = page.text_content("#cost-said")
         assert float(re.search(r"cost ([\d.]+)", said)[1]) == pytest.approx(cost.min(), rel=0.01)
     page.fill("#cost-fn", "-5")

@@ -85,7 +85,13 @@ def _read(
     mixed: bool = True,
 ) -> Predictions:
     options = Asked(**asked, probabilities=probabilities, clip=FLOOR if probabilities else None)
-    opened = reading.open_predictions(words, options, leave_out=leave_out)
+    try:
+        opened = reading.open_predictions(words, options, leave_out=leave_out)
+    except InputError as error:
+        # the further columns are left out of the predictions by the same option as the user's
+        if more and str(error).startswith("drop must be a column"):
+            contracts.reject("column", "be one of the files'", str(error).partition("got ")[2], "Check its name.")
+        raise
     trouble, places = reading.Trouble(leave_out), list[tuple[int, NDArray[Any]]]()
     z, y, w = list[NDArray[Any]](), list[NDArray[Any]](), list[NDArray[Any] | None]()
     for piece in opened.pieces:
