@@ -17,15 +17,15 @@ PLANS = ["one", "two"]
 def found(unit, seed=0):
     rng = np.random.default_rng([seed, *unit])
     logits = rng.normal(size=(3, 2)) if unit.plan == 0 else None
-    tau = float("nan") if unit.plan else 0.1 + 0.2
-    return UnitScores(np.array([[rng.random(), np.nan, 1e-320]]), tau, logits, unit.fold)
+    decided = rng.integers(0, 1 << 30, size=(1, 4, 2, 2)).astype(np.int32)
+    return UnitScores(np.array([[rng.random(), np.nan, 1e-320]]), decided, logits, unit.fold)
 
 
 def same(a, b):
     logits = (a.ce_logits is b.ce_logits is None) or np.array_equal(a.ce_logits, b.ce_logits)
     return (
         np.array_equal(a.scores, b.scores, equal_nan=True)
-        and np.array_equal(a.tau, b.tau, equal_nan=True)
+        and np.array_equal(a.decided, b.decided)
         and logits
         and a.n_unconverged == b.n_unconverged
     )

@@ -146,7 +146,7 @@ def score_decisions(
         hit, named, true = counts(targets, decided, w, n_classes)
         if isinstance(goal, Maximize):
             return float(DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta))
-        return float(_constrained(goal, hit, named, true)[0])
+        return float(constrained(goal, hit, named, true)[0])
     each = case_costs(goal, decided, targets, n_classes, costs)
     return float((w * each).sum() / w.sum())
 
@@ -236,7 +236,7 @@ def best_cutoff(goal: Goal, cutoffs: Cutoffs) -> Rule:
     if isinstance(goal, Maximize):
         value = DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta)
     elif isinstance(goal, Constraint):
-        value, second = _constrained(goal, hit, named, true)
+        value, second = constrained(goal, hit, named, true)
     else:
         assert isinstance(goal, Cost | CostMatrix)
         c = goal.array
@@ -244,7 +244,7 @@ def best_cutoff(goal: Goal, cutoffs: Cutoffs) -> Rule:
     return Cutoff(cutoffs.at(first_best(value, second)))
 
 
-def _constrained(goal: Constraint, hit: Real, named: Real, true: Real) -> tuple[Real, Real]:
+def constrained(goal: Constraint, hit: Real, named: Real, true: Real) -> tuple[Real, Real]:
     """What a constraint raises, minus the shortfall where it is broken, and what decides between equals."""
     tp, flagged = hit[1], named[1]
     fp = np.maximum(flagged - tp, 0.0)

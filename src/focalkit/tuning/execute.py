@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -74,12 +75,27 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
 
         def compute(units: Iterable[Unit]) -> Found:
             try:
-                yield from parallel(delayed(run_unit)(task, unit) for unit in units)
+                with _held_back():
+                    found = parallel(delayed(run_unit)(task, unit) for unit in units)
+                yield from found
             except lost as error:
                 message = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
                 raise ChildProcessError(message) from error
 
         yield compute
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Start processes with Ctrl-C held back: they inherit that, and the program alone answers it from the start."""
+    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - other systems
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -118,7 +118,7 @@ class Journal:
             "unit": list(unit),
             "cells": self._plans[unit.plan],
             "scores": found.scores.tolist(),
-            "tau": found.tau,
+            "decided": _packed(found.decided),
             "ce_logits": None if found.ce_logits is None else _packed(found.ce_logits),
             "n_unconverged": found.n_unconverged,
         }
@@ -206,13 +206,27 @@ def _checked(line: bytes | bytearray) -> dict[str, Any] | None:
     return record
 
 
-def _packed(array: NDArray[np.float64]) -> dict[str, Any]:
-    text = base64.b64encode(np.ascontiguousarray(array, "<f8").tobytes()).decode()
-    return {"shape": list(array.shape), "float64": text}
+def _packed(array: NDArray[Any]) -> dict[str, Any]:
+    kind = "float64" if array.dtype.kind == "f" else "int32"
+    data = np.ascontiguousarray(array, "<f8" if kind == "float64" else "<i4").tobytes()
+    return {"shape": list(array.shape), kind: base64.b64encode(zlib.compress(data, 1)).decode()}
+
+
+def _unpacked(record: Any, kind: str, n_axes: int) -> NDArray[Any]:
+    data = np.frombuffer(zlib.decompress(base64.b64decode(record[kind])), "<f8" if kind == "float64" else "<i4")
+    shape = tuple(map(int, record["shape"]))
+    if len(shape) != n_axes or min(shape, default=0) < 0:
+        raise ValueError(shape)
+    return data.astype(np.float64 if kind == "float64" else np.int32).reshape(shape)
 
 
 def _scores(record: dict[str, Any]) -> UnitScores:
     logits = record["ce_logits"]
     if logits is not None:
-        logits = np.frombuffer(base64.b64decode(logits["float64"]), "<f8").astype(np.float64).reshape(logits["shape"])
-    return UnitScores(np.array(record["scores"], np.float64), record["tau"], logits, record["n_unconverged"])
+        logits = _unpacked(logits, "float64", len(logits["shape"]))
+    return UnitScores(
+        np.array(record["scores"], np.float64),
+        _unpacked(record["decided"], "int32", 4),
+        logits,
+        int(record["n_unconverged"]),
+    )

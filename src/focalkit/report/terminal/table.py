@@ -13,6 +13,8 @@ from focalkit.report.sections import Column, Table
 
 #: The least and the most that a column of names takes, and what stands between columns.
 NAME, WIDEST_NAME, WIDEST_HEAD, GAP = 12, 40, 16, 2
+#: What a row's name is left with where there is room for nothing else.
+SHORTEST_NAME = 4
 
 Say = Callable[[str | Finding], str]
 
@@ -86,6 +88,9 @@ def _write(
 ) -> None:
     """Add the lines of the columns that are ``kept``."""
     room = width - _total(table.columns, widths, kept)
+    if room < 0 and not table.columns[0].figure:
+        widths = [(max(SHORTEST_NAME, widths[0][0] + room), widths[0][1]), *widths[1:]]
+        room = 0
     size = {}
     for i in kept:
         # what is left over goes to the first columns, which are names, before it spreads the heads of figures
