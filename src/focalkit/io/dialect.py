@@ -76,6 +76,8 @@ class Dialect:
     #: what each column holds in the rows that were looked at ("float", "int" or "text"), and how many these are
     kinds: tuple[str, ...] = ()
     told_from: int = 0
+    #: whether there are quotes in them, so that a value may hold a line break
+    quoted: bool = True
 
 
 def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect:
@@ -132,6 +134,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     return Dialect(
         encoding, delimiter, decimal, shown, header, len(skipped.encode()), n_lines, line, unnamed, cr, tuple(alerts),
         text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
+        quoted='"' in text,
     )  # fmt: skip
 
 

@@ -136,10 +136,12 @@ def _cells(table: Table, rows: list[list[str]], i: int, size: int) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The words of a head; one of wide signs may break into pieces of eight cells."""
-    return [
-        piece for word in text.split(" ") for piece in ([word] if cell_len(word) == len(word) else chop_cells(word, 8))
-    ]
+    """What a head breaks into: words, those of wide signs into pieces of eight cells, a name without blanks too."""
+    pieces = []
+    for word in text.split(" "):
+        most = WIDEST_HEAD if cell_len(word) == len(word) else WIDEST_HEAD // 2
+        pieces += [word] if cell_len(word) <= most else chop_cells(word, most)
+    return pieces
 
 
 #: Wide signs, each of which a line may break before, and the marks that no line begins with.
