@@ -20,7 +20,7 @@ import xgboost
 from focalkit.boosting import FocalObjective
 from focalkit.boosting import lightgbm as focal_lightgbm
 from focalkit.boosting import xgboost as focal_xgboost
-from focalkit.engines.cpu.evaluate import set_num_threads
+from focalkit.engines.cpu.machine import set_num_threads
 
 GAMMA = 2.0
 DEPTH = 6

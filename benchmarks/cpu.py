@@ -30,7 +30,7 @@ import focalkit
 from focalkit import LossSpec, loss_grad_hess
 from focalkit._core import reduction as _reduce
 from focalkit._core.ops import NUMPY
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import fast, machine
 
 SHAPES: dict[str, tuple[str, tuple[int, ...]]] = {
     "64×5": ("softmax", (64, 5)),
@@ -100,7 +100,7 @@ def build_floor() -> Any:
 def make_case(name: str) -> Case:
     link, shape = SHAPES[name]
     rng = np.random.default_rng(0)
-    logits = cpu._fresh(np.empty(shape, np.float32))
+    logits = machine.fresh(np.empty(shape, np.float32))
     logits[...] = rng.standard_normal(shape, dtype=np.float32) * 3
     if link == "softmax":
         return Case(name, link, logits, rng.integers(0, shape[1], shape[:1] + shape[2:]))
@@ -110,7 +110,7 @@ def make_case(name: str) -> Case:
 def contenders(case: Case, peers: list[str], skipped: dict[str, str]) -> dict[str, Any]:
     z, y = case.logits, case.targets
     spec, general, cube, cross_entropy = (LossSpec(case.link, g) for g in (2.0, 1.7, 3.0, 0.0))
-    out = cpu._fresh(z)
+    out = machine.fresh(z)
     half_z = z.astype(np.float64) if z.nbytes <= 1 << 28 else None
     runs: dict[str, Any] = {
         "focalkit, out=": lambda: loss_grad_hess(spec, z, y, hess=False, out=out),
@@ -118,7 +118,7 @@ def contenders(case: Case, peers: list[str], skipped: dict[str, str]) -> dict[st
         "focalkit γ=1.7, out=": lambda: loss_grad_hess(general, z, y, hess=False, out=out),
         "focalkit γ=3, out=": lambda: loss_grad_hess(cube, z, y, hess=False, out=out),
         "focalkit γ=0, out=": lambda: loss_grad_hess(cross_entropy, z, y, hess=False, out=out),
-        "focalkit, loss alone": lambda: cpu.attempt(spec, z, y, None, None, 0, None),
+        "focalkit, loss alone": lambda: fast.attempt(spec, z, y, None, None, 0, None),
     }
     if half_z is not None:
         out64 = np.empty_like(half_z)
@@ -143,13 +143,13 @@ def contenders(case: Case, peers: list[str], skipped: dict[str, str]) -> dict[st
 
 def measure(case: Case, runs: dict[str, Any], rounds: int, floor: Any, most_seconds: float) -> dict[str, float]:
     """Medians in seconds, every round going through all contenders."""
-    threads = cpu.get_num_threads()
+    threads = machine.get_num_threads()
     if floor is not None:
         copy, read = floor
         runs = {"reading alone": lambda: read(case.logits, threads), **runs}
     times: dict[str, list[float]] = {name: [] for name in ("floor", *runs)}
     repeats: dict[str, int] = {}
-    target = np.empty_like(case.logits) if case.logits.nbytes < 1 << 20 else cpu._fresh(case.logits)
+    target = np.empty_like(case.logits) if case.logits.nbytes < 1 << 20 else machine.fresh(case.logits)
     for name, run in runs.items():
         start = time.perf_counter()
         run()
@@ -174,17 +174,17 @@ def measure(case: Case, runs: dict[str, Any], rounds: int, floor: Any, most_seco
 
 def one_thread(case: Case, rounds: int) -> float:
     """How much faster two threads are than one."""
-    spec, out = LossSpec(case.link, 2.0), cpu._fresh(case.logits)
+    spec, out = LossSpec(case.link, 2.0), machine.fresh(case.logits)
     medians = []
     for threads in (1, 2):
-        cpu.set_num_threads(threads)
+        machine.set_num_threads(threads)
         times = []
         for _ in range(rounds):
             start = time.perf_counter()
             loss_grad_hess(spec, case.logits, case.targets, hess=False, out=out)
             times.append(time.perf_counter() - start)
         medians.append(np.median(times))
-    cpu.set_num_threads(None)
+    machine.set_num_threads(None)
     return float(medians[0] / medians[1])
 
 
@@ -195,14 +195,14 @@ import sys
 import numpy as np
 from focalkit import LossSpec, loss_grad_hess
 from focalkit._core import reduction as _reduce
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import fast, machine
 z = np.ones((4096, 20000), np.float32); y = np.zeros(4096, np.int64)
 out = np.ones_like(z) if sys.argv[1] == "ready" else z if sys.argv[1] == "in place" else None
 loss_grad_hess(LossSpec(), np.ones((64, 9), np.float32), y[:64])
 def peak():  # ru_maxrss would be the parent's, where that was larger
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()
-if sys.argv[1] == "loss": cpu.attempt(LossSpec(gamma=2.0), z, y, None, None, 0, None)
+if sys.argv[1] == "loss": fast.attempt(LossSpec(gamma=2.0), z, y, None, None, 0, None)
 else: loss_grad_hess(LossSpec(gamma=2.0), z, y, hess=False, out=out)
 print((peak() - before) * 1024 / z.nbytes)
 """
@@ -220,7 +220,7 @@ def beside_torch(rounds: int) -> float:
     import torch
 
     case = make_case("8192×1000")
-    spec, out = LossSpec(case.link, 2.0), cpu._fresh(case.logits)
+    spec, out = LossSpec(case.link, 2.0), machine.fresh(case.logits)
     matrix = torch.randn(700, 700)
     ours = [lambda: loss_grad_hess(spec, case.logits, case.targets, hess=False, out=out)]
     theirs = [lambda: matrix @ matrix]
@@ -238,16 +238,16 @@ def beside_torch(rounds: int) -> float:
 def mining(rounds: int = 5) -> dict[str, float]:
     """Seconds of keeping the hardest tenth of 16 M sigmoid losses, of the choice alone, and of it by NumPy's sort."""
     case = make_case("sigmoid 2×100000×80")
-    ids, out = case.targets.astype(np.uint8), cpu._fresh(case.logits)
+    ids, out = case.targets.astype(np.uint8), machine.fresh(case.logits)
     spec, kept = (LossSpec("sigmoid", 2.0, keep_hardest=part) for part in (None, 0.1))
-    losses = cpu.attempt(LossSpec("sigmoid", 2.0, reduction="none"), case.logits, ids, None, None, 0, None)[0].reshape(
+    losses = fast.attempt(LossSpec("sigmoid", 2.0, reduction="none"), case.logits, ids, None, None, 0, None)[0].reshape(
         -1
     )
     among, count = np.ones(losses.size, bool), losses.size // 10
     runs = {
         "all": lambda: loss_grad_hess(spec, case.logits, ids, hess=False, out=out),
         "the hardest": lambda: loss_grad_hess(kept, case.logits, ids, hess=False, out=out),
-        "the choice": lambda: cpu._largest(losses, among, count),
+        "the choice": lambda: fast.largest(losses, among, count),
         "the choice by NumPy's sort": lambda: _reduce.largest(NUMPY)(losses, among, count),
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -330,7 +330,7 @@ def main() -> None:
         print(name, {k.strip(): round(v * 1e3, 4) for k, v in results[name].items()}, flush=True)
         del case, runs
         gc.collect()
-        cpu.release_memory()
+        machine.release_memory()
     text = table(results)
     extra = {"threads 1 to 2": scaling, "peak memory above the logits": peak_memory(), "import time": import_time()}
     extra["hard example mining, seconds"] = mining()
@@ -338,17 +338,17 @@ def main() -> None:
         extra["by turns with torch"] = beside_torch(arguments.rounds)
     except ImportError:
         skipped["by turns with torch"] = "torch is not installed"
-    machine = {
+    here = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "instruction set": cpu.instruction_set(),
-        "threads": cpu.get_num_threads(),
+        "instruction set": machine.instruction_set(),
+        "threads": machine.get_num_threads(),
         "load at the end": os.getloadavg(),
         "focalkit": focalkit.__version__,
         "peak of this process, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
-    record = {"machine": machine, "seconds": results, **extra, "skipped": skipped}
+    record = {"machine": here, "seconds": results, **extra, "skipped": skipped}
     (arguments.out / "cpu.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     (arguments.out / "cpu.md").write_text(text + "\n")
     plot(results, arguments.out / "cpu.png")

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 
 import focalkit
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import machine
 from focalkit.engines.torch import dispatch as engine
 from focalkit.nn import SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
 
@@ -202,7 +202,7 @@ def main() -> None:
         CLOCK, arguments.threads = time.process_time, 1
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-        cpu.set_num_threads(arguments.threads)
+        machine.set_num_threads(arguments.threads)
     kept = "MALLOC_MMAP_THRESHOLD_" in os.environ
     allocator = "pages kept (MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_)" if kept else "default"
     setting = {

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec  # noqa: E402
-from focalkit.nn import SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss  # noqa: E402
+from focalkit.nn import LinearFocalLoss, SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss  # noqa: E402
 
 Z = torch.from_numpy(np.random.default_rng(2).normal(size=(6, 3)) * 3)
 IDS, BITS = torch.arange(6) % 3, (Z > 0).long()
@@ -47,7 +47,7 @@ def test_repr_shows_what_differs_from_the_default():
     assert repr(SigmoidFocalLoss(reduction="sum")) == "SigmoidFocalLoss(link='sigmoid', gamma=2.0, reduction='sum')"
 
 
-def test_parameters_are_buffers_that_are_saved_and_loaded():
+def test_parameters_per_class_are_buffers_that_are_saved_and_loaded():
     trained = SoftmaxFocalLoss([0.1, 0.2, 0.3], [1.0, 2.0, 0.1])
     state = trained.state_dict()
     assert set(state) == {"gamma", "alpha"}
@@ -67,7 +67,7 @@ def test_casting_a_model_rounds_no_parameter():
 
 def test_a_module_moves_to_another_device_and_back():
     module = SoftmaxFocalLoss(2.0, [0.1, 0.2, 0.7]).to("meta")
-    assert module.alpha.device.type == module.gamma.device.type == "meta"
+    assert module.alpha.device.type == "meta"
     assert module(Z.to("meta"), IDS.to("meta")).device.type == "meta"
     back = module.to_empty(device="cpu")
     assert back(Z, IDS) == SoftmaxFocalLoss(2.0, [0.1, 0.2, 0.7])(Z, IDS)
@@ -93,6 +93,194 @@ def test_a_buffer_written_in_place_is_followed():
     module.alpha[0] = -1
     with pytest.raises(InputError, match="alpha must be"):
         module(Z, IDS)
+
+
+NEW = torch.tensor([5.0, 0.1, 0.1], dtype=torch.float64)
+
+
+def assigned(module):
+    module.alpha = NEW
+    return module(Z, IDS)
+
+
+def registered(module):
+    module.register_buffer("alpha", NEW)
+    return module(Z, IDS)
+
+
+def as_accelerate_does(module):
+    module._buffers["alpha"] = NEW
+    return module(Z, IDS)
+
+
+def in_a_functional_call(module):
+    return torch.func.functional_call(module, {"alpha": NEW}, (Z, IDS))
+
+
+def a_parameter(module):
+    module.alpha = torch.nn.Parameter(NEW.clone())
+    return module(Z, IDS).detach()
+
+
+def in_half_precision(module):
+    module.alpha = NEW.bfloat16()
+    module(Z, IDS)
+    module.alpha = NEW
+    return module(Z, IDS)
+
+
+def loaded_over(module):
+    module.load_state_dict({"alpha": NEW}, assign=True)
+    return module(Z, IDS)
+
+
+@pytest.mark.parametrize(
+    "replaced",
+    [assigned, registered, as_accelerate_does, in_a_functional_call, a_parameter, in_half_precision, loaded_over],
+)
+def test_a_tensor_that_is_replaced_is_noticed(replaced):
+    want = focalkit.softmax_focal_loss(Z, IDS, 2.0, NEW)
+    module = SoftmaxFocalLoss(2.0, [1.0, 1.0, 1.0])
+    torch.testing.assert_close(replaced(module), want, rtol=1e-12, atol=0)
+    if replaced is not in_a_functional_call:
+        assert module.spec.alpha == (5.0, 0.1, 0.1)
+        assert module.state_dict()["alpha"].tolist() == NEW.tolist()
+
+
+@pytest.mark.parametrize("value", [None, 0.5, [5.0, 0.1, 0.1], NEW.numpy()], ids=str)
+def test_alpha_takes_numbers_vectors_and_none_by_turns(value):
+    module = SoftmaxFocalLoss(2.0, [1.0, 1.0, 1.0])
+    module.alpha = value
+    torch.testing.assert_close(module(Z, IDS), focalkit.softmax_focal_loss(Z, IDS, 2.0, value))
+    module.gamma = 1.0
+    torch.testing.assert_close(module(Z, IDS), focalkit.softmax_focal_loss(Z, IDS, 1.0, value))
+    assert module.gamma == 1.0
+    module.alpha = NEW
+    torch.testing.assert_close(module(Z, IDS), focalkit.softmax_focal_loss(Z, IDS, 1.0, NEW))
+    module._buffers["alpha"] = None
+    torch.testing.assert_close(module(Z, IDS), focalkit.softmax_focal_loss(Z, IDS, 1.0))
+
+
+@pytest.mark.parametrize("kind", [SoftmaxFocalLoss, SigmoidFocalLoss])
+@pytest.mark.parametrize(
+    "wrap", [torch.nn.Parameter, lambda t: t.clone().requires_grad_()], ids=["Parameter", "tensor"]
+)
+def test_gamma_and_alpha_can_be_learned(kind, wrap):
+    """The gradients are those of the function that takes them as tensors."""
+    gamma, alpha = wrap(torch.tensor([0.5, 1.0, 2.0])), wrap(torch.tensor([0.3, 0.2, 0.6]))
+    targets = IDS if kind is SoftmaxFocalLoss else BITS
+    function = focalkit.softmax_focal_loss if kind is SoftmaxFocalLoss else focalkit.sigmoid_focal_loss
+    module = kind(gamma, alpha)
+    named = dict(module.named_parameters())
+    assert (named["gamma"] is gamma and named["alpha"] is alpha) if isinstance(gamma, torch.nn.Parameter) else not named
+    got = torch.autograd.grad(module(Z, targets), (gamma, alpha))
+    torch.testing.assert_close(got, torch.autograd.grad(function(Z, targets, gamma, alpha), (gamma, alpha)))
+    assert all(bool(part.abs().min() > 0) for part in got)
+    with torch.no_grad():
+        alpha.mul_(1.5)
+        torch.testing.assert_close(module(Z, targets), function(Z, targets, gamma, alpha))
+
+
+def test_a_functional_call_differentiates_alpha():
+    module = SoftmaxFocalLoss(2.0, [1.0, 1.0, 1.0])
+    got = torch.func.grad(lambda alpha: torch.func.functional_call(module, {"alpha": alpha}, (Z, IDS)))(NEW)
+    torch.testing.assert_close(got, torch.func.grad(lambda a: focalkit.softmax_focal_loss(Z, IDS, 2.0, a))(NEW))
+    assert module.spec.alpha == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_tensors_of_any_kind_are_read_as_numbers_by_a_spec(dtype, requires_grad):
+    alpha = NEW.to(dtype).requires_grad_(requires_grad)
+    spec = LossSpec(gamma=torch.tensor(2.0, dtype=dtype, requires_grad=requires_grad), alpha=alpha)
+    assert spec == LossSpec(gamma=2.0, alpha=alpha.detach().double().tolist())
+    assert SoftmaxFocalLoss(2.0, alpha).spec == spec
+    got = focalkit.softmax_focal_loss(Z, IDS, 2.0, alpha).detach()
+    torch.testing.assert_close(got, focalkit.softmax_focal_loss(Z, IDS, 2.0, spec.alpha))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reduction", "none"),
+        ("label_smoothing", 0.3),
+        ("ignore_index", 1),
+        ("keep_hardest", 0.5),
+        ("negatives_per_positive", 1.0),
+        ("class_axis", -1),
+    ],
+)
+def test_options_are_attributes_that_can_be_read_and_assigned(name, value):
+    module = SoftmaxFocalLoss(2.0)
+    assert getattr(module, name) == getattr(LossSpec(), name)
+    setattr(module, name, value)
+    assert getattr(module, name) == getattr(module.spec, name) == value
+    assert module(Z, IDS).equal(focalkit.softmax_focal_loss(Z, IDS, 2.0, **{name: value}))
+    if name not in ("keep_hardest", "negatives_per_positive", "class_axis"):
+        head = LinearFocalLoss(4, 3)
+        setattr(head, name, value)
+        hidden = torch.randn(6, 4)
+        assert getattr(head, name) == value
+        want = focalkit.softmax_focal_loss(head.logits(hidden), IDS, 2.0, **{name: value})
+        torch.testing.assert_close(head(hidden, IDS), want)
+
+
+def test_options_are_checked_when_they_are_assigned_and_torchs_names_are_refused():
+    module = SoftmaxFocalLoss(2.0)
+    with pytest.raises(InputError, match="reduction must be one of"):
+        module.reduction = "batchmean"
+    with pytest.raises(InputError, match=r"weight must not be assigned to SoftmaxFocalLoss; .*Assign alpha"):
+        module.weight = NEW
+    with pytest.raises(InputError, match="link must not be assigned"):
+        module.link = "sigmoid"
+    with pytest.raises(InputError, match="gamma must need no gradient here"):
+        LinearFocalLoss(4, 3).gamma = torch.nn.Parameter(torch.tensor(1.0))
+
+
+def checkpoints(**options):
+    """Models that differ in their last part: torch's loss, and ours."""
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.CrossEntropyLoss(**options))
+    return theirs, lambda *a, **k: torch.nn.Sequential(torch.nn.Linear(3, 3), SoftmaxFocalLoss(*a, **k))
+
+
+def test_a_model_with_torchs_cross_entropy_and_one_with_ours_load_each_others_checkpoints():
+    theirs, ours = checkpoints()
+    for model in (ours(), ours(gamma=1.5, alpha=0.25, label_smoothing=0.1)):
+        model.load_state_dict(theirs.state_dict(), strict=True)
+        theirs.load_state_dict(model.state_dict(), strict=True)
+        assert set(model.state_dict()) == set(theirs.state_dict())
+    weighted = ours(2.0, [1.0, 2.0, 3.0])
+    weighted.load_state_dict(theirs.state_dict(), strict=True)
+    assert weighted[1].spec.alpha == (1.0, 2.0, 3.0)
+
+
+def test_the_weight_of_a_checkpoint_of_torchs_cross_entropy_becomes_alpha():
+    theirs, ours = checkpoints(weight=torch.tensor([1.0, 2.0, 0.5]))
+    for model in (ours(), ours(2.0, [1.0, 1.0, 1.0])):
+        model.load_state_dict(theirs.state_dict(), strict=True)
+        assert model[1].spec == LossSpec(gamma=2.0, alpha=(1.0, 2.0, 0.5))
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        SigmoidFocalLoss().load_state_dict({"weight": NEW})
+    with pytest.raises(RuntimeError, match="Missing key"):
+        SoftmaxFocalLoss(2.0, torch.nn.Parameter(NEW)).load_state_dict({})
+
+
+def test_a_checkpoint_that_holds_numbers_too_is_taken():
+    module = SoftmaxFocalLoss(2.0)
+    module.load_state_dict({"gamma": torch.tensor(1.25, dtype=torch.float64), "alpha": NEW})
+    assert module.spec == LossSpec(gamma=1.25, alpha=(5.0, 0.1, 0.1))
+    module = SigmoidFocalLoss(2.0)
+    module.load_state_dict({"gamma": torch.tensor(0.5), "alpha": torch.tensor(0.25)})
+    assert module.spec == LossSpec("sigmoid", 0.5, 0.25)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own
+def test_what_torchs_older_compilers_cannot_do_is_said():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), SoftmaxFocalLoss())
+    with pytest.raises(NotImplementedError, match=r"torch.jit.script cannot compile SoftmaxFocalLoss: leave the loss"):
+        torch.jit.script(model)
+    with pytest.raises(InputError, match=r"got 'a torch.fx.Proxy'. .*is_leaf_module"):
+        torch.fx.symbolic_trace(SoftmaxFocalLoss())
 
 
 def test_the_spec_can_be_changed_between_epochs():
@@ -135,6 +323,48 @@ def test_a_compiled_module_has_no_graph_break_and_follows_its_spec():
     torch.testing.assert_close(compiled(z, IDS), module(z, IDS))
     module.spec = LossSpec(gamma=1.0)
     torch.testing.assert_close(compiled(z, IDS), module(z, IDS))
+
+
+SCHEDULES = {
+    "gamma": [LossSpec(gamma=g) for g in (2.0, 1.5, 1.0, 0.5)],
+    "alpha": [LossSpec(gamma=2.0, alpha=(a, 1.0, 2.0)) for a in (0.5, 0.4, 0.3, 0.2)],
+    "label_smoothing": [LossSpec(gamma=2.0, label_smoothing=s) for s in (0.1, 0.05, 0.01, 0.0)],
+    "keep_hardest": [LossSpec(gamma=2.0, keep_hardest=k) for k in (0.9, 0.7, 4, 3)],
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("option", SCHEDULES)
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_a_schedule_of_any_option_compiles_once(option, dynamic):
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    module, head, hidden = SoftmaxFocalLoss(SCHEDULES[option][0].gamma), LinearFocalLoss(4, 3), torch.randn(6, 4)
+    module.spec = head.spec = SCHEDULES[option][0]
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+    compiled_head = torch.compile(head, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+    for spec in SCHEDULES[option]:
+        module.spec = spec
+        torch.testing.assert_close(compiled(Z, IDS), module(Z, IDS))
+        if option != "keep_hardest":
+            head.spec = spec
+            torch.testing.assert_close(compiled_head(hidden, IDS), head(hidden, IDS))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 3  # the head's check of gamma is traced with it
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_code_follows_a_buffer_and_differentiates_a_parameter():
+    module = SoftmaxFocalLoss(2.0, [1.0, 1.0, 1.0])
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    compiled(Z, IDS)
+    module.alpha.copy_(NEW)
+    torch.testing.assert_close(compiled(Z, IDS), focalkit.softmax_focal_loss(Z, IDS, 2.0, NEW))
+    module.alpha[0] = -1
+    with pytest.raises(InputError, match="alpha must be"):
+        compiled(Z, IDS)
+    module.alpha = torch.nn.Parameter(NEW.clone())
+    got, want = (torch.autograd.grad(f(Z, IDS), module.alpha) for f in (compiled, module))
+    torch.testing.assert_close(got, want)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -10,7 +10,7 @@ import pytest
 from focalkit import LossSpec
 from focalkit._core import reduction as _reduce
 from focalkit._core.ops import NUMPY
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import fast, machine
 
 LOSSES = np.array([0.5, 2.0, 2.0, 0.0, 9.0])
 ALL = np.ones(5, bool)
@@ -21,18 +21,18 @@ LARGEST = _reduce.largest(NUMPY)
 
 def kept(counted=ALL, **mining):
     found = _reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE, NUMPY, LARGEST)
-    by_kernels = _reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE, NUMPY, cpu._largest)
+    by_kernels = _reduce.kept(LossSpec(**mining), LOSSES, counted, POSITIVE, NUMPY, fast.largest)
     np.testing.assert_array_equal(by_kernels, found)
     return np.flatnonzero(found).tolist()
 
 
 @contextmanager
 def cpu_threads(n):
-    cpu.set_num_threads(n)
+    machine.set_num_threads(n)
     try:
         yield
     finally:
-        cpu.set_num_threads(None)
+        machine.set_num_threads(None)
 
 
 def test_without_mining_everything_counted_stays():
@@ -61,7 +61,7 @@ def test_nan_comes_before_every_number():
     losses = np.array([np.inf, 1.0, np.nan, np.nan])
     for count, expected in ((1, [2]), (2, [2, 3]), (3, [0, 2, 3])):
         spec, counted = LossSpec(keep_hardest=count), np.ones(4, bool)
-        for largest in (LARGEST, cpu._largest):
+        for largest in (LARGEST, fast.largest):
             got = _reduce.kept(spec, losses, counted, ~counted, NUMPY, largest)
             assert np.flatnonzero(got).tolist() == expected
 
@@ -79,7 +79,7 @@ def test_the_kernels_choose_as_numpy_does(dtype, among, threads):
         ):
             losses, mask = losses.astype(dtype), rng.random(losses.size) < among
             for count in (0, 1, 777, 30_000, int(mask.sum()) - 1, int(mask.sum()), 400_000):
-                got, want = cpu._largest(losses, mask, count), LARGEST(losses, mask, max(count, 0))
+                got, want = fast.largest(losses, mask, count), LARGEST(losses, mask, max(count, 0))
                 np.testing.assert_array_equal(got, want)
 
 

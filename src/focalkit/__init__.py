@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from focalkit._core.contracts import InputError
 from focalkit._core.spec import LossSpec
-from focalkit.engines.cpu.evaluate import get_num_threads, set_num_threads
+from focalkit.engines.cpu.machine import get_num_threads, set_num_threads
 from focalkit.linear_loss import linear_softmax_focal_loss
 from focalkit.losses import (
     LossGradHess,

@@ -12,7 +12,8 @@ from focalkit._core import contracts, host
 from focalkit._core.call import Call
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
 from focalkit.engines import _inputs
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import fast
+from focalkit.engines.cpu.evaluate import evaluate
 
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
@@ -300,13 +301,13 @@ def loss_grad_hess(
             )
         )
     if not check_finite:
-        result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
+        result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
             return LossGradHess(*result)
     call = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
     if out is not None:
         _check_out(out, call)
-    return LossGradHess(*cpu.evaluate(call, 2 if hess else 1, out))
+    return LossGradHess(*evaluate(call, 2 if hess else 1, out))
 
 
 def _loss(
@@ -334,11 +335,11 @@ def _loss(
         contracts.reject("inplace", "be False unless the logits are of PyTorch or JAX", inplace, remedy)
     spec = _spec(link, gamma, alpha, options)
     if not check_finite:
-        result = cpu.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
+        result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
         if result is not None:
             return result[0]
     call = _inputs.read(spec, _host(logits), targets, sample_weight, normalizer, check_finite=check_finite)
-    return cpu.evaluate(call, 0).loss
+    return evaluate(call, 0).loss
 
 
 def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import machine
 
 HERE = Path(__file__).parent
 INCLUDE = HERE.parents[1] / "cpp" / "include"
@@ -20,7 +20,7 @@ FLAGS = {
     "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     "portable": ["-DFOCALKIT_PORTABLE_SIMD=1"],
 }
-RUNS_HERE = [*(name for name in FLAGS if name in cpu.instruction_sets()), "portable"]
+RUNS_HERE = [*(name for name in FLAGS if name in machine.instruction_sets()), "portable"]
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs g++")
 
 

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from focalkit import InputError, LossSpec, loss_grad_hess
 from focalkit.engines import _cpu, _inputs, plain
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import machine
 
 
 def truth(call: Call) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,9 +60,9 @@ def check_against_reference(call: Call) -> None:
     assert_close(hess, want[2], "hess", dtype, slack, floor + slack * (1 + gamma) ** 2 * scale)
 
 
-@pytest.fixture(params=cpu.instruction_sets())
+@pytest.fixture(params=machine.instruction_sets())
 def instruction_set(request):
-    before = cpu.instruction_set()
+    before = machine.instruction_set()
     assert _cpu.choose_instruction_set(request.param)
     yield request.param
     _cpu.choose_instruction_set(before)
@@ -109,8 +109,8 @@ def large_call(spec: LossSpec, shape: tuple[int, ...], seed: int = 0) -> Call:
 
 @pytest.fixture
 def threads():
-    yield cpu.set_num_threads
-    cpu.set_num_threads(None)
+    yield machine.set_num_threads
+    machine.set_num_threads(None)
 
 
 @pytest.mark.parametrize(("spec", "shape"), LARGE)
@@ -131,9 +131,9 @@ def test_large_inputs_agree_with_the_reference(spec, shape, instruction_set):
 
 def test_threadpoolctl_and_set_num_threads_limit_the_threads(threads):
     with threadpool_limits(1):
-        assert cpu.get_num_threads() == 1
+        assert machine.get_num_threads() == 1
     threads(1)
-    assert cpu.get_num_threads() == 1
+    assert machine.get_num_threads() == 1
     with pytest.raises(InputError, match="threads must be an int of at least 1"):
         threads(0)
 
@@ -253,20 +253,20 @@ def test_class_probabilities_that_are_none_are_refused(entry, bad, shape, instru
 
 
 def test_recycled_memory_is_bounded_and_given_back():
-    cpu.release_memory()
+    machine.release_memory()
     logits = np.zeros((4000, 300), np.float32)
     result = loss_grad_hess(LossSpec(), logits, np.zeros(4000, int), hess=False)
     del result
-    assert cpu.held_memory() >= logits.nbytes
-    assert cpu.release_memory() >= logits.nbytes
-    assert cpu.held_memory() == 0
-    limit = cpu.memory_limit()
+    assert machine.held_memory() >= logits.nbytes
+    assert machine.release_memory() >= logits.nbytes
+    assert machine.held_memory() == 0
+    limit = machine.memory_limit()
     try:
-        cpu.set_memory_limit(0)
+        machine.set_memory_limit(0)
         loss_grad_hess(LossSpec(), logits, np.zeros(4000, int), hess=False)
-        assert cpu.held_memory() == 0
+        assert machine.held_memory() == 0
     finally:
-        cpu.set_memory_limit(limit)
+        machine.set_memory_limit(limit)
 
 
 def test_a_result_is_never_recycled_while_anyone_looks_at_it():
@@ -278,9 +278,9 @@ def test_a_result_is_never_recycled_while_anyone_looks_at_it():
     assert all(np.array_equal(a, b) for a, b in zip(kept, copies, strict=True))
 
 
-@pytest.mark.parametrize("name", cpu.instruction_sets())
+@pytest.mark.parametrize("name", machine.instruction_sets())
 def test_the_environment_chooses_the_instruction_set(name):
-    code = "from focalkit.engines.cpu import evaluate as cpu; print(cpu.instruction_set())"
+    code = "from focalkit.engines.cpu import machine; print(machine.instruction_set())"
     environment = {**os.environ, "FOCALKIT_INSTRUCTION_SET": name}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == name

@@ -285,11 +285,14 @@ def test_gamma_and_alpha_may_be_tensors_of_the_device():
 
 def test_a_module_hands_over_its_buffers_only_once_they_were_written():
     """Numbers that the host knows need no general power."""
-    module, z = nn.SigmoidFocalLoss(2.0, 0.25).to(DEVICE), randn(3)
-    assert module._tensors(z) == (None, None)
+    module, z = nn.SigmoidFocalLoss(2.0, [0.25, 0.5, 0.75]).to(DEVICE), randn(4, 3)
+    assert module._given(z) == (None, None)
     module.alpha.fill_(0.5)
-    gamma, alpha = module._tensors(z)
-    assert (gamma, alpha) == (2.0, 0.5)
+    gamma, alpha = module._given(z)
+    if DEVICE.type == "cpu":  # where they are read
+        assert (gamma, alpha, module.spec.alpha) == (None, None, (0.5, 0.5, 0.5))
+    else:
+        assert (gamma, alpha.tolist()) == (None, [0.5, 0.5, 0.5])
 
 
 def test_no_grad_computes_no_gradient_and_loss_grad_hess_has_all():
@@ -347,7 +350,7 @@ def test_other_devices_and_a_missing_triton_leave_the_plain_path(monkeypatch):
     assert engine._device_kernels(torch.device("mps")) is None
     engine._device_kernels.cache_clear()
     monkeypatch.setitem(sys.modules, "focalkit.engines.triton.evaluate", None)
-    monkeypatch.delattr(focalkit.engines, "triton")
+    monkeypatch.delattr(focalkit.engines.triton, "evaluate")
     try:
         assert engine._device_kernels(torch.device("cuda")) is None
     finally:
@@ -385,11 +388,11 @@ def test_tensors_in_host_memory_do_not_load_triton():
 def test_the_operators_know_what_they_return_on_a_gpu(dtype, reduction):
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    spec = engine.torch_operator.arguments_of(LossSpec(gamma=2.0, reduction=reduction))
+    spec = engine.torch_operator.arguments_of(LossSpec(gamma=2.0, reduction=reduction), constant=True)
     with FakeTensorMode():
         z = torch.empty(6, 4, 3, device="cuda", dtype=dtype)
         t = torch.empty(6, 3, device="cuda", dtype=torch.long)
-        value, grad = torch.ops.focalkit.loss_and_gradient(z, t, None, None, None, None, *spec, dtype)
+        value, grad = torch.ops.focalkit.loss_and_gradient(z, t, None, None, *spec, dtype)
     assert value.shape == (() if reduction == "mean" else (6, 3))
     assert value.dtype == dtype
     assert grad.shape == z.shape

@@ -29,6 +29,7 @@ MADE = (
     "js.",
     "finding.",
     "alert.",
+    "decide.",
 )
 
 

@@ -22,6 +22,8 @@ Ints = NDArray[np.intp]
 #: Events closer than this, relatively, are one: rounding alone parts them.
 APART = 1e-12
 ROUNDS = 20
+#: Rows on which several starts compete.
+MOST = 20_000
 
 
 class Events(NamedTuple):
@@ -43,6 +45,11 @@ class MetricAim:
     targets: Ints
     weight: Real
     n_classes: int
+
+    def part(self, rows: Ints, stand_for: Real) -> MetricAim:
+        """The same on some rows."""
+        weight = self.weight[rows] * stand_for
+        return MetricAim(self.metric, self.beta, self.targets[rows], weight, self.n_classes)
 
     def value(self, decided: Ints) -> float:
         """What decisions are worth."""
@@ -81,6 +88,10 @@ class CostAim:
 
     cost: Real
     weight: Real
+
+    def part(self, rows: Ints, stand_for: Real) -> CostAim:
+        """The same on some rows."""
+        return CostAim(self.cost[rows], self.weight[rows] * stand_for)
 
     def value(self, decided: Ints) -> float:
         """What decisions are worth."""
@@ -165,7 +176,7 @@ def _envelope(intercept: Real, slope: Real) -> Events:
 
 
 def _ordered(first: Ints, at: Real, row: Ints, before: Ints, after: Ints) -> Events:
-    order = np.argsort(at, kind="stable")
+    order = np.argsort(at)
     return Events(first, at[order], row[order], before[order], after[order])
 
 
@@ -201,21 +212,45 @@ def line_search(aim: Any, events: Events, now: float) -> tuple[float, float]:
     return middle, float(best)
 
 
-def ascend(p: Real, aim: Any, starts: Real, costs: Real | None = None) -> tuple[Real, float]:
+def ascend(p: Real, aim: Any, starts: Real, targets: Ints, costs: Real | None = None) -> tuple[Real, float]:
     """Weights (n_classes,) that no change of one of them improves, the best from several ``starts``, and their worth.
 
-    Each round costs one sort of the events of every class.
+    Each round costs one sort of the events of every class. Where rows are many, the starts compete on some of each
+    class, and the winner goes on with all.
     """
-    best_w, best = starts[0], -np.inf
-    for start in starts:
-        w, worth = start.astype(np.float64).copy(), -np.inf
-        for _ in range(ROUNDS):
-            before = worth
-            for c in range(p.shape[1]):
-                w[c], worth = line_search(aim, events_of(p, w, c, costs), w[c])
-            w /= np.exp(np.log(w).mean())
-            if worth <= before + APART * max(1.0, abs(before)):
-                break
-        if worth > best + APART * max(1.0, abs(best) if np.isfinite(best) else 1.0):
-            best_w, best = w, worth
-    return best_w, float(best)
+    if len(targets) <= MOST:
+        return _best(p, aim, starts, costs)
+    rows, stand_for = some_of_each(targets)
+    of_rows = costs[rows] if costs is not None and costs.ndim == 3 else costs
+    w, _ = _best(p[rows], aim.part(rows, stand_for), starts, of_rows)
+    return _climb(p, aim, w, costs)
+
+
+def _best(p: Real, aim: Any, starts: Real, costs: Real | None) -> tuple[Real, float]:
+    found = [_climb(p, aim, start, costs) for start in starts]
+    return max(found, key=lambda pair: round(pair[1], 12))
+
+
+def _climb(p: Real, aim: Any, start: Real, costs: Real | None) -> tuple[Real, float]:
+    w, worth = start.astype(np.float64).copy(), -np.inf
+    for _ in range(ROUNDS):
+        before = worth
+        for c in range(p.shape[1]):
+            w[c], worth = line_search(aim, events_of(p, w, c, costs), w[c])
+        w /= np.exp(np.log(w).mean())
+        if worth <= before + APART * max(1.0, abs(before)):
+            break
+    return w, float(worth)
+
+
+def some_of_each(targets: Ints, most: int = MOST) -> tuple[Ints, Real]:
+    """At most ``most`` rows, evenly of each class, and how many each stands for."""
+    sizes = np.bincount(targets)
+    share = most // max(int((sizes > 0).sum()), 1)
+    rng = np.random.default_rng(0)
+    kept, stand_for = [], []
+    for k in np.flatnonzero(sizes):
+        rows = np.flatnonzero(targets == k)
+        kept.append(rows if len(rows) <= share else np.sort(rng.choice(rows, share, replace=False)))
+        stand_for.append(np.full(len(kept[-1]), len(rows) / len(kept[-1])))
+    return np.concatenate(kept), np.concatenate(stand_for)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Unpack
 
 import torch
@@ -10,12 +11,14 @@ from torch import Tensor, nn
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit.engines.torch import compiled
 from focalkit.linear_loss import linear_loss
+from focalkit.nn.module import PARAMETERS, HoldsSpec
 
 __all__ = ["LinearFocalLoss"]
 
 
-class LinearFocalLoss(nn.Linear):
+class LinearFocalLoss(HoldsSpec, nn.Linear):
     r"""A model's last linear layer with its focal loss: :func:`focalkit.linear_softmax_focal_loss` as a module.
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^{\gamma_t} \log p_t, \quad p = \mathrm{softmax}(W x + b)
@@ -64,8 +67,8 @@ class LinearFocalLoss(nn.Linear):
         self,
         in_features: int,
         n_classes: int,
-        gamma: PerClass = 2.0,
-        alpha: PerClass | None = None,
+        gamma: PerClass | Tensor = 2.0,
+        alpha: PerClass | Tensor | None = None,
         *,
         bias: bool = False,
         logit_softcap: float | None = None,
@@ -74,19 +77,44 @@ class LinearFocalLoss(nn.Linear):
         dtype: Any = None,
         **options: Unpack[SpecOptions],
     ) -> None:
-        self.spec = LossSpec("softmax", gamma, alpha, **options)
-        for name in ("gamma", "alpha"):
-            contracts.class_vector(name, getattr(self.spec, name), n_classes)
-        self.logit_softcap, self.memory_budget = logit_softcap, memory_budget
+        spec = LossSpec("softmax", _number("gamma", gamma), _number("alpha", alpha), **options)
+        for name in PARAMETERS:
+            contracts.class_vector(name, getattr(spec, name), n_classes)
         super().__init__(in_features, n_classes, bias, device, dtype)
+        self.logit_softcap, self.memory_budget = logit_softcap, memory_budget
+        self.spec = spec
+
+    @property
+    def spec(self) -> LossSpec:
+        """The loss that is computed; assign another one to change it."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: LossSpec) -> None:
+        if not isinstance(spec, LossSpec) or spec.link != "softmax":
+            contract = "be a LossSpec with the softmax link"
+            contracts.reject("spec", contract, spec, "Independent columns have no softmax: use SigmoidFocalLoss.")
+        for name in PARAMETERS:
+            contracts.class_vector(name, getattr(spec, name), self.out_features)
+        self._spec = spec
+        self._numbers, self._arguments = compiled.apart(spec)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign a field of the spec, or anything else as modules do."""
+        if name in PARAMETERS:
+            self.spec = replace(self.spec, **{name: _number(name, value)})
+        else:
+            super().__setattr__(name, value)
 
     def forward(  # type: ignore[override]
         self, hidden: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None
     ) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
         rest = (targets, self.bias, sample_weight, normalizer, self.logit_softcap, self.memory_budget)
-        loss: Tensor = linear_loss(self.spec, hidden, self.weight, *rest)
-        return loss
+        traced = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+        if traced and not isinstance(normalizer, str) and hidden.device.type == "cpu":
+            return linear_loss(self._numbers, hidden, self.weight, *rest, self._arguments)  # type: ignore[no-any-return]
+        return linear_loss(self._spec, hidden, self.weight, *rest)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (..., n_classes) of hidden states (..., in_features), all of them."""
@@ -99,3 +127,11 @@ class LinearFocalLoss(nn.Linear):
         flags = [f"{name}={value!r}" for name, value in named.items() if value is not None]
         options = [repr(self.spec)[len("LossSpec(") : -1]] if self.spec != LossSpec() else []
         return ", ".join([super().extra_repr(), *options, *flags])
+
+
+def _number(name: str, value: Any) -> Any:
+    """Refuse a gamma or alpha that is to be learned, for which there is no gradient here."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        remedy = "Detach it, or use SoftmaxFocalLoss on the logits."
+        contracts.reject(name, "need no gradient here", "a tensor that requires one", remedy)
+    return value

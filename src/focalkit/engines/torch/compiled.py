@@ -1,15 +1,16 @@
 """The kernels as an operator, so that compiled graphs call them without a break.
 
-``focalkit::loss`` and ``focalkit::loss_and_gradient`` take the spec as numbers and text, which a graph
-can hold and guard. On a GPU gamma and alpha may be tensors as well, which are not read by the host.
+``focalkit::loss`` and ``focalkit::loss_and_gradient`` take the spec as arguments that a graph can hold. A number that
+changes between calls (a schedule) must not be one of them: the graph would be compiled anew for each value. On the
+processor the spec's numbers are therefore a small tensor, which the operator reads when it runs; on a device, where
+reading would wait, they are constants of the graph, and gamma and alpha may be tensors that the host does not read.
 """
 
 from __future__ import annotations
 
-import ast
-import math
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,68 +20,136 @@ from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import cpu_kernels as torch_kernels
 
-_ARGUMENTS = "Tensor logits, Tensor targets, Tensor? sample_weight, Tensor? normalizer, "
-_ARGUMENTS += "Tensor? gamma_of_device, Tensor? alpha_of_device, "
-_ARGUMENTS += "float[] gamma, float[]? alpha, str options, ScalarType dtype"
-_OPTIONS = tuple(name for name in LossSpec.__dataclass_fields__ if name not in ("gamma", "alpha"))
+#: The spec as arguments: see :class:`Arguments`.
+SPEC = "Tensor? gamma, Tensor? alpha, float[]? gammas, float[]? alphas, Tensor? scalars, float[] constants, "
+SPEC += "int[] integers, str names"
+_ARGUMENTS = "Tensor logits, Tensor targets, Tensor? sample_weight, Tensor? normalizer, " + SPEC + ", ScalarType dtype"
 
 torch.library.define("focalkit::loss", f"({_ARGUMENTS}) -> Tensor")
 torch.library.define("focalkit::loss_and_gradient", f"({_ARGUMENTS}) -> (Tensor, Tensor)")
 
 
-def arguments_of(spec: LossSpec) -> tuple[list[float], list[float] | None, str]:
-    """The spec as arguments of the operators: gamma, alpha and the other fields as text."""
+class Arguments(NamedTuple):
+    """A spec as arguments of the operators.
 
-    def vector(value: Any) -> list[float]:
-        return list(value) if isinstance(value, tuple) else [value]
+    ``gamma`` and ``alpha`` are tensors that take the place of the spec's, ``gammas`` and ``alphas`` its vectors. Its
+    single numbers (gamma, alpha, label_smoothing, keep_hardest as a fraction and as a count, negatives_per_positive; 0
+    where there is none) stand in ``scalars`` or, where that is None, in ``constants``. ``integers`` are ignore_index
+    and class_axis, ``names`` the link, the reduction, whether the spec has an
+    alpha, and ignore_index where it is no integer.
+    """
 
-    alpha = None if spec.alpha is None else vector(spec.alpha)
-    values = tuple(getattr(spec, name) for name in _OPTIONS)
-    return vector(spec.gamma), alpha, repr(tuple(None if value != value else value for value in values))
+    gamma: Tensor | None
+    alpha: Tensor | None
+    gammas: list[float] | None
+    alphas: list[float] | None
+    scalars: Tensor | None
+    constants: list[float]
+    integers: list[int]
+    names: str
+
+
+def arguments_of(
+    spec: LossSpec, gamma: Tensor | None = None, alpha: Tensor | None = None, *, constant: bool = False
+) -> Arguments:
+    """The spec as arguments of the operators; its numbers as a tensor unless they are to be constants."""
+    gammas = list(spec.gamma) if isinstance(spec.gamma, tuple) else None
+    alphas = list(spec.alpha) if isinstance(spec.alpha, tuple) else None
+    keep: Any = spec.keep_hardest or 0
+    is_count = isinstance(keep, int)
+    numbers: list[Any] = [
+        0.0 if gammas is not None else spec.gamma,
+        0.0 if alphas is not None else spec.alpha or 0.0,
+        spec.label_smoothing,
+        0.0 if is_count else keep,
+        keep if is_count else 0,
+        spec.negatives_per_positive or 0.0,
+    ]
+    scalars = None
+    if not constant:
+        # a sum of tensors takes a number that changes between calls; a constructor does not
+        zero = torch.zeros((), dtype=torch.float64, device="cpu")
+        scalars, numbers = torch.stack([zero + number for number in numbers]), []
+    ignored, integer = spec.ignore_index, isinstance(spec.ignore_index, int)
+    value = "integer" if integer else "nan" if ignored != ignored else f"{ignored}"
+    names = f"{spec.link} {spec.reduction} {'unweighted' if spec.alpha is None else 'weighted'} {value}"
+    integers = [int(ignored) if integer else 0, spec.class_axis]
+    return Arguments(gamma, alpha, gammas, alphas, scalars, numbers, integers, names)
+
+
+def apart(spec: LossSpec) -> tuple[LossSpec, Arguments]:
+    """The spec without its vectors, and the arguments for all of it, with the vectors as tensors in host memory."""
+    vectors = {name: getattr(spec, name) for name in ("gamma", "alpha") if isinstance(getattr(spec, name), tuple)}
+    gamma, alpha = (
+        torch.tensor(vectors[name], dtype=torch.float64, device="cpu") if name in vectors else None
+        for name in ("gamma", "alpha")
+    )
+    numbers = replace(
+        spec, gamma=0.0 if "gamma" in vectors else spec.gamma, alpha=None if "alpha" in vectors else spec.alpha
+    )
+    return numbers, arguments_of(numbers, gamma, alpha)
+
+
+def reduction_of(arguments: Arguments) -> str:
+    """The reduction of such arguments, which is known while a graph is traced."""
+    return arguments.names.split()[1]
+
+
+def spec_of(arguments: Arguments) -> LossSpec:
+    """The spec of such arguments, with the values of tensors in host memory."""
+    gamma, alpha, gammas, alphas, scalars, constants, integers, names = arguments
+    numbers = constants if scalars is None else scalars.tolist()
+    first, second = gammas if gamma is None else values(gamma), alphas if alpha is None else values(alpha)
+    vectors = [None if vector is None else tuple(vector) for vector in (first, second)]
+    return _spec(*vectors, tuple(numbers), tuple(integers), names)
+
+
+def values(tensor: Tensor) -> tuple[float, ...] | None:
+    """The entries of gamma or alpha; None on a device, where reading would wait."""
+    return tuple(tensor.reshape(-1).tolist()) if tensor.is_cpu else None
 
 
 @lru_cache(maxsize=256)
-def _options(text: str) -> dict[str, Any]:
-    options = dict(zip(_OPTIONS, ast.literal_eval(text), strict=True))
-    if options["ignore_index"] is None:  # NaN has no literal
-        options["ignore_index"] = math.nan
-    return options
+def _spec(
+    gammas: tuple[float, ...] | None,
+    alphas: tuple[float, ...] | None,
+    numbers: tuple[float, ...],
+    integers: tuple[int, ...],
+    names: str,
+) -> LossSpec:
+    gamma, alpha, smoothing, fraction, count, ratio = numbers
+    ignore_index, class_axis = integers
+    link, reduction, weighted, ignored = names.split()
 
-
-def spec_of(gamma: list[float], alpha: list[float] | None, text: str) -> LossSpec:
-    """The spec of such arguments."""
-    return _spec(tuple(gamma), None if alpha is None else tuple(alpha), text)
-
-
-@lru_cache(maxsize=256)
-def _spec(gamma: tuple[float, ...], alpha: tuple[float, ...] | None, text: str) -> LossSpec:
-    def one_or_all(vector: tuple[float, ...]) -> Any:
+    def parameter(vector: tuple[float, ...] | None, number: float | None) -> Any:
+        if vector is None:
+            return number
         return vector if len(vector) > 1 else vector[0]
 
-    return LossSpec(gamma=one_or_all(gamma), alpha=None if alpha is None else one_or_all(alpha), **_options(text))
+    return LossSpec(
+        link,
+        parameter(gammas, gamma),
+        parameter(alphas, alpha if weighted == "weighted" else None),
+        label_smoothing=smoothing,
+        ignore_index=ignore_index if ignored == "integer" else float(ignored),
+        reduction=reduction,
+        keep_hardest=int(count) or fraction or None,
+        negatives_per_positive=ratio or None,
+        class_axis=class_axis,
+    )
 
 
 def _compute(
-    order: int,
-    logits: Tensor,
-    targets: Tensor,
-    weight: Any,
-    normalizer: Any,
-    parameters: tuple[Tensor | None, Tensor | None],
-    gamma: list[float],
-    alpha: list[float] | None,
-    text: str,
-    dtype: Any,
+    order: int, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, arguments: Arguments, dtype: Any
 ) -> Any:
-    spec = spec_of(gamma, alpha, text)
+    spec = spec_of(arguments)
     with torch.no_grad():
         if logits.is_cuda:
             from focalkit.engines.triton import evaluate as triton
 
             first = (spec, logits.detach(), targets.detach(), weight, normalizer, False)
-            return triton.evaluate(
-                torch_contracts.check(*first, *parameters, dtype), order, None, gradient_dtype(logits)
-            )
+            call = torch_contracts.check(*first, arguments.gamma, arguments.alpha, dtype)
+            return triton.evaluate(call, order, None, gradient_dtype(logits))
         rest = (targets.detach(), weight, normalizer, False, dtype, order, None)
         return torch_kernels.evaluate(spec, logits.detach(), *rest)
 
@@ -95,28 +164,34 @@ def gradient_dtype(logits: Tensor) -> torch.dtype:
 
 
 @torch.library.impl("focalkit::loss", ("CPU", "CUDA"))
-def _loss(logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, gamma: Any, alpha: Any, *rest: Any) -> Tensor:
-    value: Tensor = _compute(0, logits, targets, weight, normalizer, (gamma, alpha), *rest)[0]
+def _loss(logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, *rest: Any) -> Tensor:
+    *spec, dtype = rest
+    value: Tensor = _compute(0, logits, targets, weight, normalizer, Arguments(*spec), dtype)[0]
     return value
 
 
 @torch.library.impl("focalkit::loss_and_gradient", ("CPU", "CUDA"))
 def _loss_and_gradient(
-    logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, gamma: Any, alpha: Any, *rest: Any
+    logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, *rest: Any
 ) -> tuple[Tensor, Tensor]:
+    *spec, dtype = rest
     wide = logits.to(gradient_dtype(logits)) if logits.is_cpu else logits
-    value, gradient, _ = _compute(1, wide, targets, weight, normalizer, (gamma, alpha), *rest)
+    value, gradient, _ = _compute(1, wide, targets, weight, normalizer, Arguments(*spec), dtype)
     return value, gradient
 
 
+def _shape_of(names: str, integers: list[int], logits: Tensor) -> list[Any]:
+    """The shape of the loss."""
+    link, reduction, *_ = names.split()
+    shape = list(logits.shape) if reduction == "none" else []
+    if shape and link == "softmax":
+        del shape[integers[1]]
+    return shape
+
+
 def _loss_fake(logits: Tensor, *rest: Any) -> Tensor:
-    *_, text, dtype = rest
-    options, shape = _options(text), list(logits.shape)
-    if options["reduction"] != "none":
-        shape = []
-    elif options["link"] == "softmax":
-        del shape[options["class_axis"]]
-    return logits.new_empty(shape, dtype=dtype)
+    *_, integers, names, dtype = rest
+    return logits.new_empty(_shape_of(names, integers, logits), dtype=dtype)
 
 
 def _loss_and_gradient_fake(logits: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -124,12 +199,13 @@ def _loss_and_gradient_fake(logits: Tensor, *rest: Any) -> tuple[Tensor, Tensor]
 
 
 def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-    logits, *_, text, _ = inputs
-    options = _options(text)
+    logits, *_, integers, names, _ = inputs
+    link, reduction, *_ = names.split()
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1])
     ctx.dtype = logits.dtype
-    ctx.axis = options["class_axis"] if (options["link"], options["reduction"]) == ("softmax", "none") else None
+    ctx.axis = integers[1] if (link, reduction) == ("softmax", "none") else None
+    ctx.n_arguments = len(inputs)
 
 
 def _backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Any, ...]:
@@ -138,7 +214,7 @@ def _backward(ctx: Any, upstream: Tensor, _: Any) -> tuple[Any, ...]:
         contracts.reject("create_graph", "be False in compiled code", True, remedy)
     (gradient,) = ctx.saved_tensors
     upstream = upstream if ctx.axis is None else upstream.unsqueeze(ctx.axis)
-    return (gradient * upstream).to(ctx.dtype), *(None,) * 9
+    return (gradient * upstream).to(ctx.dtype), *(None,) * (ctx.n_arguments - 1)
 
 
 torch.library.register_fake("focalkit::loss", _loss_fake)
@@ -147,10 +223,10 @@ torch.library.register_autograd("focalkit::loss_and_gradient", _backward, setup_
 
 
 def loss(
-    spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, parameters: Any, dtype: Any
+    spec: Arguments, logits: Tensor, targets: Tensor, sample_weight: Any, normalizer: Any, dtype: torch.dtype
 ) -> Tensor:
     """Return the loss as a call of the operator; the gradient comes with it where one is recorded."""
-    arguments = (logits, targets, weight, normalizer, *parameters, *arguments_of(spec), dtype)
+    arguments = (logits, targets, sample_weight, normalizer, *spec, dtype)
     if torch.is_grad_enabled() and logits.requires_grad:
         value: Tensor
         value, _ = torch.ops.focalkit.loss_and_gradient(*arguments)

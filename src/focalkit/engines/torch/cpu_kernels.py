@@ -13,7 +13,8 @@ from torch import Tensor
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _cpu
-from focalkit.engines.cpu import evaluate as cpu
+from focalkit.engines.cpu import fast
+from focalkit.engines.cpu.evaluate import beyond_float32, without_ignored
 from focalkit.engines.torch import contracts as torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements
@@ -40,11 +41,11 @@ def evaluate(
         if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
             normalizer = normalizer.item()
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
-        check_finite = check_finite or normalizer == 0  # right where nothing is counted, which is to be looked at
     weight = None if sample_weight is None else _weights(sample_weight, logits)
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
-    if not check_finite and type(targets) is Tensor:
+    # a normalizer of 0 is right where nothing is counted, which is to be looked at
+    if not check_finite and normalizer != 0 and type(targets) is Tensor:
         value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
         if not isinstance(value, str):
             return value, grad, hess
@@ -78,7 +79,7 @@ def small(spec: LossSpec, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tens
     value, grad = torch.empty_like(_NUMBER[logits.dtype]), torch.empty_like(logits)
     n, k = logits.shape
     at = logits.data_ptr(), targets.data_ptr(), grad.data_ptr(), value.data_ptr()
-    if not _cpu.evaluate_at(cpu._plan(spec), *at, n, k, 1, logits.dtype is _FLOAT64):
+    if not _cpu.evaluate_at(fast.plan_of(spec), *at, n, k, 1, logits.dtype is _FLOAT64):
         value, *_ = _carefully(spec, logits.detach(), targets, None, None, False, logits.dtype, 1, grad, None)
     return value, grad
 
@@ -102,7 +103,7 @@ def _carefully(
     if not targets.is_floating_point() and targets.dtype not in (torch.int8, torch.uint8, torch.int32, torch.int64):
         targets = targets.long()
     weight, normalizer = checked.sample_weight, checked.normalizer
-    known, counted = cpu.without_ignored(spec, checked.targets)
+    known, counted = without_ignored(spec, checked.targets)
     if known is not y and targets.is_floating_point():
         targets = torch.from_numpy(known)
     own = grad, hess
@@ -110,7 +111,7 @@ def _carefully(
         if attempt:
             copied = {"memory_format": torch.contiguous_format}  # and aligned
             logits, targets = logits.clone(**copied), targets.clone(**copied)
-            logits = logits.double() if cpu.beyond_float32(spec) else logits
+            logits = logits.double() if beyond_float32(spec) else logits
             weight = None if weight is None else np.array(weight, order="C")
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
@@ -141,7 +142,7 @@ def _call(
 ) -> Tensor | str:
     """The loss, or why the kernels refuse."""
     half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
-    plan = cpu._plan(spec)
+    plan = fast.plan_of(spec)
     try:
         z, y = _memory(logits), _memory(targets)
     except (RuntimeError, TypeError):  # sparse, or lazily negated
@@ -151,12 +152,12 @@ def _call(
     keep = counted
     losses: Tensor | None = None
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        mined = cpu._mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets), counted)
+        mined = fast.mine(spec, plan, z, y, weight, half, checked, torch_contracts.array(targets), counted)
         if isinstance(mined, str):
             return mined
         keep = mined
     if spec.reduction == "none":
-        losses = torch.empty(cpu._rows(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
+        losses = torch.empty(fast.rows_of(spec, tuple(logits.shape)), dtype=_inner(logits.dtype), device=_HOST)
     value = _cpu.evaluate(
         plan,
         z,

@@ -75,7 +75,7 @@ def loss(
     if type(normalizer) is str:
         spec, normalizer = _over_ranks(spec, normalizer, logits, targets, sample_weight, parameters)
     if torch.compiler.is_compiling():
-        return _traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
+        return traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
     if (  # the common case first, for small batches
         type(logits) is Tensor
         and type(targets) is Tensor
@@ -112,18 +112,20 @@ def _over_ranks(
     return torch_parallel.global_mean(spec, word, targets, sample_weight, parameters, check)
 
 
-def _traced_loss(
+def traced_loss(
     spec: LossSpec,
     logits: Tensor,
     targets: Tensor,
     sample_weight: Any,
     normalizer: Any,
     parameters: Parameters,
-    kernels: bool,
+    kernels: bool = True,
+    arguments: torch_operator.Arguments | None = None,
 ) -> Tensor:
     """Inside torch.compile: the kernels as an operator; what they do not do, and torch.export, in plain operations.
 
     Values cannot be checked here: the operator does it when it runs. ``inplace`` is left to the compiler.
+    ``arguments`` are the spec as :func:`torch_operator.arguments_of` gives it outside of the graph.
     """
     dtype = _result_dtype(logits)
     sample_weight = torch_contracts.weight_tensor(sample_weight, logits)
@@ -131,10 +133,12 @@ def _traced_loss(
     recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
     if kernels and not recorded and not torch.compiler.is_exporting():
         on_gpu = logits.device.type == "cuda" and _has_device_kernels(logits.device)
-        if on_gpu or (logits.device.type == "cpu" and parameters[0] is None and parameters[1] is None):
+        if on_gpu or logits.device.type == "cpu":
             if normalizer is not None and not isinstance(normalizer, Tensor):
                 normalizer = torch.full((), normalizer, dtype=torch.float64, device=logits.device)
-            return torch_operator.loss(spec, logits, targets, sample_weight, normalizer, parameters, dtype)
+            if on_gpu or arguments is None:
+                arguments = torch_operator.arguments_of(spec, *parameters, constant=on_gpu)
+            return torch_operator.loss(arguments, logits, targets, sample_weight, normalizer, dtype)
     call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, False, *parameters, dtype)
     return composite.evaluate(call).loss  # type: ignore[no-any-return]
 

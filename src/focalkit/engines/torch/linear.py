@@ -8,7 +8,7 @@ go one after the other, with all logits.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,9 +24,9 @@ from focalkit.engines.torch import linear_chunks as torch_chunks
 from focalkit.engines.torch.linear_chunks import Layer, Wanted
 
 _ARGUMENTS = "Tensor hidden, Tensor weight, Tensor? bias, Tensor targets, Tensor? sample_weight, Tensor? normalizer, "
-_ARGUMENTS += "float[] gamma, float[]? alpha, str options, float softcap, int budget, ScalarType inner, "
-_ARGUMENTS += "ScalarType dtype, bool[] wanted"
-_N_TENSORS, _N_ARGUMENTS = 6, 14
+_ARGUMENTS += torch_operator.SPEC + ", float softcap, int budget, ScalarType inner, ScalarType dtype, bool[] wanted"
+_N_TENSORS, _N_SPEC = 6, len(torch_operator.Arguments._fields)
+_N_ARGUMENTS = _N_TENSORS + _N_SPEC + 5
 
 torch.library.define("focalkit::linear_loss", f"({_ARGUMENTS}) -> (Tensor, Tensor, Tensor, Tensor)")
 torch.library.define("focalkit::linear_gradients", f"(Tensor upstream, {_ARGUMENTS}) -> (Tensor, Tensor, Tensor)")
@@ -45,16 +45,20 @@ def loss(
     normalizer: Any,
     softcap: float | None,
     budget: int | None,
+    known: torch_operator.Arguments | None = None,
 ) -> Tensor:
-    """Return the loss, reduced as ``spec`` says."""
+    """Return the loss, reduced as ``spec`` says; ``known`` are the operators' arguments for it, made beforehand."""
     if isinstance(normalizer, str):
         spec, normalizer = _over_ranks(spec, normalizer, hidden, weight, targets, bias, sample_weight, softcap, budget)
     sample_weight, normalizer = _check(spec, hidden, weight, targets, bias, sample_weight, normalizer, softcap, budget)
     rows, n_classes, device = hidden.shape[:-1], weight.shape[0], hidden.device
+    compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
     if sample_weight is not None:
         ones = (1,) * (len(rows) - sample_weight.dim())
         sample_weight = sample_weight.reshape(*sample_weight.shape, *ones).expand(rows).reshape(-1)
     product, dtype = _types(hidden)
+    if known is None or device.type != "cpu":
+        known = torch_operator.arguments_of(spec, constant=not (compiling and device.type == "cpu"))
     arguments = (
         hidden.flatten(0, -2),
         weight,
@@ -62,15 +66,15 @@ def loss(
         targets.reshape(-1, n_classes) if targets.is_floating_point() else targets.reshape(-1),
         sample_weight,
         normalizer,
-        *torch_operator.arguments_of(replace(spec, class_axis=1)),
+        *known,
         softcap or 0.0,
         budget or (_BUDGET_OF_HOST if device.type == "cpu" else _BUDGET_OF_DEVICE),
         torch_chunks.inner_dtype(product, device),
         dtype,
         [torch.is_grad_enabled() and t is not None and t.requires_grad for t in (hidden, weight, bias)],
     )
-    if torch.compiler.is_exporting() or (not torch.compiler.is_compiling() and torch_contracts.functional()):
-        value = _in_turn(_layer(*arguments)[0])
+    if torch.compiler.is_exporting() or (not compiling and torch_contracts.functional()):
+        value = _in_turn(_call(*arguments).layer())
     else:
         value = torch.ops.focalkit.linear_loss(*arguments)[0]
     return value.reshape(rows) if spec.reduction == "none" else value
@@ -96,61 +100,91 @@ def _in_turn(layer: Layer) -> Tensor:
 # the operators
 
 
-def _layer(*arguments: Any) -> tuple[Layer, Wanted]:
-    tensors = arguments[:_N_TENSORS]
-    gamma, alpha, options, softcap, budget, inner, dtype, wanted = arguments[_N_TENSORS:]
-    spec = torch_operator.spec_of(gamma, alpha, options)
-    hidden, weight, bias, targets, sample_weight, normalizer = tensors
-    layer = Layer(spec, hidden, weight, bias, targets, sample_weight, normalizer, softcap, budget, inner, dtype)
-    return layer, Wanted(*wanted)
+class _Call(NamedTuple):
+    """The arguments of the operators."""
+
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    targets: Tensor
+    sample_weight: Tensor | None
+    normalizer: Tensor | None
+    spec: torch_operator.Arguments
+    softcap: float
+    budget: int
+    inner: torch.dtype
+    dtype: torch.dtype
+    wanted: Wanted
+
+    @property
+    def each(self) -> bool:
+        """Whether every row's loss is returned; its gradients are then computed in backward."""
+        return torch_operator.reduction_of(self.spec) == "none"
+
+    def layer(self) -> Layer:
+        """The same with the spec that the arguments stand for."""
+        parts: tuple[Any, ...] = self
+        return Layer(
+            replace(torch_operator.spec_of(self.spec), class_axis=1), *parts[:_N_TENSORS], *parts[_N_TENSORS + 1 : -1]
+        )
+
+
+def _call(*arguments: Any) -> _Call:
+    spec, rest = arguments[_N_TENSORS : _N_TENSORS + _N_SPEC], arguments[_N_TENSORS + _N_SPEC :]
+    parts: Any = *arguments[:_N_TENSORS], torch_operator.Arguments(*spec), *rest[:-1], Wanted(*rest[-1])
+    return _Call(*parts)
 
 
 @torch.library.impl("focalkit::linear_loss", "default")
 def _loss(*arguments: Any) -> tuple[Tensor, ...]:
-    layer, wanted = _layer(*arguments)
-    value, gradients = torch_chunks.evaluate(layer, Wanted() if layer.spec.reduction == "none" else wanted)
+    call = _call(*arguments)
+    value, gradients = torch_chunks.evaluate(call.layer(), Wanted() if call.each else call.wanted)
     return value, *gradients
 
 
 @torch.library.impl("focalkit::linear_gradients", "default")
 def _gradients(upstream: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
-    return torch_chunks.evaluate(*_layer(*arguments), upstream)[1]
+    call = _call(*arguments)
+    return torch_chunks.evaluate(call.layer(), call.wanted, upstream)[1]
 
 
 def _loss_fake(*arguments: Any) -> tuple[Tensor, ...]:
-    layer, wanted = _layer(*arguments)
-    each = layer.spec.reduction == "none"
-    value = layer.hidden.new_empty(layer.hidden.shape[:1] if each else (), dtype=layer.dtype)
-    return value, *_like(layer, Wanted() if each else wanted)
+    call = _call(*arguments)
+    value = call.hidden.new_empty(call.hidden.shape[:1] if call.each else (), dtype=call.dtype)
+    return value, *_like(call, Wanted() if call.each else call.wanted)
 
 
-def _like(layer: Layer, wanted: Wanted) -> tuple[Tensor, ...]:
-    pairs = zip((layer.hidden, layer.weight, layer.bias), wanted, strict=True)
-    of = [(layer.weight if tensor is None else tensor, one) for tensor, one in pairs]
+def _like(call: _Call, wanted: Wanted) -> tuple[Tensor, ...]:
+    pairs = zip((call.hidden, call.weight, call.bias), wanted, strict=True)
+    of = [(call.weight if tensor is None else tensor, one) for tensor, one in pairs]
     return tuple(t.new_empty(t.shape if one else 0, dtype=torch_chunks.kept_dtype(t.dtype)) for t, one in of)
 
 
 def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.set_materialize_grads(False)  # or backward would be given zeros as large as the weight
     ctx.mark_non_differentiable(*output[1:])
-    ctx.save_for_backward(*inputs[:_N_TENSORS], *output[1:])
-    ctx.rest = inputs[_N_TENSORS:]
+    tensors = [at for at, one in enumerate(inputs) if isinstance(one, Tensor)]
+    ctx.save_for_backward(*(inputs[at] for at in tensors), *output[1:])
+    ctx.tensors = tensors
+    ctx.rest = [None if isinstance(one, Tensor) else one for one in inputs]
 
 
 def _backward(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Any, ...]:
     if upstream is None:
         return (None,) * _N_ARGUMENTS
-    saved = ctx.saved_tensors
-    arguments = *saved[:_N_TENSORS], *ctx.rest
-    layer, wanted = _layer(*arguments)
-    inputs: Any = layer.hidden, layer.weight, layer.bias
+    arguments, saved = list(ctx.rest), ctx.saved_tensors
+    for at, tensor in zip(ctx.tensors, saved, strict=False):
+        arguments[at] = tensor
+    call = _call(*arguments)
+    wanted = call.wanted
+    inputs: Any = call.hidden, call.weight, call.bias
     if torch.is_grad_enabled():  # the gradient is to be differentiated
         asked = [tensor for tensor, one in zip(inputs, wanted, strict=True) if one]
-        found = iter(torch.autograd.grad(_in_turn(layer), asked, upstream, create_graph=True))
+        found = iter(torch.autograd.grad(_in_turn(call.layer()), asked, upstream, create_graph=True))
         gradients = tuple(next(found) if one else None for one in wanted)
         return *gradients, *(None,) * (_N_ARGUMENTS - 3)
-    made = saved[_N_TENSORS:]
-    if layer.spec.reduction == "none":
+    made = saved[len(ctx.tensors) :]
+    if call.each:
         made, scale = torch.ops.focalkit.linear_gradients(upstream, *arguments), None
     else:
         scale = upstream
@@ -169,7 +203,7 @@ def _scaled(gradient: Tensor, upstream: Tensor | None) -> Tensor:
 
 
 torch.library.register_fake("focalkit::linear_loss", _loss_fake)
-torch.library.register_fake("focalkit::linear_gradients", lambda upstream, *a: _like(*_layer(*a)))
+torch.library.register_fake("focalkit::linear_gradients", lambda upstream, *a: _like(_call(*a), _call(*a).wanted))
 torch.library.register_autograd("focalkit::linear_loss", _backward, setup_context=_setup_context)
 
 

@@ -1,0 +1,293 @@
+"""DecisionRule: what :func:`focalkit.decisions.decide` gives, to apply, read, save and carry elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._core import contracts
+from focalkit.decisions import sentences, snippets
+from focalkit.decisions.goals import CaseCost, Goal, goal_from_dict
+from focalkit.decisions.rules import REVIEW, Bands, Cutoff, Cutoffs, Rule, rule_from_dict
+from focalkit.decisions.steps import Step, apply_all, step_from_dict
+
+if TYPE_CHECKING:
+    from focalkit.decisions.report import DecisionReport
+
+Real = NDArray[np.float64]
+FORMAT, VERSION = "focalkit decision rule", 1
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """How a model's probabilities become decisions.
+
+    Attributes
+    ----------
+    rule : Rule
+        On the probabilities after ``steps``: a cut-off, bands, weights with a cost matrix, or a cut-off a label.
+    goal : Goal
+        What it was made for.
+    classes : tuple
+        Names of the classes, in the order of the probabilities' columns.
+    steps : tuple of Step
+        What is done to the probabilities first: training undone, calibration, another prior.
+    report : DecisionReport or None
+        What it does per 1,000 cases, with intervals. A rule that was read from a file has none.
+
+    Examples
+    --------
+    >>> rule = DecisionRule(Cutoff(0.25), goal_from_dict({"goal": "Cost", "fn": 3.0, "fp": 1.0}), ("no", "yes"))
+    >>> rule.predict(np.array([0.1, 0.3]))
+    array(['no', 'yes'], dtype='<U3')
+    >>> print(rule.sentence)
+    Decide “yes” when p > 0.25, otherwise “no”.
+    >>> DecisionRule.from_json(rule.to_json()) == rule
+    True
+    """
+
+    rule: Rule
+    goal: Goal
+    classes: tuple[Any, ...]
+    steps: tuple[Step, ...] = ()
+    report: DecisionReport | None = field(default=None, compare=False, repr=False)
+
+    # --- applying
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, or of labels."""
+        return len(self.classes)
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether several labels can hold at once."""
+        return isinstance(self.rule, Cutoffs)
+
+    @property
+    def cutoff(self) -> float:
+        """Of two classes: the cut-off on the model's own probabilities, ``steps`` included.
+
+        Raises
+        ------
+        InputError
+            Where the rule is not one cut-off.
+        """
+        if not isinstance(self.rule, Cutoff):
+            remedy = "Look at .rule."
+            contracts.reject("rule", "be one cut-off", type(self.rule).__name__, remedy)
+        return own_scale(self.rule.cutoff, self.steps)
+
+    def decide(self, probabilities: Any, costs: Any = None) -> NDArray[np.int64]:
+        """Class numbers (n,), -1 for a case that a person decides; of several labels 0 or 1 (n, n_labels).
+
+        Parameters
+        ----------
+        probabilities : (n,) of the second of two classes, (n, n_classes), or of labels (n, n_labels)
+            An array, a tensor or a frame; of a frame with the classes' names the columns of these names.
+        costs : optional
+            Of each case, for a rule made for them.
+
+        Raises
+        ------
+        InputError
+            Where the probabilities are none, or have other classes.
+        """
+        p = self._read(probabilities)
+        of_case = None
+        if isinstance(self.goal, CaseCost):
+            if costs is None:
+                contracts.reject("costs", "be given", None, "This rule decides by what each case costs.")
+            of_case = self.goal.matrices(plain(costs), self.n_classes)
+        return self.rule.decide(apply_all(self.steps, p), of_case)
+
+    def predict(self, probabilities: Any, costs: Any = None, *, review: Any = None) -> Any:
+        """Names of the classes decided for; ``review`` (None: the last class's type's "review") for a person's cases.
+
+        Arrays give an array, PyTorch tensors a tensor of class numbers, pandas objects a Series with their index and
+        polars frames a Series.
+        """
+        ids = self.decide(probabilities, costs)
+        if hasattr(probabilities, "detach"):
+            return probabilities.new_tensor(ids).long()
+        if self.multilabel:
+            return ids
+        names = np.array(self.classes)
+        if (ids == REVIEW).any():
+            other = "review" if review is None else review
+            names = np.array([*self.classes, other], object if names.dtype.kind not in "US" else None)
+        out = names[ids]
+        if hasattr(probabilities, "iloc"):
+            from pandas import Series
+
+            return Series(out, index=probabilities.index, name="decision")
+        if type(probabilities).__module__.startswith("polars"):
+            from polars import Series as PolarsSeries
+
+            return PolarsSeries("decision", out)
+        return out
+
+    __call__ = predict
+
+    def _read(self, probabilities: Any) -> Real:
+        value = by_name(probabilities, self.classes)
+        if self.multilabel:
+            return labels_array(plain(value), self.n_classes)
+        p = contracts.probabilities_array("probabilities", plain(value))
+        if p.ndim == 2 and p.shape[1] == 1:
+            p = p[:, 0]
+        width = 2 if p.ndim == 1 else p.shape[1]
+        if width != self.n_classes:
+            got = f"{width} classes"
+            contracts.reject("probabilities", f"have {self.n_classes} classes", got, "Use those the rule was made for.")
+        return p[:, 1] if self.n_classes == 2 and p.ndim == 2 else p
+
+    # --- reading and saving
+
+    @property
+    def sentence(self) -> str:
+        """The rule in words."""
+        return sentences.rule_sentence(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rule as plain data, its figures with it."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "sentence": str(self.sentence),
+            "goal": self.goal.to_dict(),
+            "classes": [c.item() if isinstance(c, np.generic) else c for c in self.classes],
+            "steps": [step.to_dict() for step in self.steps],
+            **self.rule.to_dict(),
+            "figures": None if self.report is None else self.report.to_dict(),
+        }
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The rule as JSON, written to ``path`` where one is given."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        if path is not None:
+            from focalkit.io.atomic import write_text
+
+            write_text(Path(path), text)
+        return text
+
+    @classmethod
+    def from_json(cls, text: str | Path) -> DecisionRule:
+        """The rule that :meth:`to_json` wrote, from its text or its path.
+
+        Raises
+        ------
+        InputError
+            Where it is no decision rule.
+        """
+        if isinstance(text, Path) or not text.lstrip().startswith("{"):
+            text = Path(text).read_text(encoding="utf-8")
+        remedy = "Write one by DecisionRule.to_json, or by focalkit decide."
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            contracts.reject("rule", "be JSON", str(error), remedy)
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            contracts.reject("rule", f"be a {FORMAT}", type(data).__name__, remedy)
+        if data.get("version") != VERSION:
+            contracts.reject(
+                "rule", f"be of version {VERSION}", data.get("version"), "Update focalkit, or make it anew."
+            )
+        fields = ("rule", "cutoff", "lower", "upper", "weights", "matrix", "review_cost", "cutoffs")
+        try:
+            rule = rule_from_dict({name: data[name] for name in fields if name in data})
+            steps = tuple(step_from_dict(step) for step in data["steps"])
+            return cls(rule, goal_from_dict(data["goal"]), tuple(data["classes"]), steps)
+        except (KeyError, TypeError) as error:
+            contracts.reject("rule", "be whole", f"{type(error).__name__}: {error}", remedy)
+
+    def to_numpy(self) -> str:
+        """Source of a function ``decide(p)`` in plain NumPy."""
+        return snippets.numpy_source(self)
+
+    def to_sql(self, columns: Sequence[str] | None = None) -> str:
+        """An SQL expression over the columns that hold the probabilities (default p, or p_<class>)."""
+        return snippets.sql(self, columns)
+
+    def to_onnx(self, model: Any, initial_types: Any) -> Any:
+        """The scikit-learn ``model`` with this rule behind it as an ONNX graph; needs skl2onnx."""
+        from focalkit.decisions.onnx import with_rule
+
+        return with_rule(self, model, initial_types)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw what every cut-off would cost, or recall per class before and after; needs matplotlib.
+
+        Raises
+        ------
+        InputError
+            Where the rule has no report.
+        """
+        from importlib import import_module
+
+        from focalkit.decisions.report import need_report
+
+        return import_module("focalkit.report.rule_figure").draw_rule(need_report(self), self, ax)
+
+
+def own_scale(cutoff: float, steps: tuple[Step, ...]) -> float:
+    """The cut-off on probabilities before ``steps``, of two classes: they only ever rise, so by bisection."""
+    if not steps or not 0 <= cutoff < 1:
+        return cutoff
+    low, high = 0.0, 1.0
+    if apply_all(steps, np.array([0.0]))[0] > cutoff:
+        return -1.0
+    for _ in range(200):
+        middle = low + (high - low) / 2
+        if middle in (low, high):
+            break
+        if apply_all(steps, np.array([middle]))[0] > cutoff:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def own_bands(rule: Bands, steps: tuple[Step, ...]) -> Bands:
+    """Bands on probabilities before ``steps``."""
+    return Bands(own_scale(rule.lower, steps), own_scale(rule.upper, steps))
+
+
+def plain(value: Any) -> Any:
+    """A NumPy array from a tensor or a frame."""
+    if hasattr(value, "detach"):
+        value = value.detach().to("cpu")
+        return value.double().numpy() if value.is_floating_point() else value.numpy()
+    if hasattr(value, "to_numpy"):
+        return value.to_numpy()
+    return value
+
+
+def by_name(value: Any, classes: Sequence[Any]) -> Any:
+    """Of a frame that has the classes' names, their columns in the rule's order."""
+    columns = getattr(value, "columns", None)
+    if columns is None or len(classes) < 2:
+        return value
+    names = [str(c) for c in classes]
+    have = {str(c): c for c in columns}
+    if all(name in have for name in names):
+        return value[[have[name] for name in names]]
+    return value
+
+
+def labels_array(value: Any, n_labels: int | None = None) -> Real:
+    """Probabilities of labels (n, n_labels)."""
+    p = np.asarray(value, np.float64)
+    if p.ndim != 2 or (n_labels is not None and p.shape[1] != n_labels):
+        want = "have shape (n, n_labels)" if n_labels is None else f"have {n_labels} labels"
+        contracts.reject("probabilities", want, f"shape {p.shape}", "One column a label.")
+    if not contracts.PROBABILITY.holds(p):
+        bad = p[~((p >= 0) & (p <= 1))]
+        contracts.reject("probabilities", "lie in [0, 1]", float(bad.flat[0]), "Apply the logistic function first.")
+    return p

@@ -1,0 +1,57 @@
+"""What a rule says in one sentence."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from focalkit._core.message import Message
+from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Weighted
+
+if TYPE_CHECKING:
+    from focalkit.decisions.rule import DecisionRule
+
+#: Classes that a sentence names at most.
+MOST_NAMED = 6
+
+
+def short(value: float) -> str:
+    """A number in four significant digits; near 1, of what is missing to it."""
+    if 0.99 < value < 1:
+        return f"{value:.{min(max(int(-math.log10(1 - value)) + 3, 4), 17)}f}".rstrip("0")
+    return f"{value:.4g}"
+
+
+def rule_sentence(made: DecisionRule) -> Message:
+    """The rule in words, about the model's own probabilities where that is possible."""
+    from focalkit.decisions.rule import own_bands, own_scale
+
+    rule, names = made.rule, [str(c) for c in made.classes]
+    if isinstance(rule, Cutoff):
+        cut = own_scale(rule.cutoff, made.steps)
+        if cut < 0 or cut >= 1:
+            return Message("rule.always", name=names[int(cut < 0)])
+        return Message("rule.cutoff", yes=names[1], no=names[0], cut=short(cut))
+    if isinstance(rule, Bands):
+        own = own_bands(rule, made.steps)
+        values = {"lower": short(max(own.lower, 0.0)), "upper": short(min(own.upper, 1.0))}
+        return Message("rule.bands", yes=names[1], no=names[0], **values)
+    if isinstance(rule, Cutoffs):
+        return Message("rule.labels", n=len(names), low=short(min(rule.cutoffs)), high=short(max(rule.cutoffs)))
+    if isinstance(rule, PerCase):
+        return Message("rule.per_case")
+    assert isinstance(rule, Weighted)
+    return _weighted(rule, names)
+
+
+def _weighted(rule: Weighted, names: list[str]) -> Message:
+    top = max(rule.weights)
+    equal = top - min(rule.weights) < 1e-12 * top
+    pairs = [f"{name} {short(w / top)}" for name, w in zip(names, rule.weights, strict=True)]
+    weights = ", ".join(pairs[:MOST_NAMED]) + (", …" if len(pairs) > MOST_NAMED else "")
+    if rule.matrix is None and rule.review_cost is None:
+        return Message("rule.largest") if equal else Message("rule.weights", weights=weights)
+    parts = Message("rule.costs") if equal else Message("rule.weighted_costs", weights=weights)
+    if rule.review_cost is None:
+        return parts
+    return Message("rule.review", rule=parts, review=short(rule.review_cost))

@@ -1,0 +1,167 @@
+"""A rule as source that needs nothing of this package: a function in NumPy, an expression in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from focalkit._core import contracts
+from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Weighted
+from focalkit.decisions.steps import Recover, Reweigh, Step, Temperature
+
+if TYPE_CHECKING:
+    from focalkit.decisions.rule import DecisionRule
+
+_RECOVER = """\
+    gamma, rest = np.array({gamma}), np.maximum(p.sum(axis=1, keepdims=True) - p, 1e-300)
+    q = np.maximum(p, 1e-300)
+    h = q / (rest**gamma - gamma * rest ** (gamma - 1) * q * np.log(q)){alpha}
+    p = h / h.sum(axis=1, keepdims=True)"""
+_TEMPERATURE = """\
+    z = np.log(np.maximum(p, 1e-300)) / {t}
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p = p / p.sum(axis=1, keepdims=True)"""
+
+
+def numpy_source(made: DecisionRule) -> str:
+    """A function ``decide(p)``: class numbers from probabilities, -1 where a person decides."""
+    from focalkit.decisions.rule import own_bands, own_scale
+
+    rule = made.rule
+    classes = f"# {made.sentence}\n# classes: {', '.join(f'{i} = {c}' for i, c in enumerate(made.classes))}\n"
+    lines = ["import numpy as np", "", ""]
+    if isinstance(rule, Cutoff):
+        body = [f"    return (np.asarray(p) > {own_scale(rule.cutoff, made.steps)!r}).astype(int)"]
+        what = "p (n,), the probability of class 1"
+    elif isinstance(rule, Bands):
+        own = own_bands(rule, made.steps)
+        body = [f"    return np.where(p > {own.upper!r}, 1, np.where(p > {own.lower!r}, -1, 0))"]
+        what = "p (n,), the probability of class 1"
+    elif isinstance(rule, Cutoffs):
+        body = [f"    return (np.asarray(p) > np.array({list(rule.cutoffs)!r})).astype(int)"]
+        what = "p (n, n_labels)"
+    else:
+        body = [line for step in made.steps for line in _numpy_step(step)]
+        body += [f"    q = p * np.array({list(rule.weights)!r})"]  # type: ignore[attr-defined]
+        what = "p (n, n_classes)"
+        if isinstance(rule, PerCase):
+            if len(made.classes) == 2:
+                body = ["    p = np.column_stack([1 - p, p]) if np.ndim(p) == 1 else p", *body]
+            body.append('    return np.einsum("ik,ikj->ij", q, costs).argmin(axis=1)')
+            what += ", costs (n, n_classes, n_classes), rows the truth"
+        else:
+            assert isinstance(rule, Weighted)
+            body += _numpy_weighted(rule)
+    head = "def decide(p, costs):" if isinstance(rule, PerCase) else "def decide(p):"
+    return classes + "\n".join([*lines, head, f'    """Class numbers from {what}."""', *body]) + "\n"
+
+
+def _numpy_weighted(rule: Weighted) -> list[str]:
+    if rule.matrix is None and rule.review_cost is None:
+        return ["    return q.argmax(axis=1)"]
+    n = len(rule.weights)
+    matrix = rule.matrix or tuple(tuple(float(i != j) for j in range(n)) for i in range(n))
+    lines = [f"    cost = q @ np.array({[list(row) for row in matrix]!r})  # rows are the truth"]
+    if rule.review_cost is None:
+        return [*lines, "    return cost.argmin(axis=1)"]
+    doubtful = f"cost.min(axis=1) > {rule.review_cost!r} * q.sum(axis=1)"
+    return [*lines, f"    return np.where({doubtful}, -1, cost.argmin(axis=1))"]
+
+
+def _numpy_step(step: Step) -> list[str]:
+    if isinstance(step, Reweigh):
+        return [f"    p = p * np.array({list(step.factors)!r})", "    p = p / p.sum(axis=1, keepdims=True)"]
+    if isinstance(step, Temperature):
+        lines = _TEMPERATURE.format(t=repr(step.temperature)).split("\n")
+        return lines + (_RECOVER.format(gamma=step.gamma, alpha="").split("\n") if step.gamma else [])
+    if isinstance(step, Recover):
+        alpha = "" if step.alpha is None else f" / np.array({list(step.alpha)!r})"
+        gamma = list(step.gamma) if isinstance(step.gamma, tuple) else step.gamma
+        return _RECOVER.format(gamma=gamma, alpha=alpha).split("\n")
+    contracts.reject("rule", "have steps that a snippet can hold", type(step).__name__, "Use DecisionRule.predict.")
+
+
+def _text(value: Any) -> str:
+    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _column(name: str) -> str:
+    return name if name.isidentifier() and name.isascii() else '"' + name.replace('"', '""') + '"'
+
+
+def sql(made: DecisionRule, columns: Sequence[str] | None = None) -> str:
+    """A CASE expression; of labels one expression a line."""
+    from focalkit.decisions.rule import own_bands, own_scale
+
+    rule = made.rule
+    # names of one type: a person's cases are text
+    doubtful = isinstance(rule, Bands) or getattr(rule, "review_cost", None) is not None
+    names = [_quoted(str(c)) if doubtful else _text(c) for c in made.classes]
+    single = isinstance(rule, Cutoff | Bands)
+    given = list(columns) if columns is not None else (["p"] if single else [f"p_{c}" for c in made.classes])
+    if len(given) != (1 if single else len(names)):
+        remedy = "Name the column of each class's probability, or of two classes that of the second."
+        contracts.reject("columns", f"be {1 if single else len(names)} names", list(given), remedy)
+    cols = [_column(name) for name in given]
+    if isinstance(rule, Cutoff):
+        cut = own_scale(rule.cutoff, made.steps)
+        return f"CASE WHEN {cols[0]} > {cut!r} THEN {names[1]} ELSE {names[0]} END"
+    if isinstance(rule, Bands):
+        own = own_bands(rule, made.steps)
+        flag, doubt = f"WHEN {cols[0]} > {own.upper!r} THEN {names[1]}", f"WHEN {cols[0]} > {own.lower!r} THEN 'review'"
+        return f"CASE {flag} {doubt} ELSE {names[0]} END"
+    if isinstance(rule, Cutoffs):
+        each = zip(cols, rule.cutoffs, strict=True)
+        return ",\n".join(f"CASE WHEN {c} > {t!r} THEN 1 ELSE 0 END" for c, t in each)
+    if isinstance(rule, PerCase):
+        contracts.reject("rule", "be the same for all cases", "costs of each case", "Use to_numpy().")
+    assert isinstance(rule, Weighted)
+    return _sql_weighted(rule, made.steps, cols, names)
+
+
+def _sql_weighted(rule: Weighted, steps: tuple[Step, ...], cols: list[str], names: list[str]) -> str:
+    # a common factor changes no decision, so that what is reweighed need not sum to 1
+    q = [f"{w!r} * {_sql_steps(steps, cols, k)}" for k, w in enumerate(rule.weights)]
+    if rule.matrix is None and rule.review_cost is None:
+        return _least([f"-({value})" for value in q], names, [])
+    n = len(names)
+    matrix = rule.matrix or tuple(tuple(float(i != j) for j in range(n)) for i in range(n))
+    costs = [" + ".join(f"{matrix[k][j]!r} * {q[k]}" for k in range(n) if matrix[k][j]) or "0" for j in range(n)]
+    doubts = []
+    if rule.review_cost is not None:
+        bar = f"{rule.review_cost!r} * ({' + '.join(q)})"
+        doubts = ["WHEN " + " AND ".join(f"{c} > {bar}" for c in costs) + " THEN 'review'"]
+    return _least(costs, names, doubts)
+
+
+def _least(values: list[str], names: list[str], first: list[str]) -> str:
+    """The name of the least of ``values``, the first of equal ones."""
+    whens = list(first)
+    for j in range(len(values) - 1):
+        others = [f"{values[j]} <= {values[i]}" for i in range(len(values)) if i > j]
+        whens.append(f"WHEN {' AND '.join(others)} THEN {names[j]}")
+    # whoever is not at most all later values is above one of them: the least is among those that are left
+    return "CASE " + " ".join(whens) + f" ELSE {names[-1]} END"
+
+
+def _sql_steps(steps: tuple[Step, ...], cols: list[str], k: int) -> str:
+    """Class k's probability after the steps, up to a factor that all classes share."""
+    value = cols[k]
+    for i, step in enumerate(steps):
+        if isinstance(step, Reweigh):
+            value = f"{step.factors[k]!r} * {value}"
+        elif isinstance(step, Temperature) and not step.gamma:
+            value = f"POWER({value}, {1 / step.temperature!r})"
+        elif isinstance(step, Recover) and i == 0:
+            g = step.gamma[k] if isinstance(step.gamma, tuple) else step.gamma
+            p, rest = f"GREATEST({cols[k]}, 1e-300)", f"GREATEST(1 - {cols[k]}, 1e-300)"
+            h = f"({p} / (POWER({rest}, {g!r}) - {g!r} * POWER({rest}, {g - 1!r}) * {p} * LN({p})))"
+            value = h if step.alpha is None else f"{h} / {step.alpha[k]!r}"
+        else:
+            remedy = "Use to_numpy(), or DecisionRule.predict."
+            contracts.reject("rule", "have steps that SQL can hold", type(step).__name__, remedy)
+    return value

@@ -1,0 +1,124 @@
+"""What is done to probabilities before a rule is applied: training undone, calibration, another prior.
+
+Steps take and give probabilities (n, n_classes), or of two classes those of the positive (n,). They are plain data, so
+that a saved rule carries them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._core import contracts
+from focalkit.decisions.rules import both_sides
+from focalkit.posterior import recover_posterior
+
+Real = NDArray[np.float64]
+TINY = float(np.finfo(np.float64).tiny)
+
+
+class Step:
+    """What all steps share."""
+
+    def apply(self, p: Real) -> Real:
+        """Probabilities after the step."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """The step as plain data; :func:`step_from_dict` reads it back."""
+        return {"step": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+
+
+def _like(p: Real, full: Real) -> Real:
+    return full[:, 1] if p.ndim == 1 else full
+
+
+@dataclass(frozen=True)
+class Recover(Step):
+    """The true posterior from probabilities that a focal loss of ``gamma`` and class weights ``alpha`` learned."""
+
+    gamma: float | tuple[float, ...] = 0.0
+    alpha: tuple[float, ...] | None = None
+
+    def apply(self, p: Real) -> Real:
+        """:func:`focalkit.recover_posterior`."""
+        return _like(p, recover_posterior(both_sides(p), self.gamma, self.alpha))
+
+
+@dataclass(frozen=True)
+class Reweigh(Step):
+    """Probabilities times ``factors``, made to sum to 1: Bayes' formula for another class balance."""
+
+    factors: tuple[float, ...]
+
+    def apply(self, p: Real) -> Real:
+        """Posterior under the other balance."""
+        full = both_sides(p) * np.array(self.factors)
+        return _like(p, full / np.maximum(full.sum(axis=1, keepdims=True), TINY))
+
+
+@dataclass(frozen=True)
+class Temperature(Step):
+    """softmax(log p / temperature), then the posterior map of the focal loss of ``gamma``.
+
+    With gamma above 0 it is focal temperature scaling (Komisarenko and Kull 2024, arXiv 2408.11598).
+    """
+
+    temperature: float
+    gamma: float = 0.0
+
+    def apply(self, p: Real) -> Real:
+        """Softened or sharpened probabilities."""
+        scaled = np.log(np.maximum(both_sides(p), TINY)) / self.temperature
+        e = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        full = e / e.sum(axis=1, keepdims=True)
+        return _like(p, recover_posterior(full, self.gamma) if self.gamma else full)
+
+
+@dataclass(frozen=True)
+class Isotonic(Step):
+    """A rising line through points (``x``, ``y``), of two classes."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    def apply(self, p: Real) -> Real:
+        """Linear between the points, flat beyond."""
+        return np.interp(p, self.x, self.y)
+
+
+@dataclass(frozen=True)
+class Beta(Step):
+    """Logistic of ``a`` log p - ``b`` log(1 - p) + ``c`` (Kull et al. 2017), of two classes."""
+
+    a: float
+    b: float
+    c: float
+
+    def apply(self, p: Real) -> Real:
+        """Probabilities after beta calibration."""
+        z = self.a * np.log(np.maximum(p, TINY)) - self.b * np.log(np.maximum(1 - p, TINY)) + self.c
+        e = np.exp(-np.abs(z))
+        return np.asarray(np.where(z >= 0, 1.0, e) / (1 + e))
+
+
+STEPS: dict[str, type[Step]] = {c.__name__: c for c in (Recover, Reweigh, Temperature, Isotonic, Beta)}
+
+
+def step_from_dict(data: dict[str, Any]) -> Step:
+    """The step that :meth:`Step.to_dict` wrote."""
+    kind = STEPS.get(str(data.get("step")))
+    if kind is None:
+        contracts.reject("step", f"be one of {', '.join(STEPS)}", data.get("step"), "Was it saved by a newer version?")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return kind(**{name: value for name, value in values.items() if name != "step"})
+
+
+def apply_all(steps: tuple[Step, ...], p: Real) -> Real:
+    """Probabilities after every step, in order."""
+    for step in steps:
+        p = step.apply(p)
+    return p

@@ -1,0 +1,193 @@
+"""One call of the kernels: what keeps its contracts is computed at once, the checks being made in the same pass.
+
+:func:`attempt` is where the losses of arrays begin; what it declines is checked, copied where need be, and computed
+by :mod:`~focalkit.engines.cpu.evaluate`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._core import contracts, reduction
+from focalkit._core.call import class_axis
+from focalkit._core.ops import NUMPY
+from focalkit._core.spec import REDUCTIONS, LossSpec
+from focalkit.engines import _cpu
+from focalkit.engines.cpu.machine import empty, fresh
+
+
+def attempt(
+    spec: LossSpec, logits: Any, targets: Any, sample_weight: Any, normalizer: Any, order: int, out: Any
+) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None] | None:
+    """Compute at once what keeps its contracts, which are checked in the same pass.
+
+    None where something is unusual or wrong: then :func:`focalkit.engines._inputs.read` says what, or
+    makes a checked call of it for :func:`evaluate`.
+    """
+    if type(logits) is not np.ndarray or type(targets) is not np.ndarray:
+        return None
+    if sample_weight is not None and type(sample_weight) is not np.ndarray:
+        return None
+    if out is not None and type(out) is not np.ndarray:
+        return None
+    if normalizer is not None:
+        normalizer = contracts.normalizer_number(normalizer, spec.reduction)
+        if normalizer == 0:
+            return None  # only who looks at the targets can tell whether that is right
+    result = compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
+    return None if isinstance(result, str) else result
+
+
+def refusal(
+    spec: LossSpec,
+    logits: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    normalizer: float | None = None,
+    order: int = 1,
+    out: Any = None,
+) -> str | None:
+    """Say why :func:`attempt` leaves a call to the slow path; None where it does not. For tests and reports of bugs."""
+    arrays = {"logits": logits, "targets": targets, "sample_weight": sample_weight, "out": out}
+    for name, array in arrays.items():
+        if type(array) is not np.ndarray and (array is not None or name in ("logits", "targets")):
+            return f"{name}: no array of NumPy's own type"
+    result = compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
+    return result if isinstance(result, str) else None
+
+
+def _is_bfloat16(array: NDArray[Any]) -> bool:
+    return array.dtype.num >= 256 and array.dtype.name == "bfloat16"
+
+
+def compute(
+    spec: LossSpec,
+    logits: NDArray[Any],
+    targets: NDArray[Any],
+    weight: NDArray[Any] | None,
+    normalizer: float | None,
+    order: int,
+    out: NDArray[Any] | None,
+    checked: bool,
+    counted: NDArray[np.bool_] | None = None,
+) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | None] | str:
+    """The result, or why the kernels refuse."""
+    dtype = logits.dtype
+    half = 0
+    if dtype.num >= 256 or targets.dtype.num >= 256:  # the buffer protocol has no name for bfloat16
+        half = _is_bfloat16(logits) + 2 * _is_bfloat16(targets)
+        if not half:
+            return "logits: not a floating type of the kernels"
+    elif dtype.char not in "fde":
+        return "logits: not a floating type of the kernels"
+    z = logits.view(np.uint16) if half & 1 else logits
+    y = targets.view(np.uint16) if half & 2 else targets
+    grad: NDArray[Any] | None = None
+    hess: NDArray[Any] | None = None
+    if order:
+        if out is None:
+            grad = fresh(z)
+        elif out.dtype == dtype:
+            grad = out.view(np.uint16) if half & 1 else out
+        else:
+            return "out: another type than the logits"
+        if order == 2:
+            hess = fresh(z)
+    plan = plan_of(spec)
+    keep = counted
+    losses: NDArray[Any] | None = None
+    if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
+        mined = mine(spec, plan, z, y, weight, half, checked, targets, counted)
+        if isinstance(mined, str):
+            return mined
+        keep = mined
+    if spec.reduction == "none":
+        losses = empty(rows_of(spec, logits.shape), z.dtype)
+    value = _cpu.evaluate(plan, z, y, weight, grad, hess, losses, keep, normalizer or 0.0, order, half, checked)
+    if isinstance(value, str):
+        return value
+    if half & 1:
+        losses, grad, hess = (None if part is None else part.view(dtype) for part in (losses, grad, hess))
+    if out is not None:
+        grad = out
+    return (_scalar(value, dtype) if losses is None else losses), grad, hess
+
+
+def _scalar(value: float, dtype: np.dtype[Any]) -> Any:
+    if value < 60000:  # within every dtype
+        return dtype.type(value)
+    with np.errstate(all="ignore"):
+        return dtype.type(value)
+
+
+def rows_of(spec: LossSpec, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one loss per target; a class axis that does not exist is refused by the kernels."""
+    if spec.link == "sigmoid":
+        return shape
+    axis = spec.class_axis + len(shape) if spec.class_axis < 0 else spec.class_axis
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def mine(
+    spec: LossSpec,
+    plan: _cpu.Plan,
+    z: NDArray[Any],
+    y: NDArray[Any],
+    weight: NDArray[Any] | None,
+    half: int,
+    checked: bool,
+    targets: NDArray[Any],
+    counted: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_] | str:
+    """Which losses hard example mining keeps, chosen before they are rounded to a half type; or a refusal."""
+    rows = rows_of(spec, z.shape)
+    losses = empty(rows, np.dtype(np.float64 if z.dtype.char == "d" else np.float32))
+    value = _cpu.evaluate(plan, z, y, weight, None, None, losses, None, 0.0, 0, half, checked)
+    if isinstance(value, str):
+        return value
+    axis = class_axis(spec, z.ndim)
+    if counted is None:
+        counted = reduction.counted(spec, targets, axis, NUMPY).reshape(-1)
+    positive = reduction.positive(spec, targets, axis, NUMPY).reshape(-1)
+    kept: NDArray[np.bool_] = reduction.kept(spec, losses.reshape(-1), counted, positive, NUMPY, largest)
+    return kept
+
+
+def largest(losses: NDArray[Any], among: NDArray[np.bool_], count: Any) -> NDArray[np.bool_]:
+    """Where the ``count`` largest of the losses ``among`` are, NaN first, of equal ones the first."""
+    keep = np.zeros(losses.size, bool)
+    _cpu.keep_largest(losses, among, int(count), keep)
+    return keep
+
+
+#: The ignore_index of kernels where that of the spec is NaN, which integers never are.
+NO_ID = -(1 << 63)
+
+_last: tuple[LossSpec | None, _cpu.Plan | None] = (None, None)
+
+
+def plan_of(spec: LossSpec) -> _cpu.Plan:
+    """The spec as the kernels read it; made once for a spec used again and again."""
+    global _last
+    known, plan = _last
+    if known is spec and plan is not None:
+        return plan
+
+    def vector(value: Any) -> list[float]:
+        return list(value) if isinstance(value, tuple) else [value]
+
+    plan = _cpu.Plan(
+        spec.link == "sigmoid",
+        REDUCTIONS.index(spec.reduction),
+        spec.label_smoothing,
+        NO_ID if math.isnan(spec.ignore_index) else int(spec.ignore_index),
+        spec.class_axis,
+        vector(spec.gamma),
+        None if spec.alpha is None else vector(spec.alpha),
+    )
+    _last = (spec, plan)
+    return plan
