@@ -65,6 +65,11 @@ def loss_grad_hess(
     return value, grad, rest[0] if rest else None
 
 
+def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
+    """Loss and derivatives from operands that were checked; a gradient is written over the logits."""
+    return _evaluate(spec, order, True, operands)
+
+
 @lru_cache(maxsize=256)
 def _without_parameters(spec: LossSpec) -> LossSpec:
     """What a program is compiled for."""
@@ -93,7 +98,7 @@ def _jvp(spec: LossSpec, order: int, inplace: bool, primals: Any, tangents: Any)
         raise NotImplementedError(message)
 
     def function(moving: Operands) -> Any:
-        return _differentiable(spec, order, {**operands, **moving})
+        return kernels.differentiable(spec, order, {**operands, **moving})
 
     return jax.jvp(function, ({name: operands[name] for name in dots},), (dots,))
 
@@ -105,16 +110,3 @@ def _along(spec: LossSpec, grad: Any, direction: Any) -> Any:
     if spec.reduction != "none":
         return jnp.sum(product)
     return product if spec.link == "sigmoid" else jnp.sum(product, class_axis(spec, grad.ndim))
-
-
-def _differentiable(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
-    """Loss and gradient as functions whose every derivative is exact."""
-    if order == 0:
-        return kernels.by_operations(spec, 0, operands)
-
-    def total(logits: Any) -> Any:
-        (value,) = kernels.by_operations(spec, 0, {**operands, "logits": logits})
-        return jnp.sum(value.astype(OPS.compute_dtype(logits))), value
-
-    grad, value = jax.grad(total, has_aux=True)(operands["logits"])
-    return value, grad

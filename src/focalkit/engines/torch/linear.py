@@ -235,23 +235,9 @@ def _check(
     budget: int | None,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Every contract; return sample weights and normalizer as tensors."""
-    _check_options(spec, softcap, budget)
     _check_layer(hidden, weight, bias)
     sample_weight = torch_contracts.weight_tensor(sample_weight, hidden)
     return sample_weight, _check_rest(spec, hidden, weight, targets, sample_weight, normalizer)
-
-
-def _check_options(spec: LossSpec, softcap: float | None, budget: int | None) -> None:
-    for name in ("keep_hardest", "negatives_per_positive"):
-        if getattr(spec, name) is not None:
-            remedy = "The hardest of all rows are known after the last chunk: use softmax_focal_loss on the logits."
-            contracts.reject(name, "be None here", getattr(spec, name), remedy)
-    if spec.class_axis not in (1, -1):
-        contracts.reject("class_axis", "be left out", spec.class_axis, "The layer puts the classes on the last axis.")
-    if softcap is not None:
-        contracts.number("logit_softcap", softcap, contracts.POSITIVE, "None caps nothing.")
-    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
-        contracts.reject("memory_budget", "be a positive number of bytes", budget, "E.g. 64 * 2**20; None chooses.")
 
 
 def _check_layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
