@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from focalkit._core import contracts, host
 from focalkit._core.call import Call
-from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit._core.spec import LossSpec, PerClass, SpecOptions, cached_spec
 from focalkit.engines import _inputs
 from focalkit.engines.cpu import fast
 from focalkit.engines.cpu.evaluate import evaluate
@@ -215,17 +213,6 @@ def sigmoid_cross_entropy(
     return _loss("sigmoid", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
 
 
-_known_spec: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)
-
-
-def _spec(link: str, gamma: PerClass, alpha: PerClass | None, options: SpecOptions) -> LossSpec:
-    """The spec of a call; training loops ask for the same one again and again."""
-    try:
-        return _known_spec(link, gamma, alpha, **options)
-    except TypeError:  # arrays have no hash
-        return LossSpec(link, gamma, alpha, **options)
-
-
 class LossGradHess(NamedTuple):
     """Loss, its gradient and the diagonal of its Hessian, both in the logits."""
 
@@ -319,11 +306,11 @@ def _loss(
     if host.is_tensor(logits):
         engine = _torch or _load_torch()
         rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
-        return engine.door(_spec, link, gamma, alpha, options, *rest)
+        return engine.loss_of(link, gamma, alpha, options, *rest)
     if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
         contracts.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
-    spec = _spec(link, gamma, alpha, options)
+    spec = cached_spec(link, gamma, alpha, options)
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
         if result is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -160,6 +160,14 @@ class LossSpec:
         return f"LossSpec({', '.join(shown)})"
 
 
+def cached_spec(link: str, gamma: PerClass, alpha: PerClass | None, options: Any) -> LossSpec:
+    """The spec of a call; training loops ask for the same one again and again."""
+    try:
+        return _cached(link, gamma, alpha, **options)
+    except TypeError:  # arrays have no hash
+        return LossSpec(link, gamma, alpha, **options)
+
+
 def _named(known_init: Any) -> Any:
     """``LossSpec.__init__``, which tells what peers' names of its arguments are called here."""
     names = tuple(f.name for f in fields(LossSpec))
@@ -174,3 +182,5 @@ def _named(known_init: Any) -> Any:
 
 
 LossSpec.__init__ = _named(LossSpec.__init__)  # type: ignore[method-assign]
+
+_cached: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)
