@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -33,6 +34,9 @@ def _found(name: str, otherwise: Any) -> Any:
         return otherwise
 
 
+_forward_ad: Any = torch.autograd.forward_ad
+if not hasattr(_forward_ad, "_current_level"):
+    _forward_ad = SimpleNamespace(_current_level=-1)
 _dispatch_modes = _found("torch._C._len_torch_dispatch_stack", lambda: 0)
 _transforms = _found("torch._C._functorch.peek_interpreter_stack", lambda: None)
 _is_wrapped = _found("torch._C._functorch.is_functorch_wrapped_tensor", lambda tensor: False)
@@ -45,12 +49,12 @@ keeps_graph: Callable[[], bool] = _found("torch._C._autograd._get_current_graph_
 
 def transformed() -> bool:
     """Whether ``torch.func``, forward mode or a dispatch mode (fake tensors, counters) is on."""
-    return functional() or _dispatch_modes() > 0
+    return _transforms() is not None or _forward_ad._current_level >= 0 or _dispatch_modes() > 0
 
 
 def functional() -> bool:
     """Whether ``torch.func`` or forward mode is on."""
-    return _transforms() is not None or getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0
+    return _transforms() is not None or _forward_ad._current_level >= 0
 
 
 def is_batched(tensor: Tensor) -> bool:

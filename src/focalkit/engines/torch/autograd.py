@@ -16,24 +16,25 @@ from focalkit.engines.torch.routes import HALF_TYPES, Route
 
 def recorded(call: Call, route: Route) -> Tensor:
     """The loss of a call whose logits require a gradient."""
-    return _fused(call.logits, call._replace(logits=None), route)  # type: ignore[no-any-return]
+    return _fused(call.logits, call, route)  # type: ignore[no-any-return]
 
 
 class _Fused(torch.autograd.Function):
-    """Loss whose gradient in the logits is computed with it; ``call`` is without its logits, which the graph holds."""
+    """Loss whose gradient in the logits is computed with it."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, call: Call, route: Route) -> Tensor:
         values, out, wide = logits.detach(), None, None
         ctx.half = logits.dtype if logits.dtype in HALF_TYPES else None
+        ctx.call, ctx.route = call.with_logits(None), route  # the graph holds them
         if call.inplace:
             out = values
         elif route is Route.TRITON:
             wide = routes.gradient_dtype(logits)
         elif ctx.half is not None:  # the gradient stays wide until the upstream gradient has scaled it
             out = values = values.float()
-        value, grad, _ = routes.compute(call._replace(logits=values), route, 1, out, wide)
-        ctx.call, ctx.route = call, route
+        call = ctx.call.with_logits(values)
+        value, grad, _ = routes.compute(call, route, 1, out, wide)
         weight = call.sample_weight
         if call.inplace:
             torch.autograd.graph.increment_version(logits)

@@ -32,10 +32,11 @@ def evaluate(call: Call, order: int, out: Tensor | None = None) -> Result:
         if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
             normalizer = normalizer.item()
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
-    weight = None if call.sample_weight is None else _weights(call.sample_weight, logits)
+    if normalizer is not None or call.sample_weight is not None:
+        weight = None if call.sample_weight is None else _weights(call.sample_weight, logits)
+        call = Call(spec, logits, targets, weight, normalizer, *call[5:])
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
-    call = call._replace(sample_weight=weight, normalizer=normalizer)
     # a normalizer of 0 is right where nothing is counted, which is to be looked at
     if not call.check_finite and normalizer != 0 and type(targets) is Tensor:
         value = _call(call, grad, hess, False)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focalkit._core.call import Call
+from focalkit._core.call import OF_THE_SPEC, Call
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import _internals, autograd, cpu_kernels
 from focalkit.engines.torch.routes import Route, result_dtype
@@ -28,7 +28,7 @@ def attempt(spec: LossSpec, logits: Tensor, targets: Any, normalizer: Any, check
     recorded = logits.requires_grad and torch.is_grad_enabled()
     if recorded and normalizer is None and not check_finite and cpu_kernels.is_small(spec, logits, targets):
         return autograd.recorded_small(logits, targets, spec)  # type: ignore[no-any-return]
-    call = Call(spec, logits, targets, None, normalizer, out_dtype=result_dtype(logits), check_finite=check_finite)
+    call = Call(spec, logits, targets, None, normalizer, OF_THE_SPEC, result_dtype(logits), check_finite)
     if recorded:
         return autograd.recorded(call, Route.KERNELS)
     return cpu_kernels.evaluate(call, 0).loss  # type: ignore[no-any-return]
