@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: tune test lint types unit slow coverage oldest bench sanitize clean
+.PHONY: tune test docs lint types unit slow coverage oldest bench sanitize clean axe
 
 $(VENV)/.for-tune: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,12 @@ oldest:
 	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e ".[tune,plot,io]" pytest hypothesis mpmath ml_dtypes pandas
 	build/oldest/bin/python -m pytest -p no:cacheprovider tests/laws tests/golden tests/diagnosis tests/tuning tests/test_*.py --ignore tests/test_docs.py -W default
 
+# The site, in both languages, into build/site; a warning is an error.
+docs: $(VENV)/.for-test
+	$(PIP) -e ".[docs]"
+	cd docs && $(abspath $(BIN))/python -m sphinx -W --keep-going -q -b html . ../build/site
+	@echo "open build/site/index.html"
+
 # Ours beside the peers, interleaved; an idle machine, please. Peers that are not installed are named and skipped.
 bench: $(VENV)/.for-test
 	$(BIN)/python benchmarks/cpu.py
@@ -57,6 +63,11 @@ FUZZ ?= 20
 sanitize: $(VENV)/.for-test
 	$(PIP) nanobind cmake ninja
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(abspath $(BIN))/python tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py --seconds $(FUZZ)
+
+# The pages under axe-core, which is no part of this project: npm fetches it into node_modules.
+axe: $(VENV)/.for-test
+	npm install --no-save --no-audit --no-fund axe-core@4.10.2
+	$(BIN)/python -m pytest tests/page -k axe
 
 clean:
 	rm -rf $(VENV) build dist report.html report.json

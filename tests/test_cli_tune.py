@@ -126,7 +126,7 @@ def test_explicit_alphas_for_two_classes(table):
         (["{table}", "--gamma", "-1"], "gammas must be a number in"),
         (["{table}", "--gamma", "x"], "--gamma must be numbers separated by commas"),
         (["{table}", "--alpha", "nope"], "alpha must be none, inverse"),
-        (["{table}", "--metric", "accuracy"], "Invalid value for '--metric'"),
+        (["{table}", "--metric", "nope"], "metric must be one of"),
         (["{table}", "-C", "0"], "C must be a number in"),
         (["{table}", "--keep-hardest", "2.5"], "keep_hardest must be"),
         (["{table}", "--json", "/no/such/folder/r.json"], "output folder must exist"),

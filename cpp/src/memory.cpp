@@ -13,6 +13,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 
 namespace focalkit::memory {
 namespace {
@@ -44,6 +47,13 @@ Pool& pool() {
     static Pool* instance = new Pool;  // outlives every array that Python still holds at exit
     return *instance;
 }
+
+#if defined(__unix__) || defined(__APPLE__)
+// A child of fork has one thread: a mutex that another one holds at that moment would stay locked there for ever. So
+// fork waits for it, and both sides go on with a free one and a list in order.
+const int forks_between_calls =
+    pthread_atfork([] { pool().mutex.lock(); }, [] { pool().mutex.unlock(); }, [] { pool().mutex.unlock(); });
+#endif
 
 std::size_t rounded(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
 

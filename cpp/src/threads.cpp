@@ -80,7 +80,10 @@ int count() noexcept {
         return most > 0 ? std::min(most, lent->size) : lent->size;
     }
 #if defined(_OPENMP)
-    const int available = omp_get_max_threads();
+    // more than OpenMP is told to use never helps, and a thread that cannot be had ends the process
+    // (OMP_NUM_THREADS=1000)
+    static const int sensible = std::max(16, omp_get_num_procs());
+    const int available = std::min(omp_get_max_threads(), sensible);
 #else
     const int available = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 #endif

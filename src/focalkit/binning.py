@@ -14,7 +14,7 @@ Real = NDArray[np.float64]
 
 def log_odds(logits: NDArray[Any], ids: NDArray[Any], ignore_index: int) -> tuple[Real, int]:
     """``m`` (n,) of the classes ``ids`` in softmax logits (n, n_classes); and how many rows no ledger takes."""
-    return cpu_ledger.log_odds(logits, np.ascontiguousarray(ids, np.int64), ignore_index)
+    return cpu_ledger.log_odds(logits, ids, ignore_index)
 
 
 def add_entries(
@@ -30,11 +30,7 @@ def add_entries(
     ``gamma`` holds one number, or one per row of the tables; ``edges`` are the bins' centres, lower and
     upper end, bins per unit, and the one more edge.
     """
-    weight = None if weight is None else np.ascontiguousarray(weight, np.float64)
-    flat = tuple(table.reshape(-1) for table in tables)
-    cpu_ledger.add_entries(
-        np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(m, np.float64), weight, gamma, edges, flat
-    )
+    cpu_ledger.add_entries(rows, m, weight, gamma, edges, tuple(table.reshape(-1) for table in tables))
 
 
 #: Logits of a batch that is added in one go.
@@ -55,7 +51,8 @@ def update(
     fits = logits.ndim == 2 and targets.ndim == 1 and logits.shape == (targets.shape[0], n_classes)
     if not fits or not 0 < logits.size <= SMALL or logits.dtype not in _PLAIN or targets.dtype != np.int64:
         return False
-    if not targets.flags.c_contiguous or not logits.dtype.isnative:
+    readable = targets.flags.c_contiguous and targets.flags.aligned and logits.flags.aligned and logits.dtype.isnative
+    if not readable:
         return False
     return cpu_ledger.update(logits, targets, gamma, edges, tables)
 

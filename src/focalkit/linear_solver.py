@@ -54,7 +54,7 @@ SMALL = 1 << 15
 MEMORY = 10
 """Pairs of steps and gradient changes that L-BFGS keeps."""
 
-ROUNDS = 100
+ROUNDS = 60
 """Most rounds of hard example mining."""
 
 INNER = 2
@@ -757,7 +757,7 @@ def _mine(
     kept, value = _hardest(rows, models, theta)
     for turn in range(ROUNDS):
         held = [models[int(i)].keeping(kept[int(i)]) for i in active]
-        found, taken, _ = _descend(rows, held, theta[active], 1e-3, INNER if turn < ROUNDS // 20 else 1)
+        found, taken, _ = _descend(rows, held, theta[active], 1e-3, INNER if turn < ROUNDS // 15 else 1)
         steps[active] += taken
         length, going = np.ones(len(active)), np.ones(len(active), bool)
         gained = np.zeros(len(active))
@@ -775,7 +775,7 @@ def _mine(
                 else:
                     length[j] *= 0.3
                     going[j] = length[j] > 1e-4
-        small = gained <= 0.1 * tol * tol * np.maximum(value[active], 1e-300) + 1e-9 * value[active]
+        small = gained <= 1e-6 * value[active]
         converged[active[small]] = True
         active = active[~small]
         if not len(active):

@@ -1,29 +1,39 @@
-"""Random and hostile calls of the compiled engine, compared with the reference; stops at the first difference.
+"""Random and hostile calls of all that the compiled module exports; stops at the first that is wrong.
 
     python tests/fuzz/fuzz_cpu.py --seconds 600            as installed
-    tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py ...      under the sanitizers
+    tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py ...      under the sanitizers (FOCALKIT_SANITIZER=address or thread)
 
-Each case has a seed of its own, printed on failure; --seed runs that one alone.
+Each case is a kind and a seed, printed on failure; ``--case kind:seed`` runs one alone. The cases of ``seeds.txt``,
+which once failed, come first, then fresh ones: ``--start`` (printed) is where their seeds begin. ``--threads`` runs
+cases on several threads at once, while another changes the number of threads and gives memory back.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
+import secrets
 import sys
+import threading
 import time
 import traceback
+import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "engines"))
-from random_calls import Call, random_call
-from test_cpu import check_against_reference
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "engines"), str(HERE.parents[1])]
+import judged  # noqa: E402
+import others  # noqa: E402
+from random_calls import Call, random_call  # noqa: E402
+from test_cpu import check_against_reference  # noqa: E402
 
-from focalkit import InputError, LossSpec, loss_grad_hess
-from focalkit.engines import _cpu
-from focalkit.engines.cpu import machine
+from focalkit import InputError, LossSpec, loss_grad_hess  # noqa: E402
+from focalkit.engines import _cpu  # noqa: E402
+from focalkit.engines.cpu import machine as cpu  # noqa: E402
 
 
 def spoil(call: Call, rng: np.random.Generator) -> Call:
@@ -61,20 +71,20 @@ def mined(call: Call, rng: np.random.Generator) -> Call:
     return dataclasses.replace(call, spec=LossSpec(**fields))
 
 
-def one_case(seed: int) -> str:
-    rng = np.random.default_rng(seed)
-    assert _cpu.choose_instruction_set(str(rng.choice(machine.instruction_sets())))
-    machine.set_num_threads(int(rng.integers(1, 4)))
+def some_call(rng: np.random.Generator) -> Call:
     large = rng.random() < 0.1
-    call = random_call(rng, max_classes=400 if large else 40, max_rows=3000 if large else 200)
-    kind = rng.random()
-    if kind < 0.4:
-        check_against_reference(call)
-        return "compared"
-    if kind < 0.5:
-        call = mined(call, rng)
-    else:
-        call = spoil(call, rng)
+    return random_call(rng, max_classes=400 if large else 40, max_rows=3000 if large else 200)
+
+
+def compared(rng: np.random.Generator) -> None:
+    """A call of any shape, dtype and strides against the composite implementation in float64."""
+    check_against_reference(some_call(rng))
+
+
+def hostile(rng: np.random.Generator) -> None:
+    """A call that breaks a contract, or asks for odd memory: refused in words, or computed."""
+    call = some_call(rng)
+    call = mined(call, rng) if rng.random() < 0.2 else spoil(call, rng)
     out = None
     if rng.random() < 0.5:
         logits = np.asarray(call.logits)
@@ -90,32 +100,101 @@ def one_case(seed: int) -> str:
     try:
         loss_grad_hess(*call.arguments(), **call.options(), hess=bool(rng.integers(2)), out=out)
     except InputError:
-        return "refused"
-    return "accepted"
+        pass
+
+
+CASES = {"compared": compared, "hostile": hostile, "judged": judged.judged, **others.CASES}
+SHARES = {"compared": 6, "hostile": 8, "judged": 3, "ledger": 3, "addresses": 2, "hardest": 1, "pool": 1}
+if importlib.util.find_spec("torch") is not None:
+    CASES["tensors"], SHARES["tensors"] = judged.judged_tensors, 2
+
+
+def kind_of(seed: int, shares: dict[str, int]) -> str:
+    rng = np.random.default_rng([seed, 1])
+    return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
+
+
+def run(kind: str, seed: int, threads: bool = False) -> None:
+    rng = np.random.default_rng(seed)
+    if not threads:  # what is set for all threads
+        assert _cpu.choose_instruction_set(str(rng.choice(cpu.instruction_sets())))
+        cpu.set_num_threads(int(rng.integers(1, 4)))
+    CASES[kind](rng)
+
+
+def seeds() -> list[tuple[str, int]]:
+    """The corpus: cases that once failed."""
+    lines = (HERE / "seeds.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("#")[0].strip().split(":") for line in lines if line.split("#")[0].strip()]
+    return [(kind, int(seed)) for kind, seed in pairs]
+
+
+class Fuzz:
+    """Cases by their seeds, on one thread or several, until the time is up or one fails."""
+
+    def __init__(self, start: int, seconds: float, shares: dict[str, int], threads: bool) -> None:
+        self.end, self.next, self.shares, self.threads = time.monotonic() + seconds, start, shares, threads
+        self.counts: Counter[str] = Counter()
+        self.failed = False
+        self.lock = threading.Lock()
+
+    def case(self, kind: str, seed: int) -> None:
+        try:
+            run(kind, seed, self.threads)
+        except Exception:
+            self.failed = True
+            traceback.print_exc()
+            print(f"--case {kind}:{seed} fails", flush=True)
+        with self.lock:
+            self.counts[kind] += 1
+
+    def work(self) -> None:
+        while time.monotonic() < self.end and not self.failed:
+            with self.lock:
+                seed, self.next = self.next, self.next + 1
+            self.case(kind_of(seed, self.shares), seed)
+
+    def disturb(self) -> None:
+        """Change what all calls share, as long as they run."""
+        rng = np.random.default_rng(0)
+        while time.monotonic() < self.end and not self.failed:
+            cpu.set_num_threads(int(rng.integers(1, 5)))
+            if rng.random() < 0.3:
+                cpu.release_memory()
+            time.sleep(0.002)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--case", help="kind:seed")
+    parser.add_argument("--start", type=int, help="first seed; default: another one each time")
+    parser.add_argument("--threads", action="store_true")
+    parser.add_argument("--only", help="kinds, separated by commas")
     arguments = parser.parse_args()
-    if arguments.seed is not None:
-        print(one_case(arguments.seed))
+    np.seterr(all="ignore")
+    warnings.simplefilter("ignore")
+    if arguments.case:
+        kind, seed = arguments.case.split(":")
+        run(kind, int(seed))
         return 0
-    end, seed = time.monotonic() + arguments.seconds, arguments.start
-    counts: dict[str, int] = {}
-    while time.monotonic() < end:
-        try:
-            kind = one_case(seed)
-        except Exception:
-            traceback.print_exc()
-            print(f"seed {seed} fails", flush=True)
-            return 1
-        counts[kind] = counts.get(kind, 0) + 1
-        seed += 1
-    print(f"{seed - arguments.start} cases without a difference: {counts}")
-    return 0
+    start = secrets.randbelow(10**9) if arguments.start is None else arguments.start
+    shares = {k: v for k, v in SHARES.items() if not arguments.only or k in arguments.only.split(",")}
+    print(f"--start {start}", flush=True)
+    fuzz = Fuzz(start, arguments.seconds, shares, arguments.threads)
+    if arguments.threads:
+        helpers = [threading.Thread(target=fuzz.work) for _ in range(4)] + [threading.Thread(target=fuzz.disturb)]
+        for helper in helpers:
+            helper.start()
+        for helper in helpers:
+            helper.join()
+    else:
+        for kind, seed in seeds():
+            if kind in CASES:
+                fuzz.case(kind, seed)
+        fuzz.work()
+    print(f"{fuzz.counts.total()} cases: {dict(fuzz.counts)}")
+    return int(fuzz.failed)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,14 @@ from tests.tuning.test_verdict import made_result
 
 from focalkit.report import format as write
 from focalkit.report import snippet
+from focalkit.tuning import verdict as verdicts
 from focalkit.tuning.findings import findings, headline
-from focalkit.tuning.verdict import judge
+from focalkit.tuning.result import Cell
+
+
+def judge(result, metric=None):
+    """The strict reading."""
+    return verdicts.judge(result, metric, proof=True)
 
 
 def test_a_proven_remedy_is_recommended_with_its_gain_interval_and_p():
@@ -94,3 +100,24 @@ def test_the_code_has_the_parameters_that_a_search_drew():
     result = made_result(lambda c: 0.1 * (c.family == "focal"))
     cells = tuple(replace(cell, params=(("C", 0.25),)) if cell.family == "focal" else cell for cell in result.cells)
     assert "C=0.25)" in snippet.code(replace(result, cells=cells), judge(result))
+
+
+def test_the_verdict_says_what_becomes_of_a_thousand_cases_how_sure_it_is_and_what_it_costs():
+    result = made_result(lambda c: 0.08 * (c.family == "focal"))
+    decided = np.tile([[1800, 150], [1850, 650]], (len(result.cells), 1, 1))
+    decided[result.index(Cell())] = [[2200, 50], [2400, 100]]
+    result = replace(result, decided=decided, final_taus=np.ones(len(result.cells)))
+    verdict = verdicts.judge(result)
+    assert verdict.recommended.family == "focal"
+    text = " ".join(str(part) for part in findings(result, verdict))
+    assert "caught 20 → 60, missed 80 → 40, false alarms 20 → 200" in text
+    assert "Better than plain cross-entropy with probability" in text
+    assert "costs a retraining" in text
+
+
+def test_a_free_remedy_is_said_to_cost_nothing_and_a_keeper_needs_no_words():
+    free = verdicts.judge(made_result(lambda c: 0.05 * (c.family == "CE + shift")))
+    assert "costs nothing" in " ".join(free.sentences())
+    kept = verdicts.judge(made_result(lambda c: -0.05 * (c.family != "CE")))
+    assert "plain cross-entropy" in str(headline(kept.result, kept))
+    assert "costs a retraining" not in " ".join(kept.sentences())

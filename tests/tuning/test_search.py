@@ -162,7 +162,7 @@ def test_the_estimator_that_was_passed_is_not_changed(data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"metric": "accuracy"}, "metric must be one of"),
+        ({"metric": "nope"}, "metric must be one of"),
         ({"n_splits": 1}, "n_splits must be a whole number of at least 2"),
         ({"n_repeats": 0}, "n_repeats must be"),
         ({"seed": -1}, "seed must be"),

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from focalkit.tuning import verdict as verdicts
 from focalkit.tuning.folds import Folds
 from focalkit.tuning.result import Cell, TuneResult, corrected_error
 from focalkit.tuning.scores import METRICS, NAMES
-from focalkit.tuning.verdict import estimate, holm, judge, judge_all, simplest_within_noise
+from focalkit.tuning.verdict import estimate, expected_on_new_rows, holm, judge_all, simplest_within_noise
 
 ALPHAS = (None, "power:0.5", "power:1")
 GAMMAS = (0.0, 1.0, 2.0)
@@ -17,6 +18,11 @@ CELLS = (
     *(Cell(a, g) for g in GAMMAS[1:] for a in ALPHAS),
     Cell(keep_hardest=0.5),
 )
+
+
+def judge(result, metric=None):
+    """The strict reading."""
+    return verdicts.judge(result, metric, proof=True)
 
 
 def made_result(lift, seed=0, noise=0.02, n_splits=5, n_repeats=5, metric="balanced_accuracy"):
@@ -137,3 +143,39 @@ def test_not_shown_to_be_better_is_not_called_equal():
     quiet = judge(made_result(lambda c: 0.0, noise=0.003))
     assert quiet.settled
     assert quiet.nearest.gain.high <= 0.01
+
+
+def decide(result, **options):
+    return verdicts.judge(result, **options).recommended
+
+
+def test_a_free_remedy_needs_no_proof():
+    noisy = made_result(lambda c: 0.04 * (c.family == "CE + shift"), noise=0.05)
+    assert judge(noisy).plain_stands
+    assert decide(noisy).family == "CE + shift"
+
+
+def test_a_retraining_is_recommended_where_it_gains_more_than_it_is_worth():
+    found = made_result(lambda c: 0.02 * (c.family == "focal"), noise=0.004)
+    assert decide(found).family == "focal"
+    assert decide(found, worth=3.0).family in ("CE", "CE + shift")
+
+
+def test_on_null_data_a_retraining_is_recommended_rarely():
+    quiet = sum(decide(made_result(lambda c: 0.0, seed, noise=0.01)).price > 0 for seed in range(60))
+    assert quiet <= 3
+
+
+def test_the_probability_of_being_better_is_that_of_the_corrected_t_test():
+    gain = decide(made_result(lambda c: 0.05 * (c.family == "focal"), noise=0.05)).gain
+    assert gain.p_above == pytest.approx(stats.t.cdf(gain.mean / gain.standard_error, 24))
+    assert gain.p_below(0.0) == pytest.approx(1 - gain.p_above)
+    assert gain.p_below(gain.low) == pytest.approx(0.025)
+
+
+def test_a_new_samples_luck_widens_what_is_expected():
+    best = decide(made_result(lambda c: 0.05 * (c.family == "focal")))
+    new = expected_on_new_rows(best, 5)
+    spread = best.expected.standard_error / np.sqrt(1 / 25 + 1 / 4)
+    assert new.mean == best.expected.mean
+    assert new.standard_error**2 == pytest.approx(best.expected.standard_error**2 + spread**2 / 5)

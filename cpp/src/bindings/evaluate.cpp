@@ -345,7 +345,8 @@ nb::object call(const Plan& plan, nb::handle logits, nb::handle targets, nb::han
 bool call_at(const Plan& plan, std::uintptr_t logits, std::uintptr_t targets, std::uintptr_t grad, std::uintptr_t loss,
              std::int64_t outer, std::int64_t classes, std::int64_t inner, bool wide) {
     const std::uintptr_t size = wide ? 8 : 4;
-    if (classes < (plan.sigmoid ? 1 : 2) || !plan.parameters.fit(classes) || (!wide && plan.parameters.exceed_float())) return false;
+    if (classes < (plan.sigmoid ? 1 : 2) || !plan.parameters.fit(classes) || (!wide && plan.parameters.exceed_float()))
+        return false;
     if ((logits | grad | loss) % size != 0 || targets % 8 != 0) return false;
     const auto stride = [](std::int64_t size, std::int64_t step) { return size == 1 ? 0 : step; };
     const auto at = [&](std::uintptr_t address, std::int64_t per_place) {

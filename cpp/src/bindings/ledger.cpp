@@ -51,20 +51,31 @@ struct Tables {
     Write<double> mass, s1, s2, loss, grad;
 };
 
-/// Adds ``n`` entries (row, m, weight or 1) to tables row x bin and to exact sums row x zone, in their order.
-void add(const std::int64_t* row, const double* m, const double* weight, std::int64_t n, Read<double>& gamma,
+/// Adds ``n`` entries (row, m, weight or 1) to tables row x bin and to exact sums row x zone, in their order. Rows are
+/// loaded once and bounded here, since they may lie in memory that the caller changes meanwhile; what is no row, or has
+/// no log-odds, is skipped.
+void add(const std::int64_t* rows, const double* m, const double* weight, std::int64_t n, Read<double>& gamma,
          Read<double>& centre, const Bins& bins, Tables& to) {
     const auto n_bins = static_cast<std::int64_t>(centre.shape(0));
+    const auto n_rows = static_cast<std::uint64_t>(to.count.shape(0)) / static_cast<std::uint64_t>(n_bins);
     const bool one_gamma = gamma.shape(0) == 1;
     const Kernels& use = dispatch::kernels();
     constexpr std::int64_t most = 512;
     double losses[most], grads[most], gammas[most];
-    for (std::int64_t first = 0; first < n; first += most, row += most, m += most) {
+    std::int64_t row[most];
+    for (std::int64_t first = 0; first < n; first += most, rows += most, m += most) {
         const std::int64_t some = std::min(most, n - first);
+        bool skipped[most];
+        for (std::int64_t i = 0; i < some; ++i) {
+            const std::int64_t given = rows[i];
+            skipped[i] = static_cast<std::uint64_t>(given) >= n_rows || m[i] != m[i];
+            row[i] = skipped[i] ? 0 : given;
+        }
         if (!one_gamma)
             for (std::int64_t i = 0; i < some; ++i) gammas[i] = gamma.data()[row[i]];
         use.terms(m, some, one_gamma ? gamma.data() : gammas, one_gamma, losses, grads);
         for (std::int64_t i = 0; i < some; ++i) {
+            if (skipped[i]) continue;
             const std::int64_t bin = bins.of(m[i]), cell = row[i] * n_bins + bin;
             const double w = weight ? weight[first + i] : 1.0;
             // the open bins need no second moment, and the right one no first: there m may be +inf
@@ -99,9 +110,10 @@ bool update(nb::ndarray<const S, nb::ndim<2>, nb::device::cpu> logits, Read<std:
             Write<double> mass, Write<double> s1, Write<double> s2, Write<double> loss, Write<double> grad) {
     const auto n = static_cast<std::int64_t>(ids.shape(0));
     const auto classes = static_cast<std::uint64_t>(logits.shape(1));
-    for (std::int64_t i = 0; i < n; ++i)
-        if (static_cast<std::uint64_t>(ids.data()[i]) >= classes) return false;
-    std::vector<double> m(static_cast<std::size_t>(n));
+    const std::vector<std::int64_t> own(ids.data(), ids.data() + n);  // the caller's may change meanwhile
+    for (const std::int64_t id : own)
+        if (static_cast<std::uint64_t>(id) >= classes) return false;
+    std::vector<double> m(own.size());
     LogOddsJob job;
     job.logits = logits.data();
     job.wide = sizeof(S) == 8;
@@ -109,12 +121,12 @@ bool update(nb::ndarray<const S, nb::ndim<2>, nb::device::cpu> logits, Read<std:
     job.classes = static_cast<std::int64_t>(classes);
     job.row_stride = logits.stride(0);
     job.class_stride = logits.stride(1);
-    job.ids = ids.data();
+    job.ids = own.data();
     job.ignore_index = -1;
     job.m = m.data();
     if (dispatch::kernels().log_odds(job)) return false;
     Tables to{count, mass, s1, s2, loss, grad};
-    add(ids.data(), m.data(), nullptr, n, gamma, centre, Bins{low, high, per_unit, extra}, to);
+    add(own.data(), m.data(), nullptr, n, gamma, centre, Bins{low, high, per_unit, extra}, to);
     return true;
 }
 

@@ -62,11 +62,20 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 @click.option("--no-missing", is_flag=True, help="Every word of the target is a class, also NA, None and null.")
 @click.option(
     "--metric",
-    type=click.Choice(NAMES),
     default="balanced_accuracy",
     show_default=True,
-    help="What the verdict's headline goes by.",
+    help=f"What the verdict's headline goes by: {', '.join(NAMES)}; accuracy, g_mean, kappa, youden, macro_f_beta:B; "
+    "of two classes also f1, f2, f_beta:B, cost:MISS:FALSE_ALARM, precision:P, recall:R, "
+    "false_positive_rate:F, alerts:A.",
 )
+@click.option(
+    "--worth",
+    type=click.FloatRange(0),
+    default=0.5,
+    show_default=True,
+    help="Points of the metric that a retraining must promise to be recommended.",
+)
+@click.option("--proof", is_flag=True, help="Recommend only what was shown to be better at the 5 % level.")
 @click.option(
     "--gamma", "gammas", default="0,0.1,0.2,0.5,1,2,5", show_default=True, help="γ to try, separated by commas."
 )
@@ -131,6 +140,8 @@ def tune(
     missing: tuple[str, ...],
     no_missing: bool,
     metric: str,
+    worth: float,
+    proof: bool,
     gammas: str,
     alphas: str,
     keep: str,
@@ -185,7 +196,7 @@ def tune(
         def tell(state: State) -> None:
             best = ""
             if state.best is not None:
-                judges = metric_named(state.metric).judges
+                judges = metric_named(state.metric).shown_as
                 score = write.score(state.mean, state.standard_error, judges)
                 best = word("progress.best", language, cell=state.best, metric=state.metric, score=score)
             bar.update(state.done, state.total, word("progress.of", language, done=state.done, total=state.total), best)
@@ -208,7 +219,7 @@ def tune(
             progress=tell,
             **folding,
         )
-    verdicts = judge_all(result)
+    verdicts = judge_all(result, worth=worth, proof=proof)
     # what was asked for is on disk before anything is said about it
     if json_file is not None:
         write_out(json_file, as_json(result, verdicts, source))
@@ -267,4 +278,4 @@ def _alpha(text: str) -> Any:
 
 def _fraction(text: str) -> float | int:
     value = number("--keep-hardest", text)
-    return int(value) if value > 1 and value == int(value) else value
+    return int(value) if value > 1 and value.is_integer() else value

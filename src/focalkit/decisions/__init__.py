@@ -1,5 +1,7 @@
 """From probabilities to decisions, at the user's own costs, metric or bound."""
 
+from typing import TYPE_CHECKING
+
 from focalkit.decisions.calibration import Calibration, calibration
 from focalkit.decisions.cutoffs import sort_cutoffs
 from focalkit.decisions.decide import decide
@@ -10,6 +12,9 @@ from focalkit.decisions.report import DecisionReport
 from focalkit.decisions.rule import DecisionRule
 from focalkit.decisions.rules import REVIEW, Rule
 
+if TYPE_CHECKING:
+    from focalkit.decisions.classifier import DecisionClassifier
+
 __all__ = [
     "REVIEW",
     "Abstain",
@@ -18,6 +23,7 @@ __all__ = [
     "Constraint",
     "Cost",
     "CostMatrix",
+    "DecisionClassifier",
     "DecisionReport",
     "DecisionRule",
     "Goal",
@@ -32,3 +38,13 @@ __all__ = [
     "score",
     "sort_cutoffs",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the estimator when it is first asked for: rules need NumPy alone."""
+    if name == "DecisionClassifier":
+        from focalkit.decisions.classifier import DecisionClassifier
+
+        globals()[name] = DecisionClassifier
+        return DecisionClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")  # noqa: EM102

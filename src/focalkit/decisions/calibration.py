@@ -189,11 +189,11 @@ def _logistic(X: Real, y: Real, w: Real, offset: Real) -> tuple[Real, Real]:
         mu = 1 / (1 + np.exp(-eta))
         v = w * mu * (1 - mu)
         hess = X.T @ (v[:, None] * X) + 1e-12 * np.eye(len(beta))
-        step = np.linalg.solve(hess, X.T @ (w * (y - mu)))
+        step = np.linalg.pinv(hess, hermitian=True) @ (X.T @ (w * (y - mu)))
         step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
         beta = beta + step
         if np.abs(step).max() < 1e-10:
             break
-    inverse = np.linalg.inv(hess)
+    inverse = np.linalg.pinv(hess, hermitian=True)
     meat = X.T @ ((w * (y - mu))[:, None] ** 2 * X)
     return beta, np.sqrt(np.diag(inverse @ meat @ inverse))

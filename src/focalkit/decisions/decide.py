@@ -15,8 +15,8 @@ from focalkit._core.spec import PerClass
 from focalkit.decisions import inputs
 from focalkit.decisions.calibration import SURE, calibration, fit_calibration, log_losses
 from focalkit.decisions.figures import compare, promise
-from focalkit.decisions.fit import fit_rule
-from focalkit.decisions.goals import Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize, as_goal
+from focalkit.decisions.fit import fit_rule, is_closed
+from focalkit.decisions.goals import Constraint, Cost, Goal, Maximize, as_goal
 from focalkit.decisions.labels import fit_labels
 from focalkit.decisions.prior import PriorEstimate, estimate_prior
 from focalkit.decisions.report import Curve, DecisionReport, Promise, Sampled
@@ -37,7 +37,7 @@ class Recipe:
     """How a rule is made from rows: the same on all of them and on each fold's rest."""
 
     goal: Goal
-    learned: bool
+    learned: bool | None
     calibrate: str | None
     new_prior: tuple[float, ...] | None
 
@@ -66,7 +66,7 @@ def decide(
     classes: Sequence[Any] | None = None,
     groups: Any = None,
     cv: int | None = 5,
-    learned: bool = False,
+    learned: bool | None = None,
     gamma: PerClass | None = None,
     alpha: PerClass | None = None,
     keep_hardest: float | None = None,
@@ -97,8 +97,10 @@ def decide(
         Rows of one group stay in one fold.
     cv : int of at least 2, or None
         Folds that the figures are cross-fitted over; None: learned and scored on the same rows, which the report says.
-    learned : bool
-        Search the data for rules that true probabilities would give in closed form (goals of costs).
+    learned : bool, optional
+        Whether the rule is searched for in the data or taken in closed form, which supposes true probabilities. None:
+        goals of costs and abstention in closed form, others searched. Closed forms of metrics: accuracy (the largest
+        p), balanced accuracy, Youden's and the geometric mean (the largest p over the class's frequency).
     gamma, alpha : optional
         Of the training loss (:class:`focalkit.LossSpec`): undone first. alpha of two classes of shape (n,): the weight
         in (0, 1) of positives; with one column a class: one weight a class.
@@ -142,13 +144,34 @@ def decide(
         return _decide_labels(data, goal, cv, random_state, learned)
     notes: list[Message] = list(data.notes)
     undo = _undo(data, gamma, alpha, keep_hardest, sampling_rate, calibrate, notes)
-    p = inputs.narrow(apply_all(undo, data.p))
     folds = inputs.make_folds(data, cv, groups, random_state)
-    method = _calibrated(calibrate, goal, learned, p, data, folds)
-    if method is not None and calibrate == "auto":
-        notes.append(Message("decide.calibrated", method=method))
-    new_prior, estimated = _prior(prior, unlabelled, data, undo, method, p, notes)
-    recipe = Recipe(goal, learned, method, new_prior)
+    asked = Asked(goal, learned, calibrate, prior, unlabelled, random_state)
+    return learn(data, folds, asked, undo, notes)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of :func:`learn`, as :func:`decide` takes it."""
+
+    goal: Goal
+    learned: bool | None = None
+    calibrate: str | None = "auto"
+    prior: Any = None
+    unlabelled: Any = None
+    random_state: int = 0
+
+
+def learn(
+    data: inputs.Data, folds: Ints | None, asked: Asked, undo: tuple[Step, ...] = (), notes: Sequence[Message] = ()
+) -> DecisionRule:
+    """A rule and its report from checked data; ``folds`` (n,) number the folds, None: nothing is cross-fitted."""
+    said, goal = list(notes), asked.goal
+    p = inputs.narrow(apply_all(undo, data.p))
+    method = _calibrated(asked.calibrate, goal, asked.learned, p, data, folds)
+    if method is not None and asked.calibrate == "auto":
+        said.append(Message("decide.calibrated", method=method))
+    new_prior, estimated = _prior(asked.prior, asked.unlabelled, data, undo, method, p, said)
+    recipe = Recipe(goal, asked.learned, method, new_prior)
     steps, rule = recipe.fit(p, data.y, data.w, data.costs)
     after, fold_rules, fold_cutoffs = _cross_fitted(recipe, p, data, folds, undo, (steps, rule))
     before = inputs.narrow(data.p)
@@ -156,7 +179,7 @@ def decide(
     factor = None
     if new_prior is not None:
         factor = np.array(new_prior) / frequencies(data.y, data.w, data.k)
-    figures, how = compare(goal, plain, after, data.y, data.w, data.k, data.costs, factor, random_state)
+    figures, how = compare(goal, plain, after, data.y, data.w, data.k, data.costs, factor, asked.random_state)
     q = apply_all(steps, p)
     report = DecisionReport(
         n_rows=len(data.y),
@@ -166,11 +189,11 @@ def decide(
         cross_fitted=folds is not None,
         fold_rules=fold_rules,
         fold_cutoffs=fold_cutoffs,
-        promise=_promised(goal, rule, q, after, data, factor, notes),
+        promise=_promised(goal, rule, q, after, data, factor, said),
         calibration=_calibration(q, data, factor),
         calibration_before=_calibration(before, data, None),
         prior=estimated,
-        notes=tuple(notes),
+        notes=tuple(said),
         curve=_curve(before, data, factor) if data.k == 2 else None,
         sample=_sample(q, data, factor) if data.k > 2 else None,
     )
@@ -218,7 +241,7 @@ def _undo(
 
 
 def _calibrated(
-    calibrate: str | None, goal: Goal, learned: bool, p: Real, data: inputs.Data, folds: Ints | None
+    calibrate: str | None, goal: Goal, learned: bool | None, p: Real, data: inputs.Data, folds: Ints | None
 ) -> str | None:
     """The method to calibrate by, or None."""
     if calibrate is None:
@@ -226,7 +249,7 @@ def _calibrated(
     if calibrate != "auto":
         contracts.one_of("calibrate", calibrate, ("auto", "temperature", "focal_temperature", "isotonic", "beta"))
         return calibrate
-    if learned or folds is None or not isinstance(goal, Cost | CostMatrix | CaseCost | Abstain):
+    if folds is None or not is_closed(goal, learned):
         return None
     best, most = None, SURE
     plain = log_losses(p, data.y)
@@ -363,7 +386,7 @@ def _times(w: Real | None, rows: tuple[Ints, Real]) -> Real:
 # --- several labels
 
 
-def _decide_labels(data: inputs.Data, goal: Goal, cv: int | None, seed: int, learned: bool) -> DecisionRule:
+def _decide_labels(data: inputs.Data, goal: Goal, cv: int | None, seed: int, learned: bool | None) -> DecisionRule:
     """A cut-off a label, cross-fitted; figures are means over labels of each label's, per 1,000 cases."""
     from focalkit.decisions.label_figures import label_figures
 

@@ -29,13 +29,13 @@ def fit_rule(
     sample_weight: Real | None = None,
     costs: Real | None = None,
     *,
-    learned: bool = False,
+    learned: bool | None = None,
     cutoffs: Cutoffs | None = None,
 ) -> Rule:
     """The rule that serves ``goal`` best on these predictions.
 
-    Two classes: the best of all cut-offs, exactly. More: coordinate ascent, each line exactly. Goals of costs have a
-    closed form from the probabilities alone; ``learned`` searches the data for it too.
+    Two classes: the best of all cut-offs, exactly. More: coordinate ascent, each line exactly. Goals of costs and
+    abstention have a closed form from true probabilities, which is taken by default.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def fit_rule(
     sample_weight : (n,), optional
     costs : (n,) or (n, n_classes, n_classes), optional
         Of each case, for :class:`CaseCost`.
-    learned : bool
-        For goals of costs.
+    learned : bool, optional
+        True: searched in the data. False: in closed form. None: the closed form for costs and abstention.
     cutoffs : Cutoffs, optional
         Of two classes, sorted before (:func:`sort_cutoffs`): several goals share one sort.
 
@@ -61,10 +61,13 @@ def fit_rule(
     """
     p = probabilities
     n_classes = 2 if p.ndim == 1 else p.shape[1]
+    closed_form = is_closed(goal, learned)
     if isinstance(goal, CaseCost):
-        return _per_case(goal, p, targets, sample_weight, costs, learned, n_classes)
+        return _per_case(goal, p, targets, sample_weight, costs, not closed_form, n_classes)
+    if isinstance(goal, Maximize) and closed_form:
+        return _closed_metric(goal, targets, _ones(sample_weight, len(p)), n_classes)
     if n_classes == 2:
-        closed = _closed_two(goal, p, sample_weight) if not learned else None
+        closed = _closed_two(goal, p, sample_weight) if closed_form else None
         if closed is not None:
             return closed
         if cutoffs is None:
@@ -77,7 +80,32 @@ def fit_rule(
     if isinstance(goal, Maximize):
         return _weights(goal, p, targets, _ones(sample_weight, len(p)))
     assert isinstance(goal, CostMatrix | Abstain)
-    return _by_cost(goal, p, targets, _ones(sample_weight, len(p)), learned)
+    return _by_cost(goal, p, targets, _ones(sample_weight, len(p)), not closed_form)
+
+
+#: Metrics that true probabilities have a closed form for: of p, or of p over the class's frequency.
+CLOSED = ("accuracy", "balanced_accuracy", "youden", "g_mean")
+
+
+def is_closed(goal: Goal, learned: bool | None) -> bool:
+    """Whether the rule is taken in closed form; a goal that has none is refused where ``learned`` is False."""
+    if isinstance(goal, Maximize | Constraint):
+        if learned is False and getattr(goal, "metric", "") not in CLOSED:
+            name = goal.metric if isinstance(goal, Maximize) else goal.kind
+            contracts.reject("learned", f"be True or None for {name}", learned, "It has no closed form.")
+        return learned is False
+    return not learned
+
+
+def _closed_metric(goal: Maximize, targets: NDArray[Any], weight: Real, n_classes: int) -> Rule:
+    """The largest p, or the largest p over its class's frequency (post-hoc logit adjustment with tau = 1)."""
+    share = np.bincount(targets, weight, n_classes) / weight.sum()
+    if goal.metric == "accuracy":
+        share = np.full(n_classes, 1 / n_classes)
+    if n_classes == 2:
+        return Cutoff(float(share[1]))
+    share = np.where(share > 0, share, share[share > 0].min())
+    return Weighted(tuple(map(float, 1 / share)))
 
 
 def score(
@@ -118,7 +146,7 @@ def score_decisions(
         hit, named, true = counts(targets, decided, w, n_classes)
         if isinstance(goal, Maximize):
             return float(DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta))
-        return float(_constrained(goal, hit, named, true)[0])
+        return float(constrained(goal, hit, named, true)[0])
     each = case_costs(goal, decided, targets, n_classes, costs)
     return float((w * each).sum() / w.sum())
 
@@ -208,7 +236,7 @@ def best_cutoff(goal: Goal, cutoffs: Cutoffs) -> Rule:
     if isinstance(goal, Maximize):
         value = DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta)
     elif isinstance(goal, Constraint):
-        value, second = _constrained(goal, hit, named, true)
+        value, second = constrained(goal, hit, named, true)
     else:
         assert isinstance(goal, Cost | CostMatrix)
         c = goal.array
@@ -216,7 +244,7 @@ def best_cutoff(goal: Goal, cutoffs: Cutoffs) -> Rule:
     return Cutoff(cutoffs.at(first_best(value, second)))
 
 
-def _constrained(goal: Constraint, hit: Real, named: Real, true: Real) -> tuple[Real, Real]:
+def constrained(goal: Constraint, hit: Real, named: Real, true: Real) -> tuple[Real, Real]:
     """What a constraint raises, minus the shortfall where it is broken, and what decides between equals."""
     tp, flagged = hit[1], named[1]
     fp = np.maximum(flagged - tp, 0.0)

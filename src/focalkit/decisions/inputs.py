@@ -77,17 +77,17 @@ def read(
         contracts.reject("probabilities", "have rows", f"shape {p.shape}", "Pass predictions of held-out rows.")
     y, names = _ids(y_given, k, names)
     w, rows = _weight(sample_weight, len(p))
-    of_case = _of_case(goal, costs, k, len(p))
+    each = of_case(goal, costs, k, len(p))
     p, y = (p, y) if rows is None else (p[rows], y[rows])
-    of_case = of_case if rows is None or of_case is None else of_case[rows]
+    each = each if rows is None or each is None else each[rows]
     _every_class(y, names)
     if narrow(p).ndim == 1 and np.ptp(narrow(p)) == 0:
         got = f"{float(narrow(p)[0]):g} for all {len(p)} rows"
         contracts.reject(
             "probabilities", "differ between rows", got, "A model that tells no cases apart cannot decide."
         )
-    _matching(goal, k)
-    return Data(p, y, w, of_case, names, rows=rows)
+    matching(goal, k)
+    return Data(p, y, w, each, names, rows=rows)
 
 
 def _labels(value: Any, y: NDArray[Any], sample_weight: Any, names: tuple[Any, ...] | None) -> Data:
@@ -146,7 +146,8 @@ def _weight(sample_weight: Any, n: int) -> tuple[Real | None, NDArray[np.bool_] 
     return (w, None) if (w > 0).all() else (w[w > 0], w > 0)
 
 
-def _of_case(goal: Goal, costs: Any, k: int, n: int) -> Real | None:
+def of_case(goal: Goal, costs: Any, k: int, n: int) -> Real | None:
+    """A cost matrix for each case, for the goal that takes them."""
     if not isinstance(goal, CaseCost):
         if costs is not None:
             contracts.reject("costs", "go with the goal CaseCost", type(goal).__name__, "decide(…, CaseCost(fp=…))")
@@ -171,7 +172,8 @@ def _every_class(y: Ints, names: tuple[Any, ...]) -> None:
         contracts.reject("targets", "hold every class", got, "Drop its column, or pass rows that hold it.")
 
 
-def _matching(goal: Goal, k: int) -> None:
+def matching(goal: Goal, k: int) -> None:
+    """Refuse a goal for another number of classes."""
     if isinstance(goal, CostMatrix) and len(goal.matrix) != k:
         n = len(goal.matrix)
         contracts.reject("cost matrix", f"have shape ({k}, {k})", f"shape ({n}, {n})", "One row and column a class.")
@@ -212,6 +214,23 @@ def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | Non
             got = f"fold {fold} has all of one class"
             contracts.reject("groups", "leave every class in each fold's rest", got, "Use fewer folds or groups.")
     return folds
+
+
+def spread_folds(y: Ints, cv: int, seed: int, unit: Ints | None = None) -> Ints:
+    """A fold for each row: units of equal rows are dealt out class by class, whatever their order and number.
+
+    Of a class with fewer units than folds, each is in a fold of its own.
+    """
+    unit = np.arange(len(y)) if unit is None else unit
+    first = np.unique(unit, return_index=True)[1]
+    of_unit = np.minimum.reduceat(y[np.argsort(unit, kind="stable")], np.searchsorted(np.sort(unit), unit[first]))
+    folds = np.empty(len(first), np.intp)
+    rng = np.random.default_rng(seed)
+    for k in np.unique(of_unit):
+        units = np.flatnonzero(of_unit == k)
+        # the first fold differs from class to class, so that rare classes do not share one
+        folds[rng.permutation(units)] = (np.arange(len(units)) + rng.integers(cv)) % cv
+    return folds[np.searchsorted(unit[first], unit)]
 
 
 def prior_vector(prior: Any, k: int) -> tuple[float, ...]:

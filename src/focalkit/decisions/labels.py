@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from focalkit._metrics import DECISION_METRICS
 from focalkit.decisions.cutoffs import Cutoffs as Sorted
 from focalkit.decisions.cutoffs import sort_cutoffs
-from focalkit.decisions.fit import _constrained, best_cutoff
+from focalkit.decisions.fit import best_cutoff, constrained
 from focalkit.decisions.goals import Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.decisions.rules import Cutoffs
 
@@ -95,7 +95,7 @@ def _values(goal: Goal, found: Sorted) -> Real:
     if isinstance(goal, Maximize):
         return np.asarray(DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta))
     if isinstance(goal, Constraint):
-        return _constrained(goal, hit, named, true)[0]
+        return constrained(goal, hit, named, true)[0]
     assert isinstance(goal, Cost | CostMatrix)
     c = goal.array
     cost = (c[0, 1] - c[0, 0]) * found.fp + (c[1, 1] - c[1, 0]) * found.tp

@@ -329,6 +329,7 @@ def diagnose_demo(gamma: PerClass = 2.0, alpha: PerClass | str | None = "inverse
     logits, ids = made_up_predictions()
     ledger = Ledger(LossSpec(gamma=gamma), len(NAMES), NAMES)
     ledger.update(logits, ids)
+    ledger.alpha_of(alpha)
     some = Sample("softmax", len(NAMES), SAMPLE)
     some.offer(Predicted(logits, ids, None), 0, -100)
     found = Diagnosis(ledger, gamma, alpha, Message("source.made_up", seed=SEED, n=len(ids)), sample=some)

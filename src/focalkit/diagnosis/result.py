@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,9 @@ class Diagnosis(Shown):
     def told(self, source: str = "", notes: Sequence[Any] = ()) -> Diagnosis:
         """The same about ``source``, with more ``notes``; without a source its size stands for it."""
         about = source or self.source or Message("source.arrays", size=size(self.ledger))
-        return replace(self, source=about, notes=(*notes, *self.notes))
+        told = copy(self)  # with what was computed already
+        told.source, told.notes = about, (*notes, *self.notes)
+        return told
 
     @property
     def plain(self) -> Shares:

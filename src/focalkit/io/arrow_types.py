@@ -61,25 +61,6 @@ def _each(column: Any, change: Any) -> Any:
     return change(column)
 
 
-def number_list(column: Any) -> Any:
-    """A list column of any numbers (integers, decimals, views, large or fixed) as one of floats, or None."""
-    import pyarrow as pa
-
-    kind = column.type
-    if not is_list(kind):
-        return None
-    value = kind.value_type
-    t = pa.types
-    if not (t.is_integer(value) or t.is_floating(value) or t.is_decimal(value) or t.is_null(value)):
-        return None
-    floats = pa.float32() if t.is_float16(value) or t.is_float32(value) else pa.float64()
-    if t.is_fixed_size_list(kind):
-        return column if value == floats else column.cast(pa.list_(floats, kind.list_size))
-    if t.is_list(kind) and value == floats:
-        return column
-    return column.cast(pa.large_list(floats) if t.is_large_list(kind) else pa.list_(floats))
-
-
 def is_list(kind: Any) -> bool:
     """Whether a type is a list of any kind."""
     import pyarrow as pa

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit.io.arrow_types import number_list, plain
+from focalkit.io.arrow_types import plain
 from focalkit.io.columns import Layout, is_number
 
 IGNORE_INDEX = -100
@@ -93,31 +93,31 @@ def _numbers(column: Any) -> NDArray[Any]:
 
 def _listed(column: Any, width: int, file: str, first: Any, what: str = "logits") -> NDArray[Any]:
     import pyarrow
+    from pyarrow import compute
 
     def refuse(row: int, got: str) -> None:
         contract = f"be lists of {width} numbers"
         number = first + row if isinstance(first, int) else first[row]
         contracts.reject(what, contract, f"{got} in row {number} of {file}", "Every row needs one for each class.")
 
-    kind = str(column.type)
-    if what == "logits" or not pyarrow.types.is_integer(column.type.value_type):
-        column = number_list(column)
-    if column is None:
-        contracts.reject(what, f"be lists of {width} numbers", f"{kind} in {file}", "Write one number for each class.")
+    t = pyarrow.types
+    value = column.type.value_type
+    if not (t.is_integer(value) or t.is_floating(value) or t.is_decimal(value)):
+        got = f"{column.type} in {file}"
+        contracts.reject(what, f"be lists of {width} numbers", got, "Write one number for each class.")
     if column.null_count:
         refuse(int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))), "nothing")
-    if pyarrow.types.is_fixed_size_list(column.type):
+    if t.is_fixed_size_list(column.type):
         if column.type.list_size != width:
             refuse(0, f"{column.type.list_size} numbers")
-        values = column.values.slice(column.offset * width, len(column) * width)
     else:
-        if not (pyarrow.types.is_list(column.type) or pyarrow.types.is_large_list(column.type)):
-            column = column.cast(pyarrow.large_list(column.type.value_type))
-        lengths = np.diff(column.offsets.to_numpy(zero_copy_only=False))
+        lengths = compute.list_value_length(column).to_numpy(zero_copy_only=False)
         if (lengths != width).any():
             row = int(np.argmax(lengths != width))
             refuse(row, f"{int(lengths[row])} numbers")
-        values = column.values.slice(column.offsets[0].as_py() if len(column) else 0, len(column) * width)
+    values = column.flatten()
+    if t.is_decimal(value) or (what == "logits" and not t.is_floating(value)):
+        values = values.cast(pyarrow.float64())
     array = values.to_numpy(zero_copy_only=False)
     if what == "targets" and array.dtype.kind == "f" and not (array % 1).any():
         array = array.astype(np.int64)

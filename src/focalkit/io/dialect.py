@@ -76,6 +76,8 @@ class Dialect:
     #: what each column holds in the rows that were looked at ("float", "int" or "text"), and how many these are
     kinds: tuple[str, ...] = ()
     told_from: int = 0
+    #: whether there are quotes in them, so that a value may hold a line break
+    quoted: bool = True
 
 
 def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect:
@@ -132,6 +134,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     return Dialect(
         encoding, delimiter, decimal, shown, header, len(skipped.encode()), n_lines, line, unnamed, cr, tuple(alerts),
         text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
+        quoted='"' in text,
     )  # fmt: skip
 
 
@@ -152,6 +155,8 @@ def encoding_of(head: bytes, name: str = "FILE") -> str:
         pass
     else:
         return "utf-8"
+    if _mostly_utf8(head):
+        return "utf-8"
     if sum(head.count(c) for c in range(32) if c not in (9, 10, 12, 13)) > len(head) // 1000:
         contracts.reject("FILE", "be text", f"{name} with control characters", "Is it a CSV file? Arrays go into .npz.")
     # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes
@@ -165,9 +170,23 @@ def encoding_of(head: bytes, name: str = "FILE") -> str:
     return "cp1252"
 
 
+def _mostly_utf8(head: bytes) -> bool:
+    """Whether nearly all lines with high bytes are UTF-8: then the others are damaged, not of another encoding."""
+    lines = [line for line in head.split(b"\n")[:-1] if not line.isascii()]
+    good = 0
+    for line in lines:
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        good += 1
+    return good > 0.9 * len(lines)
+
+
 def _decoded(head: bytes, encoding: str, name: str, whole: bool) -> str:
     try:
-        text = codecs.getincrementaldecoder(encoding)().decode(head, final=whole)
+        lenient = "replace" if encoding == "utf-8" else "strict"  # damaged lines are told where they are read
+        text = codecs.getincrementaldecoder(encoding)(lenient).decode(head, final=whole)
     except UnicodeDecodeError as error:
         got = f"{name}, with a byte at {error.start:,} that is none"
         contracts.reject("FILE", f"be {encoding} text", got, "Say which by --encoding, e.g. latin-1, cp1252, gb18030.")

@@ -206,7 +206,7 @@ def _of_parquet(file: File, index: int, asked: Asked) -> tuple[list[Piece], list
         widths = _fixed_widths(schema)
         lists = _variable(schema)
         if rows and lists:
-            widths |= _first_widths(reader, lists)
+            widths |= _first_widths(reader, lists, file)
         columns = described(schema, widths, tabular.index_columns(schema))
     layout, alerts = layout_of(columns, asked, file.name, dict(file.keys))
     pieces, start = [], 0
@@ -236,16 +236,21 @@ def _variable(schema: Any) -> list[str]:
     return [name for name, kind in kinds if is_list(kind) and not fixed(kind)]
 
 
-def _first_widths(reader: Any, names: list[str]) -> dict[str, int]:
+def _first_widths(reader: Any, names: list[str], file: File) -> dict[str, int]:
+    """The lengths of lists by the first row group that can be read."""
     import pyarrow
 
-    try:
-        for batch in reader.iter_batches(64, columns=names, use_threads=False):
-            return _widths(batch, names)
-    except MemoryError:
-        raise
-    except (pyarrow.ArrowException, OSError):
-        return {}
+    damage = ""
+    for group in range(reader.metadata.num_row_groups):
+        try:
+            for batch in reader.iter_batches(64, [group], columns=names, use_threads=False):
+                return _widths(batch, names)
+        except MemoryError:
+            raise
+        except (pyarrow.ArrowException, OSError) as error:
+            damage = tabular.first_line(error)
+    if damage:
+        contracts.reject("FILE", "be readable", f"{file.name}: {damage}", "Write it again.")
     return {}
 
 

@@ -37,11 +37,16 @@ class Seen:
     dropped: list[int] = field(default_factory=list)
 
 
+class Unexpected(ValueError):
+    """A quote, where the beginning of the file had none."""
+
+
 class Records(io.RawIOBase):
     """A readable binary stream of clean blocks, for Arrow."""
 
-    def __init__(self, stream: Any, dialect: Dialect, on_damage: OnDamage) -> None:
+    def __init__(self, stream: Any, dialect: Dialect, on_damage: OnDamage, *, quotes: bool = True) -> None:
         super().__init__()
+        self._unexpected = b"" if quotes else dialect.quote.encode()
         self.seen = Seen(ascii=dialect.ascii)
         self._stream, self._blocks, self._rest = stream, blocks(stream, dialect, on_damage, self.seen), b""
         self.error: BaseException | None = None
@@ -59,6 +64,8 @@ class Records(io.RawIOBase):
                 self._rest = next(self._blocks, b"")
                 if not self._rest:
                     return b""
+                if self._unexpected and self._unexpected in self._rest:
+                    raise Unexpected
         except BaseException as error:
             self.error = error
             raise

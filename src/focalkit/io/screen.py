@@ -46,36 +46,50 @@ def identifier(values: NDArray[Any], name: str) -> str:
 
 
 def _whole(values: NDArray[Any]) -> bool:
+    some = values[:50]
+    if not (some == np.floor(some)).all():
+        return False
     return bool(np.isfinite(values).all() and (values == np.floor(values)).all())
 
 
-def knows_too_much(values: NDArray[Any], ids: NDArray[np.intp], n_classes: int) -> bool:
-    """Whether this feature alone tells every class nearly always: by majority in some 64 quantiles of it.
+#: Rows that are looked at, cuts below each other, and fewest rows on either side of one.
+SAMPLE, _DEPTH, _LEAF = 4_000, 4, 5
 
-    ``values`` (n,) are numbers with NaN where missing, or codes; ``ids`` (n,) are class numbers. Classes count
-    alike, so that a rare one is not outvoted.
+
+def knows_too_much(values: NDArray[Any], ids: NDArray[np.intp]) -> bool:
+    """Whether this feature alone tells every class nearly always, by a tree of a few cuts.
+
+    ``values`` (n,) are numbers with NaN where missing, or codes; ``ids`` (n,) are class numbers; n is some
+    :data:`SAMPLE`. Classes count alike, so that a rare one is not outvoted; there must be ten rows of each.
     """
-    n = len(values)
-    if n < 100 or n_classes < 2:
+    if len(values) < 100:
         return False
-    if n > 20_000:
-        rows = np.random.RandomState(0).choice(n, 20_000, replace=False)
-        values, ids, n = values[rows], ids[rows], 20_000
-    n_bins = int(min(64, max(2, n // 20)))
+    size = np.bincount(ids)
+    present = np.flatnonzero(size)
+    if len(present) < 2 or size[present].min() < 10:
+        return False
     order = np.argsort(values, kind="stable")
-    _, group = np.unique(values, return_inverse=True)
-    if group.max() >= n_bins:
-        start = np.empty(n, np.intp)
-        start[order] = np.arange(n) * n_bins // n
-        first = np.full(group.max() + 1, n_bins, np.intp)
-        np.minimum.at(first, group, start)
-        group = first[group]
-    size = np.bincount(ids, minlength=n_classes)
-    table = np.zeros((int(group.max()) + 1, n_classes))
-    np.add.at(table, (group, ids), 1 / size[ids])
-    present = size > 0
-    if present.sum() < 2 or (size[present] < 10).any():
-        return False
-    right = np.zeros(n_classes)
-    np.add.at(right, table.argmax(axis=1), table.max(axis=1))
-    return bool(right[present].mean() > 0.995)
+    values, ids = values[order], np.searchsorted(present, ids[order])
+    mass = np.zeros((len(ids) + 1, len(present)))
+    mass[np.arange(1, len(ids) + 1), ids] = 1 / size[present][ids]
+    np.cumsum(mass, axis=0, out=mass)
+    with np.errstate(invalid="ignore"):
+        breaks = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return _told(mass, breaks, 0, len(ids), _DEPTH) > 0.995 * len(present)
+
+
+def _told(mass: NDArray[Any], breaks: NDArray[Any], low: int, high: int, depth: int) -> float:
+    """Class mass of the leaves' majorities, for the rows ``low`` to ``high`` in order of the feature."""
+    whole = mass[high] - mass[low]
+    top = float(whole.max())
+    if not depth or top > 0.9999 * whole.sum():
+        return top
+    cuts = breaks[np.searchsorted(breaks, low + _LEAF) : np.searchsorted(breaks, high - _LEAF, side="right")]
+    if not len(cuts):
+        return top
+    left = mass[cuts] - mass[low]
+    right = mass[high] - mass[cuts]
+    # the Gini criterion, as in CART
+    purity = (left**2).sum(axis=1) / left.sum(axis=1) + (right**2).sum(axis=1) / right.sum(axis=1)
+    cut = int(cuts[purity.argmax()])
+    return _told(mass, breaks, low, cut, depth - 1) + _told(mass, breaks, cut, high, depth - 1)

@@ -94,7 +94,7 @@ def easy(found: Diagnosis, top: int) -> Table:
     plain, focal = found.plain, found.focal
     columns = [Column(message("head.class"), figure=False)]
     columns += [Column(message("head.easy_samples")), Column(message("head.very_easy_samples"), drop=1)]
-    for stage, drop in (("CE", 0), (write.focal_name(found.gamma), 0)):
+    for stage, drop in (("CE", 1), (write.focal_name(found.gamma), 0)):
         columns.append(Column(message("head.easy_loss", stage=stage), drop=drop))
         columns.append(Column(message("head.very_easy_loss", stage=stage), drop=2))
     values = (
@@ -176,8 +176,8 @@ def changed(found: Diagnosis, top: int) -> Table:
     return Table(columns, rows)
 
 
-def hardest(found: Diagnosis, top: int) -> Section:
-    """The rows with the largest loss of each class, numbered as the file numbers them."""
+def hardest(found: Diagnosis, top: int, *, repeat: bool = False) -> Section:
+    """The rows with the largest loss of each class, numbered as the file numbers them; ``repeat`` its name in each."""
     several = len(set(found.files)) > 1
     columns = [Column(message("head.class"), figure=False)]
     columns += [Column(message("head.file"), figure=False)] if several else []
@@ -187,7 +187,7 @@ def hardest(found: Diagnosis, top: int) -> Section:
     last = -1
     for row in found.hardest:
         if row.class_index in shown:
-            cells = [names[row.class_index] if row.class_index != last else ""]
+            cells = [names[row.class_index] if repeat or row.class_index != last else ""]
             cells += [found.files[row.file]] if several else []
             rows.append([*cells, write.count(row.row), write.probability(row.p_t), f"{np.logaddexp(0, -row.m):.2f}"])
             last = row.class_index

@@ -164,6 +164,18 @@ def alpha(value: Any, language: str = "en") -> str:
 
 
 #: Formats that a catalogue may name.
+def thousandth(share: float) -> str:
+    """A share of cases as how many of a thousand."""
+    many = 1000 * share
+    return f"{many:.0f}" if many >= 10 else f"{many:.1f}"
+
+
+def metric(name: str, language: str = "en") -> str:
+    """A metric's name in words; a goal's numbers are behind its colons."""
+    kind, *numbers = name.split(":")
+    return _say(f"metric.{kind}", language, **dict(zip("ab", [*numbers, "1", "1"], strict=False)))
+
+
 FORMATS: dict[str, Callable[[Any, str], str]] = {
     "percent": lambda value, _: percent(value),
     "points": lambda value, _: points(value),
@@ -181,8 +193,12 @@ FORMATS: dict[str, Callable[[Any, str], str]] = {
     "score": lambda value, _: score(value["mean"], value["error"], value["judges"]),
     "alpha": alpha,
     "within": lambda value, language: _say("start.within", language) if value == "sigmoid" else "",
-    "metric": lambda value, language: _say(f"metric.{value}", language),
-    "Metric": lambda value, language: capital(_say(f"metric.{value}", language)),
+    "thousandth": lambda value, _: thousandth(value),
+    "caught": lambda value, _: thousandth(value["caught"]),
+    "missed": lambda value, _: thousandth(value["missed"]),
+    "alarms": lambda value, _: thousandth(value["alarms"]),
+    "metric": lambda value, language: metric(value, language),
+    "Metric": lambda value, language: capital(metric(value, language)),
     "family": lambda value, language: _say(f"family.{value}", language),
     "Family": lambda value, language: capital(_say(f"family.{value}", language)),
     "families": lambda value, language: listed([_say(f"family.{name}", language) for name in value], language),

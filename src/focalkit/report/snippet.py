@@ -11,20 +11,37 @@ from focalkit.tuning.verdict import Verdict
 def code(result: TuneResult, verdict: Verdict) -> str:
     """The lines that use the recommendation."""
     cell = result.cells[verdict.recommended.cell]
-    tau = float(result.taus.mean()) if cell.tau == "chosen" else cell.tau
+    tau: Any = cell.tau
+    if cell.tau == "chosen":
+        tau = float(result.taus.mean() if result.final_taus is None else result.final_taus[verdict.recommended.cell])
     if result.estimator.endswith(")"):
         return _code_of_function(result.estimator.partition("(")[0], cell, tau)
     lines = [*_model(result.estimator, cell), "decisions = model.predict(X_new)"]
     if tau is not None:
-        lines = [
-            "import numpy as np",
-            "from focalkit import shift_prior",
-            *lines[:-1],
-            "classes, counts = np.unique(y, return_counts=True)",
-            f"posterior = shift_prior(model.predict_proba(X_new), counts / counts.sum(), tau={tau:.3g})",
-            "decisions = classes[posterior.argmax(axis=1)]",
-        ]
+        cutoff = getattr(verdict.metric.goal, "cutoff", None)
+        imports = (
+            ["import numpy as np"] if tau == "closed" else ["import numpy as np", "from focalkit import shift_prior"]
+        )
+        lines = [*imports, *lines[:-1], *_decisions(cell, tau, cutoff, "make_pipeline" in "".join(lines))]
     return "\n".join(lines)
+
+
+def _decisions(cell: Cell, tau: Any, cutoff: float | None, pipeline: bool) -> list[str]:
+    """Lines that decide by probabilities under the classes' own frequencies: what alpha tilts is divided out."""
+    lines = ["classes, counts = np.unique(y, return_counts=True)", "posterior = model.predict_proba(X_new)"]
+    if cell.alpha is not None:
+        model = "model[-1]" if pipeline else "model"
+        lines += [
+            f"posterior = posterior / {model}.alpha_",
+            "posterior = posterior / posterior.sum(axis=1, keepdims=True)",
+        ]
+    if tau == "closed":
+        return [*lines, f"decisions = classes[(posterior[:, 1] > {cutoff:.6g}).astype(int)]"]
+    return [
+        *lines,
+        f"posterior = shift_prior(posterior, counts / counts.sum(), tau={tau:.3g})",
+        "decisions = classes[posterior.argmax(axis=1)]",
+    ]
 
 
 def _model(estimator: str, cell: Cell) -> list[str]:

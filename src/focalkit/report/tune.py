@@ -81,7 +81,7 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
         cells: list[Text] = [alpha_of(alpha)]
         for j, gamma in enumerate(surface.gammas):
             here = use.family in ("CE", "α-CE", "focal") and not use.params and (use.alpha, use.gamma) == (alpha, gamma)
-            text = write.score(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.judges)
+            text = write.score(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.shown_as)
             cells.append(f"▶ {text}" if here else text)
         rows.append(cells)
         heat.append([0 if high == low else round(20 * (float(m) - low) / (high - low)) for m in merit[i]])
@@ -119,7 +119,7 @@ def _figures(result: TuneResult, cell: int) -> list[str]:
     out = []
     for metric in METRICS:
         mean, error = result.mean_and_error(metric.name)
-        out.append(write.score(float(mean[cell]), float(error[cell]), metric.judges))
+        out.append(write.score(float(mean[cell]), float(error[cell]), metric.shown_as))
     return out
 
 
@@ -140,8 +140,8 @@ def families(result: TuneResult, verdict: Verdict) -> Table:
     mean, error = result.mean_and_error(metric.name)
     rows = []
     for family in verdict.families:
-        average = write.score(float(mean[family.cell]), float(error[family.cell]), metric.judges)
-        gain = write.interval(family.gain.mean, family.gain.low, family.gain.high, metric.judges)
+        average = write.score(float(mean[family.cell]), float(error[family.cell]), metric.shown_as)
+        gain = write.interval(family.gain.mean, family.gain.low, family.gain.high, metric.shown_as)
         p = (
             ""
             if family.family == FAMILIES[0]

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit.decisions import Cost, Goal, Maximize
+from focalkit.tuning.folds import Split
+from focalkit.tuning.grid import with_decisions
 from focalkit.tuning.result import Cell, corrected_error
-from focalkit.tuning.scores import METRICS
+from focalkit.tuning.scores import METRICS, NAMES, Metric
+from focalkit.tuning.shifts import choose, figure, taus_of
 from focalkit.tuning.units import Task, Unit, UnitScores
+
+
+class Table(NamedTuple):
+    """Candidates, their scores (n_cells, n_folds, n_metrics), what they decide in all, and their shifts.
+
+    ``decided`` is (n_cells, 2, n_classes), ``final_taus`` (n_cells,) the shifts for new data, and ``plain_taus``
+    (n_folds,) those that were chosen for plain cross-entropy.
+    """
+
+    cells: tuple[Cell, ...]
+    scores: NDArray[np.float64]
+    decided: NDArray[np.int64]
+    final_taus: NDArray[np.float64]
+    plain_taus: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -67,11 +86,62 @@ class Collection:
         n_plans = len(self.task.plans)
         return [plan for plan in range(n_plans) if all(Unit(plan, fold) in self.found for fold in folds)]
 
-    def table(self, plans: list[int], folds: list[int]) -> tuple[tuple[Cell, ...], NDArray[np.float64]]:
-        """The cells of ``plans`` and their scores (n_cells, n_folds, n_metrics)."""
+    def table(self, plans: list[int], folds: list[int], metric: Metric) -> Table:
+        """Every candidate of ``plans`` in ``folds``: as trained, and with decisions for the metric's goal."""
+        splits = [self.task.splits[i] for i in folds]
+        targets, n_classes = self.task.data.targets, self.task.data.n_classes
+        goal = metric.goal or Maximize("balanced_accuracy")
+        taus = taus_of(n_classes)
         rows = [i for plan in plans for i in range(self.first[plan], self.first[plan + 1])]
-        return tuple(self.cells[i] for i in rows), self.scores[rows][:, folds]
+        decided = np.stack(
+            [np.concatenate([self.found[Unit(plan, fold)].decided for plan in plans]) for fold in folds], axis=1
+        )
+        true = np.stack([np.bincount(targets[split.test], minlength=n_classes) for split in splits])
+        chosen = np.stack([_chosen(goal, decided, true, splits, at, taus) for at in range(len(folds))], axis=1)
+        final = choose(goal, decided[:, :, :-2].sum(axis=1), true.sum(axis=0), taus)
+        closed = isinstance(goal, Cost)
+        pairs = with_decisions([self.cells[i] for i in rows], closed=closed)
+        names = [*METRICS, metric] if metric.name not in NAMES else list(METRICS)
+        scores = np.empty((len(pairs), len(folds), len(names)))
+        counts = np.empty((len(pairs), len(folds), 2, n_classes), np.int64)
+        used = np.full(len(pairs), np.nan)
+        at_one = int(np.abs(taus - 1).argmin())
+        for place, (fit, cell) in enumerate(pairs):
+            scores[place, :, : len(METRICS)] = self.scores[rows[fit]][folds]
+            if cell.tau == "chosen":
+                counts[place] = decided[fit, np.arange(len(folds)), chosen[fit]]
+                used[place] = taus[final[fit]]
+            elif cell.tau == 1.0:
+                counts[place], used[place] = decided[fit, :, at_one], 1.0
+            else:
+                counts[place] = decided[fit, :, -1 if cell.tau == "closed" else -2]
+        for column, one in enumerate(names):
+            if one.goal is None:
+                continue
+            for at in range(len(folds)):
+                scores[:, at, column] = figure(one.goal, counts[:, at], true[at])
+        plain = next(place for place, (_, cell) in enumerate(pairs) if cell == Cell())
+        return Table(tuple(cell for _, cell in pairs), scores, counts.sum(axis=1), used, taus[chosen[pairs[plain][0]]])
 
     def plain(self, fold: int) -> UnitScores:
         """The unit with plain cross-entropy; it comes first."""
         return self.found[Unit(0, fold)]
+
+
+def _chosen(
+    goal: Goal,
+    decided: NDArray[Any],
+    true: NDArray[Any],
+    splits: list[Split],
+    at: int,
+    taus: NDArray[np.float64],
+) -> NDArray[np.intp]:
+    """The places of the strengths (n_fits,) that do best on the other folds of the same repeat, or on all others."""
+    # in time only the earlier folds are among the rows that were trained on
+    mine = splits[at]
+    others = np.array([split.repeat == mine.repeat and bool(np.isin(split.test[0], mine.train)) for split in splits])
+    if not others.any():
+        others = np.arange(len(splits)) != at
+    if not others.any():
+        return np.full(len(decided), int(np.abs(taus - 1).argmin()))
+    return choose(goal, decided[:, others, :-2].sum(axis=1), true[others].sum(axis=0), taus)

@@ -34,7 +34,10 @@ class Grid:
     def checked(
         cls, alphas: Sequence[Any], gammas: Sequence[float], keep_hardest: Sequence[float | int], n_classes: int
     ) -> Grid:
-        """A grid of checked values; alpha None and gamma 0 are always in it."""
+        """A grid of checked values, each a sequence or a single one; alpha None and gamma 0 are always in it."""
+        alphas = [alphas] if alphas is None or isinstance(alphas, (str, float, int)) else alphas
+        gammas = [gammas] if isinstance(gammas, (float, int)) else gammas
+        keep_hardest = [keep_hardest] if isinstance(keep_hardest, (float, int)) else keep_hardest
         alphas = [tuple(a) if isinstance(a, (list, np.ndarray)) else a for a in alphas]
         for alpha in alphas:
             alpha_vector(alpha, np.ones(n_classes))
@@ -44,15 +47,33 @@ class Grid:
         return cls(tuple(dict.fromkeys([None, *alphas])), tuple(sorted(set(zero))), tuple(dict.fromkeys(keep_hardest)))
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
-        """Every candidate, the simplest of each family first."""
-        cells = [Cell(), Cell(tau=1.0), Cell(tau="chosen")]
-        cells += [Cell(alpha) for alpha in self.alphas[1:]]
+    def fits(self) -> tuple[Cell, ...]:
+        """Every candidate that is fitted, the simplest of each family first."""
+        cells = [Cell(alpha) for alpha in self.alphas]
         cells += [Cell(alpha, gamma) for gamma in self.gammas[1:] for alpha in self.alphas]
         cells += [Cell(keep_hardest=part) for part in self.keep_hardest]
         return tuple(replace(cell, params=self.params) for cell in cells)
 
     def plans(self, chained: bool) -> tuple[Plan, ...]:
         """What is fitted together: all of it where each fit starts from its neighbour, otherwise each fit by itself."""
-        cells = self.cells
-        return (cells,) if chained else (cells[:3], *((cell,) for cell in cells[3:]))
+        return (self.fits,) if chained else tuple((cell,) for cell in self.fits)
+
+
+def with_decisions(fits: Sequence[Cell], *, closed: bool) -> list[tuple[int, Cell]]:
+    """The candidates that come from fitted ones, each with the place of its fit: as trained, and with other decisions.
+
+    The order is from simple to complex: plain cross-entropy, its shifted decisions (at strength 1, then at a strength
+    that is chosen), then every other fit as it is and with a strength that is chosen. ``closed``: the goal has a
+    cut-off of its own, which needs no choice.
+    """
+    out = []
+    for at, cell in enumerate(fits):
+        out.append((at, cell))
+        if cell.family == "CE":
+            out.append((at, replace(cell, tau=1.0)))
+        if closed:
+            out.append((at, replace(cell, tau="closed")))
+        if cell.family == "CE":
+            out.append((at, replace(cell, tau="chosen")))
+    out += [(at, replace(cell, tau="chosen")) for at, cell in enumerate(fits) if cell.family != "CE"]
+    return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from focalkit._core.message import Message
 from focalkit._core.shown import Shown
 from focalkit.tuning.folds import Folds
-from focalkit.tuning.scores import METRICS, NAMES
+from focalkit.tuning.scores import NAMES, metric_named
 
 FAMILIES = ("CE", "CE + shift", "α-CE", "focal", "OHEM")
 """The remedies, the cheapest first."""
+
+FREE = ("CE", "CE + shift")
+"""Those that need no other training than plain cross-entropy's."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Cell:
     """One candidate: a loss, and how decisions are taken from it.
 
     ``tau`` is the strength of the prior shift of the decisions: None (no shift), a number, or
-    "chosen" (inside each training fold). ``params`` are the estimator's own parameters where a
+    "chosen" (without the fold that scores it), or "closed" (the cut-off that the goal's costs ask
+    for). ``params`` are the estimator's own parameters where a
     search drew them, as (name, value) pairs; empty: as the estimator was given.
     """
 
@@ -37,11 +41,11 @@ class Cell:
         """The remedy that it belongs to, out of :data:`FAMILIES`."""
         if self.keep_hardest is not None:
             return "OHEM"
-        if self.tau is not None:
-            return "CE + shift"
         if self.gamma > 0:
             return "focal"
-        return "CE" if self.alpha is None else "α-CE"
+        if self.alpha is not None:
+            return "α-CE"
+        return "CE" if self.tau is None else "CE + shift"
 
     @property
     def message(self) -> Message:
@@ -63,6 +67,12 @@ class Cell:
         return self.message.said(language)
 
     def _loss_message(self) -> Message:
+        plain = self.keep_hardest is None and self.alpha is None and self.gamma == 0
+        if self.tau is not None and not plain:
+            loss = replace(self, tau=None, params=())._loss_message()
+            return Message("cell.closed" if self.tau == "closed" else "cell.tau_chosen", loss=loss)
+        if self.tau == "closed":
+            return Message("cell.shift_closed")
         if self.keep_hardest is not None:
             kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
             return Message("cell.mined", kept=kept)
@@ -104,7 +114,9 @@ class TuneResult(Shown):
     ``scores`` is (n_cells, n_folds, n_metrics) float64 in the order of ``cells``, ``repeat_of_fold``
     and :data:`focalkit.tuning.scores.METRICS`. ``ce_logits`` are plain cross-entropy's out-of-fold
     logits of the first repeat for the rows ``ce_rows`` (empty where the estimator has none).
-    ``estimator`` is the name of the class, or of the training function, that was tuned.
+    ``estimator`` is the name of the class, or of the training function, that was tuned. ``decided``
+    (n_cells, 2, n_classes) counts, over all folds, each class's rows that were decided rightly and the
+    rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data.
     """
 
     cells: tuple[Cell, ...]
@@ -125,6 +137,13 @@ class TuneResult(Shown):
     finished: bool
     estimator: str = "FocalClassifier"
     notes: tuple[str, ...] = field(default=())
+    decided: NDArray[np.intp] | None = None
+    final_taus: NDArray[np.float64] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the last axis of ``scores`` holds: the six metrics, then the run's own where it is another."""
+        return NAMES if self.metric in NAMES else (*NAMES, self.metric)
 
     def __repr__(self) -> str:
         n_folds = self.scores.shape[1]
@@ -132,11 +151,11 @@ class TuneResult(Shown):
 
     def column(self, metric: str) -> NDArray[np.float64]:
         """Scores (n_cells, n_folds) of one metric."""
-        return self.scores[:, :, NAMES.index(metric)]
+        return self.scores[:, :, self.names.index(metric)]
 
     def gain(self, metric: str) -> NDArray[np.float64]:
         """The same, with the sign changed where smaller is better."""
-        sign = 1 if METRICS[NAMES.index(metric)].larger_is_better else -1
+        sign = 1 if metric_named(metric).larger_is_better else -1
         return sign * self.column(metric)
 
     def mean_and_error(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -172,9 +191,9 @@ class TuneResult(Shown):
     def ablation_mining(self) -> list[int]:
         """Cells of the paper's Table 1d: focal at its best against OHEM."""
         mean = self.gain(self.metric).mean(axis=1)
-        focal = self.of_family("focal")
+        focal = [i for i in self.of_family("focal") if self.cells[i].tau is None]
         best = [focal[int(np.argmax(mean[focal]))]] if focal else []
-        return best + self.of_family("OHEM")
+        return best + [i for i in self.of_family("OHEM") if self.cells[i].tau is None]
 
 
 def corrected_error(values: NDArray[np.float64], n_splits: int) -> NDArray[np.float64]:

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core import contracts
+from focalkit.decisions import Constraint, Cost, Goal, Maximize
+from focalkit.decisions.goals import ALIASES
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -17,12 +21,18 @@ class Metric:
     title: str
     judges: str
     larger_is_better: bool
+    goal: Goal | None = None
+
+    @property
+    def shown_as(self) -> str:
+        """How its figures are written: as ``judges`` says, costs as they are."""
+        return "probabilities" if isinstance(self.goal, Cost) else self.judges
 
 
 METRICS = (
-    Metric("balanced_accuracy", "balanced accuracy", "decisions", True),
-    Metric("macro_f1", "macro F1", "decisions", True),
-    Metric("mcc", "Matthews correlation", "decisions", True),
+    Metric("balanced_accuracy", "balanced accuracy", "decisions", True, Maximize("balanced_accuracy")),
+    Metric("macro_f1", "macro F1", "decisions", True, Maximize("macro_f1")),
+    Metric("mcc", "Matthews correlation", "decisions", True, Maximize("mcc")),
     Metric("average_precision", "average precision", "ranking", True),
     Metric("log_loss", "log loss", "probabilities", False),
     Metric("calibration_error", "calibration error", "probabilities", False),
@@ -31,9 +41,67 @@ NAMES = tuple(metric.name for metric in METRICS)
 N_BINS = 15
 
 
+GOAL_TITLES = {
+    "accuracy": "accuracy",
+    "g_mean": "geometric mean of recalls",
+    "kappa": "Cohen's kappa",
+    "youden": "Youden's J",
+    "f_beta": "F{beta:g} of the second class",
+    "macro_f_beta": "macro F{beta:g}",
+}
+BOUNDS = {
+    "precision": "recall at a precision of {bound:g}",
+    "recall": "precision at a recall of {bound:g}",
+    "false_positive_rate": "recall at a false positive rate of {bound:g}",
+    "alerts": "recall at a share of alerts of {bound:g}",
+}
+
+
 def metric_named(name: str) -> Metric:
-    """The metric called ``name``."""
-    return METRICS[NAMES.index(name)]
+    """The metric called ``name``: one of the six, or a goal.
+
+    A goal is ``accuracy``, ``g_mean``, ``kappa``, ``youden``, ``f1``, ``f2``, ``f_beta:0.5`` (two classes),
+    ``macro_f_beta:2``, ``cost:FN:FP`` (two classes), or a bound (two classes): ``precision:0.9``, ``recall:0.9``,
+    ``false_positive_rate:0.01``, ``alerts:0.01``.
+
+    Raises
+    ------
+    InputError
+        Where it is neither.
+    """
+    if name in NAMES:
+        return METRICS[NAMES.index(name)]
+    kind, *given = str(name).split(":")
+    try:
+        numbers = [float(part) for part in given]
+    except ValueError:
+        contracts.reject("metric", "have numbers after its colons", name, "E.g. cost:100:1 or precision:0.9.")
+    if kind == "cost" and len(numbers) in (1, 2):
+        cost = Cost(numbers[0], *numbers[1:])
+        return Metric(name, f"cost of a case (a miss {cost.fn:g}, a false alarm {cost.fp:g})", "decisions", False, cost)
+    if kind in BOUNDS and len(numbers) == 1:
+        return Metric(name, BOUNDS[kind].format(bound=numbers[0]), "decisions", True, Constraint(kind, numbers[0]))
+    if (kind in GOAL_TITLES or kind in ALIASES) and len(numbers) <= ("beta" in GOAL_TITLES.get(kind, "")):
+        goal = Maximize(kind, *numbers)
+        return Metric(name, GOAL_TITLES[goal.metric].format(beta=goal.beta), "decisions", True, goal)
+    known = (*NAMES, *GOAL_TITLES, *ALIASES, "cost:FN:FP", *(f"{bound}:0.9" for bound in BOUNDS))
+    contracts.reject("metric", f"be one of {', '.join(dict.fromkeys(known))}", name, "See --help.")
+
+
+def metric_of(goal: Any) -> Metric:
+    """The metric of a name or of a goal of :mod:`focalkit.decisions`."""
+    if isinstance(goal, str):
+        return metric_named(goal)
+    if isinstance(goal, Maximize):
+        beta = f":{goal.beta:g}" if goal.metric in ("f_beta", "macro_f_beta") else ""
+        name = "macro_f1" if (goal.metric, goal.beta) == ("macro_f_beta", 1.0) else f"{goal.metric}{beta}"
+        return metric_named(name)
+    if isinstance(goal, Constraint):
+        return metric_named(f"{goal.kind}:{goal.bound:g}")
+    if isinstance(goal, Cost) and goal.tp == goal.tn == 0:
+        return metric_named(f"cost:{goal.fn:g}:{goal.fp:g}")
+    remedy = "Tune by log_loss, then give the out-of-fold predictions to focalkit.decisions.decide."
+    contracts.reject("metric", "be a name, or a Maximize, Constraint or Cost of two mistakes", goal, remedy)
 
 
 def score(

@@ -13,6 +13,7 @@ from sklearn.utils.validation import column_or_1d
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
+from focalkit.decisions import Constraint, Cost, Goal
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
@@ -21,7 +22,7 @@ from focalkit.tuning.folds import Folds, duplicate_groups, forward_folds, make_f
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.result import TuneResult
-from focalkit.tuning.scores import NAMES, metric_named
+from focalkit.tuning.scores import NAMES, metric_named, metric_of
 from focalkit.tuning.trainers import Data, trainer_of
 from focalkit.tuning.trials import Space, draw
 from focalkit.tuning.units import Task, Unit
@@ -35,7 +36,7 @@ def tune(
     alphas: Sequence[Any] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
     keep_hardest: Sequence[float | int] = KEEP_HARDEST,
-    metric: str = "balanced_accuracy",
+    metric: str | Goal = "balanced_accuracy",
     n_splits: int = 5,
     n_repeats: int = 5,
     groups: Any = None,
@@ -71,9 +72,11 @@ def tune(
         Focusing parameters to try; 0 is always among them.
     keep_hardest : sequence
         OHEM's kept fractions or counts; empty for none.
-    metric : str
+    metric : str or Goal
         The figure that the tables and the verdict's headline go by: "balanced_accuracy",
-        "macro_f1", "mcc", "average_precision", "log_loss" or "calibration_error".
+        "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error", or a goal of
+        :mod:`focalkit.decisions` (``Maximize``, ``Constraint``, or a ``Cost`` of two mistakes; by name:
+        :func:`focalkit.tuning.scores.metric_named`).
     n_splits, n_repeats : int
         Folds, and how often they are drawn anew.
     groups : (n,), optional
@@ -114,7 +117,8 @@ def tune(
         Where a worker process was killed.
     """
     started = perf_counter()
-    contracts.one_of("metric", metric, NAMES)
+    asked = metric_of(metric)
+    metric = asked.name
     _whole("n_splits", n_splits, 2)
     _whole("n_repeats", n_repeats, 1)
     _whole("seed", seed, 0)
@@ -133,9 +137,10 @@ def tune(
     plans = _without_repeats(
         [*surface, *(p for g in draw(trainer, grid, n_trials, space, seed) for p in g.plans(trainer.chained))]
     )
-    tau_metric = metric if metric_named(metric).judges == "decisions" else "balanced_accuracy"
+    if len(classes) > 2 and isinstance(asked.goal, Cost | Constraint):
+        contracts.reject("metric", f"suit {len(classes)} classes", metric, "Costs and bounds are of two classes.")
     data = Data(X, targets, len(classes))
-    task = Task(trainer, data, groups, folds.splits, plans, NAMES.index(tau_metric), seed)
+    task = Task(trainer, data, folds.splits, plans, asked.goal.cutoff if isinstance(asked.goal, Cost) else None)
     # the surface fold by fold, then trial after trial: an interrupted run has folds that are whole
     n_surface, all_folds = len(surface), range(len(folds.splits))
     units = [Unit(plan, fold) for fold in all_folds for plan in range(n_surface)]
@@ -158,7 +163,7 @@ def tune(
         for unit, found in running:
             collection.add(unit, found)
             if progress:
-                progress(collection.progress(NAMES.index(metric)))
+                progress(collection.progress(NAMES.index(metric) if metric in NAMES else 0))
     except KeyboardInterrupt:
         if len(collection.folds()) < 2:
             raise
@@ -215,23 +220,24 @@ def _result(
     task = collection.task
     order = collection.folds()
     plans = collection.complete_plans(order)
-    cells, scores = collection.table(plans, order)
+    cells, scores, decided, final_taus, plain_taus = collection.table(plans, order, metric_named(metric))
     first = [i for i in order if task.splits[i].repeat == 0 and collection.plain(i).ce_logits is not None]
     notes: list[str] = list(folds.notes)
     stopped = sum(found.n_unconverged for found in collection.found.values())
     if stopped:
-        n_fits = sum(sum(cell.tau is None for cell in task.plans[unit.plan]) for unit in collection.found)
+        n_fits = sum(len(task.plans[unit.plan]) for unit in collection.found)
         notes.append(Message("note.unconverged", n=stopped, n_fits=n_fits))
     if len(order) < len(task.splits):
         notes.append(Message("note.interrupted_folds", n=len(order), n_all=len(task.splits)))
     elif len(plans) < len(task.plans):
-        notes.append(Message("note.interrupted_cells", n=len(cells), n_all=len(collection.cells)))
+        n_fits = sum(len(task.plans[i]) for i in plans)
+        notes.append(Message("note.interrupted_cells", n=n_fits, n_all=len(collection.cells)))
     width = 1 if len(classes) == 2 else len(classes)
     return TuneResult(
         cells=cells,
         scores=scores,
         repeat_of_fold=np.array([task.splits[i].repeat for i in order]),
-        taus=np.array([collection.plain(i).tau for i in order]),
+        taus=plain_taus,
         folds=folds,
         alphas=grid.alphas,
         gammas=grid.gammas,
@@ -248,6 +254,8 @@ def _result(
         finished=len(collection.found) == len(task.plans) * len(task.splits),
         estimator=task.trainer.name,
         notes=tuple(notes),
+        decided=decided,
+        final_taus=final_taus,
     )
 
 

@@ -1,15 +1,24 @@
-"""A verdict that survives a statistician: remedies compared pair by pair, the cheapest one first.
+"""What to do, and how sure it is: a decision and a test, kept apart.
 
 Each family of remedies (CE, CE + shift, alpha-CE, focal, OHEM) enters as the procedure "use this
 family, choose its cell on the data": in every repeat its cell is chosen without the fold that then
-scores it, so that having many cells is no advantage. Differences between families are paired over
-folds, with the Nadeau-Bengio correction. From plain cross-entropy one climbs to a costlier family
-only where it is better at the 5 % level, Holm-corrected for the number of costlier families.
+scores it, so that having many cells is no advantage. The recommendation is the procedure of the
+largest expected gain over plain cross-entropy, less a price for what costs. A retraining must be
+better with a probability of at least 0.8; asking what is free for proof protects from nothing
+(benchmarks/verdict.py measures the regret of these rules on tables they have not seen).
+
+How sure the gain is, is another question: differences are paired over folds, with the Nadeau-Bengio
+correction, and give the probability that the remedy is better, an interval, and the probability that
+it is worse by more than a margin.
+
+With ``proof`` the older rule decides: from plain cross-entropy one climbs to a costlier family only
+where it is better at the 5 % level, Holm-corrected for the number of costlier families.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,22 +26,40 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from focalkit._core.shown import Shown
-from focalkit.tuning.result import FAMILIES, TuneResult, corrected_error
+from focalkit.decisions import Cost
+from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
 from focalkit.tuning.scores import Metric, metric_named
 
 LEVEL = 0.05
 MARGIN = 0.01
+WORTH = 0.5
+"""Points that a retraining must gain to be worth its trouble."""
+SURE = 0.8
+"""How probable it must be that a retraining is better than plain cross-entropy."""
+CAUTION = 0.25
+"""Standard errors that are taken off the lead of a cell over the simplest of its family."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over folds, its corrected standard error, a 95 % interval, and the p-value of "it is 0"."""
+    """A mean over folds, its corrected standard error, a 95 % interval, and the p-value of "it is 0".
+
+    ``p_above`` is the probability that it is above 0, by the t distribution of the corrected test.
+    """
 
     mean: float
     standard_error: float
     low: float
     high: float
     p_value: float
+    p_above: float = float("nan")
+    freedom: int = 0
+
+    def p_below(self, bound: float) -> float:
+        """The probability that it is below ``bound``."""
+        if not self.standard_error > 0:
+            return float(self.mean < bound)
+        return float(stats.t.cdf((bound - self.mean) / self.standard_error, self.freedom))
 
 
 @dataclass(frozen=True)
@@ -42,7 +69,8 @@ class FamilyVerdict:
     ``cell`` is what all folds together choose, ``apparent`` its mean score; ``expected`` is the
     score of the family with its choice made without the scoring fold; ``gain`` the paired
     difference to plain cross-entropy, positive where the family is better; ``adjusted_p`` its
-    p-value after Holm.
+    p-value after Holm. ``price`` is what the gain must exceed, ``p_worse`` the probability that the
+    family is worse than plain cross-entropy by more than the margin.
     """
 
     family: str
@@ -51,25 +79,38 @@ class FamilyVerdict:
     expected: Estimate
     gain: Estimate
     adjusted_p: float
+    price: float = 0.0
+    p_worse: float = float("nan")
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict(Shown):
-    """What to use, judged by one metric; ``result`` is the run that it is about."""
+    """What to use, judged by one metric; ``result`` is the run that it is about.
+
+    ``proof``: the recommendation was asked for proof. ``margin`` is what counts as a difference.
+    """
 
     metric: Metric
     families: tuple[FamilyVerdict, ...]
     recommended: FamilyVerdict
     best_looking: int
     result: TuneResult
+    proof: bool = False
+    margin: float = MARGIN
 
     def __repr__(self) -> str:
         best = self.result.cells[self.recommended.cell]
         return f"Verdict({self.metric.name}: {self.recommended.family}, {best.title})"
 
     @property
+    def runner_up(self) -> FamilyVerdict:
+        """The family whose expected gain, less its price, comes next to the recommendation's."""
+        others = [family for family in self.families if family is not self.recommended]
+        return max(others, key=lambda family: family.gain.mean - family.price)
+
+    @property
     def plain_stands(self) -> bool:
-        """Whether nothing was shown to beat plain cross-entropy."""
+        """Whether plain cross-entropy is the recommendation."""
         return self.recommended.family == FAMILIES[0]
 
     @property
@@ -85,42 +126,94 @@ class Verdict(Shown):
         for those of probabilities. Where plain cross-entropy stands but this is False, the folds are
         too noisy to tell: not shown to be better is not shown to be equal.
         """
-        margin = MARGIN * (5 * abs(self.families[0].apparent) if self.metric.judges == "probabilities" else 1)
-        return self.plain_stands and self.nearest.gain.high <= margin
+        return self.plain_stands and self.nearest.gain.high <= self.margin
 
 
-def judge(result: TuneResult, metric: str | None = None) -> Verdict:
-    """The verdict on ``result`` by ``metric`` (default: the one it was run for)."""
+def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH, proof: bool = False) -> Verdict:
+    """The verdict on ``result`` by ``metric`` (default: the one it was run for).
+
+    Parameters
+    ----------
+    result : TuneResult
+    metric : str, optional
+    worth : float
+        Points of the metric that a retraining must gain (hundredths of a score in [0, 1] or of a nat; of a cost,
+        per cent of plain cross-entropy's); what needs none is free.
+    proof : bool
+        Recommend what was shown to be better at the 5 % level only, as the module's text says.
+    """
     name = metric or result.metric
+    judged = metric_named(name)
     gain = result.gain(name)
-    sign = 1 if metric_named(name).larger_is_better else -1
+    sign = 1 if judged.larger_is_better else -1
     n_splits = result.folds.n_splits
-    chosen = {f: _chosen_per_fold(gain[result.of_family(f)], result) for f in FAMILIES if result.of_family(f)}
+    cells = {family: _of_family(result, family, judged) for family in FAMILIES}
+    choose = simplest_within_noise if proof else best_lead
+    chosen = {f: _chosen_per_fold(gain[at], result, choose) for f, at in cells.items() if at}
+    plain = float(sign * gain[cells[FAMILIES[0]][0]].mean())
+    margin = MARGIN * _scale(judged, plain, 5.0)
     rows: list[dict[str, Any]] = []
     for family, (pick, honest) in chosen.items():
-        cell = result.of_family(family)[pick]
+        cell = cells[family][pick]
+        difference = estimate(honest - chosen[FAMILIES[0]][1], n_splits)
         rows.append(
             {
                 "family": family,
                 "cell": cell,
                 "apparent": float(sign * gain[cell].mean()),
                 "expected": estimate(sign * honest, n_splits),
-                "gain": estimate(honest - chosen[FAMILIES[0]][1], n_splits),
+                "gain": difference,
+                "price": 0.01 * worth * _scale(judged, plain, 1.0) if family not in FREE else 0.0,
+                "p_worse": difference.p_below(-margin),
             }
         )
     adjusted = holm(np.array([row["gain"].p_value for row in rows[1:]]))
     families = tuple(FamilyVerdict(**row, adjusted_p=float(p)) for row, p in zip(rows, [1.0, *adjusted], strict=True))
-    recommended = families[_climb([honest for _, honest in chosen.values()], n_splits)]
-    return Verdict(metric_named(name), families, recommended, int(np.argmax(gain.mean(axis=1))), result)
+    if proof:
+        recommended = families[_climb([honest for _, honest in chosen.values()], n_splits)]
+    else:
+        likely = [family for family in families if family.price == 0 or family.gain.p_above >= SURE]
+        recommended = max(likely, key=lambda family: family.gain.mean - family.price)  # of equals the cheapest
+    return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
-def judge_all(result: TuneResult) -> tuple[Verdict, ...]:
+def expected_on_new_rows(family: FamilyVerdict, n_splits: int) -> Estimate:
+    """What to expect of the metric on as many new rows as there are here: the interval holds their luck as well.
+
+    The mean over folds errs by its corrected error. A new sample of the whole size is as lucky as ``n_splits`` folds.
+    """
+    known = family.expected
+    n_folds = known.freedom + 1
+    if not known.standard_error > 0:
+        return known
+    spread = known.standard_error / np.sqrt(1 / n_folds + 1 / (n_splits - 1))
+    error = float(np.hypot(known.standard_error, spread / np.sqrt(n_splits)))
+    reach = float(stats.t.ppf(1 - LEVEL / 2, known.freedom)) * error
+    return replace(known, standard_error=error, low=known.mean - reach, high=known.mean + reach)
+
+
+def _of_family(result: TuneResult, family: str, metric: Metric) -> list[int]:
+    """A family's cells; where decisions do not matter, those as trained alone."""
+    at = result.of_family(family)
+    if metric.judges == "decisions" or family in FREE:
+        return at
+    return [i for i in at if result.cells[i].tau is None]
+
+
+def _scale(metric: Metric, plain: float, of_probabilities: float) -> float:
+    """1 for scores in [0, 1]; for a cost plain cross-entropy's own."""
+    if isinstance(metric.goal, Cost):
+        return abs(plain)
+    return of_probabilities * abs(plain) if metric.judges == "probabilities" and of_probabilities > 1 else 1.0
+
+
+def judge_all(result: TuneResult, *, worth: float = WORTH, proof: bool = False) -> tuple[Verdict, ...]:
     """Decisions, ranking and probabilities told apart; the run's own metric stands for its kind."""
     asked = metric_named(result.metric)
     names = {"decisions": "balanced_accuracy", "ranking": "average_precision", "probabilities": "log_loss"}
     names[asked.judges] = asked.name
     order = [asked.judges, *(kind for kind in names if kind != asked.judges)]
-    return tuple(judge(result, names[kind]) for kind in order)
+    return tuple(judge(result, names[kind], worth=worth, proof=proof) for kind in order)
 
 
 def estimate(values: NDArray[np.float64], n_splits: int) -> Estimate:
@@ -129,10 +222,11 @@ def estimate(values: NDArray[np.float64], n_splits: int) -> Estimate:
     error = float(corrected_error(values, n_splits))
     freedom = len(values) - 1
     if not error > 0:
-        return Estimate(mean, error, mean, mean, 1.0 if mean == 0 else float("nan"))
+        return Estimate(mean, error, mean, mean, 1.0 if mean == 0 else float("nan"), float(mean > 0), freedom)
     reach = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
     p_value = float(2 * stats.t.sf(abs(mean) / error, freedom))
-    return Estimate(mean, error, mean - reach, mean + reach, p_value)
+    above = float(stats.t.sf(-mean / error, freedom))
+    return Estimate(mean, error, mean - reach, mean + reach, p_value, above, freedom)
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,21 +250,29 @@ def simplest_within_noise(gain: NDArray[np.float64], n_splits: int) -> int:
     return int(np.argmax(behind.mean(axis=1) <= error))
 
 
-def _chosen_per_fold(gain: NDArray[np.float64], result: TuneResult) -> tuple[int, NDArray[np.float64]]:
+def best_lead(gain: NDArray[np.float64], n_splits: int) -> int:
+    """The one of (n_cells, n_folds) with the best lead over the first, less a quarter of that lead's standard error."""
+    lead = gain - gain[0]
+    return int(np.argmax(lead.mean(axis=1) - CAUTION * np.nan_to_num(corrected_error(lead, n_splits))))
+
+
+def _chosen_per_fold(
+    gain: NDArray[np.float64], result: TuneResult, choose: Callable[[NDArray[np.float64], int], int]
+) -> tuple[int, NDArray[np.float64]]:
     """The cell chosen on all folds, and per fold the score of the cell chosen without that fold.
 
     The choice uses the other folds of the same repeat: their test rows are disjoint from the
     fold's own, while another repeat would have scored the very same rows.
     """
     n_splits = result.folds.n_splits
-    pick = simplest_within_noise(gain, n_splits)
+    pick = choose(gain, n_splits)
     honest = np.empty(gain.shape[1])
     for fold in range(gain.shape[1]):
         others = result.repeat_of_fold == result.repeat_of_fold[fold]
         others[fold] = False
         if not others.any():
             others = np.arange(gain.shape[1]) != fold
-        honest[fold] = gain[simplest_within_noise(gain[:, others], n_splits), fold]
+        honest[fold] = gain[choose(gain[:, others], n_splits), fold]
     return pick, honest
 
 

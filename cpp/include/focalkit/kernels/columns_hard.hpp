@@ -13,6 +13,8 @@ struct Direct {
     T* to = nullptr;    // null: the gradient stays in the tile
     bool late = false;  // it is written there with the next tile
     std::int64_t to_stride = 0;
+    T* to_hess = nullptr;  // likewise, with the gradient
+    std::int64_t to_hess_stride = 0;
     bool stream = false;
     bool more = false;    // the rows behind are read next
     bool across = false;  // the result has contiguous classes: the tile is left unscaled
@@ -30,9 +32,11 @@ struct Columns {
     FOCALKIT_INLINE void write(std::int64_t k, int c, Vec<T> pull, Vec<T> d1, Vec<T> id) const {
         const Vec<T> of_others = softmax_gradient(load(z + k * columns + c), pull);
         const Vec<T> grad = where(id == constant<Vec<T>>(static_cast<T>(k)), d1, of_others);
-        T* to = direct.to + k * direct.to_stride + c;
-        if (direct.stream) stream(to, grad);
-        else store(to, grad);
+        put(direct.to + k * direct.to_stride + c, grad);
+    }
+    FOCALKIT_INLINE void put(T* to, Vec<T> v) const {
+        if (direct.stream) stream(to, v);
+        else store(to, v);
     }
 };
 
@@ -107,22 +111,51 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
     }
 }
 
-/// The Hessian of all but the true class, from the exponentials ``z`` to ``h``.
+/// The Hessian from the exponentials in the tile: of all but the true class to ``h``, or all of it, and the gradient,
+/// where ``direct`` says. See RowHessian.
 template <class T>
-void column_hessians(const T* z, T* h, std::int64_t classes, int columns, const RowSums<T>& group) {
+FOCALKIT_NOINLINE void column_hessians(const Columns<T>& tile, T* h, std::int64_t classes) {
     using V = Vec<T>;
-    for (int c = 0; c < columns; c += width<T>) {
-        const V d1 = load(group.rows.d1 + c), d2 = load(group.rows.d2 + c), total = load(group.total + c);
-        const V safe = where(total == V{}, constant<V>(T(1)), total);
-        V top{};
-        ExclusiveSum<V> exclusive;
-        for (std::int64_t k = 0; k < classes; ++k) top = maximum(load(z + k * columns + c), top);
-        for (std::int64_t k = 0; k < classes; ++k) exclusive.add(load(z + k * columns + c), top);
-        for (std::int64_t k = 0; k < classes; ++k) {
-            const V e = load(z + k * columns + c);
-            const V r_rest = all_but(e, top, exclusive.rest(top)) / safe;
-            store(h + k * columns + c, softmax_hessian(d1, d2, e / safe, r_rest));
+    constexpr int N = width<T>, U = 2;
+    const RowSums<T>& group = tile.group;
+    const Direct<T>& direct = tile.direct;
+    const int columns = tile.columns;
+    const T* z = tile.z;
+    for (int c = 0; c < columns; c += N * U) {
+        V pull[U], d1[U], id[U], d2[U], total[U], lift[U], inverse[U], top[U] = {}, below[U] = {}, tops[U] = {},
+                                                                       rest[U];
+        for (int u = 0; u < U; ++u) {
+            group.load_pulls(c + u * N, pull[u], d1[u], id[u]);
+            d2[u] = load(group.rows.d2 + c + u * N);
+            total[u] = load(group.total + c + u * N);
+            lift[u] = lift_of<T>(total[u]);
+            total[u] = total[u] * lift[u];
+            inverse[u] = inverse_of<T>(total[u]);
         }
+        for (std::int64_t k = 0; k < classes; ++k)
+            for (int u = 0; u < U; ++u) top[u] = maximum(load(z + k * columns + c + u * N), top[u]);
+        for (int u = 0; u < U; ++u) top[u] = top[u] * lift[u];
+        for (std::int64_t k = 0; k < classes; ++k)
+            for (int u = 0; u < U; ++u) {
+                const V e = load(z + k * columns + c + u * N) * lift[u];
+                const auto is_top = e == top[u];
+                below[u] = below[u] + where(is_top, V{}, e);
+                tops[u] = tops[u] + where(is_top, e, V{});
+            }
+        for (int u = 0; u < U; ++u) rest[u] = below[u] + (tops[u] - top[u]);
+        for (std::int64_t k = 0; k < classes; ++k)
+            for (int u = 0; u < U; ++u) {
+                const V e = load(z + k * columns + c + u * N) * lift[u];
+                const V others = where(e == top[u], rest[u], total[u] - e);
+                const V hess = softmax_hessian<V>(d1[u], d2[u], e * inverse[u], others * inverse[u]);
+                if (direct.to_hess) {
+                    tile.write(k, c + u * N, pull[u], d1[u], id[u]);
+                    tile.put(direct.to_hess + k * direct.to_hess_stride + c + u * N,
+                             where(id[u] == constant<V>(static_cast<T>(k)), d2[u], hess));
+                } else {
+                    store(h + k * columns + c + u * N, hess);
+                }
+            }
     }
 }
 
@@ -160,8 +193,8 @@ Sum hard_columns(const Job& job, const Columns<T>& tile, const Columns<T>* befor
     column_sums<true>(tile, before, job.classes);
     const Sum losses =
         job.order == 1 ? row_tails_of_job<1>(job, tile.group, columns) : row_tails_of_job<2>(job, tile.group, columns);
-    if (job.order > 1) column_hessians(tile.z, h, job.classes, columns, tile.group);
-    if (!tile.direct.across && !tile.direct.late) column_gradients(tile, job.classes);
+    if (job.order > 1) column_hessians(tile, h, job.classes);
+    if (!tile.direct.to_hess && !tile.direct.across && !tile.direct.late) column_gradients(tile, job.classes);
     return losses;
 }
 
@@ -233,12 +266,19 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
                 direct.from = side_by_side<const T>(job, job.logits, first, count);
                 direct.from_stride = job.logits.classes;
                 direct.more = direct.from && first + 2 * most <= end;
-                if (job.order == 1 && job.classes < (1 << 24) && job.grad.classes != 1)
+                if (job.order > 0 && job.classes < (1 << 24) && job.grad.classes != 1)
                     direct.to = side_by_side<T>(job, job.grad, first, count);
-                direct.late = direct.to && writes_late(job);
-                direct.to_stride = job.grad.classes;
-                direct.stream = job.stream && reinterpret_cast<std::uintptr_t>(direct.to) % sizeof(Vec<T>) == 0 &&
-                                direct.to_stride % width<T> == 0;
+                if (direct.to && job.order > 1) {
+                    direct.to_hess = side_by_side<T>(job, job.hess, first, count);
+                    if (!direct.to_hess) direct.to = nullptr;
+                }
+                direct.late = direct.to && job.order == 1 && writes_late(job);
+                direct.to_stride = job.grad.classes, direct.to_hess_stride = job.hess.classes;
+                const auto whole_lines = [](const T* to, std::int64_t stride) {
+                    return reinterpret_cast<std::uintptr_t>(to) % sizeof(Vec<T>) == 0 && stride % width<T> == 0;
+                };
+                direct.stream = job.stream && whole_lines(direct.to, direct.to_stride) &&
+                                (!direct.to_hess || whole_lines(direct.to_hess, direct.to_hess_stride));
                 direct.across = job.order == 1 && job.grad.classes == 1 && job.classes >= quad<T> &&
                                 job.classes < (1 << 24) && job.outer == 1;
                 for (int r = 0; r < columns; ++r) rows.place_of_id[r] = static_cast<T>(rows.id[r]);
@@ -257,12 +297,12 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
             if (direct.across) write_across(job, first, columns, z, tile.group);
             if (job.order > 0 && !direct.to && !direct.across)
                 for (int r = 0; r < count; ++r) z[static_cast<std::int64_t>(rows.id[r]) * columns + r] = rows.d1[r];
-            if (job.order > 1)
+            if (job.order > 1 && !direct.to_hess)
                 for (int r = 0; r < count; ++r) h[static_cast<std::int64_t>(rows.id[r]) * columns + r] = rows.d2[r];
         }
         if (job.losses) store_losses<T, S>(job, first, count, rows.loss);
         if (job.order > 0 && !direct.to && !direct.across) store_tile<T, S>(job, job.grad, first, count, z, columns);
-        if (job.order > 1) store_tile<T, S>(job, job.hess, first, count, h, columns);
+        if (job.order > 1 && !direct.to_hess) store_tile<T, S>(job, job.hess, first, count, h, columns);
     }
     write_before();
     if (job.stream) stream_fence();

@@ -50,10 +50,14 @@ std::int64_t log_odds_of(const LogOddsJob& job) {
         for (std::int64_t i = n; i < (n + lanes - 1) / lanes * lanes; ++i)
             for (std::int64_t k = 0; k < job.classes; ++k) z[k * step + i] = 0;
         alignas(64) double true_logit[ledger_most_rows + 8];
+        bool ignored[ledger_most_rows + 8];
         for (std::int64_t i = 0; i < (n + lanes - 1) / lanes * lanes; ++i) {
             const std::int64_t id = i < n ? job.ids[first + i] : 0;
-            const std::int64_t t = id == job.ignore_index && (id < 0 || id >= job.classes) ? 0 : id;
-            true_logit[i] = z[t * step + i];
+            // loaded once and bounded here: it becomes an address, and the caller's memory may change meanwhile
+            const bool inside = static_cast<std::uint64_t>(id) < static_cast<std::uint64_t>(job.classes);
+            const std::int64_t t = inside ? id : 0;
+            ignored[i] = id == job.ignore_index;
+            true_logit[i] = inside || ignored[i] ? z[t * step + i] : __builtin_nan("");
             z[t * step + i] = -__builtin_inf();
         }
         for (std::int64_t i = 0; i < n; i += lanes) {
@@ -62,7 +66,7 @@ std::int64_t log_odds_of(const LogOddsJob& job) {
             store(out, m);
             for (int l = 0; l < lanes && i + l < n; ++l) {
                 job.m[first + i + l] = out[l];
-                refused += !(out[l] > -__builtin_inf()) & (job.ids[first + i + l] != job.ignore_index);
+                refused += !(out[l] > -__builtin_inf()) & !ignored[i + l];
             }
         }
     }

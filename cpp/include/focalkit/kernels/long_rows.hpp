@@ -34,7 +34,7 @@ struct LongRow : RowSums<T> {
 template <class S>
 bool rows_wait(const Job& job) {
     using T = typename Compute<S>::type;
-    return sizeof(S) == sizeof(T) && job.order > 0 && job.stream && LongRow<T>::bytes(job) <= (1 << 19) + (1 << 16);
+    return sizeof(S) == sizeof(T) && job.order == 1 && job.stream && LongRow<T>::bytes(job) <= (1 << 19) + (1 << 16);
 }
 
 /// exp(e - anchor) in place, while what lies ``ahead`` is fetched and something else is written; returns the sum.
@@ -110,7 +110,31 @@ FOCALKIT_NOINLINE void exp_long_row(const S* row, int t, const LongRow<T>& at, c
     at.total[0] = reduce_add(total);
 }
 
-template <bool gradient, class S>
+/// The Hessian of a row at once.
+template <class T, class S>
+FOCALKIT_NOINLINE void write_hessian(const LongRow<T>& at, S* to, bool streamed) {
+    const auto each_block = [&](auto visit) {
+        for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row)
+            visit(b, j, at.classes - j < block_of_row ? at.classes - j : block_of_row);
+    };
+    const T lift = lift_of<T>(load(at.total))[0], total = at.total[0] * lift;
+    T top = 0;
+    each_block([&](int b, int j, int n) {
+        Vec<T> most{};
+        for (int i = 0; i < n; i += width<T>) most = maximum(load(at.e + j + i), most);
+        const T here = reduce_max(most) * (at.factor[b] * lift);
+        top = here > top ? here : top;
+    });
+    RowHessian<T, false> row(total, inverse_of<T>(constant<Vec<T>>(total))[0], top, at.rows.d1[0], at.rows.d2[0]);
+    if (row.leads()) {
+        each_block([&](int b, int j, int n) { row.add(at.e + j, whole_vectors<T>(n), at.factor[b] * lift); });
+        row.exclude_largest();
+    }
+    each_block([&](int b, int j, int n) { row.write(at.e + j, n, at.factor[b] * lift, to + j, streamed); });
+    narrow(at.rows.d2[0], to + at.rows.id[0]);
+}
+
+template <int order, class S>
 void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& sums) {
     using T = typename Compute<S>::type;
     LongRow<T> one(job, scratch), other = one;
@@ -133,11 +157,17 @@ void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, 
         if (rows.kept[0]) {
             const S* row = logits + row_place(job, job.logits, r);
             const S* next = r + 1 < job.rows() ? logits + row_place(job, job.logits, r + 1) : row;
-            exp_long_row<gradient>(row, rows.id[0], at, next, before);
+            exp_long_row<(order > 0)>(row, rows.id[0], at, next, before);
         }
-        sums.loss.add(row_tails_of_job<gradient>(job, at, width<T>));
+        sums.loss.add(row_tails_of_job<order>(job, at, width<T>));
         if (job.losses) store_losses<T, S>(job, r, 1, rows.loss);
-        if constexpr (gradient) {
+        if constexpr (order > 1) {
+            S* to = static_cast<S*>(job.hess.data) + row_place(job, job.hess, r);
+            if (rows.kept[0]) write_hessian(at, to, job.stream);
+            else
+                for (int k = 0; k < at.classes; ++k) narrow(T(0), to + k);
+        }
+        if constexpr (order > 0) {
             S* to = grad + row_place(job, job.grad, r);
             if constexpr (sizeof(S) == sizeof(T))
                 if (waits && rows.kept[0]) {
@@ -151,7 +181,7 @@ void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, 
     }
     write_waiting(one);
     write_waiting(other);
-    if (gradient && job.stream) stream_fence();
+    if (order > 0 && job.stream) stream_fence();
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

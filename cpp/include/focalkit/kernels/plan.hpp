@@ -7,6 +7,22 @@
 
 namespace focalkit::FOCALKIT_ISA {
 
+/// Whether all of ``n`` class ids are classes; without branches, so that it is vector code.
+template <class I>
+FOCALKIT_INLINE bool all_inside(const I* ids, std::int64_t step, int n, std::int64_t classes) {
+    const std::uint64_t last = static_cast<std::uint64_t>(classes) - 1;  // unsigned: nothing overflows
+    std::uint64_t seen = 0;
+    const auto look = [&](I given) {
+        const auto id = static_cast<std::uint64_t>(static_cast<std::int64_t>(given));
+        seen |= id | (last - id);
+    };
+    if (step == 1)
+        for (int i = 0; i < n; ++i) look(ids[i]);
+    else
+        for (int i = 0; i < n; ++i) look(ids[i * step]);
+    return (seen >> 63) == 0;
+}
+
 template <class I>
 void count_run(const Job& job, std::int64_t first, std::int64_t last, Partial& sums) {
     const I* ids = static_cast<const I*>(job.targets.data);
@@ -63,12 +79,16 @@ ChunkFunction plan(Job& job) {
             job.scratch_bytes = RowGroup<T>::bytes(job);
             const std::int64_t groups = 131072 / (job.classes * group), shared = job.rows() / (16 * group);
             cut(job, job.rows(), group * (groups > 4 ? groups : shared > 4 ? 4 : shared > 1 ? shared : 1));
-            kernel = job.order > 0 ? softmax_rows_chunk<true, S> : softmax_rows_chunk<false, S>;
+            kernel = job.order == 0   ? softmax_rows_chunk<0, S>
+                     : job.order == 1 ? softmax_rows_chunk<1, S>
+                                      : softmax_rows_chunk<2, S>;
         } else if (suits_rows(job)) {
             job.scratch_bytes = (rows_wait<S>(job) ? 2 : 1) * LongRow<T>::bytes(job);
             const std::int64_t shared = job.rows() / 16;
             cut(job, job.rows(), shared > 4 ? 4 : shared > 1 ? shared : 1);
-            kernel = job.order > 0 ? softmax_long_rows_chunk<true, S> : softmax_long_rows_chunk<false, S>;
+            kernel = job.order == 0   ? softmax_long_rows_chunk<0, S>
+                     : job.order == 1 ? softmax_long_rows_chunk<1, S>
+                                      : softmax_long_rows_chunk<2, S>;
         } else {
             const int columns = columns_of_tile(job);
             job.scratch_bytes = 2 * columns_scratch<T>(job, columns);

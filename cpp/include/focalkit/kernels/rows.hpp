@@ -10,8 +10,9 @@
 namespace focalkit::FOCALKIT_ISA {
 
 inline bool suits_rows(const Job& job) {
-    return !job.soft && job.label_smoothing == 0 && job.order < 2 && job.classes >= 64 && job.logits.classes == 1 &&
-           job.classes < (std::int64_t{1} << 30) && (job.order == 0 || job.grad.classes == 1);
+    return !job.soft && job.label_smoothing == 0 && job.classes >= 64 && job.logits.classes == 1 &&
+           job.classes < (std::int64_t{1} << 30) && (job.order < 1 || job.grad.classes == 1) &&
+           (job.order < 2 || job.hess.classes == 1);
 }
 
 template <class T>
@@ -116,6 +117,77 @@ Sum row_tails_of_job(const Job& job, const RowSums<T>& group, int lanes) {
         case 2: return row_tails<Power::two, order>(group, lanes);
         default: return row_tails<Power::any, order>(group, lanes);
     }
+}
+
+/// The Hessian of a row's other classes from their exponentials, r_j = e_j / total and 1 - r_j as ``all_but`` takes it:
+/// only the largest can be more than half of the total, and ``rest`` is the sum of all but that one.
+///
+/// Exponentials come in runs, each to be multiplied by a factor (``unit``: by none).
+template <class T, bool unit>
+struct RowHessian {
+    typedef Vec<T> V;
+    V total, inverse, largest, rest, d1, d2;
+    T below = 0, tops = 0;
+
+    RowHessian(T sum, T one_over_sum, T top, T first, T second)
+        : total(constant<V>(sum)),
+          inverse(constant<V>(one_over_sum)),
+          largest(constant<V>(top)),
+          rest(total - largest),
+          d1(constant<V>(first)),
+          d2(constant<V>(second)) {}
+
+    bool leads() const { return largest[0] + largest[0] > total[0]; }
+    FOCALKIT_INLINE V times(V e, V factor) const { return unit ? e : V(e * factor); }
+
+    /// Where one class leads: first passes over all runs, then ``exclude_largest``.
+    FOCALKIT_INLINE void add(const T* e, int padded, T factor) {
+        const V f = constant<V>(factor);
+        V smaller{}, equal{};
+        for (int j = 0; j < padded; j += width<T>) {
+            const V x = times(load(e + j), f);
+            const auto is_top = x == largest;
+            smaller = smaller + where(is_top, V{}, x);
+            equal = equal + where(is_top, x, V{});
+        }
+        below += reduce_add(smaller), tops += reduce_add(equal);
+    }
+    FOCALKIT_INLINE void exclude_largest() { rest = constant<V>(below + (tops - largest[0])); }
+
+    FOCALKIT_INLINE V of(V e, V factor) const {
+        const V x = times(e, factor);
+        const V others = where(x == largest, rest, total - x);
+        return softmax_hessian<V>(d1, d2, x * inverse, others * inverse);
+    }
+    /// One run into the result.
+    template <class S>
+    FOCALKIT_INLINE void write(const T* e, int n, T factor, S* to, bool streamed) const {
+        constexpr int N = width<T>;
+        const V f = constant<V>(factor);
+        int j = 0;
+        if constexpr (sizeof(S) == sizeof(T))
+            if (streamed) {
+                const int misplaced = static_cast<int>(reinterpret_cast<std::uintptr_t>(to) % sizeof(V) / sizeof(T));
+                const int whole = misplaced ? N - misplaced : 0;
+                j = whole < n ? whole : n;
+                if (j) store_some(to, of(load_some(e, j, T(0)), f), j);
+                for (; j + N <= n; j += N) stream(reinterpret_cast<T*>(to) + j, of(load(e + j), f));
+            }
+        for (; j + N <= n; j += N) store_as(to + j, of(load(e + j), f));
+        if (j < n) store_some(to + j, of(load_some(e + j, n - j, T(0)), f), n - j);
+    }
+};
+
+/// By what exponentials are lifted whose sum is so small that one over it would overflow: the true class has nearly
+/// all.
+template <class T>
+FOCALKIT_INLINE Vec<T> lift_of(Vec<T> total) {
+    return where(total < constant<Vec<T>>(T(0x1p-60)), constant<Vec<T>>(T(0x1p64)), constant<Vec<T>>(T(1)));
+}
+template <class T>
+FOCALKIT_INLINE Vec<T> inverse_of(Vec<T> lifted_total) {
+    const Vec<T> one = constant<Vec<T>>(T(1));
+    return one / where(lifted_total == Vec<T>{}, one, lifted_total);
 }
 
 /// Where row ``first + r`` begins.

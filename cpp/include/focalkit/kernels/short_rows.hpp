@@ -19,7 +19,9 @@ struct RowGroup : RowSums<T> {
     int most, classes, padded;
     T* parts;  // [row][lane], of which the largest or the sum is sought
     T* e;
-    T* done;  // gradients waiting to be streamed to the result
+    T* done;                  // gradients waiting to be streamed to the result
+    T* done_hess;             // Hessians likewise
+    T *top, *lift, *inverse;  // of the Hessian: the largest exponential of each row, and see RowHessian
 
     RowGroup(const Job& job, void* scratch)
         : most(rows_of_group<T>(job.classes)),
@@ -28,11 +30,15 @@ struct RowGroup : RowSums<T> {
         parts = aligned(this->place(scratch, whole_vectors<T>(most)));
         e = parts + whole_vectors<T>(most) * width<T>;
         done = e + most * padded;
+        done_hess = done + most * padded;
+        top = done_hess + (job.order > 1 ? most * padded : 0);
+        lift = top + whole_vectors<T>(most);
+        inverse = lift + whole_vectors<T>(most);
     }
     static std::int64_t bytes(const Job& job) {
         const int most = rows_of_group<T>(job.classes), lanes = whole_vectors<T>(most);
         const std::int64_t all_rows = most * static_cast<std::int64_t>(whole_vectors<T>(job.classes));
-        const std::int64_t numbers = lanes * width<T> + (job.order > 0 ? 2 : 1) * all_rows;
+        const std::int64_t numbers = lanes * width<T> + (1 + job.order) * all_rows + 3 * lanes;
         return RowSums<T>::bytes(lanes) + 64 + numbers * static_cast<std::int64_t>(sizeof(T));
     }
 };
@@ -82,17 +88,32 @@ FOCALKIT_NOINLINE void copy_rows(const Job& job, const RowGroup<T>& group, std::
     join_rows(group, lanes, group.largest, [](Vec<T> a, Vec<T> b) { return maximum(a, b); });
 }
 
+/// The results of the group before, which are written while this one is computed.
+template <int order, class T>
+struct Writers {
+    StreamingWriter<T, false> grad, hess;
+
+    FOCALKIT_INLINE void advance() {
+        grad.advance();
+        if constexpr (order > 1) hess.advance();
+    }
+    void finish() {
+        grad.finish();
+        if constexpr (order > 1) hess.finish();
+    }
+};
+
 /// Their exponentials and the sum of each row, a few rows side by side. Meanwhile the rows behind, ``ahead``, are
 /// fetched, and those before are written.
-template <class T, class S>
+template <int order, class T, class S>
 FOCALKIT_NOINLINE void exp_rows(const RowGroup<T>& group, int count, int lanes, const S* ahead, std::int64_t stride,
-                                StreamingWriter<T, false>& before) {
+                                Writers<order, T>& before) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = rows_side_by_side, most = 32 * N;
     const int padded = group.padded;
-    StreamingWriter<T, false> writes = before;
+    Writers<order, T> writes = before;
     for (int r = 0; r < count; r += U) {
-        V anchor[U], sum[U] = {};
+        V anchor[U], sum[U] = {}, top[U] = {};
         for (int u = 0; u < U; ++u) {
             const T largest = group.largest[r + u];
             anchor[u] = constant<V>(largest == -infinity<T>() ? T(0) : largest);  // a row may be masked wholly
@@ -108,12 +129,16 @@ FOCALKIT_NOINLINE void exp_rows(const RowGroup<T>& group, int count, int lanes, 
                     const V x = exp_nonpositive<V>(load(place) - anchor[u]);
                     store(place, x);
                     part[u] = part[u] + x;
+                    if constexpr (order > 1) top[u] = maximum(x, top[u]);
                     prefetch(next + u * stride + j);
                     writes.advance();
                 }
             for (int u = 0; u < U; ++u) sum[u] = sum[u] + part[u];
         }
-        for (int u = 0; u < U && r + u < count; ++u) store(group.parts + (r + u) * N, sum[u]);
+        for (int u = 0; u < U && r + u < count; ++u) {
+            store(group.parts + (r + u) * N, sum[u]);
+            if constexpr (order > 1) group.top[r + u] = reduce_max(top[u]);
+        }
     }
     writes.finish();
     before = writes;
@@ -134,17 +159,45 @@ FOCALKIT_NOINLINE void gather_gradients(const RowGroup<T>& group, int count) {
     }
 }
 
-template <bool gradient, class S>
+/// The Hessian of row ``r`` to ``to``.
+template <class T, class S>
+FOCALKIT_INLINE void write_hessian(const RowGroup<T>& group, int r, S* to) {
+    T* e = group.e + r * group.padded;
+    if (group.lift[r] != 1)
+        for (int j = 0; j < group.padded; ++j) e[j] *= group.lift[r];
+    RowHessian<T, true> row(group.total[r] * group.lift[r], group.inverse[r], group.top[r] * group.lift[r],
+                            group.rows.d1[r], group.rows.d2[r]);
+    if (row.leads()) row.add(e, group.padded, T(1)), row.exclude_largest();
+    row.write(e, group.classes, T(1), to, false);
+    if (group.rows.kept[r]) narrow(group.rows.d2[r], to + group.rows.id[r]);
+}
+
+template <class T>
+FOCALKIT_NOINLINE void prepare_hessians(const RowGroup<T>& group, int lanes) {
+    for (int r = 0; r < lanes; r += width<T>) {
+        const Vec<T> total = load(group.total + r), lift = lift_of<T>(total);
+        store(group.lift + r, lift);
+        store(group.inverse + r, inverse_of<T>(total * lift));
+    }
+}
+
+template <class T>
+FOCALKIT_NOINLINE void gather_hessians(const RowGroup<T>& group, int count) {
+    for (int r = 0; r < count; ++r) write_hessian(group, r, group.done_hess + r * group.classes);
+}
+
+template <int order, class S>
 void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& sums) {
     using T = typename Compute<S>::type;
     const RowGroup<T> group(job, scratch);
     const Rows<T>& rows = group.rows;
     const S* logits = static_cast<const S*>(job.logits.data);
     S* grad = static_cast<S*>(job.grad.data);
-    const bool together = job.stream && sizeof(S) == sizeof(T) && job.outer == 1 && job.grad.inner == job.classes;
+    const bool together = job.stream && sizeof(S) == sizeof(T) && job.outer == 1 && job.grad.inner == job.classes &&
+                          (order < 2 || job.hess.inner == job.classes);
     const std::int64_t begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
-    StreamingWriter<T, false> before;
+    Writers<order, T> before;
     for (std::int64_t first = begin; first < end; first += group.most) {
         const int count = end - first < group.most ? static_cast<int>(end - first) : group.most;
         const int lanes = whole_vectors<T>(count);
@@ -154,25 +207,33 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
         exp_rows(group, count, lanes, logits + row_place(job, job.logits, next), job.logits.inner, before);
         for (int r = 0; r < lanes; ++r)
             if (!rows.kept[r]) group.blank(r);
-        sums.loss.add(row_tails_of_job<gradient>(job, group, lanes));
+        sums.loss.add(row_tails_of_job<order>(job, group, lanes));
         if (job.losses) store_losses<T, S>(job, first, count, rows.loss);
-        if constexpr (gradient) {
+        if constexpr (order > 1) prepare_hessians(group, lanes);
+        if constexpr (order > 0) {
             if constexpr (sizeof(S) == sizeof(T))
                 if (together) {
                     gather_gradients(group, count);
-                    before.start(group.done, count * group.classes,
-                                 static_cast<T*>(job.grad.data) + first * job.classes);
+                    before.grad.start(group.done, count * group.classes,
+                                      static_cast<T*>(job.grad.data) + first * job.classes);
+                    if constexpr (order > 1) {
+                        gather_hessians(group, count);
+                        before.hess.start(group.done_hess, count * group.classes,
+                                          static_cast<T*>(job.hess.data) + first * job.classes);
+                    }
                     continue;
                 }
             for (int r = 0; r < count; ++r) {
                 S* to = grad + row_place(job, job.grad, first + r);
                 scale_run(group.e + r * group.padded, group.classes, group.pull[r], to, false);
                 if (rows.kept[r]) narrow(rows.d1[r], to + rows.id[r]);
+                if constexpr (order > 1)
+                    write_hessian(group, r, static_cast<S*>(job.hess.data) + row_place(job, job.hess, first + r));
             }
         }
     }
     before.finish();
-    if (gradient && job.stream) stream_fence();
+    if (order > 0 && job.stream) stream_fence();
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

@@ -154,45 +154,42 @@ T parameter(const PerClass& of, std::int64_t k, T otherwise) {
     return of ? static_cast<const T*>(of.values)[of.per_class ? k : 0] : otherwise;
 }
 
-/// Whether all of ``n`` class ids are classes; without branches, so that it is vector code.
-template <class I>
-FOCALKIT_INLINE bool all_inside(const I* ids, std::int64_t step, int n, std::int64_t classes) {
-    const std::uint64_t last = static_cast<std::uint64_t>(classes) - 1;  // unsigned: nothing overflows
-    std::uint64_t seen = 0;
-    const auto look = [&](I given) {
-        const auto id = static_cast<std::uint64_t>(static_cast<std::int64_t>(given));
-        seen |= id | (last - id);
-    };
-    if (step == 1)
-        for (int i = 0; i < n; ++i) look(ids[i]);
-    else
-        for (int i = 0; i < n; ++i) look(ids[i * step]);
-    return (seen >> 63) == 0;
-}
-
 /// Ids to int32, 0 for what is ignored or out of range; returns how many count.
+///
+/// Each id is loaded once and bounded there and then: it becomes an address, and the caller's memory may be changed by
+/// another thread, or be a file that another process writes to.
 template <class I>
-int read_ids(const I* ids, std::int64_t step, int n, const Job& job, std::int32_t* id, std::uint8_t* kept,
-             Partial& sums) {
+int read_ids(const I* ids, std::int64_t step, int n, const Job& job, std::int32_t* FOCALKIT_RESTRICT id,
+             std::uint8_t* kept, Partial& sums) {
     const std::int64_t ignore = job.ignore_index, classes = job.classes;
-    if ((ignore < 0 || ignore >= classes) && all_inside(ids, step, n, classes)) {  // as nearly always
+    if (ignore < 0 || ignore >= classes) {  // the usual case, without branches: nothing is ignored
+        const std::uint64_t last = static_cast<std::uint64_t>(classes) - 1;
+        std::uint64_t seen = 0;
+        const auto take = [&](int i, I loaded) {
+            const auto given = static_cast<std::uint64_t>(static_cast<std::int64_t>(loaded));
+            const std::uint64_t outside = given | (last - given);  // by its highest bit
+            id[i] = static_cast<std::int32_t>(given) | (static_cast<std::int32_t>(outside >> 32) >> 31);
+            seen |= outside;
+        };
         if (step == 1)
-            for (int i = 0; i < n; ++i) id[i] = static_cast<std::int32_t>(ids[i]);
+            for (int i = 0; i < n; ++i) take(i, ids[i]);
         else
-            for (int i = 0; i < n; ++i) id[i] = static_cast<std::int32_t>(ids[i * step]);
-        for (int i = 0; i < n; ++i) kept[i] = 1;
-        return n;
+            for (int i = 0; i < n; ++i) take(i, ids[i * step]);
+        if ((seen >> 63) == 0) {
+            for (int i = 0; i < n; ++i) kept[i] = 1;
+            return n;
+        }
     }
     int counted = 0;
     for (int i = 0; i < n; ++i) {
         const std::int64_t given = ids[i * step];
-        const bool ignored = given == ignore;
+        const bool is_ignored = given == ignore;
         const bool inside = static_cast<std::uint64_t>(given) < static_cast<std::uint64_t>(classes);
-        const bool valid = inside & !ignored;
+        const bool valid = inside & !is_ignored;
         id[i] = valid ? static_cast<std::int32_t>(given) : 0;
         kept[i] = valid;
         counted += valid;
-        sums.bad_targets += !inside & !ignored;
+        sums.bad_targets += !inside & !is_ignored;
     }
     return counted;
 }

@@ -100,8 +100,10 @@ template <class V>
 FOCALKIT_INLINE V d2(const Probabilities<V>& at, V w, V gamma) {
     using T = typename Lane<V>::type;
     const V p_nll = product_p_nll(at.p, at.nll);
-    // bracketed so that it shares no product with d1, which would round differently beside it
-    return w * (at.p * (T(1) + T(2) * gamma) * at.q + gamma * (p_nll * (gamma * at.p - at.q)));
+    // bracketed so that it shares no product with d1, which would round differently beside it; halved and doubled, and
+    // bounded, for a gamma whose square or double overflows (w is 0 there)
+    const V bracket = at.p * (T(0.5) + gamma) * (T(2) * at.q) + gamma * (p_nll * (gamma * at.p - at.q));
+    return w * minimum(largest_finite<V>(), bracket);
 }
 
 /// ``weight * value``, where a weight of 0 silences an infinite loss but never a NaN.

@@ -31,7 +31,7 @@ def _findings(found: Diagnosis) -> str:
 def _hardest(found: Diagnosis) -> str:
     if not found.hardest:
         return ""
-    (table,) = diagnose.hardest(found, render.MOST_ROWS).parts
+    (table,) = diagnose.hardest(found, render.MOST_ROWS, repeat=True).parts
     assert isinstance(table, Table)
     note = Lines([Message("page.hardest_note")], bullets=False, soft=True)
     head = Section("hardest", Message("page.hardest"), [note])

@@ -14,7 +14,7 @@ from focalkit._core.message import Finding
 from focalkit.report.format import visible
 from focalkit.report.messages import say, word
 from focalkit.report.sections import Code, Lines, Section, Table, Verdict
-from focalkit.report.terminal.table import Laid, lay
+from focalkit.report.terminal.table import Laid, fold, lay
 
 #: What stands for a sign where the terminal's encoding has none.
 STAND_INS = {
@@ -80,7 +80,8 @@ class Terminal:
 
     def line(self, thing: str | Finding = "", style: str | None = None) -> None:
         """A paragraph."""
-        self.console.print(self._text(thing), style=style)
+        for line in fold(self._text(thing), self.console.width):
+            self.console.print(line, style=style, soft_wrap=True)
 
     def word(self, key: str, style: str | None = None, **values: Any) -> None:
         """A message of the catalogue."""
@@ -138,11 +139,12 @@ class Terminal:
             self.console.print(line, soft_wrap=True)
 
     def _verdict(self, verdict: Verdict) -> None:
-        before = word("sentence.colon", self.language, before=self._text(verdict.about))
-        headline = Styled.assemble(
-            (in_encoding(before, self.console.encoding), "bold"), (self._text(verdict.headline), "bold green")
-        )
-        self.console.print(headline)
+        before = self._text(word("sentence.colon", self.language, before=say(verdict.about, self.language)))
+        for i, piece in enumerate(fold(before + self._text(verdict.headline), self.console.width)):
+            line = Styled(piece, "bold green")
+            if i == 0:
+                line.stylize("bold default", 0, len(before))
+            self.console.print(line, soft_wrap=True)
         for text in verdict.texts:
             self.line(text)
         self.line()

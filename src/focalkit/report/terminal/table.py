@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,9 @@ from focalkit._core.message import Finding
 from focalkit.report.sections import Column, Table
 
 #: The least and the most that a column of names takes, and what stands between columns.
-NAME, WIDEST_NAME, WIDEST_HEAD, GAP = 8, 40, 16, 2
+NAME, WIDEST_NAME, WIDEST_HEAD, GAP = 12, 40, 16, 2
+#: What a row's name is left with where there is room for nothing else.
+SHORTEST_NAME = 4
 
 Say = Callable[[str | Finding], str]
 
@@ -43,10 +46,10 @@ def lay(table: Table, width: int, say: Say) -> Laid:
         if table.columns[gone].drop == 0:
             break
         kept.remove(gone)
-        laid.dropped.insert(0, heads[gone])
     # what is left may still be too much for a very narrow terminal: the first figure stays
     while _total(table.columns, widths, kept) > width and len(kept) > 2:
-        laid.dropped.append(heads[kept.pop(1 if len(kept) > 2 and not table.columns[1].figure else -1)])
+        kept.pop(-1 if table.columns[1].figure else 1)
+    laid.dropped = [head for i, head in enumerate(heads) if i not in kept]
     _write(laid, table, heads, rows, widths, kept, min(width, natural))
     return laid
 
@@ -54,7 +57,7 @@ def lay(table: Table, width: int, say: Say) -> Laid:
 def _width(i: int, column: Column, heads: list[str], rows: list[list[str]]) -> tuple[int, int]:
     """The least and the full width of a column; a head folds between its words."""
     cells = max((cell_len(row[i]) for row in rows), default=1)
-    head = max(map(cell_len, _pieces(heads[i], 12)), default=0)
+    head = max(map(cell_len, _pieces(heads[i])), default=0)
     if column.figure:
         return max(cells, head), max(cells, head, min(cell_len(heads[i]), WIDEST_HEAD))
     full = max(cells, cell_len(heads[i]))
@@ -85,6 +88,9 @@ def _write(
 ) -> None:
     """Add the lines of the columns that are ``kept``."""
     room = width - _total(table.columns, widths, kept)
+    if room < 0 and not table.columns[0].figure:
+        widths = [(max(SHORTEST_NAME, widths[0][0] + room), widths[0][1]), *widths[1:]]
+        room = 0
     size = {}
     for i in kept:
         # what is left over goes to the first columns, which are names, before it spreads the heads of figures
@@ -93,7 +99,10 @@ def _write(
         room -= more
     if laid.lines:
         laid.lines.append(("row", ""))
-    folded = {i: _fold(heads[i], size[i]) for i in kept}
+    folded = {i: fold(heads[i], size[i]) for i in kept}
+    for i in kept:
+        # a head that breaks may leave its column wider than anything in it
+        size[i] = max(cell_len(text) for text in (*folded[i], *(_cells(table, rows, i, size[i]))))
     high = max(len(lines) for lines in folded.values())
     for line in range(high):
         cells = [[""] * (high - len(folded[i])) + folded[i] for i in kept]
@@ -101,7 +110,7 @@ def _write(
         laid.lines.append(("head", text))
     laid.lines.append(("head", "─" * (sum(size.values()) + GAP * (len(kept) - 1))))
     for r, row in enumerate(rows):
-        parts = {i: [row[i]] if table.columns[i].figure else _fold(row[i], size[i]) for i in kept}
+        parts = {i: [row[i]] if table.columns[i].figure else fold(row[i], size[i]) for i in kept}
         kind = "chosen" if r == table.chosen else "row"
         if table.best is not None and r == table.best[0] and table.best[1] in kept:
             kind = "best"
@@ -121,19 +130,38 @@ def _join(cells: Sequence[tuple[str, int, bool]]) -> str:
     return (" " * GAP).join(out).rstrip()
 
 
-def _pieces(text: str, most: int) -> list[str]:
-    """Words of a head; one that is longer than ``most`` and has wide signs folds anywhere."""
-    return [p for w in text.split(" ") for p in ([w] if cell_len(w) == len(w) else chop_cells(w, most))]
+def _cells(table: Table, rows: list[list[str]], i: int, size: int) -> list[str]:
+    """What stands in a column, line by line."""
+    return [line for row in rows for line in ([row[i]] if table.columns[i].figure else fold(row[i], size))]
 
 
-def _fold(text: str, size: int) -> list[str]:
+def _pieces(text: str) -> list[str]:
+    """The words of a head; one of wide signs may break into pieces of eight cells."""
+    return [
+        piece for word in text.split(" ") for piece in ([word] if cell_len(word) == len(word) else chop_cells(word, 8))
+    ]
+
+
+#: Wide signs, each of which a line may break before, and the marks that no line begins with.
+_WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+_CLOSING = "，。；：、！？）》」』”’…,.;:!?)%"
+_WORD = re.compile(rf" ?[{_WIDE}][{_CLOSING}]*| ?[^ {_WIDE}]+[{_CLOSING}]*| ")
+
+
+def _words(text: str) -> list[tuple[str, str]]:
+    """The words of a text, each with the blank before it; a wide sign is a word of its own."""
+    found = _WORD.findall(text)
+    return [(" ", word[1:]) if word.startswith(" ") else ("", word) for word in found]
+
+
+def fold(text: str, size: int) -> list[str]:
     """Lines of at most ``size`` cells, broken between words where that can be."""
-    lines: list[str] = []
-    for piece in text.split(" "):
-        if lines and cell_len(lines[-1]) + 1 + cell_len(piece) <= size:
-            lines[-1] += " " + piece
-        elif cell_len(piece) <= size:
-            lines.append(piece)
+    lines = [""]
+    for blank, word in _words(text):
+        if cell_len(lines[-1]) + cell_len(blank + word) <= size:
+            lines[-1] += blank + word
+        elif cell_len(word) <= size:
+            lines.append(word)
         else:
-            lines += chop_cells(piece, size)
-    return lines or [""]
+            lines += chop_cells(word, size)
+    return lines[1:] if len(lines) > 1 and not lines[0] else lines

@@ -1,0 +1,65 @@
+"""The site: these pages, and a reference made from docstrings. Built by `make docs`, warnings are errors."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+import focalkit  # noqa: E402
+
+project = "focalkit"
+author = "The focalkit developers"
+copyright = "The focalkit developers, BSD-3-Clause"
+version = release = focalkit.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"focalkit {version}"
+html_static_path = ["_static"]
+html_js_files = ["languages.js"]
+# nothing is fetched while the site is built; formulas are drawn by the browser
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+myst_heading_anchors = 3
+napoleon_numpy_docstring = True
+napoleon_google_docstring = False
+napoleon_use_param = False
+napoleon_use_rtype = False
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autosummary_generate = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+# libraries that a page of the reference needs and the builder may lack
+autodoc_mock_imports = ["lightning"]
+
+REPOSITORY = "https://github.com/focalkit/focalkit/blob/main/"
+
+
+def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
+    """Files outside docs/ (examples, benchmarks, policies) are read in the repository."""
+
+    def target(match: re.Match[str]) -> str:
+        path = (ROOT / "docs" / match[1]).resolve()
+        if not path.exists():
+            return match[0]
+        return f"]({REPOSITORY}{path.relative_to(ROOT).as_posix()}{match[2] or ''})"
+
+    source[0] = re.sub(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)", target, source[0])
+
+
+def setup(app: object) -> None:
+    """Register what the pages need."""
+    app.connect("source-read", _link_to_the_repository)  # type: ignore[attr-defined]

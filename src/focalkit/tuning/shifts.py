@@ -1,0 +1,151 @@
+r"""Decisions by shifted priors: counted at every strength in each fold, and chosen without the fold that scores them.
+
+A class is decided where :math:`\log p_k - \tau \log \pi_k` is largest (Menon et al. 2021, arXiv 2007.07314, eq. 9).
+Of two classes that is every cut-off between 1/2 (tau = 0) and that of equally frequent classes (tau = 1), and beyond.
+Each fold counts, for every tau, how many rows of each class are decided rightly and how many are decided for it: every
+metric of decisions follows from these numbers, so that a strength can be chosen for any of them afterwards, without
+predictions and without another fit.
+
+The tau of a fold is chosen on the other folds of its repeat: their rows are exactly those that the fold's own models
+were trained on, predicted by models that had not seen them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._metrics import DECISION_METRICS
+from focalkit.decisions import Constraint, Cost, Goal, Maximize
+from focalkit.decisions.fit import constrained
+
+STEP = 0.05
+TAUS = np.round(np.arange(0, 2 + STEP / 2, STEP), 2)
+"""Strengths for two classes; of more, every second one."""
+
+BLOCK = 1 << 14
+
+
+def taus_of(n_classes: int) -> NDArray[np.float64]:
+    """The strengths that are tried."""
+    return TAUS if n_classes == 2 else TAUS[::2]
+
+
+def count_decisions(
+    posterior: NDArray[np.float64],
+    decisions: NDArray[Any],
+    targets: NDArray[np.intp],
+    prior: NDArray[np.float64],
+    cutoff: float | None = None,
+) -> NDArray[np.int32]:
+    """What every strength decides: (n_taus + 2, 2, n_classes), the last two rows for other decisions.
+
+    Parameters
+    ----------
+    posterior : (n, n_classes)
+        Under the training prior.
+    decisions : integers (n,)
+        The model's own; they are the row before the last.
+    targets : integers (n,)
+    prior : (n_classes,)
+        Class frequencies in training.
+    cutoff : float, optional
+        Of two classes, a cut-off of the probability of the second; it is the last row, 0.5 without it.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rows of each class that are decided rightly, and rows that are decided for it.
+    """
+    n_classes = len(prior)
+    taus = taus_of(n_classes)
+    out = np.zeros((len(taus) + 2, 2, n_classes), np.int32)
+    if n_classes == 2:
+        _count_cutoffs(out[:-2], posterior, targets, prior, taus)
+    else:
+        _count_shifts(out[:-2], posterior, targets, prior, taus)
+    last = decisions if cutoff is None and n_classes > 2 else posterior[:, 1] > (0.5 if cutoff is None else cutoff)
+    for row, said in ((-2, decisions), (-1, np.asarray(last, np.intp))):
+        out[row, 1] = np.bincount(said, minlength=n_classes)
+        out[row, 0] = np.bincount(said[said == targets], minlength=n_classes)
+    return out
+
+
+def _count_cutoffs(
+    out: NDArray[np.int32],
+    posterior: NDArray[np.float64],
+    targets: NDArray[np.intp],
+    prior: NDArray[np.float64],
+    taus: NDArray[np.float64],
+) -> None:
+    """One sort of the cut-offs and one search: the second class is decided where its log-odds are above."""
+    with np.errstate(divide="ignore"):
+        odds = np.log(posterior[:, 1]) - np.log(posterior[:, 0])
+        step = float(np.log(prior[1]) - np.log(prior[0])) if prior.min() > 0 else 0.0
+    cutoffs = taus * step
+    order = np.argsort(cutoffs, kind="stable")
+    above = np.searchsorted(cutoffs[order], odds, side="left")
+    for k in (0, 1):
+        number = np.bincount(above[targets == k], minlength=len(taus) + 1)
+        flagged = np.empty(len(taus), np.int32)
+        flagged[order] = number[::-1].cumsum()[::-1][1:]
+        out[:, 1, 1] += flagged
+        out[:, 0, k] = flagged if k else number.sum() - flagged
+    out[:, 1, 0] = len(targets) - out[:, 1, 1]
+
+
+def _count_shifts(
+    out: NDArray[np.int32],
+    posterior: NDArray[np.float64],
+    targets: NDArray[np.intp],
+    prior: NDArray[np.float64],
+    taus: NDArray[np.float64],
+) -> None:
+    n_taus, n_classes = len(taus), len(prior)
+    known = np.flatnonzero(prior > 0)
+    tiny = np.finfo(np.float64).tiny
+    height = max(64, BLOCK // n_taus)
+    offset = n_classes * np.arange(n_taus)[:, None]
+    for first in range(0, len(targets), height):
+        log_p = np.log(np.maximum(posterior[first : first + height].T, tiny))
+        y = targets[first : first + height]
+        best = log_p[known[0]] - taus[:, None] * np.log(prior[known[0]])
+        said = np.full(best.shape, known[0])
+        for k in known[1:]:
+            value = log_p[k] - taus[:, None] * np.log(prior[k])
+            better = value > best
+            np.copyto(best, value, where=better)
+            said[better] = k
+        flat = said + offset
+        size = n_taus * n_classes
+        out[:, 1] += np.bincount(flat.ravel(), minlength=size).reshape(n_taus, n_classes).astype(np.int32)
+        out[:, 0] += np.bincount(flat[said == y], minlength=size).reshape(n_taus, n_classes).astype(np.int32)
+
+
+def figure(goal: Goal, counts: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
+    """What decisions achieve of a goal: (...,) from counts (..., 2, n_classes) and rows of each class (n_classes,)."""
+    hit, named = (np.moveaxis(counts[..., i, :], -1, 0).astype(np.float64) for i in (0, 1))
+    true = true.astype(np.float64)
+    if isinstance(goal, Maximize):
+        return np.asarray(DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta), np.float64)
+    if isinstance(goal, Constraint):
+        return np.asarray(constrained(goal, hit, named, true)[0], np.float64)
+    assert isinstance(goal, Cost)
+    missed, alarms = true[1] - hit[1], named[1] - hit[1]
+    total = goal.fn * missed + goal.fp * alarms + goal.tp * hit[1] + goal.tn * (true[0] - alarms)
+    return np.asarray(total / true.sum(), np.float64)
+
+
+def choose(goal: Goal, counts: NDArray[Any], true: NDArray[Any], taus: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The place of the best strength, (...,) from counts (..., n_taus, 2, n_classes); of equals the one nearest to 1.
+
+    A lead of a single row is no lead: merits are averaged over a strength and its two neighbours.
+    """
+    merit = figure(goal, counts, true) * (1 if goal.larger_is_better else -1)
+    padded = np.concatenate([merit[..., :1], merit, merit[..., -1:]], axis=-1)
+    smooth = (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]) / 3
+    best = smooth.max(axis=-1, keepdims=True)
+    distance = np.where(np.isclose(smooth, best, rtol=0, atol=1e-12), np.abs(taus - 1), np.inf)
+    return np.asarray(distance.argmin(axis=-1))

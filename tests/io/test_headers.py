@@ -1,0 +1,82 @@
+"""Headers: found, said and never made a class; what the user says wins."""
+
+import numpy as np
+import pytest
+
+from focalkit.io import read_table
+from focalkit.io.columns import Asked
+from focalkit.io.predictions import open_predictions
+
+RNG = np.random.default_rng(0)
+ROWS = [f"{a:.3f},{b:.3f},{'bad' if a + b > 1 else 'ok'}" for a, b in RNG.normal(size=(60, 2))]
+
+
+def read(tmp_path, lines, **asked):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    return read_table(path, **asked)
+
+
+def test_blank_lines_titles_and_excel_s_line_above_a_header_are_left_out(tmp_path):
+    for above in (["", "  ", ""], ["Report of May"], ["Report of May", "", "by hand"], ["sep=,"]):
+        table = read(tmp_path, [*above, "a,b,label", *ROWS])
+        assert table.feature_names == ("a", "b")
+        assert len(table.y) == 60
+
+
+def test_excel_s_line_names_the_delimiter(tmp_path):
+    table = read(tmp_path, ["sep=;", "a;b;label", *(row.replace(",", ";") for row in ROWS)])
+    assert table.feature_names == ("a", "b")
+
+
+@pytest.mark.parametrize("header", [None, True])
+def test_a_header_inside_the_file_is_left_out_and_said(tmp_path, header):
+    table = read(tmp_path, ["a,b,label", *ROWS[:30], "a,b,label", *ROWS[30:]], header=header)
+    assert len(table.y) == 60
+    assert set(table.y.tolist()) == {"ok", "bad"}
+    assert table.categorical == ()
+    (alert,) = [a for a in table.alerts if a.id == "repeated_header"]
+    assert alert.values == {"n": 1, "line": 32}
+
+
+@pytest.mark.parametrize("names", [range(8), range(2000, 2008), range(400, 416, 2), [1.5, 2.0, 2.5, 3.0]])
+def test_numbers_that_count_up_above_data_are_names(tmp_path, names):
+    names = [*map(str, names), "kind"]
+    rows = [",".join([*(f"{v:.4f}" for v in RNG.random(len(names) - 1)), "xy"[i % 2]]) for i in range(40)]
+    table = read(tmp_path, [",".join(names), *rows])
+    assert table.feature_names == tuple(names[:-1])
+    assert len(table.y) == 40
+
+
+def test_a_line_break_in_a_name_is_part_of_it(tmp_path):
+    table = read(tmp_path, ['a,"amount\n(EUR)",label', *ROWS])
+    assert table.feature_names == ("a", "amount\n(EUR)")
+    assert len(table.y) == 60
+
+
+def test_what_is_said_about_the_header_wins(tmp_path):
+    assert read(tmp_path, ["1,2,3", "4,5,6", "7,8,6", "9,1,3"], header=True, target="3").y.tolist() == [6, 6, 3]
+    assert len(read(tmp_path, ["a,b,label", *ROWS], header=False).y) == 61
+
+
+def test_a_first_line_whose_label_occurs_nowhere_else_makes_no_class_and_is_said(tmp_path):
+    lines = ["5.1,3.5,species", *ROWS]
+    table = read(tmp_path, lines)
+    assert set(table.y.tolist()) == {"ok", "bad"}
+    assert table.rows[0] == 2
+    assert [a.values for a in table.alerts if a.id == "suspected_header"] == [{"label": "species"}]
+    assert "species" in read(tmp_path, lines, header=False).y.tolist()
+
+
+def test_a_header_of_row_names_has_one_name_less(tmp_path):
+    table = read(tmp_path, ["a,b,label", *(f"{i + 1},{row}" for i, row in enumerate(ROWS))])
+    assert table.feature_names == ("a", "b")
+    assert {"row_names", "pandas_index"} <= {a.id for a in table.alerts}
+
+
+def test_predictions_without_a_header_keep_their_first_row(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("0.5,-1,1\n1.5,2,0\n-1,0.25,1\n")
+    source = open_predictions([path])
+    assert source.pieces[0].dialect.header is False
+    assert open_predictions([path], Asked(header=True)).class_names == ("0.5", "-1")

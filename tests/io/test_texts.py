@@ -1,0 +1,103 @@
+"""Text files as they are: quoted line breaks, encodings, line ends, delimiters."""
+
+import codecs
+
+import numpy as np
+import pytest
+
+from focalkit import InputError
+from focalkit.io import read_table
+from focalkit.io.predictions import Trouble, batches, open_predictions
+
+N = 200
+RNG = np.random.default_rng(0)
+A = RNG.normal(size=N).round(3)
+LABELS = np.where(np.arange(N) % 3 == 0, "défaut", "bon")
+TEXT = "a,drink,label\n" + "".join(
+    f"{a},{'café' if i % 2 else 'thé'},{label}\n" for i, (a, label) in enumerate(zip(A, LABELS, strict=True))
+)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [
+        *(("utf-8", b""), ("utf-8", codecs.BOM_UTF8), ("latin-1", b""), ("cp1252", b"")),
+        *(("utf-16", b""), ("utf-16-le", b""), ("utf-16-be", codecs.BOM_UTF16_BE), ("utf-32", b"")),
+    ],
+)
+def test_encodings_are_decoded(tmp_path, encoding, mark):
+    (tmp_path / "t.csv").write_bytes(mark + TEXT.encode(encoding))
+    table = read_table(tmp_path / "t.csv")
+    assert table.feature_names == ("a", "drink")
+    assert table.y.tolist() == LABELS.tolist()
+    assert ("encoding" in {a.id for a in table.alerts}) == (encoding in ("latin-1", "cp1252", "utf-16-le"))
+
+
+def test_chinese_of_gb_18030_is_decoded_and_another_encoding_can_be_named(tmp_path):
+    rows = "".join(f"{a},{'患病' if i % 3 else '健康'}\n" for i, a in enumerate(A))
+    (tmp_path / "t.csv").write_bytes(("数值,诊断\n" + rows).encode("gb18030"))
+    table = read_table(tmp_path / "t.csv")
+    assert table.target_name == "诊断"
+    assert set(table.y.tolist()) == {"患病", "健康"}
+    assert read_table(tmp_path / "t.csv", encoding="gbk").target_name == "诊断"
+    with pytest.raises(InputError, match="encoding must be known"):
+        read_table(tmp_path / "t.csv", encoding="nonsense")
+
+
+def test_a_letter_that_is_no_utf_8_far_behind_the_beginning_tells_the_encoding(tmp_path):
+    rows = ["a,b,label\n", *(f"{i % 7},{i % 11},ok\n" for i in range(120_000)), "1,2,défaut\n" * 3]
+    (tmp_path / "t.csv").write_bytes("".join(rows).encode("latin-1"))
+    table = read_table(tmp_path / "t.csv")
+    assert set(table.y.tolist()) == {"ok", "défaut"}
+    assert "encoding" in {a.id for a in table.alerts}
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_other_line_ends_are_line_ends(tmp_path, end):
+    (tmp_path / "t.csv").write_bytes(TEXT.replace("\n", end).encode())
+    table = read_table(tmp_path / "t.csv")
+    assert len(table.y) == N
+    assert table.feature_names == ("a", "drink")
+
+
+def test_line_breaks_in_quotes_are_part_of_a_value_in_files_of_any_size(tmp_path):
+    note = '"first\n\nsecond, ""quoted"" ' + "tail " * 40 + '\nend"'
+    rows = [f"{i % 5},{note if i % 2 else 'short'},{i % 2}\n" for i in range(60_000)]
+    (tmp_path / "t.csv").write_text("a,note,label\n" + "".join(rows))
+    assert (tmp_path / "t.csv").stat().st_size > 1 << 22
+    table = read_table(tmp_path / "t.csv")
+    assert len(table.y) == 60_000
+    assert table.categorical == (1,)
+
+
+def test_predictions_with_line_breaks_in_quotes_keep_every_row(tmp_path):
+    rows = [f'{i % 3}.5,"a\nb, ""c""",{i % 2}.25,{i % 2}\n' for i in range(50_000)]
+    (tmp_path / "p.csv").write_text("logit_0,text,logit_1,label\n" + "".join(rows))
+    for leave_out in (False, True):
+        parts = list(batches(open_predictions([tmp_path / "p.csv"]).pieces[0], trouble := Trouble(leave_out)))
+        assert sum(len(part.logits) for part in parts) == 50_000
+        assert not trouble.said
+
+
+def test_a_stray_quote_inside_a_value_is_a_letter(tmp_path):
+    rows = [f'{i % 5},{i % 12}" pipe,"a ""b""",{i % 2}\n' for i in range(100)]
+    (tmp_path / "t.csv").write_text("a,size,note,label\n" + "".join(rows))
+    table = read_table(tmp_path / "t.csv")
+    assert len(table.y) == 100
+    assert table.feature_names == ("a", "size")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " ", "   "])
+def test_delimiters_are_found(tmp_path, delimiter):
+    rows = [delimiter.join([f"{a}", f"{b}", "xy"[i % 2]]) for i, (a, b) in enumerate(RNG.normal(size=(50, 2)).round(3))]
+    (tmp_path / "t.csv").write_text("\n".join([delimiter.join(["a", "b", "kind"]), *rows]))
+    table = read_table(tmp_path / "t.csv")
+    assert table.feature_names == ("a", "b")
+    assert table.categorical == ()
+
+
+def test_a_delimiter_that_is_named_wins(tmp_path):
+    (tmp_path / "t.csv").write_text("a#b,c#t\n" + "1#2,3#x\n2#2,4#y\n" * 20)
+    assert read_table(tmp_path / "t.csv", delimiter="#").feature_names == ("a", "b,c")
+    with pytest.raises(InputError, match="delimiter must be one character"):
+        read_table(tmp_path / "t.csv", delimiter="##")
