@@ -6,19 +6,23 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache, wraps
-from typing import Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.types import Reduction
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LINKS = ("softmax", "sigmoid")
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
 _IGNORE = "Class ids are integers; NaN stands among the float targets of the sigmoid link alone."
 
-PerClass: TypeAlias = float | Sequence[float] | NDArray[Any]
+PerClass: TypeAlias = "float | Sequence[float] | NDArray[Any] | Tensor"
 
 
 class SpecOptions(TypedDict, total=False):
@@ -26,7 +30,7 @@ class SpecOptions(TypedDict, total=False):
 
     label_smoothing: float
     ignore_index: float
-    reduction: str
+    reduction: Reduction
     keep_hardest: float | int | None
     negatives_per_positive: float | None
     class_axis: int
