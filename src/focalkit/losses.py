@@ -29,8 +29,8 @@ _COMMON = """
         Refuse NaN and +inf logits. Otherwise they propagate, as NumPy's own functions do. A logit
         of -inf is a class that cannot be.
     inplace : bool
-        PyTorch only: the gradient may be written over the logits, which are lost; no further memory
-        of their size is used.
+        PyTorch and JAX: the gradient may be written over the logits; no further memory of their size is
+        used. In PyTorch the logits are lost; XLA copies them first where they are needed again.
     **options
         The remaining fields of :class:`LossSpec`: ``reduction``, ``ignore_index``,
         ``label_smoothing``, ``keep_hardest``, ``negatives_per_positive``, ``class_axis``.
@@ -285,6 +285,12 @@ def loss_grad_hess(
             spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
         )
         return LossGradHess(*tensors)
+    if host.is_jax(logits):
+        return LossGradHess(
+            *(_jax or _load_jax()).loss_grad_hess(
+                spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
+            )
+        )
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
@@ -311,9 +317,13 @@ def _loss(
         engine = _torch or _load_torch()
         rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
         return engine.loss_of(link, gamma, alpha, options, *rest)
+    if host.is_jax(logits):
+        engine = _jax or _load_jax()
+        rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
+        return engine.dispatch(link, gamma, alpha, options, *rest)
     if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
-        contracts.reject("inplace", "be False unless the logits are a tensor of PyTorch", inplace, remedy)
+        contracts.reject("inplace", "be False unless the logits are of PyTorch or JAX", inplace, remedy)
     spec = cached_spec(link, gamma, alpha, options)
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
@@ -332,6 +342,7 @@ def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
 
 
 _torch: Any = None
+_jax: Any = None
 
 
 def _load_torch() -> Any:
@@ -343,11 +354,20 @@ def _load_torch() -> Any:
     return torch
 
 
+def _load_jax() -> Any:
+    """Load the engine of JAX's arrays, on first use."""
+    global _jax
+    from focalkit.engines.jax import evaluate
+
+    _jax = evaluate
+    return evaluate
+
+
 def _host(logits: Any) -> Any:
     """Refuse arrays of libraries that no engine serves, rather than convert them behind the user's back."""
     library = type(logits).__module__.partition(".")[0]
-    if library in ("jax", "jaxlib", "cupy", "tensorflow"):
-        contract, remedy = "be a NumPy array or a tensor of PyTorch", "Convert it with numpy.asarray(logits) first."
+    if library in ("cupy", "tensorflow"):
+        contract, remedy = "be an array of NumPy, PyTorch or JAX", "Convert it with numpy.asarray(logits) first."
         contracts.reject("logits", contract, f"a {library} array", remedy)
     return logits
 

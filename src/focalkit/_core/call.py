@@ -8,10 +8,14 @@ from focalkit._core.spec import LossSpec
 
 
 class ClassParameters(NamedTuple):
-    """Per-class parameters as arrays of the engine's library, each in place of the spec's where it is not None."""
+    """Per-class parameters as arrays of the engine's library, each in place of the spec's where it is not None.
+
+    ``alpha_other`` is 1 - alpha for the sigmoid, where it is known to more digits than the difference would have.
+    """
 
     gamma: Any = None
     alpha: Any = None
+    alpha_other: Any = None
 
 
 #: Those of the spec are meant.

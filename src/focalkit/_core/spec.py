@@ -36,7 +36,7 @@ class SpecOptions(TypedDict, total=False):
     class_axis: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LossSpec:
     r"""Cross-entropy, balanced cross-entropy, focal or alpha-balanced focal loss, for one link.
 
@@ -157,6 +157,18 @@ class LossSpec:
     def __reduce__(self) -> tuple[Any, ...]:
         """As a call, so that every copy is checked and stored in the plain form."""
         return LossSpec, tuple(getattr(self, f.name) for f in fields(self))
+
+    def _key(self) -> tuple[Any, ...]:
+        """A count of 1 and the fraction 1.0 are equal numbers and different specs."""
+        return (type(self.keep_hardest), *(getattr(self, field.name) for field in fields(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both describe the same loss in the same fields."""
+        return self._key() == other._key() if isinstance(other, LossSpec) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Of all fields."""
+        return hash(self._key())
 
     def __repr__(self) -> str:
         """Only what differs from plain softmax cross-entropy."""
