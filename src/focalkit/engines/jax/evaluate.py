@@ -6,7 +6,6 @@ in targets, weights, alpha, gamma or the normalizer, comes from the composite im
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -17,7 +16,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from focalkit._core import contracts, host
 from focalkit._core.call import class_axis
-from focalkit._core.spec import LossSpec
+from focalkit._core.spec import LossSpec, cached_spec
 from focalkit.engines.jax import kernels
 from focalkit.engines.jax.contracts import operands_of
 from focalkit.engines.jax.kernels import Operands
@@ -25,7 +24,6 @@ from focalkit.engines.jax.ops import OPS
 
 
 def dispatch(
-    known_spec: Callable[..., LossSpec],
     link: str,
     gamma: Any,
     alpha: Any,
@@ -40,7 +38,7 @@ def dispatch(
     """Compute one of the four losses; gamma and alpha may be arrays of JAX, which may be traced."""
     parameters = {name: x for name, x in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(x)}
     numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
-    spec = known_spec(link, *numbers, options)
+    spec = cached_spec(link, *numbers, options)
     operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite, **parameters)
     return _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
 
