@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts, host
+from focalkit._core import contracts
 
 SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
 
@@ -60,7 +60,7 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
     >>> class_weights([90, 10], "balanced").round(4)
     array([0.5556, 5.    ])
     """
-    n = host.array(_in_order(counts))
+    n = contracts.array("counts", _in_order(counts))
     if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not contracts.SAMPLE_WEIGHT.holds(n):
         contracts.reject(
             "counts",

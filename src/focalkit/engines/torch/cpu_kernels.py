@@ -14,7 +14,7 @@ from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _cpu
 from focalkit.engines.cpu import fast
-from focalkit.engines.cpu.evaluate import beyond_float32, without_ignored
+from focalkit.engines.cpu.evaluate import beyond_float32, changed, without_ignored
 from focalkit.engines.torch import contracts as torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements
@@ -122,6 +122,8 @@ def _carefully(
                 pairs = zip(own, (grad, hess), strict=True)
                 grad, hess = (part if to is None or part is None else to.copy_(part) for to, part in pairs)
             return value, grad, hess
+    if value == "targets: values":
+        changed(tuple(targets.shape))
     shape = tuple(logits.shape)
     message = f"the kernels refused {logits.dtype} logits of shape {shape} ({value}); please report this"
     raise RuntimeError(message)
