@@ -302,7 +302,7 @@ def test_the_hessians_differ_and_all_learn(library):
     [
         ({"gamma": -1.0}, "gamma must be a number in"),
         ({"gamma": "high"}, "gamma must be a number in"),
-        ({"alpha": "none such"}, "scheme must be one of"),
+        ({"alpha": "none such"}, "alpha must be"),
         ({"alpha": [1.0, 2.0]}, "alpha must be a number or have one entry for each of the 3 classes"),
         ({"alpha": {7: 1.0}}, "alpha must name classes out of"),
         ({"alpha": 0.5}, "alpha must be a vector for 3 classes"),

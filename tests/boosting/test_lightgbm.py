@@ -66,7 +66,7 @@ def test_the_model_file_and_the_booster_are_whole(tmp_path):
     np.testing.assert_array_equal(model.predict(X, raw_score=True), model.decision_function(X))
 
 
-@pytest.mark.parametrize("boosting_type", ["gbdt", "dart"])
+@pytest.mark.parametrize("boosting_type", ["gbdt", "goss"])
 def test_what_was_trained_is_what_is_predicted(boosting_type):
     X, y = table(2)
     model = FocalLGBMClassifier(n_estimators=6, boosting_type=boosting_type, **QUIET)

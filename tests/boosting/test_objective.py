@@ -277,7 +277,7 @@ def test_posteriors_sum_to_one_and_only_the_populations_has_alpha_divided_out(n_
         (([5, 5], -1.0), "gamma must be a number in"),
         (([5, 5], np.nan), "gamma must be a number in"),
         (([5, 5], "2"), "gamma must be a number in"),
-        (([5, 5], 2.0, "nonsense"), "scheme must be one of"),
+        (([5, 5], 2.0, "nonsense"), "alpha must be"),
         (([5, 5], 2.0, [0.0, 1.0]), "alpha must leave both classes a weight above 0"),
         (([5, 0], 2.0, [0.0, 1.0]), "alpha must leave a class with samples a weight above 0"),
         (([5, 5, 5], 2.0, 0.25), "alpha must be a vector for 3 classes"),

@@ -162,3 +162,22 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="existing file"):
         open_predictions([tmp_path / "none.csv"])
+
+
+@pytest.mark.parametrize("asked", [(), ("toxic", "threat", "insult")])
+def test_the_labels_of_independent_classes_stand_beside_their_logits(tmp_path, asked):
+    rng = np.random.default_rng(0)
+    names, y = ["toxic", "threat", "insult"], (rng.random((60, 3)) < 0.4).astype(int)
+    z = rng.normal(size=(60, 3))
+    head = ",".join(["id", *names, *(f"logit_{name}" for name in names)])
+    rows = [",".join(map(str, [f"r{i}", *y[i], *z[i].round(4)])) for i in range(60)]
+    (tmp_path / "m.csv").write_text("\n".join([head, *rows]) + "\n")
+    opened = open_predictions([tmp_path / "m.csv"], Asked(targets=asked))
+    layout = opened.pieces[0].layout
+    assert (opened.link, layout.targets, layout.classes) == ("sigmoid", tuple(names), tuple(names))
+    assert layout.logits == tuple(f"logit_{name}" for name in names)
+
+
+def test_a_logit_column_is_never_the_target_because_it_is_the_last(tmp_path):
+    (tmp_path / "m.csv").write_text("kind,logit_a,logit_b\n" + "a,0.5,0.1\nb,0.2,1.5\n" * 9)
+    assert open_predictions([tmp_path / "m.csv"]).target == "kind"

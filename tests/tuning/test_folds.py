@@ -70,7 +70,7 @@ def test_what_was_done_is_said():
 
 
 def test_one_scorable_class_is_refused():
-    with pytest.raises(InputError, match="two classes of two or more distinct rows"):
+    with pytest.raises(InputError, match="two classes of two different rows"):
         make_folds(np.array([0, 0, 0, 1]), np.arange(4), n_splits=2, n_repeats=1, seed=0)
 
 
@@ -111,3 +111,21 @@ def test_a_group_of_a_fold_is_not_trained_on_before_it():
 def test_times_that_make_no_folds_are_refused(time, targets, message):
     with pytest.raises(InputError, match=message):
         forward_folds(targets.astype(int), np.arange(20), time, n_splits=3)
+
+
+@pytest.mark.parametrize(
+    ("targets", "groups", "said"),
+    [
+        ([0] * 3 + [1], range(4), "class 'ill' with 1 row; class 'well' with 3 rows. A class of one row"),
+        (
+            [0] * 5 + [1] * 4,
+            [0] * 5 + [1] * 4,
+            "class 'ill' with 4 rows, 1 of them different; class 'well' with 5 rows",
+        ),
+    ],
+)
+def test_the_refusal_counts_the_file_s_rows_and_tells_equal_rows_from_too_few(targets, groups, said):
+    with pytest.raises(InputError) as refused:
+        make_folds(np.array(targets), np.array(groups), n_splits=2, n_repeats=1, seed=0, names=["well", "ill"])
+    assert said in str(refused.value)
+    assert ("Equal rows, and rows of one group" in str(refused.value)) == ("different" in said)

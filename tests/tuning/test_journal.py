@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import os
 import signal
+import zlib
 
 import numpy as np
 import pytest
@@ -145,3 +146,50 @@ def test_what_another_process_finished_is_not_claimed(path):
         journal._read = 0
         assert not journal.claim(Unit(0, 0))
         assert Unit(0, 0) in journal.done
+
+
+def line(record):
+    body = json.dumps(record, separators=(",", ":")).encode()
+    return b'{"crc32":"' + f"{zlib.crc32(body):08x}".encode() + b'","kept":' + body + b"}\n"
+
+
+def test_a_journal_whose_first_line_is_damaged_is_refused_and_left_alone(path):
+    text = bytearray(path.read_bytes())
+    for at in (3, 12, 40, text.index(b"\n") - 1):
+        broken = bytearray(text)
+        broken[at] ^= 1
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match="journal must be"):
+            Journal(path, RUN, PLANS, 3)
+        assert path.read_bytes() == broken
+
+
+GOOD = {
+    "unit": [0, 0], "cells": "one", "scores": [[0.5]], "decided": {"shape": [1, 1, 2, 2], "int32": ""},
+    "ce_logits": None, "n_unconverged": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"x": 1}, [1], 7, None, "text", {"run": None}, {**GOOD, "unit": None}, {**GOOD, "unit": "ab"},
+        {**GOOD, "unit": [0]}, {**GOOD, "unit": [0, 9]}, {**GOOD, "unit": [-1, 0]}, {**GOOD, "unit": [True, 0]},
+        {**GOOD, "scores": "x"}, {**GOOD, "scores": [0.5]}, GOOD,
+        {**GOOD, "decided": {"shape": [1], "int32": "eJwDAAAAAAE="}},
+        {key: value for key, value in GOOD.items() if key != "decided"},
+    ],
+)  # fmt: skip
+def test_a_record_of_another_form_is_refused_in_one_line(tmp_path, record):
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(line({"run": RUN}) + line(record))
+    with pytest.raises(InputError, match="journal must") as caught:
+        Journal(path, RUN, PLANS, 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_results_before_the_line_that_says_what_run_it_is_are_refused(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[1:]))
+    with pytest.raises(InputError, match="journal must"):
+        Journal(path, RUN, PLANS, 3)

@@ -28,6 +28,13 @@ def reject(name: str, contract: str, value: object, remedy: str) -> NoReturn:
     raise InputError(message)
 
 
+class Words(str):
+    """What was got, in words: it stands in an error without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def _shown(value: object) -> str:
     text = repr(_as_written(value))
     return text if len(text) <= 120 else text[:100] + "… " + text[-15:]

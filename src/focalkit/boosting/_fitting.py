@@ -43,7 +43,8 @@ def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: s
         )
     counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
     if not counts.sum() > 0:
-        contracts.reject("sample_weight", "leave some sample a weight above zero", "weights that are all zero", "")
+        got, remedy = "weights that are all zero", "Leave sample_weight out to weigh all alike."
+        contracts.reject("sample_weight", "leave some sample a weight above zero", got, remedy)
     weights = alpha_of_classes(alpha, classes, counts)
     objective = FocalObjective.from_counts(counts, gamma, weights, hessian=hessian)
     return Training(classes, targets.astype(np.int32), weight, objective)
@@ -82,17 +83,29 @@ def decide(scores: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(classes[index])
 
 
-def to_text(objective: FocalObjective, classes: NDArray[Any]) -> str:
+def to_text(objective: FocalObjective, classes: NDArray[Any], alpha: Any) -> str:
     """Everything that a booster's own model file does not hold, as one line of JSON."""
-    return json.dumps({"objective": asdict(objective), "classes": classes.tolist(), "dtype": classes.dtype.str})
+    held = {"objective": asdict(objective), "classes": classes.tolist(), "dtype": classes.dtype.str}
+    if isinstance(alpha, dict):
+        held["alpha_of"] = [[_plain(key), _plain(value)] for key, value in alpha.items()]
+    else:
+        held["alpha"] = _plain(alpha)
+    return json.dumps(held)
 
 
-def from_text(text: str | None, source: object) -> tuple[FocalObjective, NDArray[Any]]:
-    """The inverse of :func:`to_text`."""
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def from_text(text: str | None, source: object) -> tuple[FocalObjective, NDArray[Any], Any]:
+    """The inverse of :func:`to_text`: the objective, the classes, and alpha as it was given."""
     if not text:
         remedy = "Save it with the estimator's save_model(), not with the booster's."
         contracts.reject("model file", "be one that a focalkit estimator saved", source, remedy)
     held = json.loads(text)
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in held["objective"].items()}
     dtype = object if held["dtype"].endswith("O") else np.dtype(held["dtype"])
-    return FocalObjective(**fields), np.array(held["classes"], dtype=dtype)
+    objective = FocalObjective(**fields)
+    alpha = dict(held["alpha_of"]) if "alpha_of" in held else held.get("alpha", objective.alpha)
+    return objective, np.array(held["classes"], dtype=dtype), alpha

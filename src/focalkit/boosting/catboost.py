@@ -7,6 +7,7 @@ sample after another (more): with many classes and rows the other two libraries 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.boosting import _fitting
+from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_method, refuse_parameters
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS, Metric
 from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
 
@@ -24,6 +26,29 @@ with need("catboost", "FocalCatBoostClassifier", "catboost"):
     import catboost
 
 Array = NDArray[Any]
+_PREDICTIONS = ("Class", "RawFormulaVal", "Probability", "LogProbability")
+#: CatBoost's metrics that go by the order of the scores or by the largest.
+_RIGHT_METRICS = frozenset(
+    "AUC PRAUC NormalizedGini Accuracy BalancedAccuracy BalancedErrorRate ZeroOneLoss Kappa WKappa F1 TotalF1 F MCC "
+    "Precision Recall HammingLoss PairAccuracy QueryAUC".split()
+)
+_SEARCH = "Use scikit-learn's searches, or focalkit.tuning.tune."
+_METRICS_AFTERWARDS = "Compute the metric from staged_predict_proba() or predict_proba()."
+#: Methods of CatBoost that read the scores as its own loss's, or train models of their own.
+REFUSED_METHODS = {
+    "calc_feature_statistics": "Use predict_proba() on the bins.",
+    "compare": _METRICS_AFTERWARDS,
+    "create_metric_calcer": _METRICS_AFTERWARDS,
+    "eval_metrics": _METRICS_AFTERWARDS,
+    "get_object_importance": "CatBoost has it for its own losses only.",
+    "get_probability_threshold": "Compare predict_proba() with a threshold.",
+    "grid_search": _SEARCH,
+    "plot_predictions": "Use predict_proba() on changed data.",
+    "randomized_search": _SEARCH,
+    "select_features": "Use scikit-learn's RFE or SelectFromModel.",
+    "set_probability_threshold": "Compare predict_proba() with a threshold.",
+    "virtual_ensembles_predict": "Train models with other random_seeds.",
+}
 
 
 def start_baseline(objective: FocalObjective, n_samples: int) -> NDArray[np.float64]:
@@ -98,7 +123,7 @@ class _Metric:
         return error / weight
 
 
-class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc]
+class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # type: ignore[misc]
     r"""CatBoost trained with the (alpha-balanced) focal loss.
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
@@ -121,8 +146,8 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
     **kwargs
         Everything else that :class:`catboost.CatBoostClassifier` takes, ``loss_function`` excepted.
         ``eval_metric`` may be "recovered_log_loss" (the default where there is an ``eval_set``),
-        "focal_loss", "macro_average_precision", or one of CatBoost's, which sees the distorted
-        probabilities.
+        "focal_loss", "macro_average_precision", "error_rate", or one of CatBoost's that goes by the order or
+        the largest of the scores, such as "AUC"; those of probabilities are refused unless gamma is 0 and alpha None.
 
     Attributes
     ----------
@@ -158,6 +183,14 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a model."""
         return bool(self.is_fitted())
+
+    def __repr__(self) -> str:
+        """The parameters that were set, gamma and alpha always."""
+        shown = self.get_params()
+        if self.hessian == DEFAULT_HESSIAN:
+            del shown["hessian"]
+        own = {name: shown.pop(name) for name in _fitting.OWN_PARAMETERS if name in shown}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in {**own, **shown}.items())})"
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All parameters that were set, and this package's own."""
@@ -220,6 +253,7 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
         training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
         objective = training.objective
         fresh = baseline is None and init_model is None
+        _check_eval_set(eval_set)
         evals = [
             self._pool(part_X, _fitting.encode(f"eval_set[{i}]", part_y, training.classes), objective, kinds, fresh)
             for i, (part_X, part_y) in enumerate([eval_set] if isinstance(eval_set, tuple) else eval_set or [])
@@ -242,6 +276,8 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
             self._swap_params(params)
         if fresh:
             add_start(self, objective)
+        elif init_model is not None:
+            _keep_bias(self, init_model)
         self._remember(objective, training.classes)
         return self
 
@@ -250,20 +286,22 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
             contracts.reject(
                 "X", "be an array or a data frame", "a catboost.Pool", "Labels are encoded here: pass X and y."
             )
-        for name in ("class_weights", "auto_class_weights", "scale_pos_weight"):
-            if self._init_params.get(name) is not None:
-                remedy = "Give class weights as alpha, e.g. 'balanced'."
-                contracts.reject(name, "be left alone", self._init_params[name], remedy)
-        for name in ("loss_function", "objective", "class_names", "classes_count"):
-            if self._init_params.get(name) is not None:
-                remedy = "The loss is the focal loss and the classes are those of y."
-                contracts.reject(name, "be left alone", self._init_params[name], remedy)
+        weights = ("class_weights", "auto_class_weights", "scale_pos_weight")
+        refuse_parameters(self._init_params, weights, "Give class weights as alpha, e.g. 'balanced'.")
+        loss = ("loss_function", "objective", "class_names", "classes_count", "target_border")
+        refuse_parameters(self._init_params, loss, "The loss is the focal loss and the classes are those of y.")
+        remedy = "Training starts at the constant of least focal risk; give baseline=zeros to start at 0."
+        if self._init_params.get("boost_from_average") is not None:
+            contracts.reject("boost_from_average", "be left alone", self._init_params["boost_from_average"], remedy)
 
     def _training_params(self, objective: FocalObjective, evaluated: bool) -> dict[str, Any]:
         """Parameters as CatBoost takes them, with its defaults for its own multi-class loss."""
         params = dict(self._init_params)
         params["loss_function"] = NativeObjective(objective)
         metric = params.get("eval_metric", DEFAULT_METRIC if evaluated else None)
+        for name in ("eval_metric", "custom_metric", "custom_loss"):
+            asked = _fitting.metric_names(params.get(name) or [])
+            check_metrics(name, asked, _RIGHT_METRICS, all_right=objective.is_cross_entropy)
         if metric is None:  # CatBoost wants one, and its own costs nothing
             metric = "Logloss" if objective.n_classes == 2 else "MultiClass"
         params["eval_metric"] = native_metric(objective, metric) if _fitting.is_own(metric) else metric
@@ -282,17 +320,6 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
         numeric = not any(kind is not None for kind in kinds.values())
         baseline = start_baseline(objective, len(targets)) if fresh else None
         return catboost.Pool(_features(X, numeric), targets, baseline=baseline, **kinds)
-
-    def _remember(self, objective: FocalObjective, classes: NDArray[Any]) -> None:
-        self.focal_ = objective
-        self.alpha_ = np.asarray(objective.alpha)
-        self._classes = classes
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """Class labels, sorted."""
-        check_is_fitted(self)
-        return self._classes
 
     @property
     def n_features_in_(self) -> int:
@@ -324,16 +351,37 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
         scores = super().predict(X, prediction_type="RawFormulaVal", **kwargs)
         return np.asarray(scores, np.float64)
 
+    def _staged_scores(self, X: Any, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
+        """Focal logits after each round, or each ``eval_period`` of them."""
+        check_is_fitted(self)
+        for scores in super().staged_predict(X, prediction_type="RawFormulaVal", **kwargs):
+            yield np.asarray(scores, np.float64)
+
+    def staged_predict(self, data: Any, prediction_type: str = "Class", **kwargs: Any) -> Iterator[NDArray[Any]]:
+        """What :meth:`predict` gives after each round; ``kwargs`` as for CatBoost's."""
+        contracts.one_of("prediction_type", prediction_type, _PREDICTIONS)
+        for scores in self._staged_scores(data, **kwargs):
+            yield self._predicted(scores, prediction_type)
+
+    def staged_predict_proba(self, data: Any, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
+        """What :meth:`predict_proba` gives after each round; ``kwargs`` as for CatBoost's."""
+        return self.staged_predict(data, "Probability", **kwargs)
+
+    def staged_predict_log_proba(self, data: Any, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
+        """What :meth:`predict_log_proba` gives after each round; ``kwargs`` as for CatBoost's."""
+        return self.staged_predict(data, "LogProbability", **kwargs)
+
+    def _predicted(self, scores: NDArray[np.float64], prediction_type: str) -> NDArray[Any]:
+        """Scores as CatBoost's prediction types name them."""
+        if prediction_type in ("Probability", "LogProbability"):
+            posterior = self.focal_.posterior(scores)
+            return posterior if prediction_type == "Probability" else _log(posterior)
+        return scores if prediction_type == "RawFormulaVal" else _fitting.decide(scores, self.classes_)
+
     def predict(self, X: Any, prediction_type: str = "Class", **kwargs: Any) -> NDArray[Any]:
         """The class of the largest logit, (n,); "RawFormulaVal" gives the logits, "Probability" the posterior."""
-        contracts.one_of(
-            "prediction_type", prediction_type, ("Class", "RawFormulaVal", "Probability", "LogProbability")
-        )
-        if prediction_type in ("Probability", "LogProbability"):
-            posterior = self.predict_proba(X, **kwargs)
-            return posterior if prediction_type == "Probability" else _log(posterior)
-        scores = self.decision_function(X, **kwargs)
-        return scores if prediction_type == "RawFormulaVal" else _fitting.decide(scores, self.classes_)
+        contracts.one_of("prediction_type", prediction_type, _PREDICTIONS)
+        return self._predicted(self.decision_function(X, **kwargs), prediction_type)
 
     def predict_proba(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
@@ -351,17 +399,17 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
     def save_model(self, fname: Any, format: str = "cbm", **kwargs: Any) -> None:
         """Save in a format of CatBoost's; "cbm" and "json" also hold the classes and the loss, as metadata."""
         check_is_fitted(self)
-        self.get_metadata()["focalkit"] = _fitting.to_text(self.focal_, self.classes_)
+        self.get_metadata()["focalkit"] = self._as_text()
         super().save_model(fname, format=format, **kwargs)
 
     def load_model(self, fname: Any, format: str = "cbm") -> FocalCatBoostClassifier:
         """Load what :meth:`save_model` saved."""
+        params = dict(self._init_params)  # which CatBoost would replace by those of training, its loss among them
         super().load_model(fname, format=format)
+        self._swap_params(params)
         metadata = self.get_metadata()
         held = metadata["focalkit"] if "focalkit" in metadata.keys() else None
-        objective, classes = _fitting.from_text(held, fname)
-        self.gamma, self.hessian, self.alpha = objective.gamma, objective.hessian, objective.alpha
-        self._remember(objective, classes)
+        self._recall(held, fname)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -374,6 +422,25 @@ class FocalCatBoostClassifier(catboost.CatBoostClassifier):  # type: ignore[misc
         """The inverse of :meth:`__getstate__`."""
         super().__setstate__(state["catboost"])
         self.__dict__.update(state["focalkit"])
+
+
+for _name, _remedy in REFUSED_METHODS.items():
+    setattr(FocalCatBoostClassifier, _name, refuse_method(_name, _remedy))
+
+
+def _check_eval_set(eval_set: Any) -> None:
+    """Refuse pools, whose labels are not encoded."""
+    for part in eval_set if isinstance(eval_set, list) else [eval_set]:
+        if isinstance(part, catboost.Pool):
+            contracts.reject("eval_set", "be (X, y) or a list of them", "a catboost.Pool", "Pass X and y.")
+
+
+def _keep_bias(model: Any, first: Any) -> None:
+    """Give ``model`` the bias of ``first``, which it continues: CatBoost keeps it only sometimes."""
+    if not isinstance(first, catboost.CatBoost):
+        first = catboost.CatBoost().load_model(str(first))
+    scale, _ = model.get_scale_and_bias()
+    model.set_scale_and_bias(scale, first.get_scale_and_bias()[1])
 
 
 def _features(X: Any, numeric: bool) -> Any:

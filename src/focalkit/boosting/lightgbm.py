@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.boosting import _fitting
+from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_parameters
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
 from focalkit.boosting.objective import FocalObjective
 
@@ -23,6 +24,14 @@ with need("lightgbm", "FocalLGBMClassifier", "lightgbm"):
 
 Array = NDArray[Any]
 _MARK = "focalkit:"
+_METRIC_NAMES = ("metric", "metrics", "metric_types")
+#: LightGBM's metrics that go by the order of the scores or by the largest, and its words for none.
+_RIGHT_METRICS = frozenset({"auc", "average_precision", "auc_mu", "multi_error", "", "none", "None", "null", "na"})
+_LOSS = ("objective", "objective_type", "app", "application", "loss")
+_CLASS_WEIGHTS = ("is_unbalance", "unbalance", "unbalanced_sets", "scale_pos_weight")
+_BY_CLASS = tuple(
+    f"{sign}_{kind}" for sign in ("pos", "neg") for kind in ("bagging_fraction", "sub_row", "subsample", "bagging")
+)
 
 
 def start_scores(objective: FocalObjective, n_samples: int) -> NDArray[np.float64]:
@@ -90,7 +99,7 @@ def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: 
     return objective.grad_hess(scores, np.asarray(labels).astype(np.int32), weight, diagonal=diagonal)
 
 
-class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
+class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignore[misc]
     r"""LightGBM trained with the (alpha-balanced) focal loss.
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
@@ -151,7 +160,7 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
         params["objective"] = native_objective(self.focal_) if stage == "fit" else "None"
         if stage == "fit" and self._keep_features:
             params["feature_pre_filter"] = False
-        if not {"metric", "metrics", "metric_types"} & set(self._other_params):
+        if not set(_METRIC_NAMES) & set(self._other_params):
             params["metric"] = []
         return params
 
@@ -179,8 +188,9 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
         X, y, sample_weight, init_score, eval_set, eval_names, eval_sample_weight, eval_class_weight
             As for :meth:`lightgbm.LGBMClassifier.fit`.
         eval_metric : str, callable or list of them, optional
-            "recovered_log_loss" (the default), "focal_loss", "macro_average_precision", or one of
-            LightGBM's that needs an order only, such as "auc": it is given raw scores.
+            "recovered_log_loss" (the default), "focal_loss", "macro_average_precision", "error_rate", or one of
+            LightGBM's that goes by the order or the largest of the scores: "auc", "average_precision", "auc_mu",
+            "multi_error". Others would be given raw scores for probabilities, and are refused.
         eval_init_score, feature_name, categorical_feature, callbacks, init_model
             As for :meth:`lightgbm.LGBMClassifier.fit`.
 
@@ -204,12 +214,13 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
             eval_set = [eval_set]
         for i, (_, part_y) in enumerate(eval_set or []):
             _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
-        fresh = init_score is None and init_model is None
+        fresh = init_score is None and init_model is None and self._starts_at_average()
         if fresh:
             init_score = start_scores(training.objective, len(training.targets))
             if eval_set and eval_init_score is None:
                 eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in eval_set]
         asked = _fitting.metric_names(DEFAULT_METRIC if eval_metric is None else eval_metric)
+        check_metrics("eval_metric", asked, _RIGHT_METRICS, all_right=False)
         self.focal_ = training.objective
         given = {
             "sample_weight": sample_weight,
@@ -239,18 +250,26 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
                 super().fit(X, y, **given)
         if fresh:
             add_start(self._Booster, training.objective)
-        self.alpha_ = np.asarray(training.objective.alpha)
+        self._remember(training.objective, training.classes)
         return self
 
     def _refuse_rivals(self) -> None:
         params = self.get_params()
-        if params.get("objective") is not None:
-            contracts.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
-        for name in ("is_unbalance", "unbalance", "unbalanced_sets", "scale_pos_weight"):
-            if params.get(name):
-                contracts.reject(name, "be left alone", params[name], "Give class weights as alpha, e.g. 'balanced'.")
-        if params.get("linear_tree") or params.get("linear_trees"):
-            contracts.reject("linear_tree", "be False", True, "The focal start needs leaves that are constants.")
+        refuse_parameters(params, _LOSS, "It is the focal loss; set gamma and alpha.")
+        refuse_parameters(params, _CLASS_WEIGHTS, "Give class weights as alpha, e.g. 'balanced'.")
+        refuse_parameters(params, _BY_CLASS, "LightGBM knows no positives under a loss of one's own; set alpha.", [1.0])
+        refuse_parameters(params, ("sigmoid",), "The focal loss has none.", [1.0])
+        refuse_parameters(params, ("linear_tree", "linear_trees"), "The focal start needs leaves that are constants.")
+        remedy = "LightGBM cannot drop or average trees under a loss of one's own: use 'gbdt'."
+        refuse_parameters(params, ("boosting_type", "boosting", "boost"), remedy, ["gbdt", "gbrt", "goss"])
+        for name in _METRIC_NAMES:
+            given = params.get(name)
+            asked = given.split(",") if isinstance(given, str) else _fitting.metric_names(given or [])
+            check_metrics(name, asked, _RIGHT_METRICS, all_right=False)
+
+    def _starts_at_average(self) -> bool:
+        """Whether training starts at the constant of least focal risk, as LightGBM does at the average."""
+        return bool(self.get_params().get("boost_from_average", True))
 
     def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes).
@@ -282,19 +301,16 @@ class FocalLGBMClassifier(lightgbm.LGBMClassifier):  # type: ignore[misc]
         """Save in LightGBM's own text format, which :class:`lightgbm.Booster` reads too, with classes and loss."""
         check_is_fitted(self)
         head, pandas, tail = self._Booster.model_to_string().rpartition("pandas_categorical:")
-        held = _fitting.to_text(self.focal_, self.classes_)
+        held = self._as_text()
         Path(filename).write_text(f"{head}{_MARK}{held}\n{pandas}{tail}", encoding="utf-8")
 
     def load_model(self, filename: Any) -> None:
         """Load what :meth:`save_model` saved."""
         lines = Path(filename).read_text(encoding="utf-8").splitlines()
         held = next((line[len(_MARK) :] for line in reversed(lines) if line.startswith(_MARK)), None)
-        objective, classes = _fitting.from_text(held, filename)
-        self.focal_ = objective
-        self.gamma, self.hessian, self.alpha = objective.gamma, objective.hessian, objective.alpha
-        self.alpha_ = np.asarray(objective.alpha)
+        self._recall(held, filename)
         self._Booster = lightgbm.Booster(model_file=filename)
-        self._classes, self._n_classes = classes, len(classes)
+        self._n_classes = len(self._classes)
         self._n_features = self._n_features_in = self._Booster.num_feature()
         self._best_iteration = self._Booster.best_iteration
         self.fitted_ = True

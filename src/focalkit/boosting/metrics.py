@@ -54,12 +54,19 @@ def macro_average_precision(
     return float(np.mean(each))
 
 
+def error_rate(objective: FocalObjective, scores: Array, targets: Array, sample_weight: Array | None = None) -> float:
+    """Share of wrong decisions, by the largest score."""
+    decided = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+    return float(np.average(decided != targets, weights=sample_weight))
+
+
 METRICS = {
     metric.name: metric
     for metric in (
         Metric("focal_loss", False, focal_loss),
         Metric("recovered_log_loss", False, log_loss),
         Metric("macro_average_precision", True, macro_average_precision),
+        Metric("error_rate", False, error_rate),
     )
 }
 DEFAULT_METRIC = "recovered_log_loss"

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.boosting import _fitting
+from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_parameters
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
 from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
 
@@ -19,6 +20,8 @@ with need("xgboost", "FocalXGBClassifier", "xgboost"):
     import xgboost
 
 Array = NDArray[Any]
+#: XGBoost's metrics that go by the order of the scores or by the largest.
+_RIGHT_METRICS = frozenset({"auc", "aucpr", "error", "merror"})
 DIAGONAL = 2.0
 """XGBoost's own factor on the diagonal of the softmax Hessian, which makes it a bound of the whole."""
 
@@ -82,7 +85,7 @@ def _logits(probabilities: Array) -> NDArray[np.float64]:
     return np.log(p) - np.log(np.maximum(1 - p, 2.0**-25))
 
 
-class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
+class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[misc]
     r"""XGBoost trained with the (alpha-balanced) focal loss.
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
@@ -104,9 +107,10 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
     min_split_loss : float, optional
         Least loss reduction of a split.
     eval_metric : str, callable or list of them, optional
-        "recovered_log_loss" (the default), "focal_loss", "macro_average_precision", or one of
-        XGBoost's, which sees the distorted probabilities. A callable takes (y_true, scores).
-        Early stopping goes by the last one.
+        "recovered_log_loss" (the default), "focal_loss", "macro_average_precision", "error_rate", or one of
+        XGBoost's that goes by the order or the largest of the scores, such as "auc"; those of probabilities are
+        refused unless gamma is 0 and alpha None. A callable takes (y_true, scores), and sample_weight where there
+        are weights. Early stopping goes by the last one.
     **kwargs
         Everything else that :class:`xgboost.XGBClassifier` takes, ``objective`` excepted.
 
@@ -191,11 +195,9 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         InputError
             Where a parameter lies outside its domain, or y has a single class.
         """
-        if self.objective != "binary:logistic":
-            contracts.reject("objective", "be left alone", self.objective, "It is the focal loss; set gamma and alpha.")
-        if self.scale_pos_weight not in (None, 1):
-            remedy = "Give class weights as alpha, e.g. 'balanced'."
-            contracts.reject("scale_pos_weight", "be left alone", self.scale_pos_weight, remedy)
+        given, remedy = self.get_params(deep=False), "Give class weights as alpha, e.g. 'balanced'."
+        refuse_parameters(given, ["objective"], "It is the focal loss; set gamma and alpha.", ["binary:logistic"])
+        refuse_parameters(given, ["scale_pos_weight"], remedy, [1])
         X = _fitting.plain(X)
         training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
         dtrain = self._matrix(None, X, training.targets, training.sample_weight, base_margin)
@@ -256,6 +258,7 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         asked = _fitting.metric_names(self.eval_metric or DEFAULT_METRIC)
         builtin = [m for m in asked if isinstance(m, str) and m not in METRICS]
         own = [m for m in asked if not (isinstance(m, str) and m not in METRICS)]
+        check_metrics("eval_metric", builtin, _RIGHT_METRICS, all_right=objective.is_cross_entropy)
 
         def figures(predt: Array, dmatrix: Any) -> list[tuple[str, float]]:
             if objective.is_cross_entropy:  # under an objective of its own XGBoost passes probabilities
@@ -265,7 +268,9 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
                 if isinstance(metric, str):
                     found += native_metric(objective, metric)(predt, dmatrix)
                 else:
-                    found.append((metric.__name__, float(metric(dmatrix.get_label(), predt))))
+                    weight = _weights(dmatrix)
+                    more = {} if weight is None else {"sample_weight": weight}
+                    found.append((metric.__name__, float(metric(dmatrix.get_label(), predt, **more))))
             return found
 
         stop = []
@@ -279,22 +284,21 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         return (figures if own else None), builtin, stop
 
     def _remember(self, objective: FocalObjective, classes: NDArray[Any]) -> None:
-        self.focal_ = objective
-        self.alpha_ = np.asarray(objective.alpha)
-        self._classes = classes
+        super()._remember(objective, classes)
         self.n_classes_ = len(classes)
 
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """Class labels, sorted."""
-        check_is_fitted(self)
-        return self._classes
-
-    def decision_function(self, X: Any, *, base_margin: Any = None, iteration_range: Any = None) -> NDArray[np.float64]:
+    def decision_function(
+        self, X: Any, *, validate_features: bool = True, base_margin: Any = None, iteration_range: Any = None
+    ) -> NDArray[np.float64]:
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes)."""
         check_is_fitted(self)
         scores = xgboost.XGBModel.predict(
-            self, _fitting.plain(X), output_margin=True, base_margin=base_margin, iteration_range=iteration_range
+            self,
+            _fitting.plain(X),
+            output_margin=True,
+            validate_features=validate_features,
+            base_margin=base_margin,
+            iteration_range=iteration_range,
         )
         return np.asarray(scores, np.float64)
 
@@ -308,28 +312,29 @@ class FocalXGBClassifier(xgboost.XGBClassifier):  # type: ignore[misc]
         iteration_range: Any = None,
     ) -> NDArray[Any]:
         """The class of the largest logit, (n,); with ``output_margin`` the logits."""
-        scores = self.decision_function(X, base_margin=base_margin, iteration_range=iteration_range)
+        options = {"base_margin": base_margin, "iteration_range": iteration_range}
+        scores = self.decision_function(X, validate_features=validate_features, **options)
         return scores if output_margin else _fitting.decide(scores, self.classes_)
 
     def predict_proba(
         self, X: Any, validate_features: bool = True, base_margin: Any = None, iteration_range: Any = None
     ) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
-        scores = self.decision_function(X, base_margin=base_margin, iteration_range=iteration_range)
+        options = {"base_margin": base_margin, "iteration_range": iteration_range}
+        scores = self.decision_function(X, validate_features=validate_features, **options)
         return self.focal_.posterior(scores)
 
     def save_model(self, fname: Any) -> None:
         """Save in XGBoost's own format, with classes and loss as an attribute of the booster."""
         check_is_fitted(self)
         booster = self.get_booster()
-        booster.set_attr(focalkit=_fitting.to_text(self.focal_, self.classes_))
+        booster.set_attr(focalkit=self._as_text())
         booster.save_model(fname)
 
     def load_model(self, fname: Any) -> None:
         """Load what :meth:`save_model` saved."""
         booster = xgboost.Booster({"n_jobs": self.n_jobs} if self.n_jobs else None)
         booster.load_model(fname)
-        objective, classes = _fitting.from_text(booster.attr("focalkit"), fname)
+        self._recall(booster.attr("focalkit"), fname)
         self._Booster = booster
-        self.gamma, self.hessian, self.alpha = objective.gamma, objective.hessian, objective.alpha
-        self._remember(objective, classes)
+        self.n_classes_ = len(self._classes)

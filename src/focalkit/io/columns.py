@@ -182,7 +182,23 @@ def _target(names: list[str], kind: dict[str, str]) -> tuple[str, ...]:
     # a column of floats called y is the logit of a class y
     known = [n for n in names if n.lower() in TARGETS and kind[n] != "float"]
     scalar = [n for n in names if kind[n] not in ("list", "ints", "other")]
-    return tuple(known[-1:] or scalar[-1:] or names[-1:])
+    logits = _prefixed(scalar, kind)
+    # of independent classes each logit, say logit_cat, may stand beside its own target, cat
+    own = tuple(without_prefix(tuple(logits)))
+    if not known and len(own) > 1 and set(own) <= set(scalar) - set(logits):
+        return own
+    label = [n for n in scalar if n not in set(logits)]
+    return tuple(known[-1:] or label[-1:] or scalar[-1:] or names[-1:])
+
+
+def _prefixed(names: list[str], kind: dict[str, str]) -> list[str]:
+    """Numbers whose names begin as those of logits do."""
+    numeric = [n for n in names if kind[n] in ("float", "int")]
+    for prefix in PREFIXES:
+        some = [n for n in numeric if n.lower().startswith(prefix) and len(n) > len(prefix)]
+        if len(some) > 1 or (some and prefix.startswith("logit")):
+            return some
+    return []
 
 
 def _logits(asked: str | None, rest: list[str], kind: dict[str, str], file: str, found: Described) -> list[str]:

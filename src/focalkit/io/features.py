@@ -16,13 +16,10 @@ from focalkit._core.message import Message
 from focalkit.io import screen
 from focalkit.io.alerts import Alert, names_said, say
 from focalkit.io.dialect import TextOptions
-from focalkit.io.labels import check_classes, labels
+from focalkit.io.labels import Labels, check_classes, labels
 from focalkit.io.numbers import MISSING, mend
 from focalkit.io.sources import File, find
-from focalkit.io.tabular import Columns, of_table, position, read_columns
-
-#: Names that a target column goes by when none is named.
-TARGETS = ("target", "targets", "label", "labels", "class", "y")
+from focalkit.io.tabular import TARGETS, Columns, of_table, position, read_columns
 
 
 @dataclass(frozen=True)
@@ -133,24 +130,24 @@ def read_table(
     used = [index, *at.values()]
     if len(set(used)) < len(used) or dropped & set(used):
         contracts.reject("target", "be another column than groups, weights and time", names[index], "Name each once.")
-    y, label_alerts = labels(found.columns[index], names[index], missing)
-    first_row = _suspected_header(y, asked, alerts)
+    found_labels = labels(found.columns[index], names[index], missing)
+    found_labels = _suspected_header(found_labels, asked, alerts)
     features = [i for i in range(len(names)) if i not in used and i not in dropped]
     if not features:
         contracts.reject("file", "have a column besides the target", f"columns {names}", "Check the delimiter.")
     if dropped:
         alerts.append(Alert("dropped", {"names": names_said([names[i] for i in sorted(dropped)])}))
-    known = np.array([label is not None for label in y], bool)
-    known[:first_row] = False
-    n_without = int((~known[first_row:]).sum())
-    said = sum(a.values["n"] for a in label_alerts if a.id == "missing_label_word")
+    known = found_labels.known
+    n_without = int((~known).sum()) - sum(a.id == "suspected_header" for a in alerts)
+    said = sum(a.values["n"] for a in found_labels.alerts if a.id == "missing_label_word")
     if n_without > said:
         alerts.append(Alert("missing_labels", {"n": n_without - said}))
     if not known.any():
         contracts.reject("file", "have rows with a target", "none", "Check --target and the file.")
-    y = np.asarray(y[known].tolist())
-    alerts = [*check_classes(y, names[index]), *alerts, *label_alerts]
-    matrix = _features(found, features, kept, known, y, alerts)
+    alerts = [*check_classes(found_labels, names[index]), *alerts, *found_labels.alerts]
+    ids = found_labels.codes[known]
+    y = np.asarray(found_labels.values)[ids]
+    matrix = _features(found, features, kept, known, ids, alerts)
     extra = {what: _role(found.columns[i], what, names[i], known) for what, i in at.items()}
     return Table(
         matrix.X, y, tuple(matrix.names), names[index], tuple(matrix.categorical), tuple(alerts),
@@ -209,17 +206,22 @@ def _target(asked: str | int | None, found: Columns, taken: set[int], alerts: li
     return index
 
 
-def _suspected_header(y: NDArray[Any], asked: TextOptions, alerts: list[Alert]) -> int:
-    """1 where the first line was taken as data, but is a header by its label, which occurs nowhere else."""
+def _suspected_header(found: Labels, asked: TextOptions, alerts: list[Alert]) -> Labels:
+    """Without the first row, where it was taken as data, but is a header by its label, which occurs nowhere else."""
     no_header = next((a for a in alerts if a.id == "no_header"), None)
-    if asked.header is not None or no_header is None or len(y) < 3:
-        return 0
-    first = y[0]
-    if not isinstance(first, str) or any(label == first for label in y[1:]):
-        return 0
+    if asked.header is not None or no_header is None or len(found.codes) < 3 or found.codes[0] < 0:
+        return found
+    first = found.values[found.codes[0]]
+    if not isinstance(first, str) or (found.codes == found.codes[0]).sum() > 1:
+        return found
     alerts.remove(no_header)
     alerts.append(Alert("suspected_header", {"label": first}))
-    return 1
+    codes = found.codes.copy()
+    codes[0] = -1
+    return Labels(codes, found.values, found.alerts)
+
+
+_ROWS_AT_ONCE = 4096
 
 
 @dataclass
@@ -230,36 +232,43 @@ class _Matrix:
 
 
 def _features(
-    found: Columns, features: list[int], kept: set[int], known: NDArray[np.bool_], y: NDArray[Any], alerts: list[Alert]
+    found: Columns,
+    features: list[int],
+    kept: set[int],
+    known: NDArray[np.bool_],
+    ids: NDArray[Any],
+    alerts: list[Alert],
 ) -> _Matrix:
     arrays: list[Any] = []
     names: list[str] = []
     categorical: list[int] = []
     whole = bool(known.all())
-    _, ids = np.unique(y, return_inverse=True)
-    n_classes = int(ids.max()) + 1
+    step = max(1, -(-len(ids) // screen.SAMPLE))
+    some_ids = ids[::step]
     n_infinite = n_missing = 0
     for i in features:
-        name, column = found.names[i], found.columns[i]
+        name, column, finite = found.names[i], found.columns[i], False
         found.columns[i] = None  # each goes as soon as it is read
         values, is_code, why, said = _feature(column, name, found.decimal)
         alerts += said
         if why is None:
             values = values if whole else values[known]
-            infinite = np.isinf(values)
-            if infinite.any():
+            with np.errstate(invalid="ignore"):
+                finite = bool(np.isfinite(values.sum(dtype=np.float64)))  # one pass where all is well
+            if not finite:
+                infinite = np.isinf(values)
                 n_infinite += int(infinite.sum())
-                values = np.where(infinite, np.nan, values)
+                values = np.where(infinite, np.nan, values) if infinite.any() else values
             why = _no_feature(values, name, is_code, i, found, i in kept)
         if why is not None and not (i in kept and values is not None):
             alerts.append(why)
             if why.id != "maybe_identifier":
                 continue
-        gone = int(np.isnan(values).sum())
+        gone = 0 if finite else int(np.isnan(values).sum())
         n_missing += gone
         if gone > 0.5 * len(values):
             alerts.append(Alert("mostly_missing", {"name": name, "percent": round(100 * gone / len(values))}))
-        if screen.knows_too_much(values, ids, n_classes):
+        if screen.knows_too_much(values[::step], some_ids):
             alerts.append(Alert("leak", {"name": name}))
         if is_code:
             categorical.append(len(arrays))
@@ -269,9 +278,10 @@ def _features(
         shown = f"columns {found.names}"
         contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
     X = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
-    for k in range(len(arrays)):
-        column, arrays[k] = arrays[k], None
-        X[:, k] = column
+    for start in range(0, len(X), _ROWS_AT_ONCE):  # a piece of every column at a time, as the cache likes it
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        for k, column in enumerate(arrays):
+            X[rows, k] = column[rows]
     if n_infinite:
         alerts.append(Alert("infinite", {"n": n_infinite}))
     if n_missing:
@@ -325,10 +335,10 @@ def _no_feature(values: NDArray[Any], name: str, is_code: bool, i: int, found: C
     """Why a readable column is none all the same."""
     if i in found.index and not kept:
         return Alert("pandas_index", {"name": name})
-    low = np.nanmin(values) if not np.isnan(values).all() else np.nan
-    if np.isnan(low):
+    some = values[:: max(1, len(values) // 50)]
+    if np.isnan(some).all() and np.isnan(values).all():
         return Alert("empty", {"name": name})
-    if len(values) > 1 and low == np.nanmax(values) and not np.isnan(values).any():
+    if len(values) > 1 and (some == some[0]).all() and (values == values[0]).all():
         return Alert("constant", {"name": name})
     if kept or is_code:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,22 @@ _NONE = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "\\n
 FREQUENT = 0.05
 
 
-def labels(column: Any, name: str, missing: Sequence[str] | None) -> tuple[NDArray[Any], list[Alert]]:
-    """Labels (n,) as an object array, None where there is none.
+@dataclass(frozen=True)
+class Labels:
+    """The label of each row: ``values[codes]``, with a code of -1 where there is none."""
+
+    codes: NDArray[np.intp]
+    values: list[Any]
+    alerts: list[Alert]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which rows have a label."""
+        return self.codes >= 0
+
+
+def labels(column: Any, name: str, missing: Sequence[str] | None) -> Labels:
+    """Which class each row is of.
 
     Parameters
     ----------
@@ -44,7 +59,7 @@ def labels(column: Any, name: str, missing: Sequence[str] | None) -> tuple[NDArr
         remedy = "Choose another column with --target."
         contracts.reject(f"target {name!r}", "hold one class for each row", str(kind), remedy)
     if not pa.types.is_string(kind):
-        return _numbers(column.to_pylist(), name), []
+        return _numbers(column, name)
     encoded = column.dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     words = [_bare(word) for word in encoded.dictionary.to_pylist()]
@@ -56,9 +71,16 @@ def labels(column: Any, name: str, missing: Sequence[str] | None) -> tuple[NDArr
     kept = [word for word in counts if word not in gone]
     quoted = any(word.strip()[:1] in ("'", '"') for word in encoded.dictionary.to_pylist())
     numbers = {} if quoted else _as_numbers(kept, name)
-    table = np.empty(len(words) + 1, object)
-    table[:] = [None if w in gone else numbers.get(w, w) if numbers else w for w in words] + [None]
-    return table[ids], alerts
+    values: list[Any] = []
+    code: dict[Any, int] = {}
+    table = np.full(len(words) + 1, -1, np.intp)
+    for i, word in enumerate(words):
+        if word not in gone:
+            label = numbers.get(word, word)
+            table[i] = code.setdefault(label, len(values))
+            if table[i] == len(values):
+                values.append(label)
+    return Labels(table[ids], values, alerts)
 
 
 def _bare(word: str) -> str:
@@ -124,28 +146,36 @@ def _too_many(n: int, name: str) -> None:
         contracts.reject(f"target {name!r}", "hold classes", f"{n:,} different fractions", remedy)
 
 
-def _numbers(values: list[Any], name: str) -> NDArray[Any]:
+def _numbers(column: Any, name: str) -> Labels:
     """Numbers of a typed file: NaN is none, whole floats are integers."""
-    values = [None if isinstance(v, float) and np.isnan(v) else v for v in values]
-    known = [v for v in values if isinstance(v, float)]
+    import pyarrow as pa
+
+    if pa.types.is_null(column.type):
+        return Labels(np.full(len(column), -1, np.intp), [], [])
+    encoded = column.dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    found = encoded.dictionary.to_pylist()
+    known = [v for v in found if isinstance(v, float) and not np.isnan(v)]
     if known:
         if all(np.isfinite(v) and v == int(v) for v in known):
-            values = [int(v) if isinstance(v, float) else v for v in values]
+            found = [int(v) if isinstance(v, float) and not np.isnan(v) else v for v in found]
         else:
-            _too_many(len(set(known)), name)
-    out = np.empty(len(values), object)
-    out[:] = values
-    return out
+            _too_many(len(known), name)
+    values = [v for v in found if not (isinstance(v, float) and np.isnan(v))]
+    code = {v: i for i, v in enumerate(values)}
+    table = np.array([*(code.get(v, -1) for v in found), -1], np.intp)
+    return Labels(table[encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)], values, [])
 
 
-def check_classes(y: NDArray[Any], name: str) -> list[Alert]:
+def check_classes(found: Labels, name: str) -> list[Alert]:
     """Refuse what cannot be classes; tell of classes with one row and of labels that are nearly equal."""
-    counts = Counter(y.tolist())
-    if len(counts) > max(50, len(y) // 4):
+    codes = found.codes[found.known]
+    sizes = np.bincount(codes, minlength=len(found.values)).tolist()
+    counts = {value: n for value, n in zip(found.values, sizes, strict=True) if n}
+    if len(counts) > max(50, len(codes) // 4):
         remedy = "The target must hold classes; choose another column with --target."
-        contracts.reject(
-            f"target {name!r}", "hold classes that recur", f"{len(counts):,} values in {len(y):,} rows", remedy
-        )
+        got = f"{len(counts):,} values in {len(codes):,} rows"
+        contracts.reject(f"target {name!r}", "hold classes that recur", got, remedy)
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
     alerts = [Alert("classes", {"classes": [(str(label), n) for label, n in ordered[:12]]})]
     single = sorted(str(label) for label, n in counts.items() if n == 1)

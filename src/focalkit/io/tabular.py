@@ -13,8 +13,11 @@ from focalkit.io.alerts import Alert
 from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
 from focalkit.io.numbers import PLAIN_GAPS
-from focalkit.io.records import BLOCK, Records
+from focalkit.io.records import BLOCK, Records, Unexpected
 from focalkit.io.sources import File, need, recognised
+
+#: Names that a target column goes by when none is named.
+TARGETS = ("target", "targets", "label", "labels", "class", "y")
 
 
 @dataclass
@@ -84,50 +87,68 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
 
 def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Dialect | None = None) -> Columns:
     import pyarrow
-    from pyarrow import csv
 
     found = dialect_of(file, asked) if known is None else known
     names = list(found.names)
     alerts = list(found.alerts)
     keep = {position(word, names) for word in as_text} | {len(names) - 1}
+    keep |= {i for i, name in enumerate(names) if name.lower() in TARGETS}  # labels stay as written
 
     def refuse(line: int, row: int, what: str) -> None:
         got = f"{file.name}, line {line:,}: {what}"
         contracts.reject("FILE", "be a CSV table", got, "Mend the line, or name the encoding by --encoding.")
 
-    records = Records(file.stream(), found, refuse)
-    labels = [str(i) for i in range(len(names))]
-    try:
-        table = csv.read_csv(
-            pyarrow.PythonFile(records, mode="r"),
-            csv.ReadOptions(column_names=labels, block_size=BLOCK),
-            csv.ParseOptions(delimiter=_delimiter(found), quote_char=found.quote, newlines_in_values=True),
-            csv.ConvertOptions(
-                column_types={labels[i]: pyarrow.string() for i in keep},
-                null_values=list(PLAIN_GAPS),
-                true_values=[],
-                false_values=[],
-                strings_can_be_null=False,
-                decimal_point=found.decimal,
-            ),
-        )
-    except MemoryError:
-        raise
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        if records.error is not None and not isinstance(records.error, StopIteration):
-            raise records.error from None
-        if "Empty CSV" in str(error):
-            table = pyarrow.table({name: pyarrow.array([], pyarrow.string()) for name in labels})
-        else:
-            refuse_csv(file, error, found.lines)
-    finally:
-        records.close()
+    # what the first rows look like is tried first: it spares Arrow a guess for each column, quoted line breaks and a
+    # search for many marks in every cell; a file that is otherwise further down is read again
+    for as_sniffed in (True, False):
+        records = Records(file.stream(), found, refuse, quotes=found.quoted or not as_sniffed)
+        try:
+            table = _arrow_csv(records, found, keep, as_sniffed)
+            break
+        except MemoryError:
+            raise
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            if records.error is not None and not isinstance(records.error, (StopIteration, Unexpected)):
+                raise records.error from None
+            if "Empty CSV" in str(error):
+                table = pyarrow.table({str(i): pyarrow.array([], pyarrow.string()) for i in range(len(names))})
+                break
+            if not as_sniffed:
+                refuse_csv(file, error, found.lines)
+        finally:
+            records.close()
     seen = records.seen
     if seen.switched:
         alerts.append(Alert("encoding", {"encoding": seen.switched}))
     if seen.repeated:
         alerts.append(Alert("repeated_header", {"n": seen.repeated, "line": seen.first_repeated}))
     return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal)
+
+
+def _arrow_csv(records: Records, found: Dialect, keep: set[int], as_sniffed: bool) -> Any:
+    import pyarrow
+    from pyarrow import csv
+
+    labels = [str(i) for i in range(len(found.names))]
+    types = {labels[i]: pyarrow.string() for i in keep}
+    if as_sniffed:
+        numbers = (i for i, kind in enumerate(found.kinds) if kind != "text" and i not in keep)
+        types |= {labels[i]: pyarrow.float64() for i in numbers}
+    return csv.read_csv(
+        pyarrow.PythonFile(records, mode="r"),
+        csv.ReadOptions(column_names=labels, block_size=BLOCK),
+        csv.ParseOptions(
+            delimiter=_delimiter(found), quote_char=found.quote, newlines_in_values=found.quoted or not as_sniffed
+        ),
+        csv.ConvertOptions(
+            column_types=types,
+            null_values=[""] if as_sniffed else list(PLAIN_GAPS),
+            true_values=[],
+            false_values=[],
+            strings_can_be_null=False,
+            decimal_point=found.decimal,
+        ),
+    )
 
 
 def _delimiter(found: Dialect) -> str:
@@ -267,6 +288,9 @@ def _excel(file: File) -> Any:
     rows = [row for row in rows if any(cell not in ("", None) for cell in row)]
     if len(rows) < 2:
         contracts.reject("FILE", "hold a table in its first sheet", file.name, "Save the sheet as CSV.")
+    width = max(map(len, rows))
+    while len(rows) > 2 and sum(cell not in ("", None) for cell in rows[0]) <= width // 2:
+        rows.pop(0)  # a title, or headings over several columns
     names = [str(cell).strip() or f"column {i}" for i, cell in enumerate(rows[0])]
     columns = []
     for i in range(len(names)):

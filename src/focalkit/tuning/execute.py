@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ Compute = Callable[[Iterable[Unit]], Found]
 
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10
+PATIENCE = 2.0
 
 
 def run_units(task: Task, units: Sequence[Unit], *, n_jobs: int, dask: Any, journal: Journal | None) -> Found:
@@ -61,28 +63,62 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
     if dask is None and n_jobs == 1:
         yield lambda units: (run_unit(task, unit) for unit in units)
         return
-    with ExitStack() as stack:
-        lost: tuple[type[BaseException], ...] = (concurrent.futures.BrokenExecutor,)
-        options: dict[str, Any] = {"backend": "loky"}
-        if dask is not None:
-            client = stack.enter_context(_client(dask, n_jobs))
-            options = {"backend": "dask", "client": client, "scatter": [task]}
-            lost = _lost_on_cluster()
-            n_jobs = -1
-        with parallel_config(**options):
-            # one unit a message: each is seconds of work, and is kept as soon as it is done
-            parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
+    if dask is not None:
+        with _client(dask, n_jobs) as client:
+            yield lambda units: _on_cluster(client, task, units)
+        return
+    with parallel_config(backend="loky"):
+        # one unit a message: each is seconds of work, and is kept as soon as it is done
+        parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
 
-        def compute(units: Iterable[Unit]) -> Found:
+    def compute(units: Iterable[Unit]) -> Found:
+        try:
+            with _held_back():
+                found = parallel(delayed(run_unit)(task, unit) for unit in units)
+            yield from found
+        except concurrent.futures.BrokenExecutor as error:
+            message = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
+            raise ChildProcessError(message) from error
+
+    yield compute
+
+
+def _on_cluster(client: Any, task: Task, units: Iterable[Unit]) -> Found:
+    """Units on the workers of a Dask cluster, also on a single one: two for each worker are on their way at a time."""
+    import distributed
+
+    killed = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
+    waiting, alone = iter(units), 0.0
+    running: dict[Any, Unit] = {}
+    try:
+        sent = client.scatter(task, broadcast=True, hash=False)
+        while True:
+            n_workers = max(1, len(client.nthreads()))
+            for unit in itertools.islice(waiting, max(0, 2 * n_workers - len(running))):
+                running[client.submit(run_unit, sent, unit, pure=False)] = unit
+            if not running:
+                return
             try:
-                with _held_back():
-                    found = parallel(delayed(run_unit)(task, unit) for unit in units)
-                yield from found
-            except lost as error:
-                message = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
-                raise ChildProcessError(message) from error
-
-        yield compute
+                done = distributed.wait(list(running), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                done = ()
+                alone = 0.0 if client.status == "running" and client.nthreads() else alone + PATIENCE
+                if alone >= CONNECT_SECONDS:
+                    message = f"the Dask cluster has no worker left ({client.status})"
+                    raise ChildProcessError(message) from None
+            for future in done:
+                unit = running.pop(future)
+                yield future.result()
+    except _lost_on_cluster() as error:
+        raise ChildProcessError(killed) from error
+    except OSError as error:
+        if isinstance(error, ChildProcessError):
+            raise
+        message = f"the Dask cluster does not answer: {error}"
+        raise ChildProcessError(message) from error
+    finally:
+        if client.status == "running":
+            client.cancel(list(running))
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,15 @@ def _mixed(bits: NDArray[Any]) -> NDArray[np.uint64]:
     return np.asarray(word ^ (word >> np.uint64(29)))
 
 
-def make_folds(targets: NDArray[Any], groups: NDArray[Any], *, n_splits: int, n_repeats: int, seed: int) -> Folds:
+def make_folds(
+    targets: NDArray[Any],
+    groups: NDArray[Any],
+    *,
+    n_splits: int,
+    n_repeats: int,
+    seed: int,
+    names: Sequence[Any] | None = None,
+) -> Folds:
     """Split rows with class ids ``targets`` (n,) into ``n_splits`` folds, ``n_repeats`` times.
 
     The unit that is dealt out is a group of rows; it is stratified by the rarest class that it
@@ -85,8 +94,7 @@ def make_folds(targets: NDArray[Any], groups: NDArray[Any], *, n_splits: int, n_
     label = np.where(holds, units_per_class, len(first) + 1).argmin(axis=1)
     scorable = units_per_class[label] >= 2
     if (units_per_class >= 2).sum() < 2:
-        remedy = "Cross-validation needs two distinct rows of at least two classes."
-        contracts.reject("y", "have two classes of two or more distinct rows", units_per_class.tolist(), remedy)
+        _too_few(np.bincount(targets), units_per_class, range(n_classes) if names is None else names)
     n_splits = min(n_splits, int(units_per_class.max()))
     notes = _notes(targets, len(first), units_per_class, n_splits)
     loners = np.flatnonzero(~scorable[unit])
@@ -132,6 +140,18 @@ def forward_folds(targets: NDArray[Any], groups: NDArray[Any], time: NDArray[Any
             contracts.reject("time", "leave two classes to train on before each fold", got, "Ask for fewer folds.")
         splits.append(Split(0, fold, train, test))
     return Folds(tuple(splits), len(splits), 1, (Message("note.forward", n=len(splits)),))
+
+
+def _too_few(rows: NDArray[Any], units: NDArray[Any], names: Sequence[Any]) -> NoReturn:
+    """Say of the classes as the data name them how many rows there are, and why these are not enough."""
+    shown = []
+    for k in np.argsort(rows, kind="stable")[:5].tolist():
+        different = "" if units[k] == rows[k] else f", {units[k]:,} of them different"
+        shown.append(f"class {names[k]!r} with {rows[k]:,} row{'s' if rows[k] != 1 else ''}{different}")
+    remedy = "A class of one row can be trained on but never scored: add rows, or leave the class out."
+    if (units < rows).any():
+        remedy = "Equal rows, and rows of one group, stay in one fold: a class needs two that differ."
+    contracts.reject("y", "have at least two classes of two different rows", contracts.Words("; ".join(shown)), remedy)
 
 
 def _notes(targets: NDArray[Any], n_units: int, units: NDArray[Any], n_splits: int) -> tuple[str, ...]:

@@ -165,22 +165,44 @@ class Journal:
             text += part
         whole = text[: text.rfind(b"\n") + 1]
         self._read += len(whole)
-        fresh = []
+        fresh: list[Unit] = []
         for line in whole.splitlines():
-            record = _checked(line)
-            if record is None:
+            body = _checked(line)
+            if body is None:
+                if not self._begun:
+                    remedy = "Without it nothing says whose results follow: name another file."
+                    contracts.reject("journal", "begin with the line that says what run it is", str(self._path), remedy)
                 continue
-            if "run" in record:
-                self._compare(record["run"])
-                self._begun = True
-            elif (unit := Unit(*record["unit"])).plan < len(self._plans) and unit not in self.done:
-                if record["cells"] != self._plans[unit.plan]:
-                    contract = "hold the same draws"
-                    remedy = "Another space or another version of Optuna drew them: name another file."
-                    contracts.reject("journal", contract, f"{self._path}, plan {unit.plan}", remedy)
-                self.done[unit] = _scores(record)
-                fresh.append(unit)
+            try:
+                self._take(json.loads(body), fresh)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error) as error:
+                if isinstance(error, contracts.InputError):
+                    raise
+                said = body.decode(errors="replace")
+                got = f"{self._path}, {said[:60]}{'…' if len(said) > 60 else ''}"
+                remedy = "Another program or version wrote it: name another file."
+                contracts.reject("journal", "hold records of this version of focalkit tune", got, remedy)
         return fresh
+
+    def _take(self, record: Any, fresh: list[Unit]) -> None:
+        """Take a record whose checksum agrees; one of another form raises whatever comes of it."""
+        if "run" in record:
+            self._compare(dict(record["run"]))
+            self._begun = True
+            return
+        if not self._begun:
+            raise ValueError(record)
+        plan, fold = record["unit"]
+        if not (type(plan) is type(fold) is int and 0 <= fold < self._n_folds and plan >= 0):
+            raise ValueError(record)
+        unit = Unit(plan, fold)
+        if plan >= len(self._plans) or unit in self.done:
+            return
+        if record["cells"] != self._plans[plan]:
+            remedy = "Another space or another version of Optuna drew them: name another file."
+            contracts.reject("journal", "hold the same draws", f"{self._path}, plan {plan}", remedy)
+        self.done[unit] = _scores(record)
+        fresh.append(unit)
 
 
 class _Lock:
@@ -196,14 +218,12 @@ class _Lock:
         self._fcntl.lockf(self._file, self._fcntl.LOCK_UN, 1, CLAIMS)
 
 
-def _checked(line: bytes | bytearray) -> dict[str, Any] | None:
-    """The record of a line, or None where its checksum does not agree."""
+def _checked(line: bytes | bytearray) -> bytes | None:
+    """The record of a line as JSON, or None where its checksum does not agree."""
     head = len(START) + len('00000000","kept":')
     body = bytes(line[head:-1])
-    if line[: len(START)] != START or line[len(START) : len(START) + 8] != f"{zlib.crc32(body):08x}".encode():
-        return None
-    record: dict[str, Any] = json.loads(body)
-    return record
+    begin = START + f'{zlib.crc32(body):08x}","kept":'.encode()
+    return body if bytes(line) == begin + body + b"}" else None
 
 
 def _packed(array: NDArray[Any]) -> dict[str, Any]:
@@ -224,9 +244,13 @@ def _scores(record: dict[str, Any]) -> UnitScores:
     logits = record["ce_logits"]
     if logits is not None:
         logits = _unpacked(logits, "float64", len(logits["shape"]))
+    scores = np.array(record["scores"], np.float64)
+    decided = _unpacked(record["decided"], "int32", 4)
+    if scores.ndim != 2 or len(scores) != len(decided):
+        raise ValueError(scores.shape)
     return UnitScores(
-        np.array(record["scores"], np.float64),
-        _unpacked(record["decided"], "int32", 4),
+        scores,
+        decided,
         logits,
         int(record["n_unconverged"]),
     )

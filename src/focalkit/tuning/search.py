@@ -130,7 +130,7 @@ def tune(
     trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator)
     grid = Grid.checked(alphas, gammas, keep_hardest if trainer.mines else (), len(classes))
     if time is None:
-        folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed)
+        folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist())
     else:
         folds = forward_folds(targets, groups, _times(time, len(targets)), n_splits=n_splits)
     surface = grid.plans(trainer.chained)

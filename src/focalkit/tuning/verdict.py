@@ -3,10 +3,13 @@
 Each family of remedies (CE, CE + shift, alpha-CE, focal, OHEM) enters as the procedure "use this
 family, choose its cell on the data": in every repeat its cell is chosen without the fold that then
 scores it, so that having many cells is no advantage. The recommendation is the procedure of the
-largest expected gain over plain cross-entropy, less a price for what costs (a retraining); asking
-what is free for proof protects from nothing. How sure the gain is, is another question: differences
-are paired over folds, with the Nadeau-Bengio correction, and give the probability that the remedy is
-better, an interval, and the probability that it is worse by more than a margin.
+largest expected gain over plain cross-entropy, less a price for what costs. A retraining must be
+better with a probability of at least 0.8; asking what is free for proof protects from nothing
+(benchmarks/verdict.py measures the regret of these rules on tables they have not seen).
+
+How sure the gain is, is another question: differences are paired over folds, with the Nadeau-Bengio
+correction, and give the probability that the remedy is better, an interval, and the probability that
+it is worse by more than a margin.
 
 With ``proof`` the older rule decides: from plain cross-entropy one climbs to a costlier family only
 where it is better at the 5 % level, Holm-corrected for the number of costlier families.
@@ -24,13 +27,17 @@ from scipy import stats
 
 from focalkit._core.shown import Shown
 from focalkit.decisions import Cost
-from focalkit.tuning.result import FAMILIES, FREE, Cell, TuneResult, corrected_error
+from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
 from focalkit.tuning.scores import Metric, metric_named
 
 LEVEL = 0.05
 MARGIN = 0.01
 WORTH = 0.5
 """Points that a retraining must gain to be worth its trouble."""
+SURE = 0.8
+"""How probable it must be that a retraining is better than plain cross-entropy."""
+CAUTION = 0.25
+"""Standard errors that are taken off the lead of a cell over the simplest of its family."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     sign = 1 if judged.larger_is_better else -1
     n_splits = result.folds.n_splits
     cells = {family: _of_family(result, family, judged) for family in FAMILIES}
-    choose = simplest_within_noise if proof else best_mean
+    choose = simplest_within_noise if proof else best_lead
     chosen = {f: _chosen_per_fold(gain[at], result, choose) for f, at in cells.items() if at}
     plain = float(sign * gain[cells[FAMILIES[0]][0]].mean())
     margin = MARGIN * _scale(judged, plain, 5.0)
@@ -149,7 +156,6 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     for family, (pick, honest) in chosen.items():
         cell = cells[family][pick]
         difference = estimate(honest - chosen[FAMILIES[0]][1], n_splits)
-        trains = result.cells[cell] != Cell() and result.cells[cell].family not in FREE
         rows.append(
             {
                 "family": family,
@@ -157,7 +163,7 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
                 "apparent": float(sign * gain[cell].mean()),
                 "expected": estimate(sign * honest, n_splits),
                 "gain": difference,
-                "price": 0.01 * worth * _scale(judged, plain, 1.0) if trains else 0.0,
+                "price": 0.01 * worth * _scale(judged, plain, 1.0) if family not in FREE else 0.0,
                 "p_worse": difference.p_below(-margin),
             }
         )
@@ -166,7 +172,8 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     if proof:
         recommended = families[_climb([honest for _, honest in chosen.values()], n_splits)]
     else:
-        recommended = max(families, key=lambda family: family.gain.mean - family.price)  # of equals the cheapest
+        likely = [family for family in families if family.price == 0 or family.gain.p_above >= SURE]
+        recommended = max(likely, key=lambda family: family.gain.mean - family.price)  # of equals the cheapest
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
@@ -243,9 +250,10 @@ def simplest_within_noise(gain: NDArray[np.float64], n_splits: int) -> int:
     return int(np.argmax(behind.mean(axis=1) <= error))
 
 
-def best_mean(gain: NDArray[np.float64], n_splits: int) -> int:
-    """The first of (n_cells, n_folds) with the best mean."""
-    return int(np.argmax(gain.mean(axis=1)))
+def best_lead(gain: NDArray[np.float64], n_splits: int) -> int:
+    """The one of (n_cells, n_folds) with the best lead over the first, less a quarter of that lead's standard error."""
+    lead = gain - gain[0]
+    return int(np.argmax(lead.mean(axis=1) - CAUTION * np.nan_to_num(corrected_error(lead, n_splits))))
 
 
 def _chosen_per_fold(
