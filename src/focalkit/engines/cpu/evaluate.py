@@ -22,7 +22,7 @@ from focalkit.engines.cpu.fast import compute
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
-def evaluate(call: Call, order: int, out: NDArray[Any] | None = None) -> Result:
+def evaluate(call: Call, order: int, out: Any = None) -> Result:
     """Loss and, from ``order`` 1, the gradient (into ``out`` where given), 2 the Hessian's diagonal of a checked call.
 
     Arrays are made contiguous, aligned and native-endian where the kernels need it.
