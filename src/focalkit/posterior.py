@@ -119,7 +119,8 @@ def shift_prior(probabilities: Array, prior: PerClass, tau: float = 1.0) -> NDAr
     .. math:: \tilde\eta_k \propto \eta_k \, \pi_k^{-\tau}
 
     (Menon et al. 2021, arXiv 2007.07314, eq. 9, post-hoc logit adjustment.) tau = 1 gives decisions
-    for equally frequent classes, the best for balanced accuracy; tau = 0 changes nothing.
+    for equally frequent classes: it is the rule for balanced accuracy, and for no other goal; tau = 0 changes nothing.
+    For costs, metrics and bounds see :mod:`focalkit.decisions`.
 
     Parameters
     ----------
