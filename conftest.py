@@ -3,6 +3,7 @@
 import importlib.util
 
 NEEDED = {
+    "jax": ["src/focalkit/engines/jax/*", "tests/jax_adapter.py"],
     "torch": ["src/focalkit/nn/*", "src/focalkit/engines/torch/*", "src/focalkit/engines/triton/*"],
     "triton": ["src/focalkit/engines/triton/*", "tests/triton_adapter.py", "tests/engines/triton_compile.py"],
     "torchmetrics": ["src/focalkit/nn/metric.py", "src/focalkit/nn/callback.py"],

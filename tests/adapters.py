@@ -82,4 +82,14 @@ def _triton_engines():
     return [Engine("triton", triton_adapter.loss, triton_adapter.loss_grad_hess, library="torch", thinning=30)]
 
 
-ENGINES += _torch_engines() + _triton_engines()
+def _jax_engines():
+    try:
+        from tests.jax_adapter import engines
+    except ModuleNotFoundError as error:
+        if error.name != "jax":
+            raise
+        return []
+    return engines(Engine, _door_loss)
+
+
+ENGINES += _jax_engines() + _torch_engines() + _triton_engines()

@@ -42,6 +42,7 @@ struct Shared {
     std::atomic<int> threads{0};
 
     void take() {
+        const UsualArithmetic here;
         const int thread = threads.fetch_add(1, std::memory_order_relaxed);
         for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
             work(context, piece, thread);

@@ -1,5 +1,6 @@
 // Threads for one call at a time.
 #pragma once
+#include <cfenv>
 #include <cstdint>
 
 namespace focalkit::threads {
@@ -17,6 +18,21 @@ struct Pool {
     void* owner;
 };
 
+/// Arithmetic as C++ has it, subnormal numbers included, on a thread whose owner has them taken for 0.
+class UsualArithmetic {
+public:
+    UsualArithmetic() noexcept {
+        std::fegetenv(&before_);
+        std::fesetenv(FE_DFL_ENV);
+    }
+    UsualArithmetic(const UsualArithmetic&) = delete;
+    UsualArithmetic& operator=(const UsualArithmetic&) = delete;
+    ~UsualArithmetic() { std::fesetenv(&before_); }
+
+private:
+    std::fenv_t before_;
+};
+
 /// While it lives, calls from this thread use ``pool`` and no threads of their own.
 class Within {
 public:
@@ -27,6 +43,7 @@ public:
 
 private:
     const Pool* before_;
+    UsualArithmetic here_;
 };
 
 /// Calls ``work(context, piece, thread)`` for each piece in [0, pieces), on up to ``wanted`` threads.

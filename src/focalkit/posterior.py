@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts, definition, links
+from focalkit._core import contracts, definition, host, links
 from focalkit._core.spec import PerClass
+from focalkit._core.types import Array
 
 
-def recover_posterior(probabilities: Any, gamma: PerClass, alpha: PerClass | None = None) -> NDArray[np.float64]:
+def recover_posterior(probabilities: Array, gamma: PerClass, alpha: PerClass | None = None) -> NDArray[np.float64]:
     r"""Undo the distortion of probabilities that were learned by a focal loss.
 
     .. math::
@@ -50,47 +51,58 @@ def recover_posterior(probabilities: Any, gamma: PerClass, alpha: PerClass | Non
     >>> recover_posterior(np.array([[0.694, 0.306]]), gamma=2.0).round(3)
     array([[0.9, 0.1]])
     """
-    p = contracts.probabilities_array("probabilities", probabilities)
+    xp = host.namespace(probabilities, gamma, alpha)
+    p = _probabilities(probabilities)
     if p.ndim == 1:
-        scalar = contracts.number("gamma", gamma, contracts.GAMMA, "Binary probabilities of shape (n,) take one gamma.")
+        remedy = "Binary probabilities of shape (n,) take one gamma."
+        scalar = host.checked(gamma, lambda value: contracts.number("gamma", value, contracts.GAMMA, remedy))
         pair = None
         if alpha is not None:
             remedy = "Binary probabilities take the weight of the positives."
-            positive = contracts.number("alpha", alpha, contracts.ALPHA_OF_TWO, remedy)
-            pair = np.array([1 - positive, positive])
-        return _recover(np.column_stack([1 - p, p]), np.array(scalar), pair)[:, 1]
+            positive = host.checked(
+                alpha, lambda value: contracts.number("alpha", value, contracts.ALPHA_OF_TWO, remedy)
+            )
+            pair = xp.stack([1 - positive, positive])
+        return _recover(xp.stack([1 - p, p], -1), scalar, pair, xp)[:, 1]
     n_classes = p.shape[1]
-    per_class = contracts.number_or_vector("gamma", gamma, contracts.GAMMA, "Pass the gamma of training.")
-    contracts.class_vector("gamma", per_class, n_classes)
+    per_class = _per_class("gamma", gamma, contracts.GAMMA, "Pass the gamma of training.", n_classes)
     if alpha is None:
-        return _recover(p, np.asarray(per_class), None)
-    weights = contracts.number_or_vector(
-        "alpha", alpha, contracts.POSITIVE, "A class of weight 0 left no trace to recover."
-    )
-    contracts.class_vector("alpha", weights, n_classes)
-    return _recover(p, np.asarray(per_class), np.broadcast_to(np.asarray(weights), (n_classes,)))
+        return _recover(p, per_class, None, xp)
+    weights = _per_class("alpha", alpha, contracts.POSITIVE, "A class of weight 0 left no trace to recover.", n_classes)
+    return _recover(p, per_class, xp.broadcast_to(weights, (n_classes,)), xp)
 
 
-def _recover(
-    p: NDArray[np.float64], gamma: NDArray[np.float64], alpha: NDArray[np.float64] | None
-) -> NDArray[np.float64]:
+def _probabilities(value: Any) -> Any:
+    p = host.checked(value, lambda given: contracts.probabilities_array("probabilities", given))
+    if p.ndim not in (1, 2):
+        contract, remedy = "have shape (n,) or (n, n_classes)", "Put the classes on the last axis."
+        contracts.reject("probabilities", contract, f"shape {p.shape}", remedy)
+    return p
+
+
+def _per_class(name: str, value: Any, domain: contracts.Interval, remedy: str, n_classes: int) -> Any:
+    vector = host.checked(value, lambda given: contracts.number_or_vector(name, given, domain, remedy))
+    contracts.class_vector(name, (0.0,) * vector.shape[0] if vector.ndim else 0.0, n_classes)
+    return vector
+
+
+def _recover(p: Any, gamma: Any, alpha: Any, xp: Any) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
-        m = np.log(p) - np.log(links.exclusive_sum(p, np))
-    return recover_from_log_odds(m, gamma, alpha)
+        m = xp.log(p) - xp.log(links.exclusive_sum(p, xp))
+    return recover_from_log_odds(m, gamma, alpha, xp)
 
 
-def recover_from_log_odds(
-    m: NDArray[np.float64], gamma: Any, alpha: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def recover_from_log_odds(m: Any, gamma: Any, alpha: Any = None, xp: Any = np) -> NDArray[np.float64]:
     """:func:`recover_posterior` from each class's log-odds (n, K), exact where probabilities have rounded to 1."""
     with np.errstate(all="ignore"):
-        log_h = definition.log_h(m, gamma, np)
+        log_h = definition.log_h(m, gamma, xp)
         if alpha is not None:
-            log_h = log_h - np.log(alpha)
+            log_h = log_h - xp.log(alpha)
         top = log_h.max(axis=1, keepdims=True)
-        e = np.exp(log_h - np.where(np.isinf(top), 0.0, top))
-        e = np.where(np.isposinf(top), np.isposinf(log_h), e)
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
+        e = xp.exp(log_h - xp.where(xp.isinf(top), 0.0, top))
+        e = xp.where(xp.isposinf(top), xp.isposinf(log_h), e)
+    posterior: NDArray[np.float64] = e / e.sum(axis=1, keepdims=True)
+    return posterior
 
 
 def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -101,13 +113,14 @@ def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(links.softmax_log_odds_all(logits, np)[0])
 
 
-def shift_prior(probabilities: Any, prior: Any, tau: float = 1.0) -> NDArray[np.float64]:
+def shift_prior(probabilities: Array, prior: PerClass, tau: float = 1.0) -> NDArray[np.float64]:
     r"""Posterior for a class balance other than the training data's; its argmax is the shifted decision.
 
     .. math:: \tilde\eta_k \propto \eta_k \, \pi_k^{-\tau}
 
     (Menon et al. 2021, arXiv 2007.07314, eq. 9, post-hoc logit adjustment.) tau = 1 gives decisions
-    for equally frequent classes, the best for balanced accuracy; tau = 0 changes nothing.
+    for equally frequent classes: it is the rule for balanced accuracy, and for no other goal; tau = 0 changes nothing.
+    For costs, metrics and bounds see :mod:`focalkit.decisions`.
 
     Parameters
     ----------
@@ -133,24 +146,26 @@ def shift_prior(probabilities: Any, prior: Any, tau: float = 1.0) -> NDArray[np.
     >>> shift_prior(np.array([0.2]), prior=0.1).round(4)
     array([0.6923])
     """
-    p = contracts.probabilities_array("probabilities", probabilities)
-    pi = contracts.number_or_vector(
-        "prior", prior, contracts.PRIOR, "Use relative class frequencies of the training data."
-    )
-    strength = contracts.number("tau", tau, contracts.Interval(-np.inf, np.inf), "1 is the balanced decision.")
+    xp = host.namespace(probabilities, prior, tau)
+    p = _probabilities(probabilities)
+    remedy = "Use relative class frequencies of the training data."
+    pi = host.checked(prior, lambda value: contracts.number_or_vector("prior", value, contracts.PRIOR, remedy))
+    domain = contracts.Interval(-np.inf, np.inf)
+    strength = host.checked(tau, lambda value: contracts.number("tau", value, domain, "1 is the balanced decision."))
     if p.ndim == 1:
-        if isinstance(pi, tuple):
-            contracts.reject(
-                "prior", "be one number for probabilities of shape (n,)", pi, "Pass the frequency of positives."
-            )
-        return _shift(np.column_stack([1 - p, p]), np.array([1 - pi, pi]), strength)[:, 1]
-    if isinstance(pi, float) or len(pi) != p.shape[1] or abs(sum(pi) - 1) > 1e-6:
-        contracts.reject("prior", f"be {p.shape[1]} frequencies that sum to 1", pi, "E.g. counts / counts.sum().")
-    return _shift(p, np.asarray(pi), strength)
+        if pi.ndim:
+            remedy = "Pass the frequency of positives."
+            contracts.reject("prior", "be one number for probabilities of shape (n,)", prior, remedy)
+        return _shift(xp.stack([1 - p, p], -1), xp.stack([1 - pi, pi]), strength, xp)[:, 1]
+    if pi.shape != p.shape[1:] or (host.readable(prior) and abs(float(np.asarray(pi).sum()) - 1) > 1e-6):
+        contract = f"be {p.shape[1]} frequencies that sum to 1"
+        contracts.reject("prior", contract, prior, "E.g. counts / counts.sum().")
+    return _shift(p, pi, strength, xp)
 
 
-def _shift(p: NDArray[np.float64], pi: NDArray[np.float64], tau: float) -> NDArray[np.float64]:
+def _shift(p: Any, pi: Any, tau: Any, xp: Any) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
-        log_p = np.log(p) - tau * np.log(pi)
-    e = np.exp(log_p - log_p.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
+        log_p = xp.log(p) - tau * xp.log(pi)
+    e = xp.exp(log_p - log_p.max(axis=1, keepdims=True))
+    posterior: NDArray[np.float64] = e / e.sum(axis=1, keepdims=True)
+    return posterior

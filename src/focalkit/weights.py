@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, host
+from focalkit._core.types import Array
+
+Counts: TypeAlias = "Array | Mapping[int, float]"
 
 SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
 
 
-def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None = None) -> NDArray[np.float64]:
+def class_weights(counts: Counts, scheme: str = "balanced", *, beta: float | None = None) -> NDArray[np.float64]:
     r"""Weights alpha, one per class, from how many samples each class has.
 
     =============  ===========================================  =====================================
@@ -60,38 +63,50 @@ def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None =
     >>> class_weights([90, 10], "balanced").round(4)
     array([0.5556, 5.    ])
     """
-    n = host.array(_in_order(counts))
-    if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not contracts.SAMPLE_WEIGHT.holds(n):
-        contracts.reject(
-            "counts",
-            "be a vector of one number >= 0 per class",
-            counts,
-            "E.g. numpy.bincount(targets, minlength=n_classes).",
-        )
+    xp = host.namespace(counts)
+    weights: NDArray[np.float64]
+    n = host.checked(_in_order(counts), _counts)
+    if n.ndim != 1:
+        contracts.reject("counts", _COUNTS, f"shape {n.shape}", _BINCOUNT)
     contracts.one_of("scheme", scheme, SCHEMES)
     if beta is not None and scheme not in ("power", "effective"):
         contracts.reject(
             "beta", "be given with scheme 'power' or 'effective' only", beta, f"Drop it: {scheme!r} has no parameter."
         )
-    n = np.where(n > 0, n, 1).astype(np.float64)
+    n = xp.where(n > 0, n, xp.ones_like(n))
     if scheme == "inverse":
         weights = 1 / n
-        return np.asarray(weights / weights.sum())
+        weights = weights / weights.sum()
+        return weights
     if scheme == "median":
-        return np.asarray(np.median(n) / n)
+        weights = xp.median(n) / n
+        return weights
     if scheme == "effective":
         base = contracts.number(
             "beta", 0.999 if beta is None else beta, contracts.BETA_EFFECTIVE, "0 weighs all alike, 0.9999 nearly 1/n."
         )
-        weights = 1 / -np.expm1(n * np.log(base)) if base > 0 else np.ones_like(n)
-        return np.asarray(weights * len(n) / weights.sum())
+        weights = 1 / -xp.expm1(n * np.log(base)) if base > 0 else xp.ones_like(n)
+        weights = weights * len(n) / weights.sum()
+        return weights
     exponent = {"balanced": 1.0, "sqrt": 0.5}.get(scheme)
     if exponent is None:
         exponent = contracts.number(
             "beta", 1.0 if beta is None else beta, contracts.GAMMA, "0 weighs all alike, 1 is 'balanced'."
         )
     weights = (n / n.min()) ** -exponent  # the largest weight is 1: no exponent can make all of them 0
-    return np.asarray(weights * (n.sum() / (n * weights).sum()))
+    weights = weights * (n.sum() / (n * weights).sum())
+    return weights
+
+
+_COUNTS = "be a vector of one number >= 0 per class"
+_BINCOUNT = "E.g. numpy.bincount(targets, minlength=n_classes)."
+
+
+def _counts(counts: Any) -> NDArray[np.float64]:
+    n = contracts.array("counts", counts)
+    if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not contracts.SAMPLE_WEIGHT.holds(n):
+        contracts.reject("counts", _COUNTS, counts, _BINCOUNT)
+    return n.astype(np.float64)
 
 
 def _in_order(counts: Any) -> Any:

@@ -357,6 +357,8 @@ def test_arrays_of_any_layout_give_the_same_result(engine):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("layout", ["own", "logits", "fortran", "strided"])
 def test_the_gradient_goes_to_out(engine, reduction, layout):
+    if engine.library == "jax":
+        pytest.skip("its arrays do not change")
     spec = but(reduction=reduction)
     expected = engine.loss_grad_hess(spec, Z, T)
     z = Z.copy()
@@ -373,6 +375,8 @@ def test_the_gradient_goes_to_out(engine, reduction, layout):
 
 @pytest.mark.parametrize("bad", [np.empty((6, 3)), np.empty((6, 4), np.float32), [[0.0] * 4] * 6])
 def test_an_out_that_is_not_like_the_logits_is_refused(engine, bad):
+    if engine.library == "jax":
+        pytest.skip("its arrays do not change")
     if engine.name == "reference":
         pytest.skip("out is checked at the door")
     with pytest.raises(InputError, match=r"out must be a float64 array of shape \(6, 4\); got"):

@@ -5,6 +5,7 @@
 #include <xla/ffi/api/c_api.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <exception>
 #include <limits>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "denominator.hpp"
 #include "evaluate.hpp"
 #include "memory.hpp"
 #include "parameters.hpp"
@@ -174,12 +176,13 @@ private:
             (a < axis ? job_.outer : a == axis ? job_.classes : job_.inner) *= z.shape[static_cast<std::size_t>(a)];
         job_.sigmoid = attributes_.get<std::int64_t>("sigmoid") != 0;
         reduction_ = static_cast<Reduction>(attributes_.get<std::int64_t>("reduction"));
-        job_.ignore_index = attributes_.get<std::int64_t>("ignore_index");
+        ignored_ = attributes_.get<double>("ignore_index");  // NaN: floats alone can be that
+        constexpr std::int64_t no_id = std::numeric_limits<std::int64_t>::min();
+        job_.ignore_index = std::isnan(ignored_) ? no_id : static_cast<std::int64_t>(ignored_);
         job_.label_smoothing = attributes_.get<double>("label_smoothing");
         job_.type = z.type, job_.target_type = operands_[Targets].type;
         job_.soft = job_.target_type <= Type::bf16;
         job_.order = static_cast<int>(results_.size()) - 1;
-        job_.trusted = job_.soft;  // probabilities are not looked at
         each_ = reduction_ == Reduction::none;
         job_.losses_unrounded = each_ && results_[Loss].type != z.type;
     }
@@ -206,7 +209,21 @@ private:
         const View& given = operands_[Normalizer];
         const double normalizer = given.size ? number(at(given), given.type) : 0;
         const bool divides = normalizer > 0, undefined = given.size && !divides;
-        const Outcome outcome = evaluate(job, undefined ? Reduction::sum : reduction_, divides ? normalizer : 0);
+        const auto run = [&] {
+            return evaluate(job, undefined ? Reduction::sum : reduction_, divides ? normalizer : 0);
+        };
+        // Soft ones are looked at where they can be ignored: before their logits are written over, or where the kernels
+        // meet one outside of [0, 1].
+        const bool ignores = job.sigmoid && job.soft;
+        const bool first = ignores && (overwrites_logits(job) || ignored_ == 0 || ignored_ == 1);
+        job.trusted = job.soft && (!ignores || first);
+        if (first) leave_out_ignored(job);
+        Outcome outcome = run();
+        if (outcome.bad_targets && job.soft) {
+            leave_out_ignored(job);
+            job.trusted = true;  // a probability that is none is the caller's affair
+            outcome = run();
+        }
         // Nobody can be told from inside a compiled program. Nothing over a normalizer of 0 is 0.
         if (outcome.bad_targets || (undefined && outcome.loss != 0)) {
             for (const View& view : results_) fill_with_nan(at(view), view.size, view.type);
@@ -214,6 +231,28 @@ private:
             if (results_[Loss].type == Type::f64) *static_cast<double*>(loss) = outcome.loss;
             else *static_cast<float*>(loss) = static_cast<float>(outcome.loss);
         }
+    }
+
+    /// Leaves out soft targets of the sigmoid that are ignored, as hard example mining would; false where there are
+    /// none. The kernels know them only by lying outside of [0, 1], and ignore none but integers.
+    template <class T>
+    bool leave_out_ignored(Job& job, std::vector<T>& targets) {
+        const T* given = static_cast<const T*>(job.targets.data);
+        const auto ignored = [this](T y) { return std::isnan(ignored_) ? y != y : static_cast<double>(y) == ignored_; };
+        const std::int64_t size = operands_[Targets].size;
+        if (std::none_of(given, given + size, ignored)) return false;
+        targets.assign(given, given + size);
+        kept_.assign(static_cast<std::size_t>(size), 1);
+        for (std::size_t i = 0; i < kept_.size(); ++i) {
+            kept_[i] = !ignored(targets[i]) && (!job.keep || job.keep[i]);
+            if (ignored(targets[i])) targets[i] = 0;
+        }
+        job.targets.data = targets.data(), job.keep = kept_.data();
+        return true;
+    }
+    bool leave_out_ignored(Job& job) {
+        return job.target_type == Type::f64 ? leave_out_ignored(job, wide_targets_)
+                                            : leave_out_ignored(job, narrow_targets_);
     }
 
     /// Weights, one per sample or one per target, in float64 as the kernels read them.
@@ -242,7 +281,10 @@ private:
     Attributes attributes_;
     std::vector<View> operands_, results_;
     std::vector<std::int64_t> lengths_;
-    std::vector<double> weights_;
+    std::vector<double> weights_, wide_targets_;
+    std::vector<float> narrow_targets_;
+    std::vector<std::uint8_t> kept_;
+    double ignored_ = -100;
     Job job_;
     Reduction reduction_ = Reduction::mean;
     bool each_ = false;

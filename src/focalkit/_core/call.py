@@ -8,10 +8,14 @@ from focalkit._core.spec import LossSpec
 
 
 class ClassParameters(NamedTuple):
-    """Per-class parameters as arrays of the engine's library, each in place of the spec's where it is not None."""
+    """Per-class parameters as arrays of the engine's library, each in place of the spec's where it is not None.
+
+    ``alpha_other`` is 1 - alpha for the sigmoid, where it is known to more digits than the difference would have.
+    """
 
     gamma: Any = None
     alpha: Any = None
+    alpha_other: Any = None
 
 
 #: Those of the spec are meant.
@@ -23,6 +27,7 @@ class Call(NamedTuple):
 
     ``sample_weight`` has shape (n,) or one entry per loss; ``normalizer`` is a number or an array of one.
     ``out_dtype`` is the dtype of the loss, None for that of the logits; derivatives have the logits' dtype.
+    ``check_finite`` asks for a look at the logits, and ``inplace`` allows to write the gradient over them.
     """
 
     spec: LossSpec
@@ -32,6 +37,12 @@ class Call(NamedTuple):
     normalizer: Any = None
     parameters: ClassParameters = OF_THE_SPEC
     out_dtype: Any = None
+    check_finite: bool = False
+    inplace: bool = False
+
+    def with_logits(self, logits: Any) -> Call:
+        """The same with other logits; in a third of the time that ``_replace`` takes."""
+        return Call(self.spec, logits, *self[2:])
 
 
 class Result(NamedTuple):

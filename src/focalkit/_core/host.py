@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,41 @@ def is_tensor(value: object) -> bool:
     if kind.__module__ == "torch" and kind.__name__ == "Tensor":
         return True
     return any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in kind.__mro__)
+
+
+def is_jax(value: object) -> bool:
+    """Whether ``value`` is an array of JAX, or a tracer that stands for one inside a transformation."""
+    if type(value) in _NO_TENSORS:
+        return False
+    jax: Any = sys.modules.get("jax")
+    return jax is not None and isinstance(value, getattr(jax, "Array", ()))
+
+
+def readable(value: Any) -> bool:
+    """Whether the values of an argument can be looked at without waiting for a device; a tracer has none."""
+    if not is_jax(value):
+        return True
+    if isinstance(value, sys.modules["jax"].core.Tracer) or not value.is_fully_addressable:
+        return False
+    return all(device.platform == "cpu" for device in value.devices())
+
+
+def namespace(*values: Any) -> Any:
+    """The array library of ``values``: JAX's where one of them is of JAX, and otherwise NumPy."""
+    return next((value.__array_namespace__() for value in values if is_jax(value)), np)
+
+
+def checked(value: Any, check: Callable[[Any], Any]) -> Any:
+    """What ``check`` makes of ``value``, as an array; an array of JAX as it is, in float32 at least.
+
+    Values that cannot be read are not checked.
+    """
+    if not is_jax(value):
+        return np.asarray(check(value))
+    if readable(value):
+        check(np.asarray(value))
+    xp = value.__array_namespace__()
+    return value.astype(xp.promote_types(xp.result_type(value.dtype, float), "float32"))
 
 
 def is_half(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: ``focalkit tune``, ``focalkit diagnose``, ``focalkit curve``."""
+"""The command line: ``focalkit tune``, ``focalkit diagnose``, ``focalkit decide``, ``focalkit curve``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ except ModuleNotFoundError as error:  # pragma: no cover - tested in a subproces
     sys.exit(f"focalkit: {error}")
 
 from focalkit.cli.curve import curve
+from focalkit.cli.decide import decide
 from focalkit.cli.diagnose import diagnose
 from focalkit.cli.options import one_line_errors
 from focalkit.cli.tune import tune
@@ -33,5 +34,5 @@ def main() -> None:
     """Where an imbalanced classifier's loss goes, which α and γ help, and that loss, exact and fast."""
 
 
-for command in (tune, diagnose, curve):
+for command in (tune, diagnose, decide, curve):
     main.add_command(command)

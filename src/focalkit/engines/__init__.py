@@ -1,1 +1,1 @@
-"""Where the losses are computed; each engine is a file with ``loss`` and ``loss_grad_hess``."""
+"""Where the losses are computed, each engine in a package of its own."""

@@ -78,12 +78,15 @@ def parameter(given: Any, value: Any, like: Any, ops: Ops) -> Any:
     return ops.parameter(given, like)
 
 
-def alphas(spec: LossSpec, given: Any, like: Any, ops: Ops) -> tuple[Any, Any]:
-    """Alpha (1 for all where there is none in a softmax), and for the sigmoid 1 - alpha, taken before it is rounded."""
+def alphas(spec: LossSpec, given: Any, like: Any, ops: Ops, other: Any = None) -> tuple[Any, Any]:
+    """Alpha (1 for all where there is none in a softmax), and for the sigmoid 1 - alpha, taken before it is rounded.
+
+    ``given`` takes the place of the spec's, and ``other`` that of the difference.
+    """
     if spec.link == "softmax":
         return parameter(given, 1.0 if spec.alpha is None else spec.alpha, like, ops), None
     if given is not None:
-        return ops.parameter(given, like), ops.parameter(1 - given, like)
+        return ops.parameter(given, like), ops.parameter(1 - given if other is None else other, like)
     if spec.alpha is None:
         return None, None
     values: Any = spec.alpha if isinstance(spec.alpha, tuple) else (spec.alpha,)
@@ -182,7 +185,9 @@ def _sigmoid_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     y = ops.astype(ops.where(counted, targets, ops.zeros_like(targets)), z.dtype)
     z = ops.where(counted, z, ops.zeros_like(z))  # what is ignored may be NaN
     positive = reduction.positive(spec, y, axis, ops)
-    of_positive, of_negative = (per_element(vector) for vector in alphas(spec, parameters.alpha, z, ops))
+    of_positive, of_negative = (
+        per_element(vector) for vector in alphas(spec, parameters.alpha, z, ops, parameters.alpha_other)
+    )
     weight = reduction.class_weight(spec, y, of_positive, of_negative, axis, ops)
     if of_positive is None:
         of_positive = of_negative = ops.ones_like(z)

@@ -22,8 +22,8 @@ def to_html(
 
     Parameters
     ----------
-    result : TuneResult, Diagnosis or Ledger
-        What ``tune``, ``diagnose_files`` or ``diagnose`` returned.
+    result : TuneResult, Diagnosis, Ledger or DecisionRule
+        What ``tune``, ``diagnose_files``, ``diagnose`` or ``decide`` returned.
     language : {"en", "zh-CN"}
         What the page begins in; it can be changed on the page.
     source : str, optional
@@ -45,6 +45,7 @@ def to_html(
     """
     from focalkit._core import contracts
     from focalkit._core.message import Message
+    from focalkit.decisions.rule import DecisionRule
     from focalkit.diagnosis.ledger import Ledger
     from focalkit.diagnosis.result import Diagnosis
     from focalkit.report.messages import LANGUAGES
@@ -53,6 +54,10 @@ def to_html(
     contracts.one_of("language", language, LANGUAGES)
     if isinstance(result, Ledger):
         result = Diagnosis(result)
+    if isinstance(result, DecisionRule):
+        from focalkit.report.page import decide
+
+        return assemble(decide.page(result, source, command), language)
     if isinstance(result, Diagnosis):
         from focalkit.report.page import diagnose
 
@@ -62,7 +67,12 @@ def to_html(
     from focalkit.tuning.result import TuneResult
 
     if not isinstance(result, TuneResult):
-        contracts.reject("result", "be a TuneResult, a Diagnosis or a Ledger", type(result).__name__, "Run tune first.")
+        contracts.reject(
+            "result",
+            "be a TuneResult, a Diagnosis, a Ledger or a DecisionRule",
+            type(result).__name__,
+            "Run tune first.",
+        )
     from focalkit.report.page import tune
     from focalkit.tuning.verdict import judge_all
 

@@ -28,7 +28,7 @@ from focalkit.report.sections import Text
 
 SCRIPTS = (
     *("language.js", "definition.js", "model.js", "charts.js", "classes.js"),
-    *("address.js", "page.js", "save.js"),
+    *("address.js", "page.js", "decide.js", "save.js"),
 )
 #: Cells of the table that a page carries at most; above, neighbouring bins are joined (p_t = 0.5 and 0.9 stay edges).
 MOST_CELLS = 40_000
@@ -42,7 +42,7 @@ class Page:
     """A page before it is written: heading, source, body as HTML, the ledger's data, and what the foot says.
 
     Where there are ``data``, the body has the live section in it (:func:`live`). ``command`` is the line that made it,
-    ``seed`` what its random parts began with.
+    ``seed`` what its random parts began with, ``block`` the name of the data for the script.
     """
 
     heading: Text
@@ -51,6 +51,7 @@ class Page:
     data: dict[str, Any] | None = None
     command: str = ""
     seed: int | None = None
+    block: str = "ledger"
 
 
 def _text(name: str) -> str:
@@ -73,7 +74,7 @@ def assemble(page: Page, language: str = "en") -> str:
     speech = {spoken: script(spoken) for spoken in LANGUAGES}
     blocks = [f'<script type="application/json" id="speech">{as_json(speech)}</script>']
     if page.data:
-        blocks.append(f'<script type="application/json" id="ledger">{as_json(page.data)}</script>')
+        blocks.append(f'<script type="application/json" id="{page.block}">{as_json(page.data)}</script>')
     return Template(_text("page.html")).substitute(
         policy=policy,
         language=language,

@@ -91,12 +91,13 @@ def _write(
     if room < 0 and not table.columns[0].figure:
         widths = [(max(SHORTEST_NAME, widths[0][0] + room), widths[0][1]), *widths[1:]]
         room = 0
-    size = {}
+    size = {i: widths[i][0] for i in kept}
     for i in kept:
-        # what is left over goes to the first columns, which are names, before it spreads the heads of figures
-        more = max(min(widths[i][1] - widths[i][0], room), 0)
-        size[i] = widths[i][0] + more
-        room -= more
+        if not table.columns[i].figure:
+            more = max(min(widths[i][1] - size[i], room), 0)
+            size[i] += more
+            room -= more
+    _spread(heads, widths, size, room)
     if laid.lines:
         laid.lines.append(("row", ""))
     folded = {i: fold(heads[i], size[i]) for i in kept}
@@ -128,6 +129,19 @@ def _join(cells: Sequence[tuple[str, int, bool]]) -> str:
         space = " " * max(size - cell_len(text), 0)
         out.append(space + text if figure else text + space)
     return (" " * GAP).join(out).rstrip()
+
+
+def _spread(heads: list[str], widths: list[tuple[int, int]], size: dict[int, int], room: int) -> None:
+    """Widen columns so far that all heads are as low as the ``room`` that is left allows."""
+    for high in range(1, max(len(fold(heads[i], size[i])) for i in size)):
+        wider = {}
+        for i in size:
+            sizes = range(size[i], widths[i][1] + 1)
+            wider[i] = next((w for w in sizes if len(fold(heads[i], w)) <= high), None)
+        enough = {i: w for i, w in wider.items() if w is not None}
+        if len(enough) == len(size) and sum(enough.values()) - sum(size.values()) <= room:
+            size.update(enough)
+            return
 
 
 def _cells(table: Table, rows: list[list[str]], i: int, size: int) -> list[str]:

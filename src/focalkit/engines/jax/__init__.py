@@ -1,0 +1,1 @@
+"""JAX arrays: compiled kernels on the processor, XLA's own operations elsewhere."""

@@ -1,0 +1,111 @@
+"""JAX: the losses with their derivatives, to any order and in any transformation.
+
+One pass gives loss and gradient, which differentiation scales (``custom_jvp``). A derivative of the gradient, and one
+in targets, weights, alpha, gamma or the normalizer, comes from the composite implementation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+
+from focalkit._core import contracts, host
+from focalkit._core.call import class_axis
+from focalkit._core.spec import LossSpec, cached_spec
+from focalkit.engines.jax import kernels
+from focalkit.engines.jax.contracts import operands_of
+from focalkit.engines.jax.kernels import Operands
+from focalkit.engines.jax.ops import OPS
+
+
+def dispatch(
+    link: str,
+    gamma: Any,
+    alpha: Any,
+    options: Any,
+    logits: Any,
+    targets: Any,
+    sample_weight: Any,
+    normalizer: Any,
+    check_finite: bool,
+    inplace: bool,
+) -> Any:
+    """Compute one of the four losses; gamma and alpha may be arrays of JAX, which may be traced."""
+    parameters = {name: x for name, x in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(x)}
+    numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
+    spec = cached_spec(link, *numbers, options)
+    operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite, **parameters)
+    return _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
+
+
+def loss_grad_hess(
+    spec: LossSpec,
+    logits: Any,
+    targets: Any,
+    sample_weight: Any = None,
+    normalizer: Any = None,
+    *,
+    hess: bool = True,
+    out: Any = None,
+    check_finite: bool = False,
+) -> tuple[Any, Any, Any]:
+    """Return loss, gradient and, if asked for, the diagonal of the Hessian in the logits."""
+    if out is not None:
+        remedy = "JAX arrays do not change: take the gradient that is returned, and donate the logits to jax.jit."
+        contracts.reject("out", "be None for arrays of JAX", type(out).__name__, remedy)
+    operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite)
+    value, grad, *rest = _evaluate(_without_parameters(spec), 2 if hess else 1, False, operands)
+    return value, grad, rest[0] if rest else None
+
+
+def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
+    """Loss and derivatives from operands that were checked; a gradient is written over the logits."""
+    result: tuple[Any, ...] = _evaluate(spec, order, True, operands)
+    return result
+
+
+@lru_cache(maxsize=256)
+def _without_parameters(spec: LossSpec) -> LossSpec:
+    """What a program is compiled for."""
+    return replace(spec, gamma=0.0, alpha=None)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+def _evaluate(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
+    return _results(spec, order, inplace, operands)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _results(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
+    return kernels.evaluate(spec, order, operands, inplace)
+
+
+@partial(_results.defjvp, symbolic_zeros=True)
+def _jvp(spec: LossSpec, order: int, inplace: bool, primals: Any, tangents: Any) -> Any:
+    (operands,), (dots,) = primals, tangents
+    dots = {name: dot for name, dot in dots.items() if not isinstance(dot, SymbolicZero)}
+    if order == 0 and tuple(dots) == ("logits",):
+        value, grad = _results(spec, 1, inplace, operands)
+        return (value,), (_along(spec, grad, dots["logits"]).astype(value.dtype),)
+    if order == 2:
+        message = "the Hessian's diagonal of loss_grad_hess has no derivative; differentiate jax.hessian of the loss"
+        raise NotImplementedError(message)
+
+    def function(moving: Operands) -> Any:
+        return kernels.differentiable(spec, order, {**operands, **moving})
+
+    return jax.jvp(function, ({name: operands[name] for name in dots},), (dots,))
+
+
+def _along(spec: LossSpec, grad: Any, direction: Any) -> Any:
+    """The change of the loss, or of each loss."""
+    inner = OPS.compute_dtype(grad)
+    product = grad.astype(inner) * direction.astype(inner)
+    if spec.reduction != "none":
+        return jnp.sum(product)
+    return product if spec.link == "sigmoid" else jnp.sum(product, class_axis(spec, grad.ndim))

@@ -1,0 +1,89 @@
+"""The page of a decision rule: the verdict, what moves, and the tables."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from focalkit._core.message import Message
+from focalkit.decisions.goals import Cost, CostMatrix
+from focalkit.decisions.report import DecisionReport, need_report
+from focalkit.decisions.rule import DecisionRule, own_scale
+from focalkit.decisions.rules import Bands, Cutoff, Weighted
+from focalkit.report.decide import sections
+from focalkit.report.format import visible
+from focalkit.report.page import render
+from focalkit.report.page.assemble import Page
+from focalkit.report.sections import Text
+
+
+def page(rule: DecisionRule, source: Text = "", command: str = "") -> Page:
+    """The rule first, then every cut-off or weight, then what it does per class."""
+    report = need_report(rule)
+    first, *rest = (render.section(section) for section in sections(rule, render.MOST_ROWS))
+    data = decision_data(rule, report)
+    moving = ""
+    if data is not None:
+        name = "decide.html" if data["kind"] == "cutoffs" else "decide_classes.html"
+        moving = files("focalkit.report.page").joinpath("assets", name).read_text(encoding="utf-8")
+    body = first + rest[0] + moving + "".join(rest[1:])
+    about = source or Message("source.tuned", n=report.n_rows, classes=rule.n_classes)
+    return Page(Message("title.decide"), about, body, data, command, block="decision")
+
+
+def decision_data(rule: DecisionRule, report: DecisionReport) -> dict[str, Any] | None:
+    """What the page's script computes from; None of a rule that has nothing to move."""
+    names = [visible(str(c)) for c in rule.classes]
+    if report.curve is not None and report.calibration is not None:
+        return {"classes": names, **_cutoffs(rule, report)}
+    if report.sample is not None and isinstance(rule.rule, Weighted):
+        s = report.sample
+        return {
+            "kind": "weights",
+            "classes": names,
+            "probabilities": [[float(f"{p:.6g}") for p in row] for row in s.probabilities],
+            "targets": s.targets.tolist(),
+            "weight": [float(f"{w:.9g}") for w in s.weight],
+            "weights": list(rule.rule.weights),
+            "matrix": None if rule.rule.matrix is None else [list(row) for row in rule.rule.matrix],
+        }
+    return None
+
+
+def _cutoffs(rule: DecisionRule, report: DecisionReport) -> dict[str, Any]:
+    curve, c = report.curve, report.calibration
+    assert curve is not None
+    assert c is not None
+    prior = report.class_weight[1] / sum(report.class_weight)
+    cost = rule.goal.array if isinstance(rule.goal, Cost | CostMatrix) else np.array([[0.0, 1.0], [1.0, 0.0]])
+    points = [("dHalf", 0.5), ("dBalanced", own_scale(prior, rule.steps))]
+    at = 0.5
+    if isinstance(rule.rule, Cutoff):
+        at = own_scale(rule.rule.cutoff, rule.steps)
+        points.append(("dRule", at))
+    if isinstance(rule.rule, Bands):
+        at = own_scale(rule.rule.upper, rule.steps)
+        points += [("dUpper", at), ("dLower", own_scale(rule.rule.lower, rule.steps))]
+    return {
+        "kind": "cutoffs",
+        "cutoff": list(curve.cutoff),
+        "caught": [float(f"{v:.9g}") for v in curve.caught],
+        "falseAlarms": [float(f"{v:.9g}") for v in curve.false_alarms],
+        "positives": curve.positives,
+        "negatives": curve.negatives,
+        "at": nearest(curve.cutoff, at),
+        "fn": float(cost[1, 0] - cost[1, 1]),
+        "fp": float(cost[0, 1] - cost[0, 0]),
+        "points": [{"key": key, "index": nearest(curve.cutoff, value)} for key, value in points],
+        "calibration": {
+            **{name: list(getattr(c, name)) for name in ("predicted", "observed", "low", "high")},
+            "most": max(0.01, *c.predicted, *c.observed),
+        },
+    }
+
+
+def nearest(cutoffs: tuple[float, ...], value: float) -> int:
+    """The kept cut-off that is nearest to ``value``."""
+    return int(np.argmin(np.abs(np.array(cutoffs) - value)))
