@@ -33,6 +33,7 @@ from torch_bench import focal_by_hand, torchvision_form
 
 import focalkit
 from focalkit.engines.torch import dispatch as engine
+from focalkit.engines.torch import routes
 
 Run = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -201,8 +202,8 @@ def pretend() -> None:
     """Let the interpreter take tensors of host memory, so that this file can be tried without a GPU."""
     from focalkit.engines.triton import evaluate as triton
 
-    engine._device_kernels = lambda device: triton  # type: ignore[assignment]
-    engine._who = lambda *_: "triton"  # type: ignore[assignment]
+    routes.device_kernels = lambda device: triton  # type: ignore[assignment]
+    engine.route_of = lambda *_: routes.Route.TRITON  # type: ignore[assignment]
 
 
 def main() -> None:
@@ -222,7 +223,7 @@ def main() -> None:
         pretend()
     elif device.type != "cuda" or not torch.cuda.is_available():
         parser.error("there is no GPU here; --device cpu --smoke tries this file out")
-    elif engine._device_kernels(torch.device(device.type, device.index or 0)) is None:
+    elif routes.device_kernels(torch.device(device.type, device.index or 0)) is None:
         parser.error("Triton is not here or cannot build kernels")
     import triton
 

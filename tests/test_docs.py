@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("note", "diagnosis", "scale")
+PAGES = ("note", "diagnosis", "scale", "reading")
 
 
 @pytest.mark.parametrize("page", [f"{name}{lang}.md" for name in PAGES for lang in ("", ".zh-CN")])
@@ -61,7 +61,17 @@ def test_every_code_block_runs(page, capsys):
         exec(compile(block.replace("n_jobs=-1", "n_repeats=1, gammas=[0, 2]"), page, "exec"), space)
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/tuning.md", "docs/tuning.zh-CN.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "README.zh-CN.md",
+        "docs/tuning.md",
+        "docs/tuning.zh-CN.md",
+        "docs/decisions.md",
+        "docs/decisions.zh-CN.md",
+    ],
+)
 def test_every_link_of_a_page_leads_somewhere(page):
     path = DOCS.parent / page
     links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8"))
@@ -81,6 +91,27 @@ LANGUAGES = pytest.mark.parametrize("language", ["", ".zh-CN"])
 def test_the_page_on_tuning_runs(language, capsys):
     run_blocks(f"tuning{language}.md", {})
     assert capsys.readouterr().out.count("\n") >= 3
+
+
+@LANGUAGES
+def test_the_page_on_decisions_runs(language, capsys):
+    run_blocks(f"decisions{language}.md", {})
+    said = capsys.readouterr().out
+    assert "Decide “fraud” when p > 0.04762, otherwise “ok”." in said
+    assert "CASE WHEN p > 0.047" in said
+
+
+def test_both_pages_on_decisions_show_the_same_code():
+    pages = [(DOCS / f"decisions{language}.md").read_text(encoding="utf-8") for language in ("", ".zh-CN")]
+    for pattern in (r"```\w+\n.*?```", r"`--[^`]+`"):
+        english, chinese = (re.findall(pattern, text, re.S) for text in pages)
+        assert english == chinese
+
+
+def test_the_example_on_costs_runs(capsys):
+    path = DOCS.parent / "examples" / "decide_costs.py"
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), {"__name__": "__main__"})
+    assert "the same for all" in capsys.readouterr().out
 
 
 @LANGUAGES
@@ -129,3 +160,18 @@ def test_the_page_on_pytorch_runs(language, tmp_path):
         distributed.destroy_process_group()
     assert model.weight.grad is not None
     assert "focalkit/loss_share/0" in written
+
+
+@LANGUAGES
+def test_the_page_on_jax_runs(language):
+    jax = pytest.importorskip("jax")
+    names = {}
+    run_blocks(f"jax{language}.md", names)
+    assert names["grad"].shape == (4, 3)
+    np.testing.assert_allclose(names["whole"], jax.numpy.log(3) * 4 / 9, rtol=1e-6)
+
+
+def test_both_pages_on_jax_show_the_same_code():
+    pages = [(DOCS / f"jax{language}.md").read_text(encoding="utf-8") for language in ("", ".zh-CN")]
+    english, chinese = (re.findall(r"```python\n.*?```", text, re.S) for text in pages)
+    assert english == chinese

@@ -197,7 +197,7 @@ def test_no_intercept_is_no_intercept(skewed):
     [
         ({"gamma": -1.0}, "gamma must be a number in"),
         ({"C": 0.0}, "C must be a number in"),
-        ({"alpha": "none such"}, "scheme must be one of"),
+        ({"alpha": "none such"}, "alpha must be none, inverse"),
         ({"alpha": [1.0, 2.0]}, "alpha must be a number or have one entry for each of the 3 classes"),
         ({"alpha": {7: 1.0}}, "alpha must name classes out of"),
         ({"alpha": 0.5}, "alpha must be a vector for 3 classes"),

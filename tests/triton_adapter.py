@@ -13,6 +13,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
 
+from focalkit._core.call import Call  # noqa: E402
 from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
 from focalkit.engines.torch import dispatch as torch_engine  # noqa: E402
 from focalkit.engines.torch import ops as composite  # noqa: E402
@@ -32,11 +33,12 @@ def evaluate(spec, logits, targets, weight, normalizer, order, out=None, check_f
     """Check as the plain path does, then compute: the Hessian, which has no kernel, by plain operations."""
     weight = weight if weight is None or isinstance(weight, list) else torch_adapter.tensor(weight)
     z = torch_adapter.tensor(logits)
-    first = (spec, z, torch_adapter.tensor(targets), weight, normalizer, check_finite)
-    call = torch_contracts.check(*first, None, None, z.dtype)
+    y = torch_adapter.tensor(targets)
+    asked = Call(spec, z, y, weight, normalizer, out_dtype=z.dtype, check_finite=check_finite)
+    call = torch_contracts.check(asked)
     to = None if out is None else z if out is logits else torch_adapter.tensor(out) if hasattr(out, "ndim") else out
     if to is not None:
-        torch_engine._check_out(to, *first[1:4])
+        torch_engine.check_out(to, z, y, weight)
     narrow = z.dtype
     if DEVICE.type == "cpu" and narrow is torch.bfloat16:
         to = torch.empty_like(z, dtype=torch.float32)  # the interpreter cuts off where a GPU rounds to nearest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-from focalkit._core import contracts
+from focalkit._core import contracts, host
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
 
 
@@ -22,7 +22,7 @@ def linear_softmax_focal_loss(
     memory_budget: int | None = None,
     **options: Unpack[SpecOptions],
 ) -> Any:
-    r"""Focal loss of a model's last linear layer, which never holds all the logits (PyTorch only).
+    r"""Focal loss of a model's last linear layer, which never holds all the logits (PyTorch and JAX).
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^{\gamma_t} \log p_t, \quad p = \mathrm{softmax}(W x + b)
 
@@ -96,15 +96,38 @@ def linear_softmax_focal_loss(
         if not isinstance(value, (int, float)) and getattr(value, "requires_grad", False):
             remedy = "Detach it, or use softmax_focal_loss on the logits."
             contracts.reject(name, "need no gradient here", "a tensor that requires one", remedy)
-    spec = LossSpec("softmax", gamma, alpha, **options)
-    return linear_loss(spec, hidden, weight, targets, bias, sample_weight, normalizer, logit_softcap, memory_budget)
+    arguments = (hidden, weight, targets, bias, sample_weight, normalizer, logit_softcap, memory_budget)
+    if not host.is_jax(hidden):
+        return linear_loss(LossSpec("softmax", gamma, alpha, **options), *arguments)
+    parameters = {name: value for name, value in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(value)}
+    numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
+    return linear_loss(LossSpec("softmax", *numbers, **options), *arguments, **parameters)
 
 
-def linear_loss(spec: LossSpec, hidden: Any, *arguments: Any) -> Any:
+def linear_loss(spec: LossSpec, hidden: Any, *arguments: Any, **parameters: Any) -> Any:
     """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
-    if not any(base.__name__ == "Tensor" and base.__module__ == "torch" for base in type(hidden).__mro__):
+    if host.is_jax(hidden):
+        from focalkit.engines.jax import linear as jax_linear
+
+        _check_options(spec, *arguments[-2:])
+        return jax_linear.loss(spec, hidden, *arguments, **parameters)
+    if not host.is_tensor(hidden):
         remedy = "Use torch.as_tensor(hidden), or softmax_focal_loss on the logits for NumPy arrays."
-        contracts.reject("hidden", "be a tensor of PyTorch", type(hidden).__name__, remedy)
+        contracts.reject("hidden", "be a tensor of PyTorch or an array of JAX", type(hidden).__name__, remedy)
     from focalkit.engines.torch import linear as torch_linear
 
+    _check_options(spec, *arguments[-2:])
     return torch_linear.loss(spec, hidden, *arguments)
+
+
+def _check_options(spec: LossSpec, softcap: float | None, budget: int | None) -> None:
+    for name in ("keep_hardest", "negatives_per_positive"):
+        if getattr(spec, name) is not None:
+            remedy = "The hardest of all rows are known after the last chunk: use softmax_focal_loss on the logits."
+            contracts.reject(name, "be None here", getattr(spec, name), remedy)
+    if spec.class_axis not in (1, -1):
+        contracts.reject("class_axis", "be left out", spec.class_axis, "The layer puts the classes on the last axis.")
+    if softcap is not None:
+        contracts.number("logit_softcap", softcap, contracts.POSITIVE, "None caps nothing.")
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
+        contracts.reject("memory_budget", "be a positive number of bytes", budget, "E.g. 64 * 2**20; None chooses.")

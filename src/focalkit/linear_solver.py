@@ -54,10 +54,10 @@ SMALL = 1 << 15
 MEMORY = 10
 """Pairs of steps and gradient changes that L-BFGS keeps."""
 
-ROUNDS = 60
+ROUNDS = 100
 """Most rounds of hard example mining."""
 
-INNER = 2
+INNER = 3
 """Steps of an early round; a later one has a single step, since every choice of rows is a kink of the risk."""
 
 
@@ -350,7 +350,8 @@ class Rows:
         return self.once("sample", self._sample)  # type: ignore[no-any-return]
 
     def _sample(self) -> tuple[NDArray[np.intp] | slice, NDArray[np.float64] | None]:
-        n, wanted = len(self.targets), max(CURVATURE_ROWS, 20 * self.n_columns)
+        n, few = len(self.targets), CURVATURE_ROWS if self.n_logits == 1 else CURVATURE_ROWS // 2
+        wanted = max(few, 20 * self.n_columns)
         if n <= 2 * wanted:
             return slice(None), None
         counts = np.bincount(self.targets, minlength=self.n_classes)
@@ -606,6 +607,8 @@ class _Metric:
             self.kind = "diagonal"
         else:
             self.kind = "whole" if rows.n_columns * rows.n_logits <= NEWTON_PARAMETERS else "blocks"
+        # of several classes the matrix costs many gradients, of two a few
+        self.renewed = RENEWED["whole of classes" if self.kind == "whole" and rows.n_logits > 1 else self.kind]
         self.metric: dict[int, NDArray[np.float64]] = {}
         self.age = np.zeros(n_models, int)
         self.pairs: list[list[tuple[NDArray[np.float64], NDArray[np.float64], float]]] = [[] for _ in range(n_models)]
@@ -614,7 +617,7 @@ class _Metric:
         self, models: Sequence[Model], theta: NDArray[np.float64], grad: NDArray[np.float64], which: NDArray[np.intp]
     ) -> NDArray[np.float64]:
         """A descent direction for each model."""
-        renew = [i for i, model in enumerate(which) if int(self.age[model]) in RENEWED[self.kind]]
+        renew = [i for i, model in enumerate(which) if int(self.age[model]) in self.renewed]
         if renew:
             self._renew([models[i] for i in renew], theta[renew], [int(which[i]) for i in renew])
         self.age[which] += 1
@@ -649,6 +652,10 @@ class _Metric:
             q += (factor - float(change @ q) / product) * step
         return q.reshape(vector.shape)
 
+    def forget(self) -> None:
+        """Drop the pairs: the risk has changed, and the metric steers still."""
+        self.pairs = [[] for _ in self.pairs]
+
     def learn(self, which: int, step: NDArray[np.float64], change: NDArray[np.float64]) -> None:
         """Remember a step and what it did to the gradient, where the curvature along it is positive."""
         step, change = step.ravel(), change.ravel()
@@ -659,6 +666,7 @@ class _Metric:
 
 RENEWED = {
     "whole": frozenset([0, 2, 4, 7, 11, 16, *range(24, 1000, 12)]),
+    "whole of classes": frozenset([0, 3, 8, 15, *range(25, 1000, 15)]),
     "blocks": frozenset([0, 4, 12, 30, 80]),
     "diagonal": frozenset([0, 4, 12, 30, 80]),
 }
@@ -755,10 +763,16 @@ def _mine(
     steps, converged = np.zeros(len(models), np.intp), np.zeros(len(models), bool)
     active = np.arange(len(models))
     kept, value = _hardest(rows, models, theta)
+    method = _Metric(rows, len(models))
     for turn in range(ROUNDS):
-        held = [models[int(i)].keeping(kept[int(i)]) for i in active]
-        found, taken, _ = _descend(rows, held, theta[active], 1e-3, INNER if turn < ROUNDS // 15 else 1)
-        steps[active] += taken
+        held = [model.keeping(keep) for model, keep in zip(models, kept, strict=True)]
+        most = min(max_iter, INNER if turn < 4 else 1)
+        method.forget()
+        spent = np.full(len(models), most)
+        spent[active] = 0
+        theta_held, taken, _ = _steps(rows, held, theta, method, 1e-3, most, np.float64, spent)
+        found = theta_held[active]
+        steps[active] += taken[active]
         length, going = np.ones(len(active)), np.ones(len(active), bool)
         gained = np.zeros(len(active))
         direction = found - theta[active]

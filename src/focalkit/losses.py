@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Generic, NamedTuple, TypeVar, Unpack
 
 import numpy as np
 
 from focalkit._core import contracts, host
 from focalkit._core.call import Call
-from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit._core.spec import LossSpec, PerClass, SpecOptions, cached_spec
+from focalkit._core.types import Array, ArrayT, Normalizer
 from focalkit.engines import _inputs
 from focalkit.engines.cpu import fast
 from focalkit.engines.cpu.evaluate import evaluate
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
@@ -52,7 +54,7 @@ _COMMON = """
 """
 
 
-def _documented(function: Any) -> Any:
+def _documented(function: Function) -> Function:
     if function.__doc__:
         function.__doc__ = function.__doc__.replace("{common}", _COMMON.strip())
     return function
@@ -60,17 +62,17 @@ def _documented(function: Any) -> Any:
 
 @_documented
 def softmax_focal_loss(
-    logits: Any,
-    targets: Any,
+    logits: ArrayT,
+    targets: Array,
     gamma: PerClass = 2.0,
     alpha: PerClass | None = None,
     *,
-    sample_weight: Any = None,
-    normalizer: Any = None,
+    sample_weight: Array | None = None,
+    normalizer: Normalizer = None,
     check_finite: bool = False,
     inplace: bool = False,
     **options: Unpack[SpecOptions],
-) -> Any:
+) -> ArrayT:
     r"""Focal loss over classes that exclude each other.
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^{\gamma_t} \log p_t, \quad p = \mathrm{softmax}(z)
@@ -96,22 +98,22 @@ def softmax_focal_loss(
     >>> float(softmax_focal_loss(logits, np.array([0, 2]), gamma=2.0).round(6))
     0.335711
     """
-    return _loss("softmax", gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
+    return _loss("softmax", gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)  # type: ignore[no-any-return]
 
 
 @_documented
 def sigmoid_focal_loss(
-    logits: Any,
-    targets: Any,
+    logits: ArrayT,
+    targets: Array,
     gamma: PerClass = 2.0,
     alpha: PerClass | None = None,
     *,
-    sample_weight: Any = None,
-    normalizer: Any = None,
+    sample_weight: Array | None = None,
+    normalizer: Normalizer = None,
     check_finite: bool = False,
     inplace: bool = False,
     **options: Unpack[SpecOptions],
-) -> Any:
+) -> ArrayT:
     r"""Focal loss of independent binary logits.
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t, \quad p = \sigma(z)
@@ -137,21 +139,21 @@ def sigmoid_focal_loss(
     >>> sigmoid_focal_loss(np.array([3.0, -1.0]), np.array([1, 1]), reduction="none").round(6)
     array([1.09000e-04, 7.01868e-01])
     """
-    return _loss("sigmoid", gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
+    return _loss("sigmoid", gamma, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)  # type: ignore[no-any-return]
 
 
 @_documented
 def softmax_cross_entropy(
-    logits: Any,
-    targets: Any,
+    logits: ArrayT,
+    targets: Array,
     alpha: PerClass | None = None,
     *,
-    sample_weight: Any = None,
-    normalizer: Any = None,
+    sample_weight: Array | None = None,
+    normalizer: Normalizer = None,
     check_finite: bool = False,
     inplace: bool = False,
     **options: Unpack[SpecOptions],
-) -> Any:
+) -> ArrayT:
     r"""(Balanced) cross-entropy over classes that exclude each other: the focal loss at gamma = 0.
 
     .. math:: \mathrm{CE}(p_t) = -\alpha_t \log p_t
@@ -174,21 +176,21 @@ def softmax_cross_entropy(
     >>> float(softmax_cross_entropy(np.zeros((1, 4)), np.array([3])).round(6))
     1.386294
     """
-    return _loss("softmax", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
+    return _loss("softmax", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)  # type: ignore[no-any-return]
 
 
 @_documented
 def sigmoid_cross_entropy(
-    logits: Any,
-    targets: Any,
+    logits: ArrayT,
+    targets: Array,
     alpha: PerClass | None = None,
     *,
-    sample_weight: Any = None,
-    normalizer: Any = None,
+    sample_weight: Array | None = None,
+    normalizer: Normalizer = None,
     check_finite: bool = False,
     inplace: bool = False,
     **options: Unpack[SpecOptions],
-) -> Any:
+) -> ArrayT:
     r"""(Balanced) cross-entropy of independent binary logits: the focal loss at gamma = 0.
 
     .. math:: \mathrm{CE}(p_t) = -\alpha_t \log p_t
@@ -212,39 +214,28 @@ def sigmoid_cross_entropy(
     >>> float(sigmoid_cross_entropy(np.array([0.0]), np.array([1])).round(6))
     0.693147
     """
-    return _loss("sigmoid", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)
+    return _loss("sigmoid", 0.0, alpha, options, logits, targets, sample_weight, normalizer, check_finite, inplace)  # type: ignore[no-any-return]
 
 
-_known_spec: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)
+class LossGradHess(NamedTuple, Generic[ArrayT]):
+    """Loss, its gradient and the diagonal of its Hessian (None where it was not asked for), both in the logits."""
 
-
-def _spec(link: str, gamma: PerClass, alpha: PerClass | None, options: SpecOptions) -> LossSpec:
-    """The spec of a call; training loops ask for the same one again and again."""
-    try:
-        return _known_spec(link, gamma, alpha, **options)
-    except TypeError:  # arrays have no hash
-        return LossSpec(link, gamma, alpha, **options)
-
-
-class LossGradHess(NamedTuple):
-    """Loss, its gradient and the diagonal of its Hessian, both in the logits."""
-
-    loss: Any
-    grad: Any
+    loss: ArrayT
+    grad: ArrayT
     hess: Any
 
 
 def loss_grad_hess(
     spec: LossSpec,
-    logits: Any,
-    targets: Any,
+    logits: ArrayT,
+    targets: Array,
     *,
-    sample_weight: Any = None,
-    normalizer: Any = None,
+    sample_weight: Array | None = None,
+    normalizer: Normalizer = None,
     hess: bool = True,
-    out: Any = None,
+    out: ArrayT | None = None,
     check_finite: bool = False,
-) -> LossGradHess:
+) -> LossGradHess[ArrayT]:
     r"""Loss of ``spec`` with gradient and diagonal Hessian in the logits, in closed form.
 
     .. math::
@@ -325,15 +316,15 @@ def _loss(
     if host.is_tensor(logits):
         engine = _torch or _load_torch()
         rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
-        return engine.door(_spec, link, gamma, alpha, options, *rest)
+        return engine.loss_of(link, gamma, alpha, options, *rest)
     if host.is_jax(logits):
         engine = _jax or _load_jax()
         rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
-        return engine.dispatch(_spec, link, gamma, alpha, options, *rest)
+        return engine.dispatch(link, gamma, alpha, options, *rest)
     if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
         contracts.reject("inplace", "be False unless the logits are of PyTorch or JAX", inplace, remedy)
-    spec = _spec(link, gamma, alpha, options)
+    spec = cached_spec(link, gamma, alpha, options)
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 0, None)
         if result is not None:

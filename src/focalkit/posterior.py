@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts, definition, host, links
 from focalkit._core.spec import PerClass
+from focalkit._core.types import Array
 
 
-def recover_posterior(probabilities: Any, gamma: PerClass, alpha: PerClass | None = None) -> NDArray[np.float64]:
+def recover_posterior(probabilities: Array, gamma: PerClass, alpha: PerClass | None = None) -> NDArray[np.float64]:
     r"""Undo the distortion of probabilities that were learned by a focal loss.
 
     .. math::
@@ -112,13 +113,14 @@ def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(links.softmax_log_odds_all(logits, np)[0])
 
 
-def shift_prior(probabilities: Any, prior: Any, tau: float = 1.0) -> NDArray[np.float64]:
+def shift_prior(probabilities: Array, prior: PerClass, tau: float = 1.0) -> NDArray[np.float64]:
     r"""Posterior for a class balance other than the training data's; its argmax is the shifted decision.
 
     .. math:: \tilde\eta_k \propto \eta_k \, \pi_k^{-\tau}
 
     (Menon et al. 2021, arXiv 2007.07314, eq. 9, post-hoc logit adjustment.) tau = 1 gives decisions
-    for equally frequent classes, the best for balanced accuracy; tau = 0 changes nothing.
+    for equally frequent classes: it is the rule for balanced accuracy, and for no other goal; tau = 0 changes nothing.
+    For costs, metrics and bounds see :mod:`focalkit.decisions`.
 
     Parameters
     ----------

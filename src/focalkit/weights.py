@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, host
+from focalkit._core.types import Array
+
+Counts: TypeAlias = "Array | Mapping[int, float]"
 
 SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
 
 
-def class_weights(counts: Any, scheme: str = "balanced", *, beta: float | None = None) -> NDArray[np.float64]:
+def class_weights(counts: Counts, scheme: str = "balanced", *, beta: float | None = None) -> NDArray[np.float64]:
     r"""Weights alpha, one per class, from how many samples each class has.
 
     =============  ===========================================  =====================================
@@ -100,7 +103,7 @@ _BINCOUNT = "E.g. numpy.bincount(targets, minlength=n_classes)."
 
 
 def _counts(counts: Any) -> NDArray[np.float64]:
-    n = host.array(counts)
+    n = contracts.array("counts", counts)
     if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not contracts.SAMPLE_WEIGHT.holds(n):
         contracts.reject("counts", _COUNTS, counts, _BINCOUNT)
     return n.astype(np.float64)

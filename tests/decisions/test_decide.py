@@ -478,3 +478,12 @@ def test_bad_input_is_one_line_with_what_to_do(act, contract, more):
     assert more in text
     assert "\n" not in text
     assert text.count("; got ") == 1
+
+
+def test_a_rule_is_drawn():
+    pytest.importorskip("matplotlib")
+    axes = decide(*two(800), Cost(fn=9)).plot()
+    assert [line.get_label() for line in axes.get_legend().get_lines()] == ["missed", "false alarms", "cost"]
+    assert len(decide(*three(), "macro_f1").plot().get_yticklabels()) == 3
+    with pytest.raises(InputError, match="rule must have a report"):
+        DecisionRule(Cutoff(0.5), Cost(9), (0, 1)).plot()

@@ -112,11 +112,11 @@ def test_too_few_rows_or_a_bad_prior_are_no_ground_for_remedies():
 def test_words_are_there_in_both_languages():
     found = remedies(sample_of(*bayes(2000))[0], gamma=1.0)
     some = Diagnosis(diagnose(*bayes(50)), remedies=found)
-    assert [finding.id for finding in some.remedy_findings] == ["shift", "temperature", "recovered"]
+    assert [finding.id for finding in some.remedy_findings] == ["shift", "decided", "temperature", "recovered"]
     for finding in some.remedy_findings:
         assert say(finding) != say(finding, "zh-CN")
     table = section(some, 20).parts[0]
-    assert [len(row) for row in table.rows] == [5] * 4
+    assert [len(row) for row in table.rows] == [5] * 5
     assert len(accuracy(found)) == K
 
 

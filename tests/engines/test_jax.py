@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +22,6 @@ from tests.jax_adapter import by_operations  # noqa: E402
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec  # noqa: E402
 from focalkit.engines import plain  # noqa: E402
-from focalkit.engines.cpu.evaluate import get_num_threads, set_num_threads  # noqa: E402
 
 RNG = np.random.default_rng(5)
 Z = RNG.normal(size=(6, 4)) * 3
@@ -334,14 +335,14 @@ def test_the_bits_are_the_same_for_any_number_of_threads():
     z = jnp.asarray(RNG.normal(size=(400, 1000)), jnp.float32)
     t = jnp.asarray(RNG.integers(0, 1000, 400))
     program = jax.jit(jax.value_and_grad(lambda z: softmax(z, t, alpha=None)))
-    first, before = program(z), get_num_threads()
+    first, before = program(z), focalkit.get_num_threads()
     try:
-        set_num_threads(1)
+        focalkit.set_num_threads(1)
         for one, other in zip(program(z), first, strict=True):
             np.testing.assert_array_equal(one, other)
     finally:
-        set_num_threads(None)
-    assert get_num_threads() == before
+        focalkit.set_num_threads(None)
+    assert focalkit.get_num_threads() == before
 
 
 def test_subnormal_results_are_not_flushed_and_xlas_own_arithmetic_is_left_alone():
@@ -497,3 +498,11 @@ def test_their_values_are_checked_where_they_can_be_read():
 def test_importing_focalkit_imports_no_jax():
     code = "import sys, focalkit, focalkit.losses; print('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_the_example_with_optax_learns_the_rare_classes(capsys):
+    with jax.enable_x64(False):
+        found = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "jax_optax.py"))
+    assert "recall of each class" in capsys.readouterr().out
+    assert found["losses"][-1] < found["losses"][0] / 2
+    assert min(found["recall"]) > 0.8

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint  # noqa: E402
 from focalkit import InputError, LossSpec, linear_softmax_focal_loss, softmax_focal_loss  # noqa: E402
 from focalkit.engines.torch import linear as torch_linear  # noqa: E402
 from focalkit.engines.torch import linear_chunks as torch_chunks  # noqa: E402
+from focalkit.engines.torch import routes  # noqa: E402
 from focalkit.nn import LinearFocalLoss  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own
@@ -164,9 +165,8 @@ def test_a_weights_gradient_in_bfloat16_does_not_get_worse_with_the_number_of_ch
 def test_a_devices_way_is_right_too(monkeypatch, native, reduction, dtype):
     """No row is left out, and the loss goes through plain tensor operations."""
 
-    def plain(spec, logits, targets, weight, normalizer, dtype, order):
-        rest = (spec, targets, weight, normalizer, False, False, engine.NO_PARAMETERS, dtype, False, None)
-        return engine._compute(logits, rest, order, logits if order else None)[0]
+    def plain(call, order):
+        return routes.compute(call, routes.Route.COMPOSITE, order, call.logits if order else None).loss
 
     engine = torch_chunks.engine
     monkeypatch.setattr(engine, "over_logits", plain)

@@ -23,10 +23,11 @@ from tests.triton_adapter import engine as kernels  # noqa: E402
 
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec, nn  # noqa: E402
-from focalkit._core.call import Call  # noqa: E402
+from focalkit._core.call import Call, ClassParameters  # noqa: E402
 from focalkit.engines.torch import contracts as torch_contracts  # noqa: E402
 from focalkit.engines.torch import dispatch as engine  # noqa: E402
 from focalkit.engines.torch import ops as composite  # noqa: E402
+from focalkit.engines.torch import routes  # noqa: E402
 from focalkit.engines.triton import launch as triton_launch  # noqa: E402
 
 FOCAL = LossSpec(gamma=2.0)
@@ -39,7 +40,7 @@ def device(monkeypatch):
     torch.manual_seed(0)
     if DEVICE.type == "cpu":
         monkeypatch.setattr(torch_contracts, "ordinary", lambda tensor: False)
-        monkeypatch.setattr(engine, "_device_kernels", lambda device: kernels)
+        monkeypatch.setattr(routes, "device_kernels", lambda device: kernels)
         monkeypatch.setattr(engine, "loss", past_the_host)
     with quietly():
         yield DEVICE
@@ -47,9 +48,10 @@ def device(monkeypatch):
 
 def past_the_host(spec, logits, targets, weight=None, normalizer=None, finite=False, inplace=False, *rest, **by):
     """``engine.loss`` without its first look for tensors of the host."""
-    parameters = rest[0] if rest else engine.NO_PARAMETERS
-    kernels = by.get("kernels", True)
-    return engine._any_loss(spec, logits, targets, weight, normalizer, finite, inplace, parameters, kernels)
+    parameters = ClassParameters(*rest[0]) if rest else engine.NO_PARAMETERS
+    last = (routes.result_dtype(logits), finite, inplace)
+    call = Call(spec, logits, targets, weight, normalizer, parameters, *last)
+    return engine._any_loss(call, by.get("kernels", True))
 
 
 def randn(*shape, dtype=torch.float64, scale=3.0):
@@ -347,14 +349,14 @@ class Nothing:
 
 def test_other_devices_and_a_missing_triton_leave_the_plain_path(monkeypatch):
     monkeypatch.undo()
-    assert engine._device_kernels(torch.device("mps")) is None
-    engine._device_kernels.cache_clear()
+    assert routes.device_kernels(torch.device("mps")) is None
+    routes.device_kernels.cache_clear()
     monkeypatch.setitem(sys.modules, "focalkit.engines.triton.evaluate", None)
     monkeypatch.delattr(focalkit.engines.triton, "evaluate")
     try:
-        assert engine._device_kernels(torch.device("cuda")) is None
+        assert routes.device_kernels(torch.device("cuda")) is None
     finally:
-        engine._device_kernels.cache_clear()
+        routes.device_kernels.cache_clear()
 
 
 @BESIDE
@@ -407,7 +409,7 @@ def test_compiled_code_for_a_gpu_calls_the_operator(monkeypatch):
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     monkeypatch.undo()
-    monkeypatch.setattr(engine, "_device_kernels", lambda device: kernels)
+    monkeypatch.setattr(routes, "device_kernels", lambda device: kernels)
     graphs = []
 
     def keep(module, inputs):

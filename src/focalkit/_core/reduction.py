@@ -102,10 +102,10 @@ def kept(spec: LossSpec, losses: Any, counted: Any, positive: Any, xp: Ops, larg
     if spec.keep_hardest is None:
         places = xp.count(positives)
     else:
-        places = _at_least_one(_whole(budget / (1 + ratio), xp), xp)
-    keep_positives = largest(losses, positives, _smaller(places, budget, xp))
+        places = xp.maximum(_whole(budget / (1 + ratio), xp), 1)
+    keep_positives = largest(losses, positives, xp.minimum(places, budget))
     n_kept = xp.count(keep_positives)
-    places = _whole(_smaller(ratio * _at_least_one(n_kept, xp), budget - n_kept, xp), xp)
+    places = _whole(xp.minimum(ratio * xp.maximum(n_kept, 1), budget - n_kept), xp)
     return keep_positives | largest(losses, counted & ~positive, places)
 
 
@@ -113,23 +113,14 @@ def _budget(keep_hardest: float | int | None, n_counted: Any, xp: Ops) -> Any:
     if keep_hardest is None:
         return n_counted
     if isinstance(keep_hardest, int):
-        return _smaller(n_counted, xp.wide(keep_hardest), xp)
+        return xp.minimum(n_counted, keep_hardest)
     # a hair below the product, so that 0.07 * 100 = 7.000000000000001 keeps 7 and not 8
-    share = _at_least_one(xp.ceil(keep_hardest * n_counted * (1 - xp.hair)), xp)
-    return xp.where(n_counted == 0, n_counted, share)
+    return xp.minimum(xp.maximum(xp.ceil(keep_hardest * n_counted * (1 - xp.hair)), 1), n_counted)
 
 
 def _whole(places: Any, xp: Ops) -> Any:
     # a hair above the product, so that 0.58 * 100 = 57.99999999999999 makes 58 places
     return xp.floor(places * (1 + xp.hair))
-
-
-def _at_least_one(n: Any, xp: Ops) -> Any:
-    return xp.where(n > 1, n, xp.ones_like(n))
-
-
-def _smaller(one: Any, other: Any, xp: Ops) -> Any:
-    return xp.where(one < other, one, other)
 
 
 def largest(xp: Ops) -> Callable[..., Any]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import wraps
-from typing import Any, TypeAlias, TypedDict
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.types import Reduction
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LINKS = ("softmax", "sigmoid")
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean")
 
 _IGNORE = "Class ids are integers; NaN stands among the float targets of the sigmoid link alone."
 
-PerClass: TypeAlias = float | Sequence[float] | NDArray[Any]
+PerClass: TypeAlias = "float | Sequence[float] | NDArray[Any] | Tensor"
 
 
 class SpecOptions(TypedDict, total=False):
@@ -26,7 +30,7 @@ class SpecOptions(TypedDict, total=False):
 
     label_smoothing: float
     ignore_index: float
-    reduction: str
+    reduction: Reduction
     keep_hardest: float | int | None
     negatives_per_positive: float | None
     class_axis: int
@@ -125,6 +129,9 @@ class LossSpec:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
                 contracts.reject(name, "be an integer", value, "Pass a Python int.")
+            bits = 63 if name == "ignore_index" else 6  # class ids have 64, and no array 64 axes
+            if not -(1 << bits) <= value < 1 << bits:
+                contracts.reject(name, f"lie in [-2**{bits}, 2**{bits})", value, "Leave it out for the default.")
             store(name, int(value))
         self._check_mining(store)
 
@@ -172,6 +179,14 @@ class LossSpec:
         return f"LossSpec({', '.join(shown)})"
 
 
+def cached_spec(link: str, gamma: PerClass, alpha: PerClass | None, options: Any) -> LossSpec:
+    """The spec of a call; training loops ask for the same one again and again."""
+    try:
+        return _cached(link, gamma, alpha, **options)
+    except TypeError:  # arrays have no hash
+        return LossSpec(link, gamma, alpha, **options)
+
+
 def _named(known_init: Any) -> Any:
     """``LossSpec.__init__``, which tells what peers' names of its arguments are called here."""
     names = tuple(f.name for f in fields(LossSpec))
@@ -186,3 +201,5 @@ def _named(known_init: Any) -> Any:
 
 
 LossSpec.__init__ = _named(LossSpec.__init__)  # type: ignore[method-assign]
+
+_cached: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)

@@ -109,6 +109,9 @@ def of_remedies(found: Remedies) -> tuple[Finding, ...]:
 
 
 def _on_remedy(way: Remedy) -> Finding:
+    if way.name == "decided":
+        f1 = way.scores["macro_f1"]
+        return Finding("decided", {"gain": _gain(f1, 100, 1), "verdict": sure(f1)})
     if way.name != "shifted":
         score = way.scores["log_loss"]
         values = {"t": way.setting or 1.0, "gain": _gain(score, 1, 3), "verdict": sure(score, -1)}

@@ -36,8 +36,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Remedy:
-    """One way to use the predictions: ``name`` "as they are", "shifted", "temperature" or "recovered".
+    """One way to use the predictions.
 
+    ``name`` is "as they are", "shifted" (the rule for balanced accuracy, of a strength tau), "decided" (the rule for
+    macro F1, :func:`focalkit.decisions.fit_rule`), "temperature" or "recovered".
     ``setting`` is the tau or temperature chosen, ``scores`` by metric, ``recall`` the accuracy per row of
     the ledger (NaN for one without entries in the scoring half).
     """
@@ -100,6 +102,7 @@ def remedies(
     ways: list[tuple[str, float | None, Real, Real]] = [
         ("as they are", None, scores.z, plain),
         ("shifted", tau, scores.shifted(pi, tau), plain),
+        ("decided", None, scores.decided(chooses.decision_offsets()), plain),
         ("temperature", warm, scores.z, scores.posterior(scores.z / warm)),
     ]
     if gamma is not None or alpha is not None:

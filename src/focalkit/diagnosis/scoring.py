@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.spec import PerClass
 from focalkit._metrics import DECISION_METRICS
+from focalkit.decisions.fit import fit_rule
+from focalkit.decisions.goals import Maximize
+from focalkit.decisions.rules import Cutoff, Weighted
 from focalkit.diagnosis.sample import Sample
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
 
@@ -58,6 +61,19 @@ class Exclusive(Half):
     def shifted(self, prior: Real, tau: float) -> Real:
         """Logits for decisions by p / prior^tau."""
         return np.asarray(self.z - tau * np.log(np.where(prior > 0, prior, 1.0)))
+
+    def decision_offsets(self) -> Real:
+        """What is added to each class's logit for the best macro F1 here (:func:`focalkit.decisions.fit_rule`)."""
+        p = self.posterior(self.z)
+        rule = fit_rule(Maximize("macro_f1"), p, self.stratum, self.weight)
+        if isinstance(rule, Cutoff):
+            return np.array([_log_odds(rule.cutoff), 0.0])
+        assert isinstance(rule, Weighted)
+        return np.asarray(np.log(np.array(rule.weights)))
+
+    def decided(self, offsets: Real) -> Real:
+        """Logits for these decisions."""
+        return np.asarray(self.z + offsets)
 
     def posterior(self, z: Real) -> Real:
         """Probabilities of the classes."""
@@ -108,6 +124,22 @@ class Independent(Half):
         log_prior = np.log(np.where(prior > 0, prior, 1.0)).reshape(-1, 2)
         return np.asarray(self.z - tau * (log_prior[:, 1] - log_prior[:, 0])[self.column, None])
 
+    def decision_offsets(self) -> Real:
+        """The log-odds above which each column's positives have the best F1 here; 0 where it has one side only."""
+        out = np.zeros(self.n_classes)
+        for k in range(self.n_classes):
+            rows = self.column == k
+            y = self.positive[rows]
+            if 0 < y.sum() < len(y):
+                rule = fit_rule(Maximize("f1"), _sigma(self.z[rows, 0]), y, self.weight[rows])
+                assert isinstance(rule, Cutoff)
+                out[k] = _log_odds(rule.cutoff)
+        return out
+
+    def decided(self, offsets: Real) -> Real:
+        """Logits for these decisions."""
+        return np.asarray(self.z - offsets[self.column, None])
+
     def posterior(self, z: Real) -> Real:
         """Probabilities of negative and positive."""
         return np.column_stack([_sigma(-z[:, 0]), _sigma(z[:, 0])])
@@ -151,6 +183,12 @@ class Independent(Half):
 
 def _bins(p: Real) -> NDArray[np.intp]:
     return np.minimum((p * BINS).astype(np.intp), BINS - 1)
+
+
+def _log_odds(cutoff: float) -> float:
+    """Of a cut-off on probabilities; one that flags all or nothing is far out."""
+    inside = min(max(cutoff, 1e-15), 1 - 1e-15)
+    return float(np.log(inside) - np.log1p(-inside))
 
 
 def _sigma(m: Real) -> Real:

@@ -21,7 +21,8 @@ from focalkit.io.numbers import MISSING, is_number
 
 #: Bytes of a file that are looked at.
 HEAD = 1 << 20
-_ROWS = 1000
+#: Rows that are cut, and of these the cells of a column by which its type is told.
+_ROWS, _CELLS = 1000, 250
 DELIMITERS = (",", ";", "\t", "|", " ")
 _DATE = re.compile(r"^\d{1,4}[-/.:]\d{1,2}([-/.:]\d{1,4})?([T ]\d{1,2}:\d{2}.*)?$")
 _COMMA = re.compile(r"^[+\-−]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?$")
@@ -134,7 +135,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     return Dialect(
         encoding, delimiter, decimal, shown, header, len(skipped.encode()), n_lines, line, unnamed, cr, tuple(alerts),
         text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
-        quoted='"' in text,
+        quoted='"' in text[len(skipped) :],
     )  # fmt: skip
 
 
@@ -280,10 +281,12 @@ def _decimal(rows: list[list[str]], delimiter: str, width: int) -> str:
     if delimiter == ",":
         return "."
     commas = dots = grouped = 0
-    for row in rows:
+    for row in rows[:_CELLS]:
         if len(row) != width:
             continue
         for cell in row:
+            if "," not in cell and "." not in cell:
+                continue
             text = cell.strip()
             if _COMMA.match(text):
                 commas += 1
@@ -304,7 +307,7 @@ def _is_header(first: list[str], rest: list[list[str]], decimal: str) -> tuple[b
         return not any(number), [] if not any(number) else nothing
     columns = list(zip(*rest, strict=True))
     width = min(len(columns), len(cells))
-    numeric = [_numeric(columns[i], decimal) for i in range(width)]
+    numeric = [_numeric(columns[i][:_CELLS], decimal) for i in range(width)]
     named = [i for i in range(width) if numeric[i] and not _numeric((cells[i],), decimal, 0) and cells[i]]
     named = [i for i in named if cells[i].lower() not in MISSING]
     if named:
@@ -345,7 +348,7 @@ def _numeric(column: tuple[str, ...], decimal: str, fewest: int = 1) -> bool:
 
 def _kinds(rows: list[list[str]], decimal: str, width: int) -> tuple[str, ...]:
     columns = list(zip(*[row for row in rows if len(row) == width], strict=True)) or [()] * width
-    return tuple(_kind(column, decimal) for column in columns)
+    return tuple(_kind(column[:_CELLS], decimal) for column in columns)
 
 
 def _kind(column: tuple[str, ...], decimal: str) -> str:

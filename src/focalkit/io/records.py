@@ -225,8 +225,8 @@ def _row_end(data: bytes, at: int, quote: bytes, field_end: re.Pattern[bytes]) -
 def _cleaned(
     done: bytes, dialect: Dialect, line: int, row: int, on_damage: OnDamage, seen: Seen
 ) -> tuple[bytes, int, int]:
-    """A block of whole rows without repeated headers and bytes that are no UTF-8; its lines and rows in the file."""
-    n_lines, n_dropped = done.count(b"\n"), len(seen.dropped)
+    """A block of whole rows without repeated headers and bytes that are no UTF-8; how many lines and rows it had."""
+    (n_lines, n_rows), repeated = _counted(done, dialect.quote.encode()), seen.repeated
     if not done.isascii() and dialect.encoding == "utf-8":
         done = _in_utf8(done, line, row, on_damage, seen)
     if dialect.header_line and dialect.header_line in done:
@@ -234,7 +234,7 @@ def _cleaned(
     if dialect.delimiter == " ":
         done = re.sub(rb"[ \t]+", b"\t", done)
         done = re.sub(rb"(?m)^\t|\t(?=\r?$)", b"", done)
-    return done, n_lines, _n_rows(done, dialect.quote.encode()) + len(seen.dropped) - n_dropped
+    return done, n_lines, n_rows - (seen.repeated - repeated)
 
 
 def _in_utf8(done: bytes, line: int, row: int, on_damage: OnDamage, seen: Seen) -> bytes:
@@ -274,9 +274,13 @@ def _without_headers(done: bytes, dialect: Dialect, line: int, seen: Seen) -> by
     return b"\n".join(kept)
 
 
-def _n_rows(done: bytes, quote: bytes) -> int:
-    """Rows of a block: lines that are not blank and not inside a quoted value."""
+def _counted(done: bytes, quote: bytes) -> tuple[int, int]:
+    """Lines of a block, and its rows: lines that are not empty and not inside a quoted value."""
+    raw = np.frombuffer(done, np.uint8)
+    ends = np.flatnonzero(raw == 10)
+    lines = len(ends)
     if quote in done:
-        done = re.sub(re.escape(quote) + rb"[^" + quote + rb"]*" + re.escape(quote), b"q", done)
-    blank = len(re.findall(rb"(?m)^[ \t\r]*$", done)) - 1 if b"\n\n" in done or b"\n\r\n" in done else 0
-    return done.count(b"\n") - max(blank, 0)
+        ends = ends[np.searchsorted(np.flatnonzero(raw == quote[0]), ends) % 2 == 0]
+    width = np.diff(ends, prepend=-1)
+    empty = (width == 1) | ((width == 2) & (raw[ends - 1] == 13))
+    return lines, len(ends) - int(np.count_nonzero(empty))

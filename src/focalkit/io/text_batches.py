@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit.io.columns import Layout
 from focalkit.io.dialect import Dialect
-from focalkit.io.numbers import PLAIN_GAPS
 from focalkit.io.records import BLOCK, Records
 from focalkit.io.sources import File
 
@@ -70,7 +69,7 @@ class Reader:
                 csv.ConvertOptions(
                     column_types=types,
                     include_columns=list(layout.columns),
-                    null_values=list(PLAIN_GAPS),
+                    null_values=[""],  # every further word costs a search in each cell
                     strings_can_be_null=False,
                     decimal_point=dialect.decimal,
                 ),

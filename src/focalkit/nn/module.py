@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec, SpecOptions
-from focalkit.engines.torch import compiled
-from focalkit.engines.torch import contracts as torch_contracts
+from focalkit.engines.torch import _internals, compiled
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch.dispatch import NO_PARAMETERS, Parameters, loss, traced_loss
 from focalkit.losses import tensor_loss
@@ -182,7 +181,7 @@ class Loss(HoldsSpec):
             if not torch.compiler.is_compiling():
                 self._follow()
             return NO_PARAMETERS
-        if torch.compiler.is_compiling() or torch_contracts.functional():
+        if torch.compiler.is_compiling() or _internals.functional():
             return tensors
         given = [tensor for tensor in tensors if tensor is not None]
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):

@@ -46,8 +46,14 @@ def estimate(e: Estimate, share: bool = False, signed: bool = False) -> str:
     """A figure with its interval."""
     scale = 100.0 if share else 1.0
     form = "+.3g" if signed else ".3g"
-    value, low, high = (float(f"{scale * v:.3g}") for v in (e.value, e.low, e.high))
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]".replace("+0 ", "0 ")
+    return "{} [{}, {}]".format(*(_number(scale * v, form) for v in (e.value, e.low, e.high)))
+
+
+def _number(value: float, form: str) -> str:
+    """Three digits; whole from 100 on."""
+    if abs(value) >= 99.95:
+        return f"{value:{form[:-3]},.0f}"
+    return f"{value:{form}}" if value else "0"
 
 
 def _title(figure: Figure) -> Message:

@@ -166,7 +166,10 @@ def _linear(
 ) -> Iterator[tuple[Cell, Prediction]]:
     """All cells of a linear model fitted together, and their logits as one product."""
     fits = [cell for cell in cells if cell.tau is None]
-    models = [clone(model).set_params(**_parameters(cell)) for cell in fits]
+    models = [copy.copy(model) for _ in fits]
+    for fitted, cell in zip(models, fits, strict=True):
+        for name, value in {**_parameters(cell), "warm_start": False}.items():
+            setattr(fitted, name, value)
     for said in fit_together(models, X, y):
         if said is not None:
             warnings.warn(said, ConvergenceWarning, stacklevel=2)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -29,8 +30,9 @@ def operands_of(
     gamma: Any = None,
     alpha: Any = None,
 ) -> dict[str, Any]:
-    """The checked arrays of a call, by name."""
-    logits = floating("logits", logits)
+    """The checked arrays of a call, by name; of logits that never exist, their shape is enough."""
+    if not isinstance(logits, jax.ShapeDtypeStruct):
+        logits = floating("logits", logits)
     shape = logits.shape
     axis = contracts.logits_shape(spec.link, shape, spec.class_axis)
     n_classes = shape[axis] if axis >= 0 else 1

@@ -6,7 +6,6 @@ in targets, weights, alpha, gamma or the normalizer, comes from the composite im
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -17,7 +16,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from focalkit._core import contracts, host
 from focalkit._core.call import class_axis
-from focalkit._core.spec import LossSpec
+from focalkit._core.spec import LossSpec, cached_spec
 from focalkit.engines.jax import kernels
 from focalkit.engines.jax.contracts import operands_of
 from focalkit.engines.jax.kernels import Operands
@@ -25,7 +24,6 @@ from focalkit.engines.jax.ops import OPS
 
 
 def dispatch(
-    known_spec: Callable[..., LossSpec],
     link: str,
     gamma: Any,
     alpha: Any,
@@ -40,7 +38,7 @@ def dispatch(
     """Compute one of the four losses; gamma and alpha may be arrays of JAX, which may be traced."""
     parameters = {name: x for name, x in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(x)}
     numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
-    spec = known_spec(link, *numbers, options)
+    spec = cached_spec(link, *numbers, options)
     operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite, **parameters)
     return _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
 
@@ -63,6 +61,11 @@ def loss_grad_hess(
     operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite)
     value, grad, *rest = _evaluate(_without_parameters(spec), 2 if hess else 1, False, operands)
     return value, grad, rest[0] if rest else None
+
+
+def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
+    """Loss and derivatives from operands that were checked; a gradient is written over the logits."""
+    return _evaluate(spec, order, True, operands)
 
 
 @lru_cache(maxsize=256)
@@ -93,7 +96,7 @@ def _jvp(spec: LossSpec, order: int, inplace: bool, primals: Any, tangents: Any)
         raise NotImplementedError(message)
 
     def function(moving: Operands) -> Any:
-        return _differentiable(spec, order, {**operands, **moving})
+        return kernels.differentiable(spec, order, {**operands, **moving})
 
     return jax.jvp(function, ({name: operands[name] for name in dots},), (dots,))
 
@@ -105,16 +108,3 @@ def _along(spec: LossSpec, grad: Any, direction: Any) -> Any:
     if spec.reduction != "none":
         return jnp.sum(product)
     return product if spec.link == "sigmoid" else jnp.sum(product, class_axis(spec, grad.ndim))
-
-
-def _differentiable(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
-    """Loss and gradient as functions whose every derivative is exact."""
-    if order == 0:
-        return kernels.by_operations(spec, 0, operands)
-
-    def total(logits: Any) -> Any:
-        (value,) = kernels.by_operations(spec, 0, {**operands, "logits": logits})
-        return jnp.sum(value.astype(OPS.compute_dtype(logits))), value
-
-    grad, value = jax.grad(total, has_aux=True)(operands["logits"])
-    return value, grad

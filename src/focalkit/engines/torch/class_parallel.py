@@ -23,7 +23,8 @@ from focalkit.engines import plain
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch import ops as composite
-from focalkit.engines.torch.dispatch import _kept_for_later, _result_dtype
+from focalkit.engines.torch._internals import keeps_graph
+from focalkit.engines.torch.routes import result_dtype
 
 _COLUMNS = ("failed", "rows", "classes", "options", "targets", "sample_weight")
 
@@ -58,8 +59,8 @@ def loss(
     n_local = [row[_COLUMNS.index("classes")] for row in table]
     torch_parallel.check_without_logits(spec, targets, sample_weight, sum(n_local))
     if isinstance(normalizer, str):
-        spec, normalizer = torch_parallel.global_mean(spec, normalizer, targets, sample_weight)
-    call = Call(spec, logits, targets, sample_weight, normalizer, out_dtype=_result_dtype(logits))
+        spec, normalizer = torch_parallel.global_mean(Call(spec, None, targets, sample_weight), normalizer)
+    call = Call(spec, logits, targets, sample_weight, normalizer, out_dtype=result_dtype(logits))
     shard = _Shard(call, group, sum(n_local[:rank]), sum(n_local), spec.class_axis % logits.dim())
     if torch.is_grad_enabled() and logits.requires_grad:
         return _Sharded.apply(logits, shard)  # type: ignore[no-any-return]
@@ -184,7 +185,7 @@ class _Sharded(torch.autograd.Function):
         (grad,) = ctx.saved_tensors
         if ctx.axis is not None:
             upstream = upstream.unsqueeze(ctx.axis)
-        return (grad * upstream if _kept_for_later() else grad.mul_(upstream)).to(ctx.dtype), None
+        return (grad * upstream if keeps_graph() else grad.mul_(upstream)).to(ctx.dtype), None
 
 
 def _compute(shard: _Shard, with_grad: bool) -> tuple[Tensor, Tensor | None]:

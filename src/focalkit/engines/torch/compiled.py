@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
+from focalkit._core.call import Call, ClassParameters
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import cpu_kernels as torch_kernels
+from focalkit.engines.torch.routes import gradient_dtype
 
 #: The spec as arguments: see :class:`Arguments`.
 SPEC = "Tensor? gamma, Tensor? alpha, float[]? gammas, float[]? alphas, Tensor? scalars, float[] constants, "
@@ -142,25 +144,14 @@ def _spec(
 def _compute(
     order: int, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, arguments: Arguments, dtype: Any
 ) -> Any:
-    spec = spec_of(arguments)
+    call = Call(spec_of(arguments), logits.detach(), targets.detach(), weight, normalizer, out_dtype=dtype)
     with torch.no_grad():
         if logits.is_cuda:
             from focalkit.engines.triton import evaluate as triton
 
-            first = (spec, logits.detach(), targets.detach(), weight, normalizer, False)
-            call = torch_contracts.check(*first, arguments.gamma, arguments.alpha, dtype)
-            return triton.evaluate(call, order, None, gradient_dtype(logits))
-        rest = (targets.detach(), weight, normalizer, False, dtype, order, None)
-        return torch_kernels.evaluate(spec, logits.detach(), *rest)
-
-
-def gradient_dtype(logits: Tensor) -> torch.dtype:
-    """What the gradient is kept in until the upstream gradient has scaled it.
-
-    float32 for the half types, but on a GPU bfloat16, which has float32's range, stays: moving memory is the cost.
-    """
-    stays = (torch.float32, torch.float64) if logits.is_cpu else (torch.float32, torch.float64, torch.bfloat16)
-    return logits.dtype if logits.dtype in stays else torch.float32
+            call = call._replace(parameters=ClassParameters(arguments.gamma, arguments.alpha))
+            return triton.evaluate(torch_contracts.check(call), order, None, gradient_dtype(logits))
+        return torch_kernels.evaluate(call, order)
 
 
 @torch.library.impl("focalkit::loss", ("CPU", "CUDA"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,19 +12,10 @@ from focalkit._core import contracts
 from focalkit._core.call import Call, ClassParameters
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _inputs
+from focalkit.engines.torch import _internals
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _PLAIN_TENSORS = frozenset({Tensor, torch.nn.Parameter})
-
-
-def transformed() -> bool:
-    """Whether ``torch.func``, forward mode or a dispatch mode (fake tensors, counters) watches."""
-    return functional() or torch._C._len_torch_dispatch_stack() > 0
-
-
-def functional() -> bool:
-    """Whether ``torch.func`` or forward mode watches."""
-    return torch._C._functorch.peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
 
 
 def ordinary(tensor: object) -> bool:
@@ -38,28 +30,17 @@ def array(tensor: Tensor) -> Any:
     return tensor.resolve_conj().resolve_neg().numpy()
 
 
-def check(
-    spec: LossSpec,
-    logits: Tensor,
-    targets: Any,
-    sample_weight: Any,
-    normalizer: Any,
-    check_finite: bool,
-    gamma: Tensor | None,
-    alpha: Tensor | None,
-    out_dtype: torch.dtype,
-) -> Call:
-    """Check a call for the plain path; values too where all tensors lie in host memory and may be read."""
-    types(logits, targets)
-    sample_weight = weight_tensor(sample_weight, logits)
-    given = [t for t in (logits, targets, sample_weight, normalizer, gamma, alpha) if isinstance(t, Tensor)]
-    if all(ordinary(t) for t in given) and not transformed():
-        targets = _readable(spec, logits, targets, sample_weight, normalizer, check_finite, gamma, alpha)
-    else:
-        _shapes(spec, logits, targets, sample_weight, normalizer, gamma, alpha)
-        if check_finite and not torch.compiler.is_compiling():
-            _finite(logits)
-    return Call(spec, logits, targets, sample_weight, normalizer, ClassParameters(gamma, alpha), out_dtype)
+def check(call: Call) -> Call:
+    """Check a call for the composite path and for devices; values too where all tensors are readable host memory."""
+    types(call.logits, call.targets)
+    call = call._replace(sample_weight=weight_tensor(call.sample_weight, call.logits))
+    given = (call.logits, call.targets, call.sample_weight, call.normalizer, *call.parameters)
+    if all(ordinary(t) for t in given if isinstance(t, Tensor)) and not _internals.transformed():
+        return call._replace(targets=_readable(call))
+    _shapes(call)
+    if call.check_finite and not torch.compiler.is_compiling():
+        _finite(call.logits)
+    return call
 
 
 def types(logits: Tensor, targets: object) -> None:
@@ -91,50 +72,47 @@ def weight_tensor(sample_weight: Any, logits: Tensor) -> Tensor | None:
     return sample_weight
 
 
-def _readable(
-    spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, finite: bool, gamma: Any, alpha: Any
-) -> Tensor:
+def _readable(call: Call) -> Tensor:
     """Check values; return the targets, clipped where they are a little outside of [0, 1]."""
-    spec = with_values(spec, gamma, alpha)
-    weight = None if weight is None else array(weight)
-    number = normalizer.item() if isinstance(normalizer, Tensor) and normalizer.dim() == 0 else normalizer
+    targets: Tensor = call.targets
+    weight, normalizer = call.sample_weight, call.normalizer
+    if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
+        normalizer = normalizer.item()
+    call = call._replace(
+        spec=with_values(call.spec, call.parameters),
+        sample_weight=None if weight is None else array(weight),
+        normalizer=normalizer,
+    )
     y = array(targets)
-    call = read(spec, logits, targets, y, weight, number, finite)
-    if not targets.is_floating_point() or call.targets is y:
+    checked = read(call, y)
+    if not targets.is_floating_point() or checked.targets is y:
         return targets
-    return torch.where(torch.from_numpy(call.targets == y), targets, targets.clamp(0, 1))
+    return torch.where(torch.from_numpy(checked.targets == y), targets, targets.clamp(0, 1))
 
 
-def read(
-    spec: LossSpec, logits: Tensor, targets: Tensor, y: Any, weight: Any, normalizer: Any, check_finite: bool
-) -> Call:
+def read(call: Call, y: Any) -> Call:
     """Check values of host memory by the contracts of arrays; ``y`` are the targets as an array."""
-    slack = contracts.SOFT_SLACK_OF_HALF if targets.dtype.itemsize == 2 else contracts.SOFT_SLACK
-    named: dict[str, Any] = {"check_finite": check_finite, "soft_slack": slack, "library": "torch"}
-    return _inputs.read(spec, array(logits), y, weight, normalizer, **named)
+    slack = contracts.SOFT_SLACK_OF_HALF if call.targets.dtype.itemsize == 2 else contracts.SOFT_SLACK
+    named: dict[str, Any] = {"check_finite": call.check_finite, "soft_slack": slack, "library": "torch"}
+    return _inputs.read(call.spec, array(call.logits), y, call.sample_weight, call.normalizer, **named)
 
 
-def with_values(spec: LossSpec, gamma: Any, alpha: Any) -> LossSpec:
+def with_values(spec: LossSpec, parameters: ClassParameters) -> LossSpec:
     """The spec with the values of parameters given as tensors in host memory, checked."""
-    if gamma is None and alpha is None:
-        return spec
-    fields = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
-    for name, tensor in (("gamma", gamma), ("alpha", alpha)):
-        if tensor is not None:
-            fields[name] = tensor.detach().double().numpy()
-    return LossSpec(**fields)
+    given = {name: t.detach().double().numpy() for name, t in parameters._asdict().items() if t is not None}
+    return replace(spec, **given) if given else spec
 
 
-def _shapes(
-    spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, gamma: Any, alpha: Any
-) -> None:
+def _shapes(call: Call) -> None:
+    spec, logits, targets, normalizer = call.spec, call.logits, call.targets, call.normalizer
     shape = tuple(logits.shape)
     if logits.dtype not in FLOATS:
         contract = "be a floating array (float16, bfloat16, float32 or float64)"
         contracts.reject("logits", contract, f"dtype {logits.dtype}", "Pass raw model outputs, e.g. logits.float().")
     axis = contracts.logits_shape(spec.link, shape, spec.class_axis)
     n_classes = shape[axis] if axis >= 0 else 1
-    for name, tensor in (("alpha", alpha), ("gamma", gamma)):
+    for name in ("alpha", "gamma"):
+        tensor = getattr(call.parameters, name)
         if tensor is None:
             contracts.class_vector(name, getattr(spec, name), n_classes)
         elif tensor.dim() > 1 or (tensor.dim() == 1 and tensor.shape[0] != n_classes):
@@ -149,8 +127,8 @@ def _shapes(
     else:
         contracts.sigmoid_targets_shape(tuple(targets.shape), shape, axis, "torch")
         rows = shape
-    if weight is not None:
-        contracts.sample_weight_shape(tuple(weight.shape), rows)
+    if call.sample_weight is not None:
+        contracts.sample_weight_shape(tuple(call.sample_weight.shape), rows)
     if isinstance(normalizer, Tensor):
         contracts.normalizer_number(1.0, spec.reduction)
         if normalizer.dim() != 0:
@@ -160,5 +138,5 @@ def _shapes(
 
 
 def _finite(logits: Tensor) -> None:
-    if type(logits) in _PLAIN_TENSORS and not transformed() and not logits.is_meta:
+    if type(logits) in _PLAIN_TENSORS and not _internals.transformed() and not logits.is_meta:
         contracts.finite_logits(array(logits.cpu()))

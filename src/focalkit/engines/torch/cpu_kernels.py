@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from focalkit._core import contracts
+from focalkit._core.call import Call, Result
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _cpu
 from focalkit.engines.cpu import fast
-from focalkit.engines.cpu.evaluate import beyond_float32, without_ignored
+from focalkit.engines.cpu.evaluate import beyond_float32, changed, without_ignored
 from focalkit.engines.torch import contracts as torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements
@@ -22,34 +23,26 @@ _HOST = torch.device("cpu")  # whatever the default device is
 _FLOAT32, _FLOAT64, _BFLOAT16 = torch.float32, torch.float64, torch.bfloat16
 #: One number of each dtype that small batches may have.
 _NUMBER = {dtype: torch.empty((), dtype=dtype, device=_HOST) for dtype in (_FLOAT32, _FLOAT64)}
-Result = tuple[Tensor, Tensor | None, Tensor | None]
 
 
-def evaluate(
-    spec: LossSpec,
-    logits: Tensor,
-    targets: Any,
-    sample_weight: Any,
-    normalizer: Any,
-    check_finite: bool,
-    out_dtype: torch.dtype,
-    order: int,
-    out: Tensor | None,
-) -> Result:
+def evaluate(call: Call, order: int, out: Tensor | None = None) -> Result:
     """Loss and, from ``order`` 1, the gradient (into ``out`` where given), 2 the Hessian's diagonal."""
+    spec, logits, targets, normalizer = call.spec, call.logits, call.targets, call.normalizer
     if normalizer is not None:
         if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
             normalizer = normalizer.item()
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
-    weight = None if sample_weight is None else _weights(sample_weight, logits)
+    if normalizer is not None or call.sample_weight is not None:
+        weight = None if call.sample_weight is None else _weights(call.sample_weight, logits)
+        call = Call(spec, logits, targets, weight, normalizer, *call[5:])
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
     # a normalizer of 0 is right where nothing is counted, which is to be looked at
-    if not check_finite and normalizer != 0 and type(targets) is Tensor:
-        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, False)
+    if not call.check_finite and normalizer != 0 and type(targets) is Tensor:
+        value = _call(call, grad, hess, False)
         if not isinstance(value, str):
-            return value, grad, hess
-    return _carefully(spec, logits, targets, weight, normalizer, check_finite, out_dtype, order, grad, hess)
+            return Result(value, grad, hess)
+    return _carefully(call, grad, hess)
 
 
 def is_small(spec: LossSpec, logits: Tensor, targets: Tensor) -> bool:
@@ -80,26 +73,16 @@ def small(spec: LossSpec, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tens
     n, k = logits.shape
     at = logits.data_ptr(), targets.data_ptr(), grad.data_ptr(), value.data_ptr()
     if not _cpu.evaluate_at(fast.plan_of(spec), *at, n, k, 1, logits.dtype is _FLOAT64):
-        value, *_ = _carefully(spec, logits.detach(), targets, None, None, False, logits.dtype, 1, grad, None)
+        value, *_ = _carefully(Call(spec, logits.detach(), targets), grad, None)
     return value, grad
 
 
-def _carefully(
-    spec: LossSpec,
-    logits: Tensor,
-    targets: Any,
-    weight: NDArray[np.float64] | None,
-    normalizer: float | None,
-    check_finite: bool,
-    out_dtype: torch.dtype,
-    order: int,
-    grad: Tensor | None,
-    hess: Tensor | None,
-) -> Result:
-    """Check every contract by its own text, then compute from arrays made plain."""
+def _carefully(call: Call, grad: Tensor | None, hess: Tensor | None) -> Result:
+    """Check every contract by its own text, then compute from contiguous tensors."""
+    logits, targets, spec = call.logits, call.targets, call.spec
     torch_contracts.types(logits, targets)
     y = torch_contracts.array(targets)
-    checked = torch_contracts.read(spec, logits, targets, y, weight, normalizer, check_finite)
+    checked = torch_contracts.read(call, y)
     if not targets.is_floating_point() and targets.dtype not in (torch.int8, torch.uint8, torch.int32, torch.int64):
         targets = targets.long()
     weight, normalizer = checked.sample_weight, checked.normalizer
@@ -116,31 +99,26 @@ def _carefully(
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
         logits = logits.resolve_neg()
-        value = _call(spec, logits, targets, weight, normalizer, order, grad, hess, out_dtype, True, counted)
+        arrays = {"logits": logits, "targets": targets, "sample_weight": weight, "normalizer": normalizer}
+        value = _call(call._replace(**arrays), grad, hess, True, counted)
         if not isinstance(value, str):
             if attempt:
                 pairs = zip(own, (grad, hess), strict=True)
                 grad, hess = (part if to is None or part is None else to.copy_(part) for to, part in pairs)
-            return value, grad, hess
+            return Result(value, grad, hess)
+    if value == "targets: values":
+        changed(tuple(targets.shape))
     shape = tuple(logits.shape)
     message = f"the kernels refused {logits.dtype} logits of shape {shape} ({value}); please report this"
     raise RuntimeError(message)
 
 
 def _call(
-    spec: LossSpec,
-    logits: Tensor,
-    targets: Tensor,
-    weight: NDArray[np.float64] | None,
-    normalizer: float | None,
-    order: int,
-    grad: Tensor | None,
-    hess: Tensor | None,
-    out_dtype: torch.dtype,
-    checked: bool,
-    counted: NDArray[np.bool_] | None = None,
+    call: Call, grad: Tensor | None, hess: Tensor | None, checked: bool, counted: NDArray[np.bool_] | None = None
 ) -> Tensor | str:
-    """The loss, or why the kernels refuse."""
+    """The loss, or why the kernels refuse; derivatives are written. Weights are an array, the normalizer a number."""
+    spec, logits, targets, weight = call.spec, call.logits, call.targets, call.sample_weight
+    out_dtype = logits.dtype if call.out_dtype is None else call.out_dtype
     half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
     plan = fast.plan_of(spec)
     try:
@@ -167,8 +145,8 @@ def _call(
         None if hess is None else _memory(hess),
         None if losses is None else losses.numpy(),
         keep,
-        normalizer or 0.0,
-        order,
+        call.normalizer or 0.0,
+        0 if grad is None else 1 if hess is None else 2,
         half,
         checked,
     )

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from focalkit._core import contracts, reduction
-from focalkit._core.call import class_axis
+from focalkit._core.call import Call, class_axis
 from focalkit._core.spec import LossSpec
 from focalkit.engines import plain
 from focalkit.engines.torch import contracts as torch_contracts
@@ -64,21 +64,15 @@ def _shared(total: Tensor, n_ranks: int) -> Tensor:
     return reduction.or_one(total, composite.Ops(total.device)) / n_ranks  # type: ignore[no-any-return]
 
 
-def global_mean(
-    spec: LossSpec,
-    word: str,
-    targets: Any,
-    sample_weight: Any,
-    parameters: tuple[Tensor | None, Tensor | None] = (None, None),
-    check: Callable[[], Any] | None = None,
-) -> tuple[LossSpec, Tensor | float]:
-    """Make the mean of ``spec`` one over all ranks: a sum, and the normalizer it is to be divided by.
+def global_mean(call: Call, word: str, check: Callable[[], Any] | None = None) -> tuple[LossSpec, Tensor | float]:
+    """Make the mean of a call one over all ranks: the spec of a sum, and the normalizer it is to be divided by.
 
-    ``parameters`` are gamma and alpha as tensors; ``check`` looks at the arguments if they have not been checked. Where
+    The call's logits are not looked at; ``check`` looks at the arguments if they have not been checked. Where
     a rank refuses its arguments every rank raises, so that none waits for it: on a device the others get NaN, since
     looking would wait for the device.
     """
-    n_ranks, refusal, alpha = world_size(), None, parameters[1]
+    spec, targets, sample_weight = call.spec, call.targets, call.sample_weight
+    n_ranks, refusal, alpha = world_size(), None, call.parameters.alpha
     try:
         _mean_over_ranks(spec, word, targets, sample_weight, alpha)
         if check is not None:
@@ -171,4 +165,4 @@ def check_without_logits(spec: LossSpec, targets: Any, sample_weight: Any, n_cla
         known = [len(value) for value in (spec.alpha, spec.gamma) if isinstance(value, tuple)]
         shape.insert(spec.class_axis % (len(shape) + 1), n_classes or [*known, 1 << 31][0])
     logits = torch.zeros((), dtype=torch.float64, device=targets.device).expand(shape)
-    torch_contracts.check(spec, logits, targets, sample_weight, None, False, None, None, logits.dtype)
+    torch_contracts.check(Call(spec, logits, targets, sample_weight))

@@ -1,42 +1,33 @@
-"""PyTorch: compiled kernels for tensors on the processor, Triton's on a GPU, plain tensor operations for all else.
+"""PyTorch: compiled kernels for tensors on the processor, Triton's on a GPU, array operations for all else.
 
-The kernels compute loss and gradient in one pass; backward scales that gradient. Where more is asked of
-automatic differentiation (a second derivative, forward mode, ``torch.func``, a gradient for soft targets,
-weights, alpha or gamma), on other devices, without Triton and for tensor subclasses, the loss goes through
-``ops``, the composite implementation. Compiled code calls the kernels as an operator (``torch_operator``).
+The kernels compute loss and gradient in one pass; backward scales that gradient (``autograd``). Where more is asked
+of automatic differentiation (a second derivative, forward mode, ``torch.func``, a gradient for soft targets,
+weights, alpha or gamma), on other devices, without Triton and for tensor subclasses, the loss goes through the
+composite implementation (``ops``). Compiled code calls the kernels as an operator (``compiled``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import Call, ClassParameters
-from focalkit._core.spec import LossSpec
+from focalkit._core.call import OF_THE_SPEC, Call, ClassParameters
+from focalkit._core.spec import LossSpec, cached_spec
+from focalkit.engines.torch import _internals, autograd, fast, ops
 from focalkit.engines.torch import compiled as torch_operator
 from focalkit.engines.torch import contracts as torch_contracts
-from focalkit.engines.torch import cpu_kernels as torch_kernels
 from focalkit.engines.torch import data_parallel as torch_parallel
-from focalkit.engines.torch import ops as composite
-from focalkit.engines.torch.compiled import gradient_dtype
-
-Parameters: TypeAlias = tuple[Tensor | None, Tensor | None]
-#: spec, targets, sample_weight, normalizer, check_finite, inplace, (gamma, alpha), dtype of the loss, who computes
-#: ("cpu", "triton" or "plain"), dtype of the logits if a half type
-Rest: TypeAlias = tuple[LossSpec, Any, Any, Any, bool, bool, Parameters, torch.dtype, str, torch.dtype | None]
+from focalkit.engines.torch.routes import compute, has_device_kernels, result_dtype, route_of
 
 #: Gamma and alpha as tensors, where the spec's are not meant.
-NO_PARAMETERS: Parameters = (None, None)
-_HALF_TYPES = frozenset({torch.float16, torch.bfloat16})
+Parameters: TypeAlias = tuple[Tensor | None, ...]
+NO_PARAMETERS: Parameters = OF_THE_SPEC
 
 
-def door(
-    known_spec: Callable[..., LossSpec],
+def loss_of(
     link: str,
     gamma: Any,
     alpha: Any,
@@ -51,13 +42,12 @@ def door(
     """Compute one of the four losses; gamma and alpha may be tensors."""
     numbers = not isinstance(gamma, Tensor) and not isinstance(alpha, Tensor)
     if numbers and not torch.compiler.is_compiling():
-        spec = known_spec(link, gamma, alpha, options)
+        spec = cached_spec(link, gamma, alpha, options)
         return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace)
-    parameters = gamma if isinstance(gamma, Tensor) else None, alpha if isinstance(alpha, Tensor) else None
-    plain = 0.0 if parameters[0] is not None else gamma, None if parameters[1] is not None else alpha
-    spec = LossSpec(link, *plain, **options)
-    parameters = NO_PARAMETERS if numbers else parameters
-    return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters)
+    given = ClassParameters(*(value if isinstance(value, Tensor) else None for value in (gamma, alpha)))
+    plain = 0.0 if given.gamma is not None else gamma, None if given.alpha is not None else alpha
+    spec, given = LossSpec(link, *plain, **options), OF_THE_SPEC if numbers else given
+    return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, given)
 
 
 def loss(
@@ -68,48 +58,30 @@ def loss(
     normalizer: Any = None,
     check_finite: bool = False,
     inplace: bool = False,
-    parameters: Parameters = NO_PARAMETERS,
+    parameters: Parameters = OF_THE_SPEC,
     kernels: bool = True,
 ) -> Tensor:
-    """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to plain tensor operations."""
+    """Return the loss, reduced as ``spec`` says; ``kernels=False`` keeps to the composite implementation.
+
+    ``parameters`` are :class:`ClassParameters`, or gamma and alpha as a tuple.
+    """
     if type(normalizer) is str:
-        spec, normalizer = _over_ranks(spec, normalizer, logits, targets, sample_weight, parameters)
+        call = Call(spec, logits, targets, sample_weight, parameters=ClassParameters(*parameters))
+        spec, normalizer = _over_ranks(call, normalizer)
     if torch.compiler.is_compiling():
         return traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
-    if (  # the common case first, for small batches
-        type(logits) is Tensor
-        and type(targets) is Tensor
-        and kernels
-        and not inplace
-        and sample_weight is None
-        and (normalizer is None or not isinstance(normalizer, Tensor))
-        and parameters is NO_PARAMETERS
-        and logits.is_cpu
-        and targets.is_cpu
-        and not targets.requires_grad
-        and not torch_contracts.transformed()
-    ):
-        recorded = logits.requires_grad and torch.is_grad_enabled()
-        if recorded and normalizer is None and not check_finite and torch_kernels.is_small(spec, logits, targets):
-            small = (spec, targets, None, None, False, False, parameters, logits.dtype, "cpu", None)
-            return _fused_small(logits, small)  # type: ignore[no-any-return]
-        dtype = _result_dtype(logits)
-        if recorded:
-            rest = (spec, targets, None, normalizer, check_finite, False, parameters, dtype, "cpu", _half(logits))
-            return _fused(logits, rest)  # type: ignore[no-any-return]
-        return torch_kernels.evaluate(spec, logits, targets, None, normalizer, check_finite, dtype, 0, None)[0]
-    return _any_loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, parameters, kernels)
+    if kernels and not inplace and sample_weight is None and parameters is OF_THE_SPEC:
+        value = fast.attempt(spec, logits, targets, normalizer, check_finite)
+        if value is not None:
+            return value
+    given = OF_THE_SPEC if parameters is OF_THE_SPEC else ClassParameters(*parameters)
+    rest = (result_dtype(logits), check_finite, inplace)
+    return _any_loss(Call(spec, logits, targets, sample_weight, normalizer, given, *rest), kernels)
 
 
-def _over_ranks(
-    spec: LossSpec, word: str, logits: Tensor, targets: Any, sample_weight: Any, parameters: Parameters
-) -> tuple[LossSpec, Any]:
+def _over_ranks(call: Call, word: str) -> tuple[LossSpec, Any]:
     """The spec and the normalizer of a mean over all ranks."""
-
-    def check() -> None:
-        torch_contracts.check(spec, logits, targets, sample_weight, None, False, *parameters, logits.dtype)
-
-    return torch_parallel.global_mean(spec, word, targets, sample_weight, parameters, check)
+    return torch_parallel.global_mean(call, word, lambda: torch_contracts.check(call))
 
 
 def traced_loss(
@@ -122,100 +94,46 @@ def traced_loss(
     kernels: bool = True,
     arguments: torch_operator.Arguments | None = None,
 ) -> Tensor:
-    """Inside torch.compile: the kernels as an operator; what they do not do, and torch.export, in plain operations.
+    """Inside torch.compile: the kernels as an operator; what they do not do, and torch.export, in array operations.
 
     Values cannot be checked here: the operator does it when it runs. ``inplace`` is left to the compiler.
     ``arguments`` are the spec as :func:`torch_operator.arguments_of` gives it outside of the graph.
     """
-    dtype = _result_dtype(logits)
+    dtype, given = result_dtype(logits), ClassParameters(*parameters)
     sample_weight = torch_contracts.weight_tensor(sample_weight, logits)
-    others = (targets, sample_weight, normalizer, *parameters)
+    others = (targets, sample_weight, normalizer, *given)
     recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
     if kernels and not recorded and not torch.compiler.is_exporting():
-        on_gpu = logits.device.type == "cuda" and _has_device_kernels(logits.device)
+        on_gpu = logits.device.type == "cuda" and has_device_kernels(logits.device)
         if on_gpu or logits.device.type == "cpu":
             if normalizer is not None and not isinstance(normalizer, Tensor):
                 normalizer = torch.full((), normalizer, dtype=torch.float64, device=logits.device)
             if on_gpu or arguments is None:
-                arguments = torch_operator.arguments_of(spec, *parameters, constant=on_gpu)
+                arguments = torch_operator.arguments_of(spec, given.gamma, given.alpha, constant=on_gpu)
             return torch_operator.loss(arguments, logits, targets, sample_weight, normalizer, dtype)
-    call = torch_contracts.check(spec, logits, targets, sample_weight, normalizer, False, *parameters, dtype)
-    return composite.evaluate(call).loss  # type: ignore[no-any-return]
+    call = torch_contracts.check(Call(spec, logits, targets, sample_weight, normalizer, given, dtype))
+    return ops.evaluate(call).loss  # type: ignore[no-any-return]
 
 
-def _any_loss(
-    spec: LossSpec,
-    logits: Tensor,
-    targets: Any,
-    sample_weight: Any,
-    normalizer: Any,
-    check_finite: bool,
-    inplace: bool,
-    parameters: Parameters,
-    kernels: bool,
-) -> Tensor:
-    dtype = _result_dtype(logits)
-    arguments = (logits, targets, sample_weight, normalizer, *parameters)
+def _any_loss(call: Call, kernels: bool) -> Tensor:
+    logits = call.logits
+    arguments = (logits, call.targets, call.sample_weight, call.normalizer, *call.parameters)
     recorded = torch.is_grad_enabled()
     others = recorded and any(isinstance(a, Tensor) and a.requires_grad for a in arguments[1:])
     on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
-    if others or not (on_host or _on_device(arguments)) or torch_contracts.transformed():
-        if inplace:
+    if others or not (on_host or _on_device(arguments)) or _internals.transformed():
+        if call.inplace:
             remedy = "Only a first gradient in the logits alone can be written over them."
-            contracts.reject("inplace", "be False here", inplace, remedy)
-        first = (spec, logits, targets, sample_weight, normalizer, check_finite)
-        return composite.evaluate(torch_contracts.check(*first, *parameters, dtype)).loss  # type: ignore[no-any-return]
-    if on_host and parameters is not NO_PARAMETERS:
-        spec = torch_contracts.with_values(spec, *parameters)
-        parameters = NO_PARAMETERS
-    by = _who(logits, on_host, kernels)
-    narrow = _half(logits)
-    rest = (spec, targets, sample_weight, normalizer, check_finite, inplace, parameters, dtype, by, narrow)
+            contracts.reject("inplace", "be False here", True, remedy)
+        return ops.evaluate(torch_contracts.check(call)).loss  # type: ignore[no-any-return]
+    if on_host and call.parameters is not OF_THE_SPEC:
+        call = call._replace(spec=torch_contracts.with_values(call.spec, call.parameters), parameters=OF_THE_SPEC)
+    route = route_of(logits, on_host, kernels)
     if recorded and logits.requires_grad:
-        if inplace:
-            _may_overwrite(logits, targets, sample_weight)
-        return _fused(logits, rest)  # type: ignore[no-any-return]
-    return _compute(logits, rest, 0, None)[0]
-
-
-def _who(logits: Tensor, on_host: bool, kernels: bool) -> str:
-    """Who computes a call that kernels can."""
-    if not kernels:
-        return "plain"
-    if on_host:
-        return "cpu"
-    return "plain" if _device_kernels(logits.device) is None else "triton"
-
-
-@lru_cache(maxsize=64)
-def _device_kernels(device: torch.device) -> Any:
-    """The engine of kernels for a GPU, loaded on first use; None where there is none."""
-    if device.type != "cuda":
-        return None
-    try:
-        from focalkit.engines.triton import evaluate as triton
-    except ImportError:
-        return None
-    return triton if triton.available(device) else None
-
-
-def _has_device_kernels(device: torch.device) -> bool:
-    return _device_kernels(device) is not None
-
-
-# as torch.compiler.assume_constant_result does, which would load the compiler with every import of this file
-_has_device_kernels._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-def _half(logits: Tensor) -> torch.dtype | None:
-    return logits.dtype if logits.dtype in _HALF_TYPES else None
-
-
-def _result_dtype(logits: Tensor) -> torch.dtype:
-    dtype = logits.dtype
-    if dtype in _HALF_TYPES and torch.is_autocast_enabled(logits.device.type):
-        return torch.float32
-    return dtype
+        if call.inplace:
+            _may_overwrite(logits, call.targets, call.sample_weight)
+        return autograd.recorded(call, route)
+    return compute(call, route, 0).loss  # type: ignore[no-any-return]
 
 
 def loss_grad_hess(
@@ -230,30 +148,27 @@ def loss_grad_hess(
     kernels: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return loss, gradient and diagonal Hessian, none of them recorded for automatic differentiation."""
+    call = Call(spec, logits, targets, sample_weight, normalizer, out_dtype=logits.dtype, check_finite=check_finite)
     if type(normalizer) is str:
-        spec, normalizer = _over_ranks(spec, normalizer, logits, targets, sample_weight, NO_PARAMETERS)
+        spec, normalizer = _over_ranks(call._replace(normalizer=None), normalizer)
+        call = call._replace(spec=spec, normalizer=normalizer)
     if out is not None:
-        _check_out(out, logits, targets, sample_weight)
+        check_out(out, logits, targets, sample_weight)
     with torch.no_grad():
-        arguments = (logits, targets, sample_weight, normalizer)
+        arguments = (logits, targets, sample_weight, call.normalizer)
         on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
-        kernels = kernels and (on_host or _on_device(arguments)) and not torch_contracts.transformed()
-        by = _who(logits, on_host, kernels)
-        rest = (spec, targets, sample_weight, normalizer, check_finite, False, NO_PARAMETERS, logits.dtype, by, None)
-        value, grad, curvature = _compute(logits, rest, 2 if hess else 1, out)
+        kernels = kernels and (on_host or _on_device(arguments)) and not _internals.transformed()
+        value, grad, curvature = compute(call, route_of(logits, on_host, kernels), 2 if hess else 1, out)
         assert grad is not None
         if out is not None and not out.is_inference():
             torch.autograd.graph.increment_version(out)
     return value, grad, curvature
 
 
-def over_logits(
-    spec: LossSpec, logits: Tensor, targets: Tensor, weight: Any, normalizer: Any, dtype: torch.dtype, order: int
-) -> Tensor:
+def over_logits(call: Call, order: int) -> Tensor:
     """Return the loss alone; from ``order`` 1 its gradient is written over the logits. Nothing is recorded."""
-    by = _who(logits, logits.is_cpu, True)
-    rest = (spec, targets, weight, normalizer, False, False, NO_PARAMETERS, dtype, by, None)
-    return _compute(logits, rest, order, logits if order else None)[0]
+    route = route_of(call.logits, call.logits.is_cpu, True)
+    return compute(call, route, order, call.logits if order else None).loss  # type: ignore[no-any-return]
 
 
 def _on_device(arguments: tuple[Any, ...]) -> bool:
@@ -261,132 +176,14 @@ def _on_device(arguments: tuple[Any, ...]) -> bool:
     return all(type(a) in plain and not a.is_meta for a in arguments if isinstance(a, Tensor))
 
 
-def _compute(
-    logits: Tensor, rest: Rest, order: int, out: Tensor | None, grad_dtype: torch.dtype | None = None
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Loss and derivatives without recording, by kernels or in plain operations; Triton has no Hessian."""
-    spec, targets, sample_weight, normalizer, check_finite, _, parameters, dtype, by, _ = rest
-    if by == "cpu":
-        return torch_kernels.evaluate(spec, logits, targets, sample_weight, normalizer, check_finite, dtype, order, out)
-    first = (spec, logits, targets, sample_weight, normalizer, check_finite)
-    call = torch_contracts.check(*first, *parameters, dtype)
-    if by == "triton" and order < 2:
-        return _device_kernels(logits.device).evaluate(call, order, out, grad_dtype)  # type: ignore[no-any-return]
-    value, grad, hess = composite.evaluate(call, order)
-    if out is not None and grad is not None:
-        grad = out.copy_(grad)
-    return value, grad, hess
-
-
-class _Fused(torch.autograd.Function):
-    """Loss whose gradient in the logits is computed with it."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, rest: Rest) -> Tensor:
-        arguments, out, inplace, weight = logits.detach(), None, rest[5], rest[2]
-        wide = None
-        if inplace:
-            out = arguments
-        elif rest[8] == "triton":
-            wide = gradient_dtype(logits)
-        elif rest[9] is not None:  # the gradient stays wide until the upstream gradient has scaled it
-            out = arguments = arguments.float()
-        if rest[8] == "cpu":
-            spec, targets, weight, normalizer, check_finite, _, _, dtype, *_ = rest
-            value, grad, _ = torch_kernels.evaluate(
-                spec, arguments, targets, weight, normalizer, check_finite, dtype, 1, out
-            )
-        else:
-            value, grad, _ = _compute(arguments, rest, 1, out, wide)
-        ctx.rest = rest
-        if inplace:
-            torch.autograd.graph.increment_version(logits)
-            ctx.save_for_backward(grad)
-        elif weight is None:
-            ctx.save_for_backward(grad, logits, rest[1])
-        else:
-            ctx.save_for_backward(grad, logits, rest[1], torch_contracts.weight_tensor(weight, logits))
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Any:
-        if torch.is_grad_enabled():
-            return _gradient_again(ctx, upstream), None
-        grad = ctx.saved_tensors[0]
-        batched = _is_batched(upstream)  # several upstream gradients at once
-        if ctx.rest[8] == "triton" and upstream.dim() == 0 and not batched:
-            gpu, dtype = _device_kernels(grad.device), ctx.rest[9] or grad.dtype
-            return gpu.scale(grad, upstream, dtype, inplace=not _kept_for_later()), None
-        if upstream.dim() == 0 and upstream.is_cpu and not batched and upstream.item() == 1.0:
-            scaled = grad
-        else:
-            spec = ctx.rest[0]
-            if spec.reduction == "none" and spec.link == "softmax":
-                upstream = upstream.unsqueeze(spec.class_axis)
-            scaled = grad * upstream if batched or _kept_for_later() else grad.mul_(upstream)
-        half = ctx.rest[9]
-        return scaled if half is None else scaled.to(half), None
-
-
-class _FusedSmall(_Fused):
-    """The same for small batches, whose gradient is kept where autograd does not look after it: that takes its time."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, rest: Rest) -> Tensor:
-        value, ctx.grad = torch_kernels.small(rest[0], logits, rest[1])
-        ctx.rest = rest
-        ctx.save_for_backward(None, logits, rest[1])
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Any:
-        if torch.is_grad_enabled():
-            return _gradient_again(ctx, upstream), None
-        grad = ctx.saved_tensors[0] if ctx.grad is None else ctx.grad  # the first says that the graph is gone
-        if _kept_for_later() or _is_batched(upstream):
-            return grad * upstream, None
-        ctx.grad = None
-        return grad if upstream.item() == 1.0 else grad.mul_(upstream), None
-
-
-#: ``apply`` less what serves torch.func, which never comes here: a seventh of a small batch's time.
-_fused: Any = super(torch.autograd.Function, _Fused).apply
-_fused_small: Any = super(torch.autograd.Function, _FusedSmall).apply
-
-
-def _is_batched(tensor: Tensor) -> bool:
-    return _functorch.is_functorch_wrapped_tensor(tensor) or _functorch.is_legacy_batchedtensor(tensor)
-
-
-_functorch = torch._C._functorch
-
-
-#: Whether the graph is kept after this backward; then its buffers are not ours to change.
-_kept_for_later = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
-
-
-def _gradient_again(ctx: Any, upstream: Tensor) -> Tensor:
-    """Return the gradient as a function of the logits that can be differentiated again."""
-    spec, _, _, normalizer, _, inplace, (gamma, alpha), dtype, *_ = ctx.rest
-    if inplace:
-        remedy = "The logits are gone: a second derivative needs them."
-        contracts.reject("inplace", "be False where the gradient is differentiated", True, remedy)
-    _, logits, targets, *weight = ctx.saved_tensors
-    parameters = ClassParameters(gamma, alpha)
-    call = Call(spec, logits, targets, weight[0] if weight else None, normalizer, parameters, dtype)
-    grad: Tensor
-    (grad,) = torch.autograd.grad(composite.evaluate(call).loss, logits, upstream, create_graph=True)
-    return grad
-
-
 def _may_overwrite(logits: Tensor, *others: Any) -> None:
     remedy = "Leave inplace out, or pass the output of a layer."
     if logits.is_leaf:
         contracts.reject("inplace", "be False where the logits are a leaf", True, remedy)
-    if torch._debug_has_internal_overlap(logits) == 1:
+    if _internals.overlaps_itself(logits):
         contracts.reject("inplace", "be False where the logits are an expanded view", True, remedy)
     for other in others:
-        if isinstance(other, Tensor) and _same_storage(other, logits):
+        if logits.numel() and isinstance(other, Tensor) and _same_storage(other, logits):
             contracts.reject("inplace", "be False where targets or weights share the logits' memory", True, remedy)
 
 
@@ -394,7 +191,8 @@ def _same_storage(one: Tensor, other: Tensor) -> bool:
     return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
-def _check_out(out: Any, logits: Tensor, targets: Any, sample_weight: Any) -> None:
+def check_out(out: Any, logits: Tensor, targets: Any, sample_weight: Any) -> None:
+    """Refuse what is not like the logits, or lies in the memory of an input other than they."""
     same = isinstance(out, Tensor) and (out.shape, out.dtype, out.device) == (logits.shape, logits.dtype, logits.device)
     if not same:
         got = (
@@ -404,7 +202,7 @@ def _check_out(out: Any, logits: Tensor, targets: Any, sample_weight: Any) -> No
         )
         contract = f"be a {str(logits.dtype).removeprefix('torch.')} array of shape {tuple(logits.shape)}"
         contracts.reject("out", contract, got, "Use torch.empty_like(logits).")
-    if torch._debug_has_internal_overlap(out) == 1:
+    if _internals.overlaps_itself(out):
         contracts.reject(
             "out", "have its own memory for each entry", "an expanded view", "Use torch.empty_like(logits)."
         )

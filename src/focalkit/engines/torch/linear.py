@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from focalkit._core import contracts
+from focalkit._core.call import Call
 from focalkit._core.spec import LossSpec
+from focalkit.engines.torch import _internals
 from focalkit.engines.torch import compiled as torch_operator
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import data_parallel as torch_parallel
@@ -73,7 +75,7 @@ def loss(
         dtype,
         [torch.is_grad_enabled() and t is not None and t.requires_grad for t in (hidden, weight, bias)],
     )
-    if torch.compiler.is_exporting() or (not compiling and torch_contracts.functional()):
+    if torch.compiler.is_exporting() or (not compiling and _internals.functional()):
         value = _in_turn(_call(*arguments).layer())
     else:
         value = torch.ops.focalkit.linear_loss(*arguments)[0]
@@ -197,7 +199,7 @@ def _scaled(gradient: Tensor, upstream: Tensor | None) -> Tensor:
     """Gradient times upstream gradient, over itself where nobody asks for it again."""
     if upstream is None:
         return gradient
-    if type(upstream) is not Tensor or engine._is_batched(upstream) or engine._kept_for_later():
+    if type(upstream) is not Tensor or _internals.is_batched(upstream) or _internals.keeps_graph():
         return gradient * upstream
     return gradient if upstream.is_cpu and upstream.item() == 1.0 else gradient.mul_(upstream)
 
@@ -218,9 +220,9 @@ def _over_ranks(spec: LossSpec, word: str, hidden: Any, weight: Any, targets: An
     def check() -> None:
         _check(spec, hidden, weight, targets, bias, sample_weight, None, softcap, budget)
         logits = hidden.new_zeros(()).expand(*hidden.shape[:-1], weight.shape[0])  # takes no memory
-        torch_contracts.check(last, logits, targets, sample_weight, None, False, None, None, logits.dtype)
+        torch_contracts.check(Call(last, logits, targets, sample_weight))
 
-    return torch_parallel.global_mean(last, word, targets, sample_weight, check=check)
+    return torch_parallel.global_mean(Call(last, None, targets, sample_weight), word, check)
 
 
 def _check(
@@ -235,23 +237,9 @@ def _check(
     budget: int | None,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Every contract; return sample weights and normalizer as tensors."""
-    _check_options(spec, softcap, budget)
     _check_layer(hidden, weight, bias)
     sample_weight = torch_contracts.weight_tensor(sample_weight, hidden)
     return sample_weight, _check_rest(spec, hidden, weight, targets, sample_weight, normalizer)
-
-
-def _check_options(spec: LossSpec, softcap: float | None, budget: int | None) -> None:
-    for name in ("keep_hardest", "negatives_per_positive"):
-        if getattr(spec, name) is not None:
-            remedy = "The hardest of all rows are known after the last chunk: use softmax_focal_loss on the logits."
-            contracts.reject(name, "be None here", getattr(spec, name), remedy)
-    if spec.class_axis not in (1, -1):
-        contracts.reject("class_axis", "be left out", spec.class_axis, "The layer puts the classes on the last axis.")
-    if softcap is not None:
-        contracts.number("logit_softcap", softcap, contracts.POSITIVE, "None caps nothing.")
-    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
-        contracts.reject("memory_budget", "be a positive number of bytes", budget, "E.g. 64 * 2**20; None chooses.")
 
 
 def _check_layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:

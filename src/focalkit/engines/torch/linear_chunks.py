@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from focalkit._core import reduction
+from focalkit._core.call import Call
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import cpu_kernels as torch_kernels
 from focalkit.engines.torch import data_parallel as torch_parallel
@@ -208,7 +209,8 @@ class _Pass:
         """Of the rows ``part``; their gradient is written over their logits ``z``."""
         layer, order = self.layer, 1 if any(self.wanted) else 0
         weight = None if layer.sample_weight is None else layer.sample_weight[part]
-        return engine.over_logits(self.spec, z, layer.targets[part], weight, self.normalizer, self._loss_dtype(), order)
+        call = Call(self.spec, z, layer.targets[part], weight, self.normalizer, out_dtype=self._loss_dtype())
+        return engine.over_logits(call, order)
 
     def _loss_dtype(self) -> torch.dtype:
         if self.each:

@@ -9,12 +9,12 @@ if (document.getElementById("decision")) (() => {
     node.append(...children);
     return node;
   };
-  const figure = (x) => (Math.abs(x) >= 100 ? x.toFixed(0) : Math.abs(x) >= 10 ? x.toFixed(1) : x.toFixed(2));
+  const figure = (x) => (Math.abs(x) < 0.005 ? "0" : Math.abs(x) >= 100 ? x.toFixed(0) : Math.abs(x) >= 10 ? x.toFixed(1) : x.toFixed(2));
   const short = (x) => (x <= 0 ? "0" : x >= 1 ? "1" : x > 0.99 ? x.toFixed(6).replace(/0+$/, "") : Number(x.toPrecision(4)).toString());
 
   // A chart on the unit square or on axes of its own: lines, bands and named points.
   function chart(svg, { label, x, y, lines, dots = [], bands = [], xTicks, yTicks }) {
-    const W = 460, H = 320, left = 52, right = 12, top = 14, low = H - 44;
+    const W = 460, H = 320, left = 52, right = 12, top = 28, low = H - 44;
     svg.replaceChildren();
     svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
     svg.setAttribute("role", "img");
@@ -32,7 +32,7 @@ if (document.getElementById("decision")) (() => {
     }
     for (const v of xTicks) words(px(v), low + 16, x.text(v), { "text-anchor": "middle", class: "tick" });
     words((left + W - right) / 2, H - 6, x.name, { "text-anchor": "middle", class: "faint" });
-    words(6, top - 3, y.name, { class: "faint" });
+    words(4, 12, y.name, { class: "faint" });
     for (const [u, a, b] of bands) svg.append(make("line", { x1: px(u), x2: px(u), y1: py(a), y2: py(b), class: "mark" }));
     for (const { points, kind } of lines) {
       const d = points.map(([u, v], i) => `${i ? "L" : "M"}${px(u).toFixed(1)} ${py(v).toFixed(1)}`).join("");

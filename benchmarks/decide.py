@@ -1,0 +1,206 @@
+"""Decisions: equality with brute force, time beside scikit-learn's threshold tuner, costs beside empulse's learners.
+
+    python benchmarks/decide.py brute --cases 100000
+    python benchmarks/decide.py speed --rows 1000000
+    python benchmarks/decide.py costs --empulse FOLDER [--creditcard FILE]
+
+FOLDER holds empulse and what it needs (pip install --target FOLDER --no-deps empulse narwhals sympy).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from focalkit.decisions import CaseCost, Constraint, Cost, DecisionClassifier, Maximize, fit_rule, sort_cutoffs
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def brute(cases: int) -> None:
+    sys.path.insert(0, str(ROOT))
+    from tests.decisions import test_exact
+
+    each = cases // len(test_exact.CHECKS)
+    for check in test_exact.CHECKS:
+        rng, started = np.random.default_rng(2026), time.perf_counter()
+        for _ in range(each):
+            check(rng)
+        print(f"{check.__name__[6:]}: {each:,} cases equal, {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def predictions(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = (rng.random(rows) < 0.01).astype(int)
+    return 1 / (1 + np.exp(4 - rng.normal(size=rows) - 2.5 * y)), y
+
+
+GOALS = {
+    "cost": Cost(fn=100, fp=1),
+    "balanced accuracy": Maximize("balanced_accuracy"),
+    "F1": Maximize("f1"),
+    "Matthews": Maximize("mcc"),
+    "precision at least 0.5": Constraint("precision", 0.5),
+    "1 % alerts": Constraint("alerts", 0.01),
+}
+
+
+def speed(rows: int, repeats: int) -> None:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.metrics import balanced_accuracy_score, f1_score, make_scorer, matthews_corrcoef
+    from sklearn.model_selection import TunedThresholdClassifierCV
+
+    class Given(ClassifierMixin, BaseEstimator):
+        """Its one feature is the probability, so that only the search for the threshold is timed."""
+
+        def fit(self, X, y):
+            self.classes_ = np.array([0, 1])
+            return self
+
+        def predict_proba(self, X):
+            return np.column_stack([1 - X[:, 0], X[:, 0]])
+
+    p, y = predictions(rows)
+    ours, together, theirs = {name: [] for name in GOALS}, [], {"balanced accuracy": [], "F1": [], "Matthews": []}
+    scores = {"balanced accuracy": balanced_accuracy_score, "F1": f1_score, "Matthews": matthews_corrcoef}
+    for _ in range(repeats):
+        for name, goal in GOALS.items():
+            started = time.perf_counter()
+            fit_rule(goal, p, y, learned=True if name == "cost" else None)
+            ours[name].append(time.perf_counter() - started)
+        started = time.perf_counter()
+        cutoffs = sort_cutoffs(p, y == 1)
+        for name, goal in GOALS.items():
+            fit_rule(goal, p, y, learned=True if name == "cost" else None, cutoffs=cutoffs)
+        together.append(time.perf_counter() - started)
+        for name, score in scores.items():
+            tuner = TunedThresholdClassifierCV(
+                Given(), scoring=make_scorer(score), thresholds=100, cv="prefit", refit=False
+            )
+            started = time.perf_counter()
+            tuner.fit(p[:, None], y)
+            theirs[name].append(time.perf_counter() - started)
+    print(f"{rows:,} rows, medians of {repeats}; six goals from one sort: {np.median(together):.2f} s")
+    print("| goal | ours, all cut-offs, s | TunedThresholdClassifierCV, 100 cut-offs, s | ratio |\n|---|---|---|---|")
+    for name, times in ours.items():
+        a, b = np.median(times), np.median(theirs[name]) if name in theirs else np.nan
+        print(f"| {name} | {a:.3f} | {b:.2f} | {b / a:.0f} |")
+
+
+def tables(folder: Path, creditcard: Path | None):
+    """Name, features, targets, costs (n, 2, 2) of each case."""
+    import pandas as pd
+    from sympy import lambdify
+
+    sys.path.append(str(folder))
+    import empulse.datasets as sets
+
+    for name in ("churn_tv_subscriptions", "upsell_bank_telemarketing", "credit_scoring_pakdd", "vub_credit_scoring"):
+        data = getattr(sets, f"load_{name}")(backend="pandas")
+        y, matrix, costs = data.target.to_numpy().astype(int), data.cost_matrix, np.zeros((len(data.target), 2, 2))
+        known = {**matrix._defaults, **data.instance_costs}
+        known |= {str(matrix._aliases[key]): value for key, value in known.items() if key in matrix._aliases}
+        for (i, j), part in {(0, 0): "tn", (0, 1): "fp", (1, 0): "fn", (1, 1): "tp"}.items():
+            form = getattr(matrix, f"{part}_cost")
+            symbols = sorted(form.free_symbols, key=str)
+            value = lambdify(symbols, form, "numpy")(*(np.asarray(known[str(s)], float) for s in symbols))
+            costs[:, i, j] = value
+        yield name, data.data, y, costs
+    if creditcard is not None:
+        frame = pd.read_csv(creditcard, header=None)
+        last = frame.iloc[:, -1]
+        costs = np.broadcast_to(np.array([[0.0, 1.0], [100.0, 0.0]]), (len(frame), 2, 2)).copy()
+        yield (
+            "creditcard_subset",
+            frame.iloc[:, :-1],
+            (last == last.value_counts().idxmin()).to_numpy().astype(int),
+            costs,
+        )
+
+
+def numeric(X):
+    """Encoders for any of the tables."""
+    from sklearn.compose import make_column_selector, make_column_transformer
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    words = make_column_selector(dtype_exclude="number")
+    encoder = OneHotEncoder(min_frequency=50, handle_unknown="infrequent_if_exist", sparse_output=False)
+    return make_column_transformer((StandardScaler(), make_column_selector(dtype_include="number")), (encoder, words))
+
+
+def parts(m: np.ndarray) -> dict[str, np.ndarray]:
+    """Cost matrices as empulse takes them."""
+    return {"tn_cost": m[:, 0, 0], "fp_cost": m[:, 0, 1], "fn_cost": m[:, 1, 0], "tp_cost": m[:, 1, 1]}
+
+
+def costs_of(X, y, costs, seeds: int):
+    """Mean cost of a case of each learner, by fold."""
+    from empulse.models import CSBoostClassifier, CSLogitClassifier, CSThresholdClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold
+    from xgboost import XGBClassifier
+
+    found = {}
+    for seed in range(seeds):
+        for train, test in StratifiedKFold(5, shuffle=True, random_state=seed).split(X, y):
+            encoder = numeric(X)
+            A, B = encoder.fit_transform(X.iloc[train]), encoder.transform(X.iloc[test])
+            c, d = costs[train], costs[test]
+            small = {"n_estimators": 100, "max_depth": 3, "learning_rate": 0.1, "n_jobs": 1}
+            plain = LogisticRegression(max_iter=1000)
+            learners = {
+                "predict, logistic": (plain, {}, {}),
+                "ours, logistic": (DecisionClassifier(plain, CaseCost()), {"costs": c}, {"costs": d}),
+                "ours, boosting": (DecisionClassifier(XGBClassifier(**small), CaseCost()), {"costs": c}, {"costs": d}),
+                "CSThreshold, logistic": (CSThresholdClassifier(LogisticRegression(max_iter=1000)), {}, parts(d)),
+                "CSThreshold, boosting": (CSThresholdClassifier(XGBClassifier(**small)), {}, parts(d)),
+                "CSLogit": (CSLogitClassifier(), parts(c), {}),
+                "CSBoost": (CSBoostClassifier(XGBClassifier(**small)), parts(c), {}),
+            }
+            for name, (model, of_fit, of_predict) in learners.items():
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    said = np.asarray(model.fit(A, y[train], **of_fit).predict(B, **of_predict)).astype(int)
+                found.setdefault(name, []).append(d[np.arange(len(test)), y[test], said].mean())
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def costs(folder: Path, creditcard: Path | None, seeds: int) -> None:
+    for name, X, y, c in tables(folder, creditcard):
+        found = costs_of(X, y, c, seeds)
+        folds = len(next(iter(found.values())))
+        print(f"\n{name}: {len(y):,} rows, {y.sum():,} positives; mean cost of a case over {folds} folds")
+        print("| learner | cost | less ours of the same kind, ± corrected error |\n|---|---|---|")
+        for learner, values in found.items():
+            other = found["ours, boosting" if "oost" in learner else "ours, logistic"]
+            gap = values - other
+            # Nadeau and Bengio's correction for folds that share their training rows
+            error = np.sqrt(gap.var(ddof=1) * (1 / len(gap) + 1 / 4)) if gap.any() else 0.0
+            print(f"| {learner} | {values.mean():.4f} | {gap.mean():+.4f} ± {error:.4f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["brute", "speed", "costs"])
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--empulse", type=Path)
+    parser.add_argument("--creditcard", type=Path)
+    parser.add_argument("--seeds", type=int, default=1)
+    given = parser.parse_args()
+    if given.what == "brute":
+        brute(given.cases)
+    elif given.what == "speed":
+        speed(given.rows, given.repeats)
+    else:
+        costs(given.empulse, given.creditcard, given.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The loss as a node of autograd's graph: its gradient is computed with it, and scaled by backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focalkit._core import contracts
+from focalkit._core.call import Call
+from focalkit.engines.torch import _internals, cpu_kernels, ops, routes
+from focalkit.engines.torch import contracts as torch_contracts
+from focalkit.engines.torch.routes import HALF_TYPES, Route
+
+
+def recorded(call: Call, route: Route) -> Tensor:
+    """The loss of a call whose logits require a gradient."""
+    return _fused(call.logits, call, route)  # type: ignore[no-any-return]
+
+
+class _Fused(torch.autograd.Function):
+    """Loss whose gradient in the logits is computed with it."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, call: Call, route: Route) -> Tensor:
+        values, out, wide = logits.detach(), None, None
+        ctx.half = logits.dtype if logits.dtype in HALF_TYPES else None
+        ctx.call, ctx.route = call.with_logits(None), route  # the graph holds them
+        if call.inplace:
+            out = values
+        elif route is Route.TRITON:
+            wide = routes.gradient_dtype(logits)
+        elif ctx.half is not None:  # the gradient stays wide until the upstream gradient has scaled it
+            out = values = values.float()
+        call = ctx.call.with_logits(values)
+        value, grad, _ = routes.compute(call, route, 1, out, wide)
+        weight = call.sample_weight
+        if call.inplace:
+            torch.autograd.graph.increment_version(logits)
+            ctx.save_for_backward(grad)
+        elif weight is None:
+            ctx.save_for_backward(grad, logits, call.targets)
+        else:
+            ctx.save_for_backward(grad, logits, call.targets, torch_contracts.weight_tensor(weight, logits))
+        return value  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            return _gradient_again(ctx, upstream), None, None
+        (grad, *_), half = ctx.saved_tensors, ctx.half
+        batched = _internals.is_batched(upstream)  # several upstream gradients at once
+        if ctx.route is Route.TRITON and upstream.dim() == 0 and not batched:
+            gpu, dtype = routes.device_kernels(grad.device), half or grad.dtype
+            return gpu.scale(grad, upstream, dtype, inplace=not _internals.keeps_graph()), None, None
+        if upstream.dim() == 0 and upstream.is_cpu and not batched and upstream.item() == 1.0:
+            scaled = grad
+        else:
+            spec = ctx.call.spec
+            if spec.reduction == "none" and spec.link == "softmax":
+                upstream = upstream.unsqueeze(spec.class_axis)
+            scaled = grad * upstream if batched or _internals.keeps_graph() else grad.mul_(upstream)
+        return scaled if half is None else scaled.to(half), None, None
+
+
+class _FusedSmall(torch.autograd.Function):
+    """The same for small batches, whose gradient is kept where autograd does not look after it: that takes its time."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, spec: Any) -> Tensor:
+        value, ctx.grad = cpu_kernels.small(spec, logits, targets)
+        ctx.spec = spec
+        ctx.save_for_backward(None, logits, targets)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            ctx.call = Call(ctx.spec, None, None, out_dtype=upstream.dtype)
+            return _gradient_again(ctx, upstream), None, None
+        grad = ctx.saved_tensors[0] if ctx.grad is None else ctx.grad  # the first says that the graph is gone
+        if _internals.keeps_graph() or _internals.is_batched(upstream):
+            return grad * upstream, None, None
+        ctx.grad = None
+        return grad if upstream.item() == 1.0 else grad.mul_(upstream), None, None
+
+
+_fused: Any = _internals.apply_without_transforms(_Fused)
+#: The loss of a batch that is small (``cpu_kernels.is_small``): logits, targets, spec.
+recorded_small: Any = _internals.apply_without_transforms(_FusedSmall)
+
+
+def _gradient_again(ctx: Any, upstream: Tensor) -> Tensor:
+    """Return the gradient as a function of the logits that can be differentiated again."""
+    call: Call = ctx.call
+    if call.inplace:
+        remedy = "The logits are gone: a second derivative needs them."
+        contracts.reject("inplace", "be False where the gradient is differentiated", True, remedy)
+    _, logits, targets, *weight = ctx.saved_tensors
+    call = call._replace(logits=logits, targets=targets, sample_weight=weight[0] if weight else None)
+    grad: Tensor
+    (grad,) = torch.autograd.grad(ops.evaluate(call).loss, logits, upstream, create_graph=True)
+    return grad

@@ -1,0 +1,34 @@
+"""The common call first: an ordinary batch in host memory, where for small ones every microsecond counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from focalkit._core.call import OF_THE_SPEC, Call
+from focalkit._core.spec import LossSpec
+from focalkit.engines.torch import _internals, autograd, cpu_kernels
+from focalkit.engines.torch.routes import Route, result_dtype
+
+
+def attempt(spec: LossSpec, logits: Tensor, targets: Any, normalizer: Any, check_finite: bool) -> Tensor | None:
+    """Return the loss; None where a tensor is not an ordinary one of host memory, or a gradient is due in targets."""
+    if not (
+        type(logits) is Tensor
+        and type(targets) is Tensor
+        and (normalizer is None or not isinstance(normalizer, Tensor))
+        and logits.is_cpu
+        and targets.is_cpu
+        and not targets.requires_grad
+        and not _internals.transformed()
+    ):
+        return None
+    recorded = logits.requires_grad and torch.is_grad_enabled()
+    if recorded and normalizer is None and not check_finite and cpu_kernels.is_small(spec, logits, targets):
+        return autograd.recorded_small(logits, targets, spec)  # type: ignore[no-any-return]
+    call = Call(spec, logits, targets, None, normalizer, OF_THE_SPEC, result_dtype(logits), check_finite)
+    if recorded:
+        return autograd.recorded(call, Route.KERNELS)
+    return cpu_kernels.evaluate(call, 0).loss  # type: ignore[no-any-return]
