@@ -80,7 +80,7 @@ def speed(rows: int, repeats: int) -> None:
         together.append(time.perf_counter() - started)
         for name, score in scores.items():
             tuner = TunedThresholdClassifierCV(
-                Given(), scoring=make_scorer(score), thresholds=100, cv="prefit", refit=False
+                Given().fit(p[:1, None], y), scoring=make_scorer(score), thresholds=100, cv="prefit", refit=False
             )
             started = time.perf_counter()
             tuner.fit(p[:, None], y)
