@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "denominator.hpp"
@@ -125,9 +126,13 @@ void divide_by(Job& job, double denominator, double restore) {
     }
     const int of_denominator = std::ilogb(denominator), of_restore = std::ilogb(restore);
     const int exponent = of_denominator - of_restore;
-    const int half = exponent > 60 || exponent < -60 ? std::clamp(exponent / 2, -1000, 1000) : 0;
+    const bool wide = job.type == Type::f64;
+    const int most = wide ? 500 : 60,
+              half = exponent > 60 || exponent < -60 ? std::clamp(exponent / 2, -most, most) : 0;
+    const double largest = wide ? std::numeric_limits<double>::max() : std::numeric_limits<float>::max();
     job.unit = std::ldexp(1.0, -half);
     job.scale = std::ldexp(1 / std::ldexp(denominator, -of_denominator), half - exponent);
+    job.scale = std::min(job.scale, largest);  // so that 0 times it is 0
     job.restore = std::ldexp(1.0, std::clamp(of_restore + half, -1000, 1000));
 }
 

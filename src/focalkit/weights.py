@@ -103,7 +103,7 @@ _BINCOUNT = "E.g. numpy.bincount(targets, minlength=n_classes)."
 
 
 def _counts(counts: Any) -> NDArray[np.float64]:
-    n = host.array(counts)
+    n = contracts.array("counts", counts)
     if n.ndim != 1 or n.size == 0 or n.dtype.kind not in "iuf" or not contracts.SAMPLE_WEIGHT.holds(n):
         contracts.reject("counts", _COUNTS, counts, _BINCOUNT)
     return n.astype(np.float64)

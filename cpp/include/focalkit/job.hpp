@@ -56,6 +56,13 @@ struct Job {
     FOCALKIT_SHARED_INLINE std::int64_t units() const { return sigmoid ? rows() * classes : rows(); }
 };
 
+/// Loads once what another thread, or another process by a mapped file, may change meanwhile; an ordinary load may be
+/// repeated by the compiler. For what becomes an address.
+template <class T>
+FOCALKIT_SHARED_INLINE T load_once(const T* from) {
+    return *static_cast<const volatile T*>(from);
+}
+
 /// A sum that carries what rounding took from it (Knuth's two-sum): right to the last digit.
 struct Sum {
     double high = 0, low = 0;

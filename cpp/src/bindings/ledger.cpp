@@ -67,7 +67,7 @@ void add(const std::int64_t* rows, const double* m, const double* weight, std::i
         const std::int64_t some = std::min(most, n - first);
         bool skipped[most];
         for (std::int64_t i = 0; i < some; ++i) {
-            const std::int64_t given = rows[i];
+            const std::int64_t given = load_once(rows + i);
             skipped[i] = static_cast<std::uint64_t>(given) >= n_rows || m[i] != m[i];
             row[i] = skipped[i] ? 0 : given;
         }
@@ -110,7 +110,8 @@ bool update(nb::ndarray<const S, nb::ndim<2>, nb::device::cpu> logits, Read<std:
             Write<double> mass, Write<double> s1, Write<double> s2, Write<double> loss, Write<double> grad) {
     const auto n = static_cast<std::int64_t>(ids.shape(0));
     const auto classes = static_cast<std::uint64_t>(logits.shape(1));
-    const std::vector<std::int64_t> own(ids.data(), ids.data() + n);  // the caller's may change meanwhile
+    std::vector<std::int64_t> own(static_cast<std::size_t>(n));  // the caller's may change meanwhile
+    for (std::int64_t i = 0; i < n; ++i) own[static_cast<std::size_t>(i)] = load_once(ids.data() + i);
     for (const std::int64_t id : own)
         if (static_cast<std::uint64_t>(id) >= classes) return false;
     std::vector<double> m(own.size());

@@ -209,7 +209,9 @@ private:
         const View& given = operands_[Normalizer];
         const double normalizer = given.size ? number(at(given), given.type) : 0;
         const bool divides = normalizer > 0, undefined = given.size && !divides;
-        const auto run = [&] { return evaluate(job, undefined ? Reduction::sum : reduction_, divides ? normalizer : 0); };
+        const auto run = [&] {
+            return evaluate(job, undefined ? Reduction::sum : reduction_, divides ? normalizer : 0);
+        };
         // Soft ones are looked at where they can be ignored: before their logits are written over, or where the kernels
         // meet one outside of [0, 1].
         const bool ignores = job.sigmoid && job.soft;

@@ -102,7 +102,10 @@ class Interval:
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             return False
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an int that no float holds
+            return False
         above = number >= self.low if self.low_inclusive else number > self.low
         below = number <= self.high if self.high_inclusive else number < self.high
         return above and below and -math.inf < number < math.inf
@@ -156,13 +159,32 @@ def number_or_vector(name: str, value: object, domain: Interval, remedy: str) ->
         if not all(entry in domain for entry in value):
             reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
         return tuple(float(entry) for entry in value)  # without NumPy, which torch.compile would trace
-    try:
-        vector = host.array(value, np.float64)
-    except (TypeError, ValueError):
-        reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
+    vector = _numbers(name, value, f"be a number or a vector of numbers in {domain}", remedy)
     if vector.ndim != 1 or vector.size == 0 or not domain.holds(vector):
         reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
     return tuple(float(entry) for entry in vector)
+
+
+def array(name: str, value: object) -> NDArray[Any]:
+    """Whatever a user holds as a NumPy array; what NumPy would drop or refuse in its own words is refused."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        got, remedy = f"{int(np.ma.count_masked(value))} masked entries", "Leave these samples out, or fill them."
+        reject(name, "be an array without a mask", got, remedy)
+    try:
+        return host.array(value)
+    except (TypeError, ValueError, OverflowError):
+        reject(name, "be an array", value, "Its rows must be equally long, and its entries numbers.")
+
+
+def _numbers(name: str, value: object, contract: str, remedy: str) -> NDArray[np.float64]:
+    """An array of numbers as float64: neither truth values nor strings, dates or complex numbers."""
+    given = array(name, value)
+    if given.dtype.kind not in "iufO" and given.dtype.name != "bfloat16":
+        reject(name, contract, value, remedy)
+    try:
+        return given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):  # objects that are no numbers
+        reject(name, contract, value, remedy)
 
 
 def one_of(name: str, value: object, choices: Sequence[str], remedy: str = "") -> str:
@@ -181,15 +203,15 @@ def is_float_dtype(dtype: np.dtype[Any]) -> bool:
 
 def logits_array(value: object) -> NDArray[Any]:
     """Logits as a floating NumPy array; Python sequences of floats are taken as float64."""
-    array = host.array(value)
-    if not is_float_dtype(array.dtype):
+    logits = array("logits", value)
+    if not is_float_dtype(logits.dtype):
         reject(
             "logits",
             "be a floating array (float16, bfloat16, float32 or float64)",
-            f"dtype {array.dtype}",
+            f"dtype {logits.dtype}",
             "Pass raw model outputs, e.g. logits.astype(numpy.float32).",
         )
-    return array
+    return logits
 
 
 def logits_shape(link: str, shape: tuple[int, ...], class_axis: int) -> int:
@@ -252,15 +274,15 @@ def class_vector(name: str, value: float | tuple[float, ...] | None, n_classes: 
 
 
 def _targets_array(value: object) -> NDArray[Any]:
-    array = host.array(value)
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    targets = array("targets", value)
+    if targets.dtype.kind not in "biuf" and targets.dtype.name != "bfloat16":
         reject(
             "targets",
             "be integers or floating",
-            f"dtype {array.dtype}",
+            f"dtype {targets.dtype}",
             "Encode class names as integers 0 … n_classes - 1 first.",
         )
-    return array.astype(np.int64) if array.dtype.kind == "b" else array
+    return targets.astype(np.int64) if targets.dtype.kind == "b" else targets
 
 
 #: By how much soft targets, each of them and their sums, may miss their domain; half types by what they round.
@@ -426,10 +448,7 @@ def sample_weight_array(value: object, rows: tuple[int, ...]) -> NDArray[np.floa
     """Weights of shape (n,) or one per target, as float64 broadcast to the targets' shape ``rows``."""
     if value is None:
         return None
-    try:
-        weights = host.array(value, np.float64)
-    except (TypeError, ValueError):
-        reject("sample_weight", "be numbers", value, "Pass one non-negative number per sample.")
+    weights = _numbers("sample_weight", value, "be numbers", "Pass one non-negative number per sample.")
     sample_weight_shape(weights.shape, rows)
     if weights.shape != rows:
         weights = np.broadcast_to(weights.reshape(rows[:1] + (1,) * (len(rows) - 1)), rows)
@@ -478,14 +497,19 @@ def normalizer_of_nothing(normalizer: float | None, n_counted: int) -> float | N
 
 def probabilities_array(name: str, value: object) -> NDArray[np.float64]:
     """Probabilities (n,) or (n, K) as float64."""
-    array = host.array(value)
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        reject(name, "be numbers", f"dtype {array.dtype}", "Pass predicted probabilities.")
-    array = array.astype(np.float64)
-    if array.ndim not in (1, 2):
-        reject(name, "have shape (n,) or (n, n_classes)", f"shape {array.shape}", "Put the classes on the last axis.")
-    if not PROBABILITY.holds(array):
-        bad = array[~((array >= 0) & (array <= 1))]
+    probabilities = array(name, value)
+    if probabilities.dtype.kind not in "fiub" and probabilities.dtype.name != "bfloat16":
+        reject(name, "be numbers", f"dtype {probabilities.dtype}", "Pass predicted probabilities.")
+    probabilities = probabilities.astype(np.float64)
+    if probabilities.ndim not in (1, 2) or (probabilities.ndim == 2 and probabilities.shape[1] == 0):
+        reject(
+            name,
+            "have shape (n,) or (n, n_classes)",
+            f"shape {probabilities.shape}",
+            "Put the classes on the last axis.",
+        )
+    if not PROBABILITY.holds(probabilities):
+        bad = probabilities[~((probabilities >= 0) & (probabilities <= 1))]
         reject(
             name,
             f"lie in {PROBABILITY}",
@@ -493,9 +517,9 @@ def probabilities_array(name: str, value: object) -> NDArray[np.float64]:
             "These look like logits: apply softmax or the logistic function first.",
         )
     slack = SOFT_SLACK_OF_HALF if host.is_half(value) else 1e-3
-    if array.ndim == 2 and array.size and np.abs(array.sum(axis=1) - 1).max() > slack:
-        worst = array.sum(axis=1)
+    if probabilities.ndim == 2 and probabilities.size and np.abs(probabilities.sum(axis=1) - 1).max() > slack:
+        worst = probabilities.sum(axis=1)
         reject(
             name, "sum to 1 over the classes", float(worst[np.abs(worst - 1).argmax()]), "Divide each row by its sum."
         )
-    return array
+    return probabilities

@@ -129,6 +129,9 @@ class LossSpec:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
                 contracts.reject(name, "be an integer", value, "Pass a Python int.")
+            bits = 63 if name == "ignore_index" else 6  # class ids have 64, and no array 64 axes
+            if not -(1 << bits) <= value < 1 << bits:
+                contracts.reject(name, f"lie in [-2**{bits}, 2**{bits})", value, "Leave it out for the default.")
             store(name, int(value))
         self._check_mining(store)
 

@@ -72,9 +72,13 @@ class Ledger(Shown):
             contracts.class_vector(name, getattr(spec, name), int(n_classes))
         self.spec = spec
         self.n_classes = int(n_classes)
+        shape = (self.n_classes * (1 if spec.link == "softmax" else 2), bins.N_BINS)
+        try:
+            self.count: NDArray[np.int64] = np.zeros(shape, np.int64)
+        except (MemoryError, ValueError):
+            remedy = f"Each takes {bins.N_BINS * 32 // 1024} KiB; count classes that belong together as one."
+            contracts.reject("n_classes", "be a number of classes that memory holds", n_classes, remedy)
         self.class_names = row_names(spec.link, self.n_classes, class_names)
-        shape = (len(self.class_names), bins.N_BINS)
-        self.count: NDArray[np.int64] = np.zeros(shape, np.int64)
         self.weight: Real = np.zeros(shape)
         self.s1: Real = np.zeros(shape)
         self.s2: Real = np.zeros(shape)

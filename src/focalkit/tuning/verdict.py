@@ -3,9 +3,9 @@
 Each family of remedies (CE, CE + shift, alpha-CE, focal, OHEM) enters as the procedure "use this
 family, choose its cell on the data": in every repeat its cell is chosen without the fold that then
 scores it, so that having many cells is no advantage. The recommendation is the procedure of the
-largest expected gain over plain cross-entropy, less a price for what costs. A retraining must be
-better with a probability of at least 0.8; asking what is free for proof protects from nothing
-(benchmarks/verdict.py measures the regret of these rules on tables they have not seen).
+largest expected gain over plain cross-entropy, less half a standard error of that gain and, where it
+costs a retraining, less a price. Nothing is asked for proof at the 5 % level, which costs points and
+protects from little (benchmarks/verdict.md has the regret of this rule and of others).
 
 How sure the gain is, is another question: differences are paired over folds, with the Nadeau-Bengio
 correction, and give the probability that the remedy is better, an interval, and the probability that
@@ -34,8 +34,8 @@ LEVEL = 0.05
 MARGIN = 0.01
 WORTH = 0.5
 """Points that a retraining must gain to be worth its trouble."""
-SURE = 0.8
-"""How probable it must be that a retraining is better than plain cross-entropy."""
+DOUBT = 0.5
+"""Standard errors that are taken off a family's expected gain."""
 CAUTION = 0.25
 """Standard errors that are taken off the lead of a cell over the simplest of its family."""
 
@@ -82,6 +82,11 @@ class FamilyVerdict:
     price: float = 0.0
     p_worse: float = float("nan")
 
+    @property
+    def merit(self) -> float:
+        """What the recommendation goes by: the expected gain, less doubt and price; 0 for plain cross-entropy."""
+        return self.gain.mean - DOUBT * max(float(np.nan_to_num(self.gain.standard_error)), 0.0) - self.price
+
 
 @dataclass(frozen=True, repr=False)
 class Verdict(Shown):
@@ -106,7 +111,7 @@ class Verdict(Shown):
     def runner_up(self) -> FamilyVerdict:
         """The family whose expected gain, less its price, comes next to the recommendation's."""
         others = [family for family in self.families if family is not self.recommended]
-        return max(others, key=lambda family: family.gain.mean - family.price)
+        return max(others, key=lambda family: family.merit)
 
     @property
     def plain_stands(self) -> bool:
@@ -172,8 +177,7 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     if proof:
         recommended = families[_climb([honest for _, honest in chosen.values()], n_splits)]
     else:
-        likely = [family for family in families if family.price == 0 or family.gain.p_above >= SURE]
-        recommended = max(likely, key=lambda family: family.gain.mean - family.price)  # of equals the cheapest
+        recommended = max(families, key=lambda family: family.merit)  # of equals the cheapest
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 

@@ -52,8 +52,7 @@ std::int64_t log_odds_of(const LogOddsJob& job) {
         alignas(64) double true_logit[ledger_most_rows + 8];
         bool ignored[ledger_most_rows + 8];
         for (std::int64_t i = 0; i < (n + lanes - 1) / lanes * lanes; ++i) {
-            const std::int64_t id = i < n ? job.ids[first + i] : 0;
-            // loaded once and bounded here: it becomes an address, and the caller's memory may change meanwhile
+            const std::int64_t id = i < n ? load_once(job.ids + first + i) : 0;
             const bool inside = static_cast<std::uint64_t>(id) < static_cast<std::uint64_t>(job.classes);
             const std::int64_t t = inside ? id : 0;
             ignored[i] = id == job.ignore_index;

@@ -154,42 +154,58 @@ T parameter(const PerClass& of, std::int64_t k, T otherwise) {
     return of ? static_cast<const T*>(of.values)[of.per_class ? k : 0] : otherwise;
 }
 
-/// Ids to int32, 0 for what is ignored or out of range; returns how many count.
-///
-/// Each id is loaded once and bounded there and then: it becomes an address, and the caller's memory may be changed by
+/// A few class ids in memory of our own, loaded once: they become addresses, and the caller's memory may be changed by
 /// another thread, or be a file that another process writes to.
 template <class I>
-int read_ids(const I* ids, std::int64_t step, int n, const Job& job, std::int32_t* FOCALKIT_RESTRICT id,
+struct OwnIds {
+    static constexpr int most = 64;
+    I ids[most];
+
+    FOCALKIT_INLINE void load(const I* from, std::int64_t step, int n) {
+#if defined(__GNUC__) || defined(__clang__)
+        if (step == 1) {
+            std::memcpy(ids, from, static_cast<std::size_t>(n) * sizeof(I));
+            __asm__ volatile("" : : "r"(ids) : "memory");  // from here on ``from`` is not read again in their place
+            return;
+        }
+#endif
+        for (int i = 0; i < n; ++i) ids[i] = load_once(from + i * step);
+    }
+};
+
+/// Ids to int32, 0 for what is ignored or out of range; returns how many count.
+template <class I>
+int read_ids(const I* from, std::int64_t step, int n, const Job& job, std::int32_t* FOCALKIT_RESTRICT id,
              std::uint8_t* kept, Partial& sums) {
     const std::int64_t ignore = job.ignore_index, classes = job.classes;
-    if (ignore < 0 || ignore >= classes) {  // the usual case, without branches: nothing is ignored
-        const std::uint64_t last = static_cast<std::uint64_t>(classes) - 1;
-        std::uint64_t seen = 0;
-        const auto take = [&](int i, I loaded) {
-            const auto given = static_cast<std::uint64_t>(static_cast<std::int64_t>(loaded));
-            const std::uint64_t outside = given | (last - given);  // by its highest bit
-            id[i] = static_cast<std::int32_t>(given) | (static_cast<std::int32_t>(outside >> 32) >> 31);
-            seen |= outside;
-        };
-        if (step == 1)
-            for (int i = 0; i < n; ++i) take(i, ids[i]);
-        else
-            for (int i = 0; i < n; ++i) take(i, ids[i * step]);
-        if ((seen >> 63) == 0) {
-            for (int i = 0; i < n; ++i) kept[i] = 1;
-            return n;
-        }
-    }
+    const bool ignores_no_class = ignore < 0 || ignore >= classes;
+    const std::uint64_t last = static_cast<std::uint64_t>(classes) - 1;
+    OwnIds<I> own;
     int counted = 0;
-    for (int i = 0; i < n; ++i) {
-        const std::int64_t given = ids[i * step];
-        const bool is_ignored = given == ignore;
-        const bool inside = static_cast<std::uint64_t>(given) < static_cast<std::uint64_t>(classes);
-        const bool valid = inside & !is_ignored;
-        id[i] = valid ? static_cast<std::int32_t>(given) : 0;
-        kept[i] = valid;
-        counted += valid;
-        sums.bad_targets += !inside & !is_ignored;
+    for (int first = 0; first < n; first += own.most, id += own.most, kept += own.most) {
+        const int some = n - first < own.most ? n - first : own.most;
+        own.load(from + first * step, step, some);
+        std::uint64_t seen = 0;
+        for (int i = 0; i < some; ++i) {  // the usual case, without branches
+            const auto given = static_cast<std::uint64_t>(static_cast<std::int64_t>(own.ids[i]));
+            seen |= given | (last - given);
+            id[i] = static_cast<std::int32_t>(given);
+        }
+        if (ignores_no_class && (seen >> 63) == 0) {
+            for (int i = 0; i < some; ++i) kept[i] = 1;
+            counted += some;
+            continue;
+        }
+        for (int i = 0; i < some; ++i) {
+            const std::int64_t given = own.ids[i];
+            const bool is_ignored = given == ignore;
+            const bool inside = static_cast<std::uint64_t>(given) <= last;
+            const bool valid = inside & !is_ignored;
+            id[i] = valid ? static_cast<std::int32_t>(given) : 0;
+            kept[i] = valid;
+            counted += valid;
+            sums.bad_targets += !inside & !is_ignored;
+        }
     }
     return counted;
 }

@@ -112,7 +112,8 @@ FOCALKIT_INLINE V product_error(V a, V b, V product) {
     const V ca = rounded<V>(a * splitter), cb = rounded<V>(b * splitter);
     const V a1 = rounded<V>(ca - rounded<V>(ca - a)), b1 = rounded<V>(cb - rounded<V>(cb - b));
     const V a2 = a - a1, b2 = b - b1;
-    return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2;
+    const V error = ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2;
+    return where(error == error, error, V{});  // the halves of what is near the largest number overflow
 #endif
 }
 

@@ -8,12 +8,12 @@ are looked at first, and so is every target where the gradient goes over the log
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import reduction
+from focalkit._core import contracts, reduction
 from focalkit._core.call import Call, Result
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
@@ -41,6 +41,8 @@ def evaluate(call: Call, order: int, out: Any = None) -> Result:
         logits, targets = np.array(logits, order="C"), np.array(targets, order="C")  # aligned, too
         weight = None if weight is None else np.array(weight, order="C")
         result = compute(spec, logits, targets, weight, normalizer, order, None, True, counted)
+    if result == "targets: values":
+        changed(targets.shape)
     if isinstance(result, str):
         message = f"the kernels refused {logits.dtype} logits of shape {logits.shape} ({result}); please report this"
         raise RuntimeError(message)
@@ -54,6 +56,12 @@ def evaluate(call: Call, order: int, out: Any = None) -> Result:
         out[...] = grad
         grad = out
     return Result(value, grad, hess)
+
+
+def changed(shape: tuple[int, ...]) -> NoReturn:
+    """Refuse targets that were in range when they were looked at."""
+    got = f"targets of shape {tuple(shape)} that another thread or process writes to"
+    contracts.reject("targets", "stay as they are during the call", got, "Pass a copy of them.")
 
 
 def without_ignored(spec: LossSpec, targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

@@ -71,7 +71,9 @@ def set_num_threads(threads: int | None) -> None:
     1
     >>> set_num_threads(None)
     """
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+    if threads is not None and (
+        isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads < 1 << 31
+    ):
         contracts.reject("threads", "be an int of at least 1, or None", threads, "None leaves it to OpenMP.")
     _cpu.set_threads(threads or 0)
 
@@ -98,7 +100,7 @@ def memory_limit() -> int:
 
 def set_memory_limit(limit: int) -> None:
     """Set the most bytes that are ever held for later results; 0 holds nothing."""
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit < 1 << 63:
         contracts.reject("limit", "be a number of bytes", limit, "0 holds nothing.")
     _cpu.set_memory_limit(limit)
 

@@ -15,7 +15,7 @@ from focalkit._core.call import Call, Result
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _cpu
 from focalkit.engines.cpu import fast
-from focalkit.engines.cpu.evaluate import beyond_float32, without_ignored
+from focalkit.engines.cpu.evaluate import beyond_float32, changed, without_ignored
 from focalkit.engines.torch import contracts as torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements
@@ -106,6 +106,8 @@ def _carefully(call: Call, grad: Tensor | None, hess: Tensor | None) -> Result:
                 pairs = zip(own, (grad, hess), strict=True)
                 grad, hess = (part if to is None or part is None else to.copy_(part) for to, part in pairs)
             return Result(value, grad, hess)
+    if value == "targets: values":
+        changed(tuple(targets.shape))
     shape = tuple(logits.shape)
     message = f"the kernels refused {logits.dtype} logits of shape {shape} ({value}); please report this"
     raise RuntimeError(message)

@@ -183,7 +183,7 @@ def _may_overwrite(logits: Tensor, *others: Any) -> None:
     if _internals.overlaps_itself(logits):
         contracts.reject("inplace", "be False where the logits are an expanded view", True, remedy)
     for other in others:
-        if isinstance(other, Tensor) and _same_storage(other, logits):
+        if logits.numel() and isinstance(other, Tensor) and _same_storage(other, logits):
             contracts.reject("inplace", "be False where targets or weights share the logits' memory", True, remedy)
 
 
