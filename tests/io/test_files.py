@@ -193,14 +193,55 @@ def test_what_holds_no_table_is_named_in_one_line_without_its_bytes(tmp_path, na
         assert "\\x" not in str(error.value)
 
 
-def test_a_workbook_is_read_where_its_library_is(tmp_path):
-    openpyxl = pytest.importorskip("openpyxl")
+def workbook(rows):
+    """The least that is a workbook: texts in line, numbers as they are."""
+
+    def cell(value):
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        return f"<c><v>{value}</v></c>"
+
+    space = "http://schemas.openxmlformats.org"
+    body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    kinds = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{space}/package/2006/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{kinds}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{kinds}.worksheet+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{space}/package/2006/relationships"><Relationship Id="r1" '
+        f'Type="{space}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{space}/spreadsheetml/2006/main" '
+        f'xmlns:r="{space}/officeDocument/2006/relationships"><sheets><sheet name="a" sheetId="1" r:id="r1"/></sheets>'
+        "</workbook>",
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{space}/package/2006/relationships">'
+        f'<Relationship Id="r1" '
+        f'Type="{space}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{space}/spreadsheetml/2006/main"><sheetData>{body}</sheetData>'
+        "</worksheet>",
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("above", [[], [["Report of May"], []]])
+def test_a_workbook_is_read_where_its_library_is(tmp_path, above):
     pytest.importorskip("python_calamine")
-    book = openpyxl.Workbook()
-    for row in [TABLE.column_names, *map(list, zip(A.tolist(), B.tolist(), TABLE["label"].to_pylist(), strict=True))]:
-        book.active.append(row)
-    book.save(tmp_path / "t.xlsx")
+    rows = [*above, TABLE.column_names, *zip(A.tolist(), B.tolist(), TABLE["label"].to_pylist(), strict=True)]
+    (tmp_path / "t.xlsx").write_bytes(workbook(rows))
     whole(read_table(tmp_path / "t.xlsx"))
+
+
+def test_a_missing_library_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    (tmp_path / "t.xlsx").write_bytes(workbook([["a", "t"], [1, "x"]]))
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "focalkit\[excel\]"'):
+        read_table(tmp_path / "t.xlsx")
 
 
 # --- servers

