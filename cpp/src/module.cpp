@@ -2,6 +2,9 @@
 
 NB_MODULE(_cpu, module) {
     module.doc() = "Compiled kernels; focalkit.engines.cpu is their public API.";
+    // a gradient may outlive the interpreter: a library that keeps tensors until the end keeps their memory, and that
+    // is no leak
+    nanobind::set_leak_warnings(false);
     focalkit::bind_evaluate(module);
     focalkit::bind_machine(module);
     focalkit::bind_ledger(module);
