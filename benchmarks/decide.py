@@ -80,7 +80,7 @@ def speed(rows: int, repeats: int) -> None:
         together.append(time.perf_counter() - started)
         for name, score in scores.items():
             tuner = TunedThresholdClassifierCV(
-                Given(), scoring=make_scorer(score), thresholds=100, cv="prefit", refit=False
+                Given().fit(p[:1, None], y), scoring=make_scorer(score), thresholds=100, cv="prefit", refit=False
             )
             started = time.perf_counter()
             tuner.fit(p[:, None], y)
@@ -170,8 +170,10 @@ def costs_of(X, y, costs, seeds: int):
     return {name: np.array(values) for name, values in found.items()}
 
 
-def costs(folder: Path, creditcard: Path | None, seeds: int) -> None:
+def costs(folder: Path, creditcard: Path | None, seeds: int, only: str) -> None:
     for name, X, y, c in tables(folder, creditcard):
+        if only not in name:
+            continue
         found = costs_of(X, y, c, seeds)
         folds = len(next(iter(found.values())))
         print(f"\n{name}: {len(y):,} rows, {y.sum():,} positives; mean cost of a case over {folds} folds")
@@ -192,6 +194,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--empulse", type=Path)
     parser.add_argument("--creditcard", type=Path)
+    parser.add_argument("--table", default="", help="part of the name of the one table to run")
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     if given.what == "brute":
@@ -199,7 +202,7 @@ def main() -> None:
     elif given.what == "speed":
         speed(given.rows, given.repeats)
     else:
-        costs(given.empulse, given.creditcard, given.seeds)
+        costs(given.empulse, given.creditcard, given.seeds, given.table)
 
 
 if __name__ == "__main__":

@@ -160,3 +160,18 @@ def test_the_page_on_pytorch_runs(language, tmp_path):
         distributed.destroy_process_group()
     assert model.weight.grad is not None
     assert "focalkit/loss_share/0" in written
+
+
+@LANGUAGES
+def test_the_page_on_jax_runs(language):
+    jax = pytest.importorskip("jax")
+    names = {}
+    run_blocks(f"jax{language}.md", names)
+    assert names["grad"].shape == (4, 3)
+    np.testing.assert_allclose(names["whole"], jax.numpy.log(3) * 4 / 9, rtol=1e-6)
+
+
+def test_both_pages_on_jax_show_the_same_code():
+    pages = [(DOCS / f"jax{language}.md").read_text(encoding="utf-8") for language in ("", ".zh-CN")]
+    english, chinese = (re.findall(r"```python\n.*?```", text, re.S) for text in pages)
+    assert english == chinese

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -459,3 +461,14 @@ def test_public_names_are_listed_and_documented():
         assert getattr(nn, name).__doc__
     with pytest.raises(AttributeError, match="has no attribute 'FocalLoss'"):
         _ = nn.FocalLoss
+
+
+def test_a_script_that_ends_while_a_large_gradient_is_alive_says_nothing():
+    code = """
+import torch
+from focalkit.nn import LinearFocalLoss
+head = LinearFocalLoss(64, 8192)
+head(torch.randn(32, 64), torch.zeros(32, dtype=torch.long)).backward()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -327,3 +327,13 @@ def test_the_hardest_rows_are_those_of_the_largest_loss(data, tmp_path, monkeypa
         want = mine[np.argsort(-nll[mine])][:7] + 1
         assert [r.row for r in rows] == want.tolist()
         assert np.allclose([r.p_t for r in rows], np.exp(-nll[want - 1]))
+
+
+@pytest.mark.parametrize("others", [[1], [1, None]])
+def test_a_target_beyond_int64_is_out_of_range_and_never_the_ignored_one(tmp_path, others):
+    """2**64 - 100 comes round as -100, the usual ignore_index."""
+    targets = pa.array([2**64 - 100] + others * 3, pa.uint64())
+    rows = table(np.random.default_rng(0).normal(size=(len(targets), 3)), targets)
+    pq.write_table(rows, tmp_path / "p.parquet")
+    with pytest.raises(InputError, match="class"):
+        ledger_of(str(tmp_path / "p.parquet"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -496,3 +498,11 @@ def test_their_values_are_checked_where_they_can_be_read():
 def test_importing_focalkit_imports_no_jax():
     code = "import sys, focalkit, focalkit.losses; print('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_the_example_with_optax_learns_the_rare_classes(capsys):
+    with jax.enable_x64(False):
+        found = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "jax_optax.py"))
+    assert "recall of each class" in capsys.readouterr().out
+    assert found["losses"][-1] < found["losses"][0] / 2
+    assert min(found["recall"]) > 0.8

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import os
 import secrets
 import sys
 import threading
@@ -105,7 +106,7 @@ def hostile(rng: np.random.Generator) -> None:
 
 CASES = {"compared": compared, "hostile": hostile, "judged": judged.judged, **others.CASES}
 SHARES = {"compared": 6, "hostile": 8, "judged": 3, "ledger": 3, "addresses": 2, "hardest": 1, "pool": 1}
-if importlib.util.find_spec("torch") is not None:
+if importlib.util.find_spec("torch") is not None and "FOCALKIT_PACKAGE" not in os.environ:  # not under the sanitizers
     CASES["tensors"], SHARES["tensors"] = judged.judged_tensors, 2
 
 

@@ -33,7 +33,7 @@ def with_rule(made: DecisionRule, model: Any, initial_types: Any) -> Any:
     InputError
         Where the rule has no such form.
     """
-    with need("skl2onnx", "writing ONNX", None):
+    with need("skl2onnx", "writing ONNX", "onnx"):
         from skl2onnx import convert_sklearn
     from onnx import TensorProto, helper, numpy_helper
 

@@ -143,9 +143,11 @@ def _targets(column: Any, layout: Layout) -> tuple[NDArray[Any], list[str] | Non
         if soft:
             return values, None
         whole = np.where(values == np.floor(values), values, -2)
-        values = np.where(gone | ~np.isfinite(whole), -2, whole).astype(np.int64)
+        values = np.where(gone | ~(np.abs(whole) < 2.0**63), -2, whole).astype(np.int64)
         values[gone] = MISSING_TARGET
-    elif values.dtype.kind not in "iu":
+    elif values.dtype.kind == "u":  # what no int64 holds must not come round as ignore_index
+        values = np.where(values > np.iinfo(np.int64).max, -2, values.astype(np.int64))
+    elif values.dtype.kind != "i":
         values = np.array([MISSING_TARGET if v is None else int(v) for v in values], np.int64)
     ids = np.asarray(values).astype(np.int64, copy=False)
     if layout.link == "sigmoid" and (ids == -1).any() and not (ids == 0).any():
