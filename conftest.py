@@ -8,6 +8,7 @@ NEEDED = {
     "triton": ["src/focalkit/engines/triton/*", "tests/triton_adapter.py", "tests/engines/triton_compile.py"],
     "torchmetrics": ["src/focalkit/nn/metric.py", "src/focalkit/nn/callback.py"],
     "lightning": ["src/focalkit/nn/callback.py"],
+    "keras": ["src/focalkit/keras/*"],
 }
 collect_ignore_glob = [
     path for library, paths in NEEDED.items() if importlib.util.find_spec(library) is None for path in paths

@@ -57,9 +57,6 @@ MEMORY = 10
 ROUNDS = 100
 """Most rounds of hard example mining."""
 
-INNER = 3
-"""Steps of an early round; a later one has a single step, since every choice of rows is a kink of the risk."""
-
 
 class Candidate(NamedTuple):
     """One model: its loss, and the start of its fit.
@@ -754,23 +751,23 @@ def _steps(
 def _mine(
     rows: Rows, models: Sequence[Model], theta: NDArray[np.float64], tol: float, max_iter: int
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_]]:
-    """Minimise the mean of the hardest losses: hold the hardest rows, minimise over them, choose them again.
+    """Minimise the mean of the hardest losses: hold the hardest rows, take a step over them, choose them again.
 
-    The minimum over rows that are held is a lower bound in every direction from where they were
-    chosen, so that the way there is one of descent; it is gone as far as the mean of the hardest falls.
+    The risk over rows that are held is a lower bound that touches the mean of the hardest where they were
+    chosen, so that its steps descend; each goes as far as the mean of the hardest falls. Every choice is a
+    kink, and whoever minimises in between ends in one: a single step did better on every table.
     """
     theta = theta.copy()
     steps, converged = np.zeros(len(models), np.intp), np.zeros(len(models), bool)
     active = np.arange(len(models))
     kept, value = _hardest(rows, models, theta)
     method = _Metric(rows, len(models))
-    for turn in range(ROUNDS):
+    for _ in range(ROUNDS):
         held = [model.keeping(keep) for model, keep in zip(models, kept, strict=True)]
-        most = min(max_iter, INNER if turn < 4 else 1)
         method.forget()
-        spent = np.full(len(models), most)
+        spent = np.ones(len(models), np.intp)
         spent[active] = 0
-        theta_held, taken, _ = _steps(rows, held, theta, method, 1e-3, most, np.float64, spent)
+        theta_held, taken, _ = _steps(rows, held, theta, method, 1e-3, 1, np.float64, spent)
         found = theta_held[active]
         steps[active] += taken[active]
         length, going = np.ones(len(active)), np.ones(len(active), bool)

@@ -695,6 +695,29 @@ def test_what_does_not_fit_is_refused_in_words():
         focalkit.softmax_focal_loss(z, t, torch.tensor(-1.0, requires_grad=True))
 
 
+@pytest.mark.parametrize("n", [8, 20000])
+def test_logits_written_in_place_after_the_loss_are_pytorchs_error_at_every_size(n):
+    z = leaf(n, 3)
+    logits = z * 1
+    loss = focalkit.softmax_focal_loss(logits, torch.zeros(n, dtype=torch.long))
+    logits.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+ALIVE = """
+import torch
+from focalkit.nn import LinearFocalLoss
+head = LinearFocalLoss(64, 8192)
+head(torch.randn(32, 64), torch.zeros(32, dtype=torch.long)).backward()
+"""
+
+
+def test_a_gradient_that_lives_to_the_end_of_a_script_is_no_leak():
+    done = subprocess.run([sys.executable, "-c", ALIVE], capture_output=True, text=True, check=True)
+    assert "leaked" not in done.stderr
+
+
 BLOCKED = """
 import sys
 class Blocker:

@@ -191,6 +191,9 @@ def tune(
         terminal.line(f"focalkit tune · {say(source, language)}", "bold")
         for note in notes:
             terminal.line(Message("note", note=note), "yellow")
+    else:
+        for note in notes:
+            click.echo(word("note", language, note=say(note, language)), err=True)
     with Progress("progress.tune", language, quiet) as bar:
 
         def tell(state: State) -> None:
@@ -222,7 +225,7 @@ def tune(
     verdicts = judge_all(result, worth=worth, proof=proof)
     # what was asked for is on disk before anything is said about it
     if json_file is not None:
-        write_out(json_file, as_json(result, verdicts, source))
+        write_out(json_file, as_json(result, verdicts, source, notes))
     if html_file is not None:
         about: dict[str, Any] = {"source": source, "notes": notes, "command": command_line(context)}
         write_out(html_file, report.to_html(result, language=language, **about))

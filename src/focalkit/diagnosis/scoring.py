@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit._core.spec import PerClass
+from focalkit._metrics import DECISION_METRICS
 from focalkit.decisions.fit import fit_rule
 from focalkit.decisions.goals import Maximize
 from focalkit.decisions.rules import Cutoff, Weighted
@@ -88,10 +89,10 @@ class Exclusive(Half):
         """Score the decisions that logits or probabilities lead to."""
         said = z.argmax(axis=1)
         true, recall = self.recall(said == self.stratum, keep)
-        here = true > 0
-        named = np.bincount(said[keep], self.weight[keep], self.n_classes)
-        f1 = 2 * (recall * true)[here] / (true + named)[here]
-        return Decided(float(np.nanmean(recall)), float(f1.mean()), recall)
+        hit = np.where(true > 0, recall, 0.0) * true
+        named = np.bincount(said[keep], self.weight[keep], self.n_classes).astype(np.float64)
+        balanced, f1 = (DECISION_METRICS[name] for name in ("balanced_accuracy", "macro_f_beta"))
+        return Decided(float(balanced.value(hit, named, true)), float(f1.value(hit, named, true)), recall)
 
     def cost(self, z: Real) -> Real:
         """Cross-entropy of each entry, exact where probabilities have rounded to 0."""
@@ -104,7 +105,7 @@ class Exclusive(Half):
         return np.asarray(-np.log(np.maximum(p[np.arange(len(p)), self.stratum], np.finfo(float).tiny)))
 
     def calibration(self, p: Real, keep: Any) -> float:
-        """Gap between the largest probability and how often it is right, over bins of it."""
+        """Gap between the largest probability and how often it is right, over bins of it (Guo et al. 2017)."""
         confidence = p.max(axis=1)
         right = (p.argmax(axis=1) == self.stratum).astype(np.float64)
         gap = np.bincount(_bins(confidence)[keep], (self.weight * (right - confidence))[keep], BINS)

@@ -203,7 +203,9 @@ def remedies(found: Diagnosis, top: int) -> Section:
     assert free is not None
     columns = [Column(message("head.predictions"), figure=False)]
     for metric, drop in zip(METRICS, (0, 1, 2, 3), strict=True):
-        columns.append(Column(message("metric.down" if drop > 1 else "metric.up", metric=metric), drop=drop))
+        # of the largest probability, where tune's calibration error is of every class's
+        name = "expected_calibration_error" if metric == "calibration_error" else metric
+        columns.append(Column(message("metric.down" if drop > 1 else "metric.up", metric=name), drop=drop))
     rows: list[Sequence[Text]] = [[_name(way), *(_figure(way.scores[m], m) for m in METRICS)] for way in free.found]
     parts: list[Table | Lines] = [Table(columns, rows)]
     heads = accuracy_heads(free)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +17,9 @@ from focalkit.tuning.scores import NAMES
 from focalkit.tuning.verdict import Verdict
 
 
-def as_dict(result: TuneResult, verdicts: tuple[Verdict, ...], source: str) -> dict[str, Any]:
+def as_dict(
+    result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Every figure of the report, per fold too, as plain lists and numbers."""
     cells = []
     for i, cell in enumerate(result.cells):
@@ -42,13 +45,16 @@ def as_dict(result: TuneResult, verdicts: tuple[Verdict, ...], source: str) -> d
         "gammas": list(result.gammas),
         "cells": cells,
         "verdicts": [_verdict(result, verdict) for verdict in verdicts],
-        "notes": list(result.notes),
+        "notes": [str(note) for note in (*notes, *result.notes)],
     }
 
 
-def as_json(result: TuneResult, verdicts: tuple[Verdict, ...], source: str) -> str:
+def as_json(result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: Sequence[str] = ()) -> str:
     """:func:`as_dict` as text; what is not a number becomes null."""
-    return json.dumps(finite(as_dict(result, verdicts, source)), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    return (
+        json.dumps(finite(as_dict(result, verdicts, source, notes)), ensure_ascii=False, indent=1, allow_nan=False)
+        + "\n"
+    )
 
 
 def _verdict(result: TuneResult, verdict: Verdict) -> dict[str, Any]:

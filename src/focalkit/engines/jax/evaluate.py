@@ -65,7 +65,8 @@ def loss_grad_hess(
 
 def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
     """Loss and derivatives from operands that were checked; a gradient is written over the logits."""
-    return _evaluate(spec, order, True, operands)
+    result: tuple[Any, ...] = _evaluate(spec, order, True, operands)
+    return result
 
 
 @lru_cache(maxsize=256)

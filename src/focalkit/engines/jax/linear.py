@@ -236,7 +236,8 @@ def _rows_of_chunk(layer: Layer, operands: Operands) -> int:
     n, width = operands["hidden"].shape[0], operands["weight"].shape[0]
     per_row = width * OPS.compute_dtype(operands["hidden"]).itemsize * (2 if layer.softcap else 1)
     most = max(layer.budget // per_row, 1)
-    return max(-(-n // max(-(-n // most), 1)), 1)
+    rows: int = max(-(-n // max(-(-n // most), 1)), 1)
+    return rows
 
 
 def _denominator(spec: LossSpec, operands: Operands) -> Any:

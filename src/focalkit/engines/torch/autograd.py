@@ -79,7 +79,8 @@ class _FusedSmall(torch.autograd.Function):
         if torch.is_grad_enabled():
             ctx.call = Call(ctx.spec, None, None, out_dtype=upstream.dtype)
             return _gradient_again(ctx, upstream), None, None
-        grad = ctx.saved_tensors[0] if ctx.grad is None else ctx.grad  # the first says that the graph is gone
+        saved = ctx.saved_tensors  # refuses where the graph is gone, or the logits were written since
+        grad = saved[0] if ctx.grad is None else ctx.grad
         if _internals.keeps_graph() or _internals.is_batched(upstream):
             return grad * upstream, None, None
         ctx.grad = None

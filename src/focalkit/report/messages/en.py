@@ -20,6 +20,7 @@ MESSAGES: dict[str, str] = {
     "metric.average_precision": "average precision",
     "metric.log_loss": "log loss",
     "metric.calibration_error": "calibration error",
+    "metric.expected_calibration_error": "expected calibration error",
     "metric.up": "{metric:metric} ↑",
     "metric.down": "{metric:metric} ↓",
     "judges.decisions": "Decisions",
@@ -252,6 +253,7 @@ MESSAGES: dict[str, str] = {
     "progress.left": "about {time} left",
     "progress.best": "best so far: {cell:cell}, {metric:metric} {score}",
     # the pages
+    "page.notes": "What was noticed about the data ({n:count})",
     "page.as_asked": "For α {alpha:alpha} and {gamma:focal}, as the page was made; they do not follow the sliders.",
     "page.hardest": "Rows to look at first",
     "page.hardest_note": "The largest losses of each class: wrong labels gather here. Rows are numbered as the file numbers them, from 1.",

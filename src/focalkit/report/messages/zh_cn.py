@@ -20,6 +20,7 @@ MESSAGES: dict[str, str] = {
     "metric.average_precision": "平均精度",
     "metric.log_loss": "对数损失",
     "metric.calibration_error": "校准误差",
+    "metric.expected_calibration_error": "期望校准误差（ECE）",
     "metric.up": "{metric:metric} ↑",
     "metric.down": "{metric:metric} ↓",
     "judges.decisions": "决策",
@@ -252,6 +253,7 @@ MESSAGES: dict[str, str] = {
     "progress.left": "约剩 {time}",
     "progress.best": "目前最佳：{cell:cell}，{metric:metric} {score}",
     # the pages
+    "page.notes": "对数据的提示（{n:count} 条）",
     "page.as_asked": "针对生成本页时的 α {alpha:alpha} 和 {gamma:focal}，不随滑块变化。",
     "page.hardest": "最该先看的行",
     "page.hardest_note": "每个类别中损失最大的行：标错的样本往往在这里。行号与文件一致，从 1 开始。",

@@ -12,10 +12,9 @@ from focalkit.report.sections import Lines, Section, Table
 
 def page(found: Diagnosis, command: str = "") -> Page:
     """Findings first, then what moves, then what only a pass over predictions knows."""
-    notes = Lines([Message("warning", warning=note) for note in found.notes], bullets=False)
     sections = [s for s in diagnose.sections(found, render.MOST_ROWS) if s.page]
     more = "".join(map(render.section, sections)) + _hardest(found)
-    body = render.parts([notes]) + _findings(found) + live(more)
+    body = render.notes(found.notes) + _findings(found) + live(more)
     data = ledger_data(found.ledger, found.gamma, found.alpha)
     return Page(Message("title.diagnose"), found.source, body, data, command)
 

@@ -65,6 +65,14 @@ def lines(of: Lines) -> str:
     return f'<div class="soft">{body}</div>' if of.soft else body
 
 
+def notes(some: Sequence[Text]) -> str:
+    """What was noticed about the data, on top of a page; the reader opens it."""
+    if not some:
+        return ""
+    head = worded("page.notes", n=len(some))
+    return f'<details id="notes"><summary>{head}</summary>{lines(Lines(some))}</details>'
+
+
 def verdict(of: Verdict) -> str:
     """What it judges, a headline, and what goes with it."""
     body = []

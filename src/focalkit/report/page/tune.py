@@ -40,12 +40,12 @@ def page(
         Section("ablations", Message("section.ablations"), tune.ablations(result).parts),
         Section("where", Message("section.tuned_where"), [_easy(ledger, result, main)]),
     ]
-    body = "".join(map(render.section, sections))
+    body = render.notes([*notes, *result.notes]) + "".join(map(render.section, sections))
     if data is None:
         body += f"<section><h2>{render.worded('section.loss')}</h2>{figure_1()}</section>"
     else:
         body += f"<h2>{render.worded('section.try')}</h2>{live()}"
-    method: list[Part] = [tune.classes(result, len(result.classes)), Lines([*notes, *result.notes])]
+    method: list[Part] = [tune.classes(result, len(result.classes))]
     method.append(Lines([tune.how_measured(result)], bullets=False, soft=True))
     body += render.section(Section("data", Message("section.data"), method))
     return Page(Message("title.tune"), source, body, data, command, result.seed)
