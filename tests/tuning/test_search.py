@@ -185,3 +185,21 @@ def test_a_classifier_without_alpha_and_gamma_is_refused(data):
 def test_a_single_class_is_refused(data):
     with pytest.raises(InputError, match="at least two classes"):
         tune(FocalClassifier(), data[0], np.zeros(len(data[0])), **GRID)
+
+
+@pytest.mark.parametrize("form", ["nan", "None", "Int64", "string", "category", "polars"])
+def test_a_missing_label_is_no_class(form):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    rng = np.random.default_rng(0)
+    X, y, gone = rng.normal(size=(60, 2)), np.arange(60) % 2, np.arange(60) == 7
+    words = np.where(y, "b", "a")
+    labels = {
+        "nan": lambda: np.where(gone, np.nan, y),
+        "None": lambda: pandas.Series(words, dtype=object).mask(gone, None),
+        "Int64": lambda: pandas.Series(y, dtype="Int64").mask(gone),
+        "string": lambda: pandas.Series(words, dtype="string").mask(gone),
+        "category": lambda: pandas.Series(words).mask(gone).astype("category"),
+        "polars": lambda: polars.Series([None if g else int(v) for g, v in zip(gone, y, strict=True)]),
+    }[form]()
+    with pytest.raises(InputError, match="every row; got '1 of 60 that are missing, the first in row 7'"):
+        tune(FocalClassifier(), X, labels, alphas=[None], gammas=[0.0], keep_hardest=[], n_splits=2, n_repeats=1)

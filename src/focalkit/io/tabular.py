@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -157,8 +158,6 @@ def _delimiter(found: Dialect) -> str:
 
 def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
     """Arrow's message in one line, with lines counted as in the file."""
-    import re
-
     text = str(error).splitlines()[0]
     text = re.sub(r"Row #(\d+)", lambda found: f"line {int(found[1]) + lines:,}", text)
     text = re.sub(r"^CSV parse error: ", "", text)
@@ -312,6 +311,8 @@ def _written(cell: Any) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """An error's first line, without bytes that no terminal shows."""
+    """An error's first line, without bytes that no terminal shows; where it tells of want of memory, MemoryError."""
     text = (str(error).splitlines() or [type(error).__name__])[0]
+    if re.search("launch worker thread|allocate memory|alloc of size", text):
+        raise MemoryError(text) from error
     return "".join(c if c.isprintable() else "?" for c in text)[:200]

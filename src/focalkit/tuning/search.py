@@ -123,7 +123,7 @@ def tune(
     _whole("n_repeats", n_repeats, 1)
     _whole("seed", seed, 0)
     _whole("n_trials", n_trials, 0)
-    classes, targets = np.unique(column_or_1d(y), return_inverse=True)
+    classes, targets = np.unique(_labels(y), return_inverse=True)
     if len(classes) < 2:
         contracts.reject("y", "have at least two classes", f"{len(classes)}", "Nothing is to be told apart.")
     groups = _groups(X, groups, len(targets))
@@ -174,6 +174,20 @@ def tune(
         if book is not None:
             book.close()
     return _result(collection, folds, grid, metric, classes, seed=seed, seconds=perf_counter() - started)
+
+
+def _labels(y: Any) -> NDArray[Any]:
+    """One label per row, none of them missing: a class that means "unknown" is asked for by a word of its own."""
+    y = np.asarray(column_or_1d(y))
+    missing = np.zeros(len(y), bool)
+    if y.dtype.kind == "O":  # None, NaN, pandas.NA, NaT: whatever is not equal to itself, or does not say so
+        missing = np.array([v is None or type(v).__name__ in ("NAType", "NaTType") or v != v for v in y], bool)
+    elif y.dtype.kind in "fcMm":
+        missing = np.isnan(y) if y.dtype.kind in "fc" else np.isnat(y)
+    if missing.any():
+        got = f"{int(missing.sum()):,} of {len(y):,} that are missing, the first in row {int(missing.argmax())}"
+        contracts.reject("y", "have a label in every row", got, "Leave such rows out of X and y.")
+    return y
 
 
 def _times(time: Any, n: int) -> NDArray[Any]:
