@@ -11,7 +11,7 @@ from focalkit._core.extras import need
 
 ROOT = Path(focalkit.__file__).parent
 #: The helper itself; the compiled module of focalkit; a library of another machine, which is the cluster's business.
-OTHERS = ("_core/extras.py", "engines/cpu/evaluate.py", "tuning/execute.py")
+OTHERS = ("_core/extras.py", "engines/cpu/machine.py", "tuning/execute.py")
 SOURCES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 
