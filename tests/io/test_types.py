@@ -153,3 +153,16 @@ def test_what_cannot_be_logits_is_refused_in_one_line(tmp_path, column):
     with pytest.raises(InputError, match=r"logit|numbers") as error:
         taken(tmp_path, {"logits": column, "label": np.arange(N) % 3})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(60,), (60, 1)])
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_column_of_class_ids_and_a_column_of_logits_are_read_as_they_are_meant(tmp_path, shape, width):
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(60, width)), rng.integers(0, max(width, 2), 60)
+    np.savez(tmp_path / "p.npz", logits=z, targets=y.reshape(shape))
+    source = open_predictions([str(tmp_path / "p.npz")])
+    (batch,) = (b for piece in source.pieces for b in batches(piece, Trouble()))
+    assert source.link == ("sigmoid" if width == 1 else "softmax")
+    assert batch.targets.shape == ((60, 1) if width == 1 else (60,))
+    assert (batch.targets.reshape(-1) == y).all()

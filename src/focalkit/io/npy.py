@@ -282,7 +282,7 @@ def layout_of(arrays: dict[str, Held], asked: Asked, file: str) -> Layout:
         remedy = "They hold an array named targets."
         contracts.reject("target", "be left out for .npy and .npz files", list(asked.targets), remedy)
     z, y, weight = arrays["logits"], arrays["targets"], arrays.get("sample_weight")
-    link = asked.link or ("sigmoid" if len(z.shape) == 1 else "softmax")
+    link = asked.link or ("sigmoid" if len(z.shape) == 1 or z.shape[1:] == (1,) else "softmax")
     contracts.logits_array(np.empty((0,), z.dtype))
     contracts.logits_shape(link, z.shape, 1)
     for name, array in (("targets", y), ("sample_weight", weight)):

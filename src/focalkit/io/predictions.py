@@ -454,6 +454,8 @@ def _array_batches(piece: Piece, trouble: Trouble) -> _Read:
 def _columns(batch: Predicted, layout: Layout) -> Predicted:
     """One logit a row as a column; -1 and 1 as the two classes of it."""
     if batch.logits.ndim == 2 and batch.logits.shape[1] > 1:
+        if batch.targets.shape == (len(batch.logits), 1):  # class ids as a column
+            batch = batch._replace(targets=batch.targets[:, 0])
         return batch
     if batch.logits.ndim > 2:
         return batch
