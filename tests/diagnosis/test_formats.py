@@ -1,7 +1,10 @@
 """Every kind of file gives the same ledger; SQL over the same file agrees; what is damaged is named."""
 
+import signal
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -233,8 +236,20 @@ def test_neither_threads_nor_their_order_change_a_bit(data, tmp_path, monkeypatc
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """A real scheduler and two worker processes on this machine."""
+    with _cluster(tmp_path_factory.mktemp("dask")) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def cluster_processes(tmp_path_factory):
+    """A cluster of one test's own, and its processes: the scheduler first."""
+    with _cluster(tmp_path_factory.mktemp("dask"), 1) as found:
+        yield found
+
+
+@contextmanager
+def _cluster(folder, n_workers=2):
     pytest.importorskip("distributed")
-    folder = tmp_path_factory.mktemp("dask")
     start = [sys.executable, "-W", "ignore", "-m"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
     file = folder / "scheduler.json"
@@ -243,8 +258,10 @@ def cluster(tmp_path_factory):
     try:
         address = _when_written(file)
         options = [address, "--no-dashboard", "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1"]
-        running += [subprocess.Popen([*start, "distributed.cli.dask_worker", *options], **quiet) for _ in range(2)]
-        yield address
+        running += [
+            subprocess.Popen([*start, "distributed.cli.dask_worker", *options], **quiet) for _ in range(n_workers)
+        ]
+        yield address, running
     finally:
         for process in reversed(running):
             process.kill()
@@ -286,6 +303,40 @@ def test_a_scheduler_that_is_not_there_is_refused_in_one_line(data, tmp_path):
     source = open_predictions([tmp_path / "a.npz"])
     with pytest.raises(InputError, match="address of a running scheduler"):
         scan_dask(source, Job(LossSpec(), K), "nowhere")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_without_workers_is_refused_in_one_line(data, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("focalkit.io.cluster.CONNECT_SECONDS", 1)
+    np.savez(tmp_path / "a.npz", logits=data[0], targets=data[1])
+    source = open_predictions([tmp_path / "a.npz"])
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        pytest.raises(InputError, match="running scheduler with workers") as info,
+    ):
+        scan_dask(source, Job(LossSpec(), K), empty.scheduler_address)
+    assert "\n" not in str(info.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no way to hold a worker on this system")
+def test_a_scheduler_that_dies_ends_the_reading_in_one_line(data, tmp_path, cluster_processes, caplog):
+    distributed = pytest.importorskip("distributed")
+    address, (scheduler, *workers) = cluster_processes
+    np.savez(tmp_path / "a.npz", logits=data[0], targets=data[1])
+    source = open_predictions([tmp_path / "a.npz"])
+    with distributed.Client(address, set_as_default=False) as client:
+        client.wait_for_workers(len(workers), timeout=60)
+    for worker in workers:
+        worker.send_signal(signal.SIGSTOP)  # the reading is under way for as long as it takes
+    death = threading.Timer(2, scheduler.kill)
+    death.start()
+    with pytest.raises(ChildProcessError, match=r"the Dask scheduler is gone|no worker left|does not answer") as info:
+        scan_dask(source, Job(LossSpec(), K), address)
+    death.join()
+    assert "\n" not in str(info.value)
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 # --- what is refused

@@ -219,7 +219,7 @@ def test_a_cluster_outlives_a_killed_worker(cluster, tmp_path):
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("focalkit.tuning.execute.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("focalkit.io.cluster.CONNECT_SECONDS", 0.5)
     with pytest.raises(InputError, match="be 'local' or the address of a scheduler with workers"):
         tune(FocalClassifier(), X, y, **GRID, dask="tcp://127.0.0.1:9")
 

@@ -12,17 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from focalkit._core.contracts import InputError
 from focalkit._core.extras import need
 from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
 from focalkit.diagnosis.hardest import Hardest, row_numbers
 from focalkit.diagnosis.ledger import Ledger
 from focalkit.diagnosis.sample import Sample
+from focalkit.io import cluster
 from focalkit.io import predictions as reading
 from focalkit.io.alerts import say
 from focalkit.io.predictions import Piece, Source, Trouble
@@ -124,18 +123,19 @@ def scan(source: Source, job: Job, *, workers: int | None = None, progress: Prog
 def scan_dask(source: Source, job: Job, address: str, *, progress: Progress | None = None) -> Found:
     """All pieces on the workers of a Dask scheduler, which must see the files under the same paths."""
     with need("distributed", "--dask", "dask"):
-        from distributed import Client
-    try:
-        client: Any = Client(address, timeout=20, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        got = f"{address!r} ({type(error).__name__})"
-        message = f"dask must be the address of a running scheduler; got {got}. E.g. --dask tcp://10.0.0.1:8786"
-        raise InputError(message) from error
-    with client:
+        import distributed  # noqa: F401
+    lost = "a worker was killed, as systems do where memory runs out, or the Dask scheduler is gone"
+    with (
+        cluster.connected(address, "dask", "be the address of a running scheduler with workers") as client,
+        cluster.losses_said(lost),
+    ):
         futures = [client.submit(fill, job, piece, pure=False, retries=2) for piece in source.pieces]
+        watch = cluster.Watch(client)
 
         def in_order() -> Iterator[Found]:
             for piece, future in zip(source.pieces, futures, strict=True):
+                while not watch.done([future]):
+                    pass
                 part = future.result()
                 if progress is not None:
                     progress(part.n_rows, piece.cost)
@@ -144,7 +144,8 @@ def scan_dask(source: Source, job: Job, address: str, *, progress: Progress | No
         try:
             return _folded(job, source, in_order())
         finally:
-            client.cancel(futures)
+            if client.status == "running":
+                client.cancel(futures)
 
 
 def _folded(job: Job, source: Source, parts: Iterator[Found]) -> Found:

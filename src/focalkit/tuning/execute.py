@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import itertools
 import signal
@@ -15,6 +14,7 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit.io import cluster
 from focalkit.tuning.fingerprint import worker_versions
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.units import Task, Unit, UnitScores, run_unit
@@ -23,8 +23,6 @@ Found = Generator[tuple[Unit, UnitScores], None, None]
 Compute = Callable[[Iterable[Unit]], Found]
 
 POLL_SECONDS = 0.2
-CONNECT_SECONDS = 10
-PATIENCE = 2.0
 
 
 def run_units(task: Task, units: Sequence[Unit], *, n_jobs: int, dask: Any, journal: Journal | None) -> Found:
@@ -85,38 +83,21 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
 
 def _on_cluster(client: Any, task: Task, units: Iterable[Unit]) -> Found:
     """Units on the workers of a Dask cluster, also on a single one: two for each worker are on their way at a time."""
-    import distributed
-
     killed = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
-    waiting, alone = iter(units), 0.0
+    waiting, watch = iter(units), cluster.Watch(client)
     running: dict[Any, Unit] = {}
     try:
-        sent = client.scatter(task, broadcast=True, hash=False)
-        while True:
-            n_workers = max(1, len(client.nthreads()))
-            for unit in itertools.islice(waiting, max(0, 2 * n_workers - len(running))):
-                running[client.submit(run_unit, sent, unit, pure=False)] = unit
-            if not running:
-                return
-            try:
-                with client.as_current():  # wait() looks for one, and a client of the caller's need not be the default
-                    done = distributed.wait(list(running), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
-            except TimeoutError:
-                done = ()
-                alone = 0.0 if client.status == "running" and client.nthreads() else alone + PATIENCE
-                if alone >= CONNECT_SECONDS:
-                    message = f"the Dask cluster has no worker left ({client.status})"
-                    raise ChildProcessError(message) from None
-            for future in done:
-                unit = running.pop(future)
-                yield future.result()
-    except _lost_on_cluster() as error:
-        raise ChildProcessError(killed) from error
-    except OSError as error:
-        if isinstance(error, ChildProcessError):
-            raise
-        message = f"the Dask cluster does not answer: {error}"
-        raise ChildProcessError(message) from error
+        with cluster.losses_said(killed):
+            sent = client.scatter(task, broadcast=True, hash=False)
+            while True:
+                n_workers = max(1, len(client.nthreads()))
+                for unit in itertools.islice(waiting, max(0, 2 * n_workers - len(running))):
+                    running[client.submit(run_unit, sent, unit, pure=False)] = unit
+                if not running:
+                    return
+                for future in watch.done(running):
+                    del running[future]
+                    yield future.result()
     finally:
         if client.status == "running":
             client.cancel(list(running))
@@ -151,16 +132,8 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
             address = stack.enter_context(
                 distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
             )
-        remedy = "dask scheduler, then on each machine: dask worker ADDRESS --nworkers N --nthreads 1"
-        try:
-            client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-            stack.enter_context(client)
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except (OSError, ValueError) as error:  # TimeoutError is an OSError
-            first = str(error).partition("\n")[0]
-            contracts.reject(
-                "dask", "be 'local' or the address of a scheduler with workers", f"{dask}: {first}", remedy
-            )
+        contract = "be 'local' or the address of a scheduler with workers"
+        client = stack.enter_context(cluster.connected(address, "dask", contract))
         _check_cluster(client)
         yield client
 
@@ -185,10 +158,3 @@ def _check_cluster(client: Any) -> None:
                 contracts.reject(
                     "dask", f"have {name} {here[name]} on every worker", f"{there[name]} on {worker}", remedy
                 )
-
-
-def _lost_on_cluster() -> tuple[type[BaseException], ...]:
-    from distributed import CancelledError, KilledWorker
-    from distributed.comm.core import CommClosedError
-
-    return (KilledWorker, CommClosedError, CancelledError, asyncio.CancelledError, concurrent.futures.CancelledError)
