@@ -1,6 +1,7 @@
 """Doctests of files that need a library which is not installed are left out."""
 
 import importlib.util
+import os
 
 NEEDED = {
     "jax": ["src/focalkit/engines/jax/*", "tests/jax_adapter.py"],
@@ -13,3 +14,5 @@ NEEDED = {
 collect_ignore_glob = [
     path for library, paths in NEEDED.items() if importlib.util.find_spec(library) is None for path in paths
 ]
+if importlib.util.find_spec("tensorflow") is None:  # Keras's own default
+    os.environ.setdefault("KERAS_BACKEND", "torch")

@@ -40,6 +40,8 @@ napoleon_use_rtype = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autosummary_generate = False
+# shapes in docstrings, "(n_classes,)", are no references
+suppress_warnings = ["ref.python"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 # libraries that a page of the reference needs and the builder may lack
@@ -50,6 +52,9 @@ REPOSITORY = "https://github.com/focalkit/focalkit/blob/main/"
 
 def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
     """Files outside docs/ (examples, benchmarks, policies) are read in the repository."""
+    if name == "architecture":  # the map lies at the root, where a reader of the repository looks for it
+        text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+        source[0] = re.sub(r"\]\((?!https?:|docs/)", "](../", text).replace("](docs/", "](")
 
     def target(match: re.Match[str]) -> str:
         path = (ROOT / "docs" / match[1]).resolve()

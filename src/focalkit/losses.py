@@ -280,17 +280,18 @@ def loss_grad_hess(
     """
     if not isinstance(spec, LossSpec):
         contracts.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
-    if host.is_tensor(logits):
-        tensors = (_torch or _load_torch()).loss_grad_hess(
-            spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
-        )
-        return LossGradHess(*tensors)
-    if host.is_jax(logits):
-        return LossGradHess(
-            *(_jax or _load_jax()).loss_grad_hess(
+    if type(logits) is not np.ndarray:
+        if host.is_tensor(logits):
+            tensors = (_torch or _load_torch()).loss_grad_hess(
                 spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
             )
-        )
+            return LossGradHess(*tensors)
+        if host.is_jax(logits):
+            return LossGradHess(
+                *(_jax or _load_jax()).loss_grad_hess(
+                    spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
+                )
+            )
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
@@ -313,14 +314,15 @@ def _loss(
     check_finite: bool,
     inplace: bool,
 ) -> Any:
-    if host.is_tensor(logits):
-        engine = _torch or _load_torch()
-        rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
-        return engine.loss_of(link, gamma, alpha, options, *rest)
-    if host.is_jax(logits):
-        engine = _jax or _load_jax()
-        rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
-        return engine.dispatch(link, gamma, alpha, options, *rest)
+    if type(logits) is not np.ndarray:  # the usual case pays for no other library
+        if host.is_tensor(logits):
+            engine = _torch or _load_torch()
+            rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
+            return engine.loss_of(link, gamma, alpha, options, *rest)
+        if host.is_jax(logits):
+            engine = _jax or _load_jax()
+            rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
+            return engine.dispatch(link, gamma, alpha, options, *rest)
     if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
         contracts.reject("inplace", "be False unless the logits are of PyTorch or JAX", inplace, remedy)

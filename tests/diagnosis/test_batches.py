@@ -146,7 +146,7 @@ def test_an_empty_batch_and_absent_classes_have_share_zero():
         (lambda z, y: diagnose(z, y + 1), "targets must"),
         (lambda z, y: diagnose(z, y).shares(-1.0), "gamma must"),
         (lambda z, y: diagnose(z, y).shares([1.0, 2.0]), "gamma must"),
-        (lambda z, y: diagnose(z, y).shares(alpha="frequency"), "alpha must be one of"),
+        (lambda z, y: diagnose(z, y).shares(alpha="frequency"), "alpha must be none, inverse, balanced"),
         (lambda z, y: diagnose(z, y).shares(alpha=[1, 2]), "alpha must"),
         (lambda z, y: diagnose(z, y).cumulative(by="row"), "by must be one of"),
         (lambda z, y: diagnose(z, y).cumulative([0, 1, 2, 3], by="sign"), "one number"),

@@ -149,7 +149,10 @@ def test_a_forked_child_computes_the_same_and_does_not_hang():
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that the parent has threads is the point
+        warnings.simplefilter("ignore", DeprecationWarning)  # that the parent has threads is the point,
+        warnings.filterwarnings(
+            "ignore", r"os\.fork\(\) was called", RuntimeWarning
+        )  # which JAX says where it is loaded
         child = context.Process(target=_child, args=(queue, call))
         child.start()
     assert queue.get(timeout=60) == here

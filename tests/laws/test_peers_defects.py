@@ -131,7 +131,7 @@ def test_an_alpha_that_is_not_one_per_class_is_refused_and_never_broadcast(engin
 
 @pytest.mark.parametrize("weight", [np.ones((5, 1)), np.ones((1, 5)), np.ones(3), np.ones((5, 3)), 1.0])
 def test_a_sample_weight_of_another_shape_is_refused_and_never_broadcast(engine, weight):
-    with pytest.raises(InputError, match=r"sample_weight must have shape \(5,\) or \(5,\); got"):
+    with pytest.raises(InputError, match=r"sample_weight must have shape \(5,\); got"):
         engine.loss(LossSpec(), np.zeros((5, 3)), np.zeros(5, int), sample_weight=weight)
 
 

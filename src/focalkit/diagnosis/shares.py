@@ -69,7 +69,7 @@ class Shares(Shown):
     easy_samples, very_easy_samples : (rows,)
         Share of the row's weight with p_t > 0.5 and > 0.9.
     loss, grad : Quantity
-        The loss, and the size of the gradient |d loss / d log-odds| (in softmax logits its L1 norm
+        The loss, and the size of the gradient the absolute derivative in the log-odds (in softmax logits its L1 norm
         is twice that, so shares agree).
     """
 

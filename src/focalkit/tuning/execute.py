@@ -99,7 +99,8 @@ def _on_cluster(client: Any, task: Task, units: Iterable[Unit]) -> Found:
             if not running:
                 return
             try:
-                done = distributed.wait(list(running), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
+                with client.as_current():  # wait() looks for one, and a client of the caller's need not be the default
+                    done = distributed.wait(list(running), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
             except TimeoutError:
                 done = ()
                 alone = 0.0 if client.status == "running" and client.nthreads() else alone + PATIENCE

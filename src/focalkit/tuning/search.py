@@ -176,9 +176,9 @@ def tune(
     return _result(collection, folds, grid, metric, classes, seed=seed, seconds=perf_counter() - started)
 
 
-def _labels(y: Any) -> NDArray[Any]:
+def _labels(given: Any) -> NDArray[Any]:
     """One label per row, none of them missing: a class that means "unknown" is asked for by a word of its own."""
-    y = np.asarray(column_or_1d(y))
+    y: NDArray[Any] = np.asarray(column_or_1d(given))
     missing = np.zeros(len(y), bool)
     if y.dtype.kind == "O":  # None, NaN, pandas.NA, NaT: whatever is not equal to itself, or does not say so
         missing = np.array([v is None or type(v).__name__ in ("NAType", "NaTType") or v != v for v in y], bool)
