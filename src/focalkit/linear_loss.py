@@ -105,7 +105,11 @@ def linear_softmax_focal_loss(
 
 
 def linear_loss(spec: LossSpec, hidden: Any, *arguments: Any, **parameters: Any) -> Any:
-    """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
+    """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls.
+
+    ``arguments`` are those of the function in its order up to ``memory_budget``; ``parameters`` what one engine takes
+    beside them.
+    """
     if host.is_jax(hidden):
         from focalkit.engines.jax import linear as jax_linear
 
@@ -117,7 +121,7 @@ def linear_loss(spec: LossSpec, hidden: Any, *arguments: Any, **parameters: Any)
     from focalkit.engines.torch import linear as torch_linear
 
     _check_options(spec, *arguments[-2:])
-    return torch_linear.loss(spec, hidden, *arguments)
+    return torch_linear.loss(spec, hidden, *arguments, **parameters)
 
 
 def _check_options(spec: LossSpec, softcap: float | None, budget: int | None) -> None:

@@ -485,7 +485,7 @@ def test_inplace_is_refused_where_it_would_be_wrong():
     value = focalkit.softmax_focal_loss(used, t, inplace=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         value.backward()
-    with pytest.raises(InputError, match="inplace must be False unless the logits are a tensor"):
+    with pytest.raises(InputError, match="inplace must be False unless the logits are of PyTorch or JAX"):
         focalkit.softmax_focal_loss(np.zeros((4, 3)), t.numpy(), inplace=True)
 
 

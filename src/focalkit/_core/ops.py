@@ -46,11 +46,11 @@ class Ops(ABC):
     hair: float
 
     def minimum(self, one: Any, other: Any) -> Any:
-        """The smaller of two counts, either of which may be a number."""
+        """The smaller of two counts, the second of which may be a number."""
         return self.where(one < other, one, other)
 
     def maximum(self, one: Any, other: Any) -> Any:
-        """The larger of two counts, either of which may be a number."""
+        """The larger of two counts, the second of which may be a number."""
         return self.where(one > other, one, other)
 
     @abstractmethod

@@ -128,7 +128,7 @@ def largest(xp: Ops) -> Callable[..., Any]:
 
     def choose(losses: Any, among: Any, count: Any) -> Any:
         order = xp.argsort(-losses)
-        group = xp.where(among, xp.where(xp.isnan(losses), 0, 1), 2)
+        group = xp.astype(~among, xp.index) + xp.astype(~(among & xp.isnan(losses)), xp.index)
         order = order[xp.argsort(group[order])]
         return among & (xp.argsort(order) < count)
 

@@ -113,7 +113,9 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
         rest = (targets, self.bias, sample_weight, normalizer, self.logit_softcap, self.memory_budget)
         traced = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
         if traced and not isinstance(normalizer, str) and hidden.device.type == "cpu":
-            return linear_loss(self._numbers, hidden, self.weight, *rest, self._arguments)  # type: ignore[no-any-return]
+            return linear_loss(  # type: ignore[no-any-return]
+                self._numbers, hidden, self.weight, *rest, known=self._arguments
+            )
         return linear_loss(self._spec, hidden, self.weight, *rest)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:

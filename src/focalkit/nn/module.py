@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from focalkit._core import contracts
+from focalkit._core.call import ClassParameters
 from focalkit._core.spec import LossSpec, SpecOptions
 from focalkit.engines.torch import _internals, compiled
 from focalkit.engines.torch import data_parallel as torch_parallel
@@ -170,23 +171,23 @@ class Loss(HoldsSpec):
                 changes[name] = tensor
         self._take(replace(self._spec, **changes))
 
-    def _given(self, logits: Tensor) -> Parameters:
+    def _given(self, logits: Tensor) -> ClassParameters:
         """Gamma and alpha as tensors where the spec's numbers will not do.
 
         That is where they require a gradient, where ``torch.func`` looks on, while a graph is traced, and on a device
         where they were written, for reading them would wait.
         """
-        tensors = self._tensors()
-        if tensors[0] is None and tensors[1] is None:
+        tensors = ClassParameters(*self._tensors())
+        if tensors.gamma is None and tensors.alpha is None:
             if not torch.compiler.is_compiling():
                 self._follow()
             return NO_PARAMETERS
         if torch.compiler.is_compiling() or _internals.functional():
             return tensors
-        given = [tensor for tensor in tensors if tensor is not None]
+        given = [tensor for tensor in tensors[:2] if tensor is not None]
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
             return tensors
-        if all(tensor.is_cpu for tensor in given) or self._is_known(tensors):
+        if all(tensor.is_cpu for tensor in given) or self._is_known(tensors[:2]):
             self._follow()
             return NO_PARAMETERS
         return tensors
@@ -198,7 +199,7 @@ class Loss(HoldsSpec):
             return tensor_loss(self._spec, logits, targets)
         parameters = self._given(logits)
         if torch.compiler.is_compiling() and not isinstance(normalizer, str):
-            arguments = self._arguments._replace(gamma=parameters[0], alpha=parameters[1])
+            arguments = self._arguments._replace(gamma=parameters.gamma, alpha=parameters.alpha)
             first = (self._numbers, logits, targets, sample_weight, normalizer, parameters)
             return traced_loss(*first, arguments=arguments)
         spec = self._spec if parameters is NO_PARAMETERS else self._numbers

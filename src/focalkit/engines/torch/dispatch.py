@@ -24,7 +24,7 @@ from focalkit.engines.torch.routes import compute, has_device_kernels, result_dt
 
 #: Gamma and alpha as tensors, where the spec's are not meant.
 Parameters: TypeAlias = tuple[Tensor | None, ...]
-NO_PARAMETERS: Parameters = OF_THE_SPEC
+NO_PARAMETERS = OF_THE_SPEC
 
 
 def loss_of(

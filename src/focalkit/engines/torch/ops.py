@@ -51,6 +51,14 @@ class Ops(definition.Namespace, ops.Ops):
         """A tensor of one number."""
         return torch.as_tensor(number, dtype=self.wide_dtype, device=self.device)
 
+    def minimum(self, one: Tensor, other: Tensor | float) -> Tensor:
+        """The smaller of two counts; a number goes along with the operation instead of becoming a tensor first."""
+        return torch.minimum(one, other) if isinstance(other, Tensor) else one.clamp(max=other)
+
+    def maximum(self, one: Tensor, other: Tensor | float) -> Tensor:
+        """The larger of two counts, as :meth:`minimum`."""
+        return torch.maximum(one, other) if isinstance(other, Tensor) else one.clamp(min=other)
+
     def count(self, mask: Tensor) -> Tensor:
         """How many entries are true."""
         return mask.sum().to(self.wide_dtype)
