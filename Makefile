@@ -34,9 +34,11 @@ types: $(VENV)/.for-test
 unit: $(VENV)/.for-test
 	$(BIN)/python -m pytest -n 2
 
-# What takes minutes: marked slow, before a release.
+# What takes long, before a release: the laws on many more examples, brute force on decisions, ten minutes of fuzzing.
 slow: $(VENV)/.for-test
-	$(BIN)/python -m pytest -n 2 -m slow
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/laws
+	$(BIN)/python benchmarks/decide.py brute --cases 100000
+	$(MAKE) sanitize FUZZ=600
 
 coverage: $(VENV)/.for-test
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html:build/coverage
