@@ -8,7 +8,7 @@ from html import escape
 from focalkit._core.message import Finding
 from focalkit.report.format import visible
 from focalkit.report.messages import LANGUAGES, say, word
-from focalkit.report.sections import Code, Lines, Section, Table, Text, Verdict
+from focalkit.report.sections import Brief, Code, Lines, Section, Table, Text, Verdict
 
 #: Rows of a table that no search cuts.
 MOST_ROWS = 1000
@@ -49,6 +49,8 @@ def parts(some: Sequence[object]) -> str:
             out.append(lines(part))
         elif isinstance(part, Verdict):
             out.append(verdict(part))
+        elif isinstance(part, Brief):
+            out.append(brief(part))
         elif isinstance(part, Code):
             out.append(code(part))
     return "".join(out)
@@ -82,6 +84,15 @@ def verdict(of: Verdict) -> str:
         rest = word("sentence.gap", language).join(escape(visible(say(text, language))) for text in of.texts)
         body.append(f'<div class="said" lang="{language}"><p>{before}<strong>{head}</strong></p><p>{rest}</p></div>')
     return f'<div class="verdict">{"".join(body)}</div>'
+
+
+def brief(of: Brief) -> str:
+    """The lines to act on, as a list of labels and what they say."""
+    body = []
+    for label, texts in of.lines:
+        rest = both(lambda language, texts=texts: word("sentence.gap", language).join(say(t, language) for t in texts))
+        body.append(f"<dt>{said(label)}</dt><dd>{rest}</dd>")
+    return f'<dl class="brief">{"".join(body)}</dl>'
 
 
 def code(of: Code) -> str:
