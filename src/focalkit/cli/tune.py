@@ -60,6 +60,7 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     "--missing", metavar="WORD", multiple=True, help="A label that means that there is none; default: found out."
 )
 @click.option("--no-missing", is_flag=True, help="Every word of the target is a class, also NA, None and null.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out lines of a text that cannot be read, and say how many.")
 @click.option(
     "--metric",
     default="balanced_accuracy",
@@ -140,6 +141,7 @@ def tune(
     time: str | None,
     missing: tuple[str, ...],
     no_missing: bool,
+    skip_damaged: bool,
     metric: str,
     worth: float,
     proof: bool,
@@ -182,10 +184,13 @@ def tune(
     if no_missing and missing:
         contracts.reject("missing", "go without --no-missing", list(missing), "Give one of the two.")
     words = () if no_missing else missing or None
-    roles = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    roles: dict[str, Any] = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    roles["skip_damaged"] = skip_damaged
     text = {"header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding, "drop": drop}
     if file is None:
-        no_file_options(context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing"))
+        no_file_options(
+            context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing", "skip_damaged")
+        )
     X, y, estimator, source, notes, folding = _problem(file, {**roles, **text}, name, strength)
     shown = not to_stdout(json_file, html_file)
     if shown:  # before any work

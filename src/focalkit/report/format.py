@@ -129,7 +129,14 @@ def entries(values: Sequence[Any], language: str = "en") -> str:
 
 
 def _literal(word: Any) -> str:
-    return word if word == "…" else repr(word)
+    return word if word == "…" else quoted(word)
+
+
+def marks(values: Sequence[Any], language: str = "en") -> str:
+    """A list of messages."""
+    from focalkit.report.messages import say
+
+    return _say("list.comma", language).join(say(value, language) for value in values)
 
 
 def listed(items: Sequence[str], language: str = "en") -> str:
@@ -201,6 +208,7 @@ FORMATS: dict[str, Callable[[Any, str], str]] = {
     "name": lambda value, _: quoted(value),
     "text": lambda value, _: visible(str(value)),
     "names": names,
+    "marks": marks,
     "gain": gain,
     "span": span,
     "chance": lambda value, _: chance(value),

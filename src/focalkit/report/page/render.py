@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 
 from focalkit._core.message import Finding
@@ -88,11 +89,12 @@ def verdict(of: Verdict) -> str:
 
 def brief(of: Brief) -> str:
     """The lines to act on, as a list of labels and what they say."""
-    body = []
-    for label, texts in of.lines:
-        rest = both(lambda language, texts=texts: word("sentence.gap", language).join(say(t, language) for t in texts))
-        body.append(f"<dt>{said(label)}</dt><dd>{rest}</dd>")
+    body = [f"<dt>{said(label)}</dt><dd>{both(partial(_joined, texts))}</dd>" for label, texts in of.lines]
     return f'<dl class="brief">{"".join(body)}</dl>'
+
+
+def _joined(texts: Sequence[Text], language: str) -> str:
+    return word("sentence.gap", language).join(say(text, language) for text in texts)
 
 
 def code(of: Code) -> str:
