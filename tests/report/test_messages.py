@@ -20,6 +20,7 @@ OTHERS = [language for language in LANGUAGES if language != "en"]
 MADE = (
     "metric.",
     "judges.",
+    "brief.",
     "family.",
     "cell.",
     "remedy.",

@@ -126,6 +126,7 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 @place_option("--json", "json_file", "Write every figure to this file; -: to standard output.")
 @place_option("--html", "html_file", "Write one self-contained page to this file.")
 @language_option
+@click.option("--verbose", is_flag=True, help="Every table, not the four lines alone.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
     file: str | None,
@@ -159,6 +160,7 @@ def tune(
     json_file: Path | None,
     html_file: Path | None,
     language: str,
+    verbose: bool,
     quiet: bool,
 ) -> None:
     """Find out which α and γ help on the table FILE, and whether anything does.
@@ -235,7 +237,8 @@ def tune(
         about: dict[str, Any] = {"source": source, "notes": notes, "command": command_line(context)}
         write_out(html_file, report.to_html(result, language=language, **about))
     if shown:
-        terminal.show(sections(result, verdicts))
+        terminal.line()
+        terminal.show(sections(result, verdicts, verbose=verbose))
         terminal.line()
         for key, place in (("file.figures", json_file), ("file.page", html_file)):
             if place is not None:
