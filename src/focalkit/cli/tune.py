@@ -55,6 +55,13 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     help="A column to keep though it looks like an index or id.",
 )
 @click.option("--groups", metavar="NAME_OR_INDEX", help="Rows with equal values of this column stay in one fold.")
+@click.option(
+    "--weights",
+    "--weight",
+    "weights",
+    metavar="NAME_OR_INDEX",
+    help="Column of sample weights, in training and figures.",
+)
 @click.option("--time", metavar="NAME_OR_INDEX", help="Train on the past: folds follow each other in this column.")
 @click.option(
     "--missing", metavar="WORD", multiple=True, help="A label that means that there is none; default: found out."
@@ -138,6 +145,7 @@ def tune(
     drop: tuple[str, ...],
     kept: tuple[str, ...],
     groups: str | None,
+    weights: str | None,
     time: str | None,
     missing: tuple[str, ...],
     no_missing: bool,
@@ -184,12 +192,19 @@ def tune(
     if no_missing and missing:
         contracts.reject("missing", "go without --no-missing", list(missing), "Give one of the two.")
     words = () if no_missing else missing or None
-    roles: dict[str, Any] = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    roles: dict[str, Any] = {
+        "target": target,
+        "groups": groups,
+        "weights": weights,
+        "time": time,
+        "keep": kept,
+        "missing": words,
+    }
     roles["skip_damaged"] = skip_damaged
     text = {"header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding, "drop": drop}
     if file is None:
         no_file_options(
-            context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing", "skip_damaged")
+            context, ("target", *READING, "kept", "groups", "weights", "time", "missing", "no_missing", "skip_damaged")
         )
     X, y, estimator, source, notes, folding = _problem(file, {**roles, **text}, name, strength)
     shown = not to_stdout(json_file, html_file)
@@ -267,7 +282,7 @@ def _problem(
     missing = bool(np.isnan(table.X).any())
     estimator = named_estimator(name, table.X.shape[1], table.categorical, missing=missing, C=strength)
     notes = [*table.notes, *_treatment(name, table.categorical, missing)]
-    folding = {"groups": table.groups, "time": table.time}
+    folding = {"groups": table.groups, "time": table.time, "sample_weight": table.sample_weight}
     return table.X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None}
 
 
