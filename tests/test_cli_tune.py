@@ -357,3 +357,27 @@ def test_four_lines_answer_and_everything_else_waits_for_verbose(table):
     long = run("tune", table, *QUICK, "--verbose").output
     assert long.count("How sure: ") == 2
     assert long.index("How sure: ") < long.index("OHEM, hardest") < long.rindex("How sure: ")
+
+
+def test_columns_that_say_how_rows_count_are_no_features_and_are_used(table, tmp_path):
+    rng = np.random.default_rng(1)
+    head, *rows = table.read_text().splitlines()
+    more = [
+        f"{row},{rng.integers(60)},{2.0 if row.endswith('ill') else 1.0},2026-01-{i % 28 + 1:02d}"
+        for i, row in enumerate(rows)
+    ]
+    path = tmp_path / "more.csv"
+    path.write_text("\n".join([head + ",clinic,w,day", *more]) + "\n")
+    figures = tmp_path / "t.json"
+    columns = {"--groups": "clinic", "--weights": "w", "--time": "day"}
+    every = [word for pair in columns.items() for word in pair]
+    seen = set()
+    for given in ([], ["--weights", "w"], ["--groups", "clinic"], ["--time", "day"]):
+        dropped = [word for flag, name in columns.items() if flag not in given for word in ("--drop", name)]
+        done = run("tune", path, "--target", "state", *QUICK, *given, *dropped, "--json", figures)
+        assert done.exit_code == 0, done.output
+        assert "240 rows × 3 features" in done.output
+        seen.add(json.dumps(json.loads(figures.read_text())["cells"]))
+    assert len(seen) == 4
+    assert run("tune", path, "--target", "state", *QUICK, *every).exit_code == 0
+    assert "--weights" in run("tune", "--weights", "w").stderr

@@ -20,6 +20,7 @@ from focalkit import InputError
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning import Cell, OutOfFold, judge, tune
 from focalkit.tuning.classifiers import classifier_trainer
+from focalkit.tuning.trainers import Data
 
 SMALL = {"alphas": [None, "power:1"], "gammas": [0.0, 2.0], "keep_hardest": [0.5], "n_splits": 3, "n_repeats": 1}
 
@@ -130,3 +131,18 @@ def test_out_of_fold_predictions_alone_are_enough_for_what_needs_no_training(dat
     assert verdict.recommended.gain.mean > 0.02
     with pytest.raises(InputError, match="have one row for each of the 300 labels"):
         tune(OutOfFold(p[:-1]), None, y)
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(tol=1e-8), GaussianNB()], ids=lambda m: type(m).__name__)
+def test_a_row_of_weight_two_is_that_row_twice(data, model):
+    X, y = data
+    train, test = np.arange(200), np.arange(200, 300)
+    twice = np.concatenate([train, train[y[train] == 1]])
+    cells = [Cell(), Cell("power:0.5")]
+    trainer = classifier_trainer(model, 0)
+    weighted = trainer.predictions(Data(X, y, 2, 1.0 + y), cells, train, test)
+    repeated = trainer.predictions(Data(X, y, 2), cells, twice, test)
+    for (cell, one), (_, other) in zip(weighted, repeated, strict=True):
+        np.testing.assert_allclose(one.posterior, other.posterior, atol=1e-6, err_msg=cell.title)
+    with pytest.raises(InputError, match="take sample_weight in fit"):
+        tune(KNeighborsClassifier(), X, y, **SMALL, sample_weight=1.0 + y)

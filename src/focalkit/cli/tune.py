@@ -55,6 +55,13 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     help="A column to keep though it looks like an index or id.",
 )
 @click.option("--groups", metavar="NAME_OR_INDEX", help="Rows with equal values of this column stay in one fold.")
+@click.option(
+    "--weights",
+    "--weight",
+    "weights",
+    metavar="NAME_OR_INDEX",
+    help="Column of sample weights, in training and figures.",
+)
 @click.option("--time", metavar="NAME_OR_INDEX", help="Train on the past: folds follow each other in this column.")
 @click.option(
     "--missing", metavar="WORD", multiple=True, help="A label that means that there is none; default: found out."
@@ -144,6 +151,7 @@ def tune(
     drop: tuple[str, ...],
     kept: tuple[str, ...],
     groups: str | None,
+    weights: str | None,
     time: str | None,
     missing: tuple[str, ...],
     no_missing: bool,
@@ -192,12 +200,19 @@ def tune(
     if no_missing and missing:
         contracts.reject("missing", "go without --no-missing", list(missing), "Give one of the two.")
     words = () if no_missing else missing or None
-    roles: dict[str, Any] = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    roles: dict[str, Any] = {
+        "target": target,
+        "groups": groups,
+        "weights": weights,
+        "time": time,
+        "keep": kept,
+        "missing": words,
+    }
     roles["skip_damaged"] = skip_damaged
     text = {"header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding, "drop": drop}
     if file is None:
         no_file_options(
-            context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing", "skip_damaged")
+            context, ("target", *READING, "kept", "groups", "weights", "time", "missing", "no_missing", "skip_damaged")
         )
     if predictions:
         X, y, estimator, source, notes, folding = _predictions(file, target, text)
@@ -287,7 +302,7 @@ def _problem(
         estimator, X = for_table(name, trust, table, missing=missing)
         given = [step for step, _ in getattr(estimator, "steps", [])][:1] == ["prepare"]
         notes = [*table.notes, *(_treatment("linear", table.categorical, missing) if given else [])]
-    folding = {"groups": table.groups, "time": table.time}
+    folding = {"groups": table.groups, "time": table.time, "sample_weight": table.sample_weight}
     return X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None}
 
 

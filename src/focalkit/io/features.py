@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -252,7 +254,10 @@ def _suspected_header(found: Labels, asked: TextOptions, alerts: list[Alert]) ->
     return Labels(codes, found.values, found.alerts)
 
 
+#: Rows copied at a time: a piece of every column, as the cache likes it.
 _ROWS_AT_ONCE = 4096
+#: Threads that look at columns and copy them.
+_THREADS = 8
 
 
 @dataclass
@@ -260,6 +265,17 @@ class _Matrix:
     X: NDArray[Any]
     names: list[str]
     categorical: dict[int, tuple[str, ...]]
+
+
+@dataclass
+class _Read:
+    """A column as it was read: its values unless it is no feature, what its codes stand for, and what is said of it."""
+
+    values: Any
+    texts: tuple[str, ...] | None
+    alerts: list[Alert]
+    n_missing: int = 0
+    n_infinite: int = 0
 
 
 def _features(
@@ -270,59 +286,63 @@ def _features(
     ids: NDArray[Any],
     alerts: list[Alert],
 ) -> _Matrix:
-    arrays: list[Any] = []
-    names: list[str] = []
-    categorical: dict[int, tuple[str, ...]] = {}
     whole = bool(known.all())
     step = max(1, -(-len(ids) // screen.SAMPLE))
     some_ids = ids[::step]
-    n_infinite = n_missing = 0
-    for i in features:
-        name, column, finite = found.names[i], found.columns[i], False
+
+    def one(i: int) -> _Read:
+        name, column = found.names[i], found.columns[i]
         found.columns[i] = None  # each goes as soon as it is read
         values, texts, why, said = _feature(column, name, found.decimal)
-        alerts += said
+        out = _Read(values, texts, list(said))
         if why is None:
-            values = values if whole else values[known]
+            out.values = values = values if whole else values[known]
             with np.errstate(invalid="ignore"):
                 finite = bool(np.isfinite(values.sum(dtype=np.float64)))  # one pass where all is well
             if not finite:
                 infinite = np.isinf(values)
-                n_infinite += int(infinite.sum())
-                values = np.where(infinite, np.nan, values) if infinite.any() else values
+                out.n_infinite = int(infinite.sum())
+                out.values = values = np.where(infinite, np.nan, values) if out.n_infinite else values
+                out.n_missing = int(np.isnan(values).sum())
             why = _no_feature(values, name, texts is not None, i, found, i in kept)
         if why is not None and not (i in kept and values is not None):
-            alerts.append(why)
+            out.alerts.append(why)
             if why.id != "maybe_identifier":
-                continue
-        gone = 0 if finite else int(np.isnan(values).sum())
-        n_missing += gone
-        if gone > 0.5 * len(values):
-            alerts.append(Alert("mostly_missing", {"name": name, "percent": round(100 * gone / len(values))}))
+                return _Read(None, texts, out.alerts)
+        if out.n_missing > 0.5 * len(values):
+            percent = round(100 * out.n_missing / len(values))
+            out.alerts.append(Alert("mostly_missing", {"name": name, "percent": percent}))
         if screen.knows_too_much(values[::step], some_ids):
-            alerts.append(Alert("leak", {"name": name}))
-        if texts is not None:
-            categorical[len(arrays)] = texts
-        arrays.append(values)
-        names.append(name)
-    if not arrays:
-        shown = f"columns {found.names}"
-        contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
-    X = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
-    for start in range(0, len(X), _ROWS_AT_ONCE):  # a piece of every column at a time, as the cache likes it
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        for k, column in enumerate(arrays):
-            X[rows, k] = column[rows]
+            out.alerts.append(Alert("leak", {"name": name}))
+        return out
+
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        read = list(pool.map(one, features))
+        alerts += [alert for column in read for alert in column.alerts]
+        used = [(found.names[i], column) for i, column in zip(features, read, strict=True) if column.values is not None]
+        if not used:
+            shown = f"columns {found.names}"
+            contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
+        arrays = [column.values for _, column in used]
+        X = np.empty((len(ids), len(arrays)), np.result_type(*arrays))
+
+        def copy(start: int) -> None:
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            for k, column in enumerate(arrays):
+                X[rows, k] = column[rows]
+
+        list(pool.map(copy, range(0, len(X), _ROWS_AT_ONCE)))
     n_repeated, n_mixed = repeats(X, ids)
     if n_repeated:
         alerts.append(Alert("duplicates", {"n": n_repeated, "n_rows": len(X)}))
     if n_mixed:
         alerts.append(Alert("conflicts", {"n": n_mixed}))
-    if n_infinite:
-        alerts.append(Alert("infinite", {"n": n_infinite}))
-    if n_missing:
-        alerts.append(Alert("missing", {"n": n_missing}))
-    return _Matrix(X, names, categorical)
+    for what in ("infinite", "missing"):
+        n = sum(getattr(column, f"n_{what}") for _, column in used)
+        if n:
+            alerts.append(Alert(what, {"n": n}))
+    categorical = {k: column.texts for k, (_, column) in enumerate(used) if column.texts is not None}
+    return _Matrix(X, [name for name, _ in used], categorical)
 
 
 def _feature(

@@ -100,14 +100,14 @@ class ClassifierTrainer:
         """One fit for each cell, of the whole pipeline."""
         train_X, train_y = _safe_indexing(data.X, train), data.targets[train]
         test_X = _safe_indexing(data.X, test)
-        counts = np.bincount(train_y, minlength=data.n_classes)
+        counts, rows = data.masses(train), None if data.weight is None else data.weight[train]
         present = np.flatnonzero(counts)
         for cell in cells:
             if cell.tau is not None:
                 continue
             weights = np.ones(data.n_classes)
             weights[present] = alpha_vector(cell.alpha, counts)[present]
-            fitted = fit_weighted(self.estimator, self.way, cell, train_X, train_y, weights[present])
+            fitted = fit_weighted(self.estimator, self.way, cell, train_X, train_y, weights[present], rows)
             given = aligned(fitted, test_X, data.n_classes)
             posterior = given / weights
             posterior /= posterior.sum(axis=1, keepdims=True)
@@ -120,7 +120,13 @@ def last_step(estimator: Any) -> Any:
 
 
 def fit_weighted(
-    estimator: Any, way: tuple[str, str] | None, cell: Cell, X: Any, y: NDArray[Any], weights: Real
+    estimator: Any,
+    way: tuple[str, str] | None,
+    cell: Cell,
+    X: Any,
+    y: NDArray[Any],
+    weights: Real,
+    sample_weight: Real | None = None,
 ) -> Any:
     """A copy of the classifier, trained on labels ``y`` with ``weights`` of the classes that they have, in order.
 
@@ -129,17 +135,32 @@ def fit_weighted(
     model, options = clone(estimator).set_params(**dict(cell.params)), {}
     if way is not None and way[0] == "class_weight":
         model.set_params(**{way[1]: None})
+    of_rows = sample_weight
     if cell.alpha is not None:
         assert way is not None
         names, codes = np.unique(y, return_inverse=True)
-        of_rows = weights[codes]
-        scale = len(y) / of_rows.sum()
+        mass = np.ones(len(y)) if sample_weight is None else sample_weight
+        scaled = weights * (mass.sum() / (weights[codes] @ mass))
         if way[0] == "class_weight":
-            model.set_params(**{way[1]: dict(zip(names.tolist(), (scale * weights).tolist(), strict=True))})
+            model.set_params(**{way[1]: dict(zip(names.tolist(), scaled.tolist(), strict=True))})
         else:
-            options = {way[1]: scale * of_rows}
+            of_rows = scaled[codes] * mass
+    if of_rows is not None:
+        options = {_place(estimator): of_rows}
     with in_words():
         return model.fit(X, y, **options)
+
+
+def _place(estimator: Any) -> str:
+    """The argument of fit that takes the weights of rows."""
+    prefix, model = "", estimator
+    while isinstance(model, Pipeline):
+        name, model = model.steps[-1]
+        prefix += f"{name}__"
+    if not has_fit_parameter(model, "sample_weight"):
+        remedy = "Leave sample_weight out, or take another classifier."
+        contracts.reject("estimator", "take sample_weight in fit", type(model).__name__, remedy)
+    return f"{prefix}sample_weight"
 
 
 @contextmanager

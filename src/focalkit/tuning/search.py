@@ -43,6 +43,7 @@ def tune(
     n_repeats: int = 5,
     groups: Any = None,
     time: Any = None,
+    sample_weight: Any = None,
     seed: int = 0,
     n_trials: int = 0,
     space: Space | None = None,
@@ -89,6 +90,8 @@ def tune(
     time : (n,), optional
         What orders the rows in time: the folds then follow each other, each trained on all that was before it
         (forward chaining), once. Default: folds are drawn at random.
+    sample_weight : (n,) in [0, inf), optional
+        Weights of the rows, in training and in every figure.
     seed : int
         Seeds the folds and the trials. The result is the same, bit for bit, for any number of jobs.
     n_trials : int
@@ -131,6 +134,7 @@ def tune(
     classes, targets = np.unique(_labels(y), return_inverse=True)
     if len(classes) < 2:
         contracts.reject("y", "have at least two classes", f"{len(classes)}", "Nothing is to be told apart.")
+    weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     groups = _groups(X, groups, len(targets))
     trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
     if isinstance(trainer, OutOfFold):
@@ -149,8 +153,13 @@ def tune(
     )
     if len(classes) > 2 and isinstance(asked.goal, Cost | Constraint):
         contracts.reject("metric", f"suit {len(classes)} classes", metric, "Costs and bounds are of two classes.")
-    data = Data(X, targets, len(classes))
-    task = Task(trainer, data, folds.splits, plans, asked.goal.cutoff if isinstance(asked.goal, Cost) else None)
+    data = Data(X, targets, len(classes), weight)
+    held = np.array([data.masses(split.test) for split in folds.splits])
+    if not held.any(axis=1).all():
+        remedy = "Ask for fewer folds, or leave rows of weight 0 out."
+        contracts.reject("sample_weight", "leave each fold a weight above 0", "zeros alone in a fold", remedy)
+    scored = np.asarray(held.any(axis=0))
+    task = Task(trainer, data, folds.splits, plans, asked.goal.cutoff if isinstance(asked.goal, Cost) else None, scored)
     # the surface fold by fold, then trial after trial: an interrupted run has folds that are whole
     n_surface, all_folds = len(surface), range(len(folds.splits))
     units = [Unit(plan, fold) for fold in all_folds for plan in range(n_surface)]
@@ -159,6 +168,7 @@ def tune(
     if journal is not None:
         contents = {"features": X, "target": (targets, classes.tolist()), "groups": groups}
         contents |= {} if time is None else {"time": np.asarray(time)}
+        contents |= {} if weight is None else {"sample_weight": weight}
         options = {
             "alphas": grid.alphas, "gammas": grid.gammas, "keep_hardest": grid.keep_hardest, "metric": metric,
             "n_splits": n_splits, "n_repeats": n_repeats, "seed": seed, "space": source(space) if space else "default",
@@ -198,6 +208,15 @@ def _labels(given: Any) -> NDArray[Any]:
         got = f"{int(missing.sum()):,} of {len(y):,} that are missing, the first in row {int(missing.argmax())}"
         contracts.reject("y", "have a label in every row", got, "Leave such rows out of X and y.")
     return y
+
+
+def _weights(given: Any, targets: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.float64]:
+    weight = contracts.sample_weight_array(given, targets.shape)
+    assert weight is not None
+    for k in np.flatnonzero(np.bincount(targets, weights=weight, minlength=len(classes)) == 0):
+        got = f"zeros alone for class {classes[k].item() if hasattr(classes[k], 'item') else classes[k]!r}"
+        contracts.reject("sample_weight", "leave each class a weight above 0", got, "Leave such rows out.")
+    return np.asarray(weight, np.float64)
 
 
 def _times(time: Any, n: int) -> NDArray[Any]:
@@ -280,6 +299,8 @@ def _result(
         notes=tuple(notes),
         decided=decided,
         final_taus=final_taus,
+        masses=None if task.data.weight is None else task.data.masses(np.arange(len(task.data.targets))),
+        scored=task.scored,
     )
 
 
