@@ -177,9 +177,9 @@ def test_bad_arguments_are_refused_with_the_way_out(data, change, message):
         tune(FocalClassifier(), *data, **{**GRID, **change})
 
 
-def test_a_classifier_without_alpha_and_gamma_is_refused(data):
-    with pytest.raises(InputError, match="parameters alpha and gamma"):
-        tune(LogisticRegression(), *data, **GRID)
+def test_what_is_no_classifier_is_refused(data):
+    with pytest.raises(InputError, match="estimator must be a classifier, a name"):
+        tune(3, *data, **GRID)
 
 
 def test_a_single_class_is_refused(data):

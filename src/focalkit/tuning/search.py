@@ -15,6 +15,7 @@ from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions import Constraint, Cost, Goal
 from focalkit.io.repeats import duplicate_groups
+from focalkit.tuning.classifiers import OutOfFold
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
@@ -55,14 +56,17 @@ def tune(
 
     Parameters
     ----------
-    estimator : classifier, Pipeline that ends in one, str, or function
+    estimator : classifier, Pipeline that ends in one, str, function, or OutOfFold
         A classifier with parameters ``alpha`` and ``gamma`` (such as
-        :class:`focalkit.estimator.FocalClassifier`), and ``keep_hardest`` where OHEM is to be tried.
-        A pipeline's other steps are fitted inside the folds. A ``warm_start`` parameter is used
+        :class:`focalkit.estimator.FocalClassifier`), and ``keep_hardest`` where OHEM is to be tried; or
+        any other with ``predict_proba``, whose class weights are given by ``class_weight`` or
+        ``sample_weight``, whichever it takes, and which gamma is left out for. A ``random_state`` of None
+        becomes ``seed``. A pipeline's other steps are fitted inside the folds. A ``warm_start`` parameter is used
         along gamma. A name ("linear", "xgboost", "lightgbm", "catboost") stands for
         :func:`focalkit.tuning.estimators.named_estimator`. A function
         ``fit_score(spec, train, test)`` trains on row numbers and returns logits, as
-        :class:`focalkit.tuning.trainers.FunctionTrainer` says.
+        :class:`focalkit.tuning.trainers.FunctionTrainer` says. :class:`focalkit.tuning.OutOfFold` are
+        predictions that are there already: what needs no training is compared on them.
     X : (n, n_features), or None
         Features, as the estimator takes them. With a function they only serve to keep equal rows
         together and to tell a journal's data; None: rows are told apart by ``groups`` alone.
@@ -132,8 +136,13 @@ def tune(
         contracts.reject("y", "have at least two classes", f"{len(classes)}", "Nothing is to be told apart.")
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     groups = _groups(X, groups, len(targets))
-    trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator)
-    grid = Grid.checked(alphas, gammas, keep_hardest if trainer.mines else (), len(classes))
+    trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
+    if isinstance(trainer, OutOfFold):
+        trainer = trainer.checked(len(targets), len(classes))
+    grid = Grid.checked(
+        alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
+        len(classes),
+    )  # fmt: skip
     if time is None:
         folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist())
     else:
@@ -256,7 +265,7 @@ def _result(
     plans = collection.complete_plans(order)
     cells, scores, decided, final_taus, plain_taus = collection.table(plans, order, metric_named(metric))
     first = [i for i in order if task.splits[i].repeat == 0 and collection.plain(i).ce_logits is not None]
-    notes: list[str] = list(folds.notes)
+    notes: list[str] = [*folds.notes, *task.trainer.notes]
     stopped = sum(found.n_unconverged for found in collection.found.values())
     if stopped:
         n_fits = sum(len(task.plans[unit.plan]) for unit in collection.found)

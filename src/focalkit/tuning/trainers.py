@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from focalkit._core import contracts, links
+from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
 from focalkit.estimator import FocalClassifier, fit_together
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
@@ -67,21 +68,38 @@ class Trainer(Protocol):
     def mines(self) -> bool:
         """Whether it can keep the hardest samples only."""
 
+    @property
+    def focuses(self) -> bool:
+        """Whether its loss takes gamma."""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it takes class weights."""
+
+    @property
+    def notes(self) -> tuple[Message, ...]:
+        """What a reader of the report should know of it."""
+
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:
         """Train on the rows ``train`` and predict the rows ``test``, for every cell without tau."""
 
 
-def trainer_of(estimator: Any) -> Trainer:
-    """The trainer of whatever :func:`focalkit.tuning.tune` was given."""
+def trainer_of(estimator: Any, seed: int = 0) -> Trainer:
+    """The trainer of whatever :func:`focalkit.tuning.tune` was given; ``seed`` for what draws and has none."""
+    from focalkit.tuning.classifiers import OutOfFold, classifier_trainer
+
+    if isinstance(estimator, OutOfFold):
+        return estimator
     if hasattr(estimator, "get_params") and not isinstance(estimator, type):
         trainer = EstimatorTrainer(estimator)
         if {"alpha", "gamma"} <= set(trainer.parameters):
             return trainer
-    elif callable(estimator) and not isinstance(estimator, type):
+        return classifier_trainer(estimator, seed)
+    if callable(estimator) and not isinstance(estimator, type):
         return FunctionTrainer(estimator)
-    contract = "be a classifier with parameters alpha and gamma, a name, or a function fit_score(spec, train, test)"
+    contract = "be a classifier, a name, out-of-fold predictions, or a function fit_score(spec, train, test)"
     contracts.reject("estimator", contract, estimator, "E.g. FocalClassifier().")
 
 
@@ -115,6 +133,9 @@ class EstimatorTrainer:
     def mines(self) -> bool:
         """Whether it has keep_hardest."""
         return "keep_hardest" in self.parameters
+
+    focuses = weighs = True
+    notes: tuple[Message, ...] = ()
 
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
@@ -243,6 +264,9 @@ class FunctionTrainer:
     def mines(self) -> bool:
         """The spec says what to keep."""
         return True
+
+    focuses = weighs = True
+    notes: tuple[Message, ...] = ()
 
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
