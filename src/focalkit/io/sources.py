@@ -187,8 +187,12 @@ class _Decompressed(io.RawIOBase):
 def _refuse_packed(file: File, error: BaseException) -> NoReturn:
     text = str(error) or type(error).__name__
     if "password" in text or "encrypted" in text:
-        contracts.reject("FILE", "be readable", f"{file.name}, which is encrypted", "Decrypt it first.")
-    contracts.reject("FILE", f"be a whole .{file.compression} file", f"{file.name}: {text}", "Write it again.")
+        contracts.reject(
+            "FILE", "be readable", contracts.Words(f"{file.name}, which is encrypted"), "Decrypt it first."
+        )
+    contracts.reject(
+        "FILE", f"be a whole .{file.compression} file", contracts.Words(f"{file.name}: {text}"), "Write it again."
+    )
 
 
 class _Answered:
@@ -210,7 +214,7 @@ class _Answered:
             parts.append(part)
             n += len(part)
             if getattr(self._stream, "size", None) is None and n > MOST_UNANNOUNCED:
-                got = f"{self._url}, which has sent {n >> 30} GiB without saying how much there is"
+                got = contracts.Words(f"{self._url}, which has sent {n >> 30} GiB without saying how much there is")
                 contracts.reject("FILE", "have an end", got, "Download it first.")
         return b"".join(parts)
 
@@ -254,7 +258,7 @@ class _told:
             return
         if isinstance(error, Exception):
             what = f"status {status}" if status else (str(error).splitlines() or [""])[0][:100]
-            got = f"{self._url} ({type(error).__name__}{': ' + what if what else ''})"
+            got = contracts.Words(f"{self._url} ({type(error).__name__}{': ' + what if what else ''})")
             contracts.reject("FILE", "be a URL that answers", got, "Check the address, or download the file first.")
 
 
@@ -296,10 +300,10 @@ def recognised(file: File) -> File:
     for magic, what, remedy in _FOREIGN:
         if head.startswith(magic):
             remedy = _PYTORCH if file.path.endswith((".pt", ".pth", ".ckpt")) else remedy
-            contracts.reject("FILE", "hold a table", f"{file.name}, {what}", remedy)
+            contracts.reject("FILE", "hold a table", contracts.Words(f"{file.name}, {what}"), remedy)
     called = {"parquet": "Parquet", "ipc": "Arrow", "npz": ".npz", "npy": ".npy", "xlsx": "Excel"}.get(file.format)
     if called:
-        got = f"{file.name}, which does not begin as one"
+        got = contracts.Words(f"{file.name}, which does not begin as one")
         contracts.reject("FILE", f"be a whole {called} file", got, "Write it again.")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if file.format == "csv":
@@ -315,25 +319,31 @@ def recognised(file: File) -> File:
 def _of_zip(file: File) -> File:
     """A zip archive is a workbook, arrays, a PyTorch file, or one table in a box."""
     if file.compression:
-        contracts.reject("FILE", "hold a table", f"{file.name}, an archive in an archive", "Unpack it.")
+        contracts.reject(
+            "FILE", "hold a table", contracts.Words(f"{file.name}, an archive in an archive"), "Unpack it."
+        )
     with file.stream() as stream:
         try:
             names = [n for n in zipfile.ZipFile(stream).namelist() if not n.endswith("/")]
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             if file.format == "npz":
                 return file
-            contracts.reject("FILE", "be a whole .zip file", f"{file.name}: {error}", "Write it again.")
+            contracts.reject(
+                "FILE", "be a whole .zip file", contracts.Words(f"{file.name}: {error}"), "Write it again."
+            )
     if any(n.startswith("xl/") or n == "content.xml" for n in names):
         return replace(file, format="xlsx")
     if any(n.endswith("data.pkl") for n in names):
-        contracts.reject("FILE", "hold a table", f"{file.name}, a PyTorch file", _PYTORCH)
+        contracts.reject("FILE", "hold a table", contracts.Words(f"{file.name}, a PyTorch file"), _PYTORCH)
     if names and all(n.endswith(".npy") for n in names):
         return replace(file, format="npz")
     if any(n.startswith("word/") for n in names):
-        contracts.reject("FILE", "hold a table", f"{file.name}, a text document", "Save the table as CSV.")
+        contracts.reject(
+            "FILE", "hold a table", contracts.Words(f"{file.name}, a text document"), "Save the table as CSV."
+        )
     tables = [n for n in names if Path(n).suffix.lower() in FORMATS and not _hidden(n) and not n.startswith("__MACOSX")]
     if len(tables) != 1:
-        got = f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})"
+        got = contracts.Words(f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})")
         contracts.reject("FILE", "hold one table", got, "Unpack it, and name a table or the folder.")
     inside = replace(file, compression="zip", member=tables[0], format=FORMATS[Path(tables[0]).suffix.lower()])
     return recognised(inside)
