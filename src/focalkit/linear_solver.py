@@ -20,8 +20,9 @@ float64 at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,7 +63,8 @@ class Candidate(NamedTuple):
     """One model: its loss, and the start of its fit.
 
     ``class_weight`` is (n_classes,); ``penalty`` is the factor of half the squared norm of the
-    coefficients; ``start`` (n_features, n_logits) and (n_logits,), or None for the class prior.
+    coefficients; ``start`` (n_features, n_logits) and (n_logits,), or None for the class prior. ``options`` are
+    further fields of the LossSpec.
     """
 
     gamma: float
@@ -70,6 +72,7 @@ class Candidate(NamedTuple):
     penalty: float
     keep_hardest: float | int | None = None
     start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 class Solution(NamedTuple):
@@ -162,7 +165,7 @@ def _minimise(rows: Rows, candidates: Sequence[Candidate], tol: float, max_iter:
 def _alike(mined: Candidate, plain: Candidate) -> bool:
     """Whether two candidates differ in what they keep alone."""
     return (
-        (mined.gamma, mined.penalty) == (plain.gamma, plain.penalty)
+        (mined.gamma, mined.penalty, mined.options) == (plain.gamma, plain.penalty, plain.options)
         and plain.keep_hardest is None
         and np.array_equal(mined.class_weight, plain.class_weight)
     )
@@ -223,8 +226,8 @@ class Model:
             weight = candidate.class_weight[rows.targets]
             weight = weight if rows.weight is None else weight * rows.weight
         total = float(len(rows.targets) if weight is None else weight.sum())
-        return cls(LossSpec(link, candidate.gamma, reduction="sum"), weight, total, candidate.penalty,
-                   candidate.keep_hardest)  # fmt: skip
+        spec = LossSpec(link, candidate.gamma, reduction="sum", **candidate.options)
+        return cls(spec, weight, total, candidate.penalty, candidate.keep_hardest)
 
     def keeping(self, kept: NDArray[np.bool_]) -> Model:
         """The same with the losses of ``kept`` rows alone."""
@@ -429,7 +432,7 @@ class Rows:
     def losses(self, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Every row's weighted loss, (n_models, n)."""
         out = np.empty((len(models), len(self.targets)))
-        specs = [LossSpec(model.spec.link, model.spec.gamma, reduction="none") for model in models]
+        specs = [replace(model.spec, reduction="none") for model in models]
         if self.sparse:
             parts: Any = [(slice(None), None)]
         else:
@@ -802,7 +805,7 @@ def _hardest(
     everything = np.ones(losses.shape[1], bool)
     kept, value = [], np.empty(len(models))
     for i, model in enumerate(models):
-        spec = LossSpec(model.spec.link, model.spec.gamma, keep_hardest=model.keep_hardest)
+        spec = replace(model.spec, keep_hardest=model.keep_hardest)
         counted = everything if model.weight is None else model.weight > 0
         keep: NDArray[np.bool_] = reduction.kept(spec, losses[i], counted, everything, NUMPY, _largest)
         total = float(keep.sum() if model.weight is None else model.weight[keep].sum())

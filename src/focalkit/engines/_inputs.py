@@ -29,8 +29,8 @@ def read(
     z = contracts.logits_array(logits)
     axis = contracts.logits_shape(spec.link, z.shape, spec.class_axis)
     n_classes = z.shape[axis] if axis >= 0 else 1
-    for name in ("alpha", "gamma"):
-        contracts.class_vector(name, getattr(spec, name), n_classes)
+    for name, value in spec.class_parameters().items():
+        contracts.class_vector(name, value, n_classes)
     check = contracts.softmax_targets if spec.link == "softmax" else contracts.sigmoid_targets
     y = check(targets, z.shape, axis, spec.ignore_index, soft_slack, library)
     weight = contracts.sample_weight_array(sample_weight, loss_shape(spec, z.shape))

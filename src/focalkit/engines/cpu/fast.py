@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, reduction
-from focalkit._core.call import class_axis
+from focalkit._core.call import class_axis, form_numbers
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import REDUCTIONS, LossSpec
 from focalkit.engines import _cpu
@@ -186,8 +186,11 @@ def plan_of(spec: LossSpec) -> _cpu.Plan:
         spec.label_smoothing,
         NO_ID if math.isnan(spec.ignore_index) else int(spec.ignore_index),
         spec.class_axis,
+        spec.scale,
+        *form_numbers(spec),
         vector(spec.gamma),
         None if spec.alpha is None else vector(spec.alpha),
+        *(None if shift is None else list(shift) for shift in spec.shift_vectors()),
     )
     _last = (spec, plan)
     return plan

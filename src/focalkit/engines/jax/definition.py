@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from focalkit._core import definition, links
+from focalkit._core import definition, forms, links
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -71,6 +71,24 @@ modulation: Function = _differentiable(
     lambda m, gamma: -modulation(m, gamma) * nll(-m),
 )
 loss: Function = _differentiable(_loss, d1, _loss_in_gamma)
+
+
+class _Differentiable:
+    """What ``forms.composed`` is made of."""
+
+    xp: Any = jnp
+    loss, nll, sigma, modulation = staticmethod(loss), staticmethod(nll), staticmethod(sigma), staticmethod(modulation)
+    stop_gradient = staticmethod(jax.lax.stop_gradient)
+
+
+def form_loss(m: Any, gamma: Any, form: forms.Form) -> Any:
+    """The loss of a form, differentiable to any order."""
+    return forms.composed(m, gamma, form, _Differentiable)
+
+
+def soft_loss(z: Any, y: Any, gamma: Any, form: forms.Form) -> Any:
+    """The loss of a form of soft targets, differentiable to any order."""
+    return forms.composed_soft(z, y, gamma, form, _Differentiable)
 
 
 def softmax_of_others(z: Any, excluded: Any) -> Any:

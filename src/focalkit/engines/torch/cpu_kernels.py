@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import Call, Result
+from focalkit._core.call import Call, Result, beyond_float32
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _cpu
 from focalkit.engines.cpu import fast
-from focalkit.engines.cpu.evaluate import beyond_float32, changed, without_ignored
+from focalkit.engines.cpu.evaluate import changed, without_ignored
 from focalkit.engines.torch import contracts as torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements

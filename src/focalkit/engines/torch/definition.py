@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from focalkit._core import definition, links
+from focalkit._core import definition, forms, links
 
 Maps: TypeAlias = Callable[..., Any]
 
@@ -30,7 +30,7 @@ class Namespace:
     """What ``definition`` and ``links`` ask of an array library, on one device."""
 
     inf, nan = float("inf"), float("nan")
-    abs, exp, log, log1p = torch.abs, torch.exp, torch.log, torch.log1p
+    abs, exp, log, log1p, expm1 = torch.abs, torch.exp, torch.log, torch.log1p, torch.expm1
     where, zeros_like, ones_like, full_like = torch.where, torch.zeros_like, torch.ones_like, torch.full_like
     argmax, sum, max = torch.argmax, torch.sum, torch.amax
 
@@ -122,6 +122,28 @@ modulation: Maps = _differentiable(
     lambda m, gamma: -modulation(m, gamma) * nll(-m),
 )
 loss: Maps = _differentiable(_loss, d1, _loss_in_gamma)
+
+
+class _Differentiable(Namespace):
+    """What ``forms.composed`` is made of."""
+
+    loss, nll, sigma, modulation = staticmethod(loss), staticmethod(nll), staticmethod(sigma), staticmethod(modulation)
+    stop_gradient = staticmethod(torch.Tensor.detach)
+
+    @property
+    def xp(self) -> Namespace:
+        """The library."""
+        return self
+
+
+def form_loss(m: Tensor, gamma: Tensor, form: forms.Form) -> Tensor:
+    """The loss of a form, differentiable to any order."""
+    return forms.composed(m, gamma, form, _Differentiable(m.device))  # type: ignore[no-any-return]
+
+
+def soft_loss(z: Tensor, y: Tensor, gamma: Tensor, form: forms.Form) -> Tensor:
+    """The loss of a form of soft targets, differentiable to any order."""
+    return forms.composed_soft(z, y, gamma, form, _Differentiable(z.device))  # type: ignore[no-any-return]
 
 
 def softmax_of_others(z: Tensor, excluded: Tensor) -> Tensor:
