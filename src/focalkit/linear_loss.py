@@ -100,7 +100,8 @@ def linear_softmax_focal_loss(
     if not host.is_jax(hidden):
         return linear_loss(LossSpec("softmax", gamma, alpha, **options), *arguments)
     parameters = {name: value for name, value in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(value)}
-    numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
+    neutral = 0.0 if options.get("star") is None else 1.0
+    numbers = neutral if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
     return linear_loss(LossSpec("softmax", *numbers, **options), *arguments, **parameters)
 
 

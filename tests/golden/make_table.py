@@ -128,7 +128,7 @@ FORMS = [
     ("poly", 0.0, 1.0),
     ("poly", 0.0, 8.0),  # symmetric cross-entropy
     ("poly", 2.0, 1.0),
-    ("poly", 2.0, -1.0),
+    ("poly", 2.0, -0.5),
     ("poly", 1.5, 0.5),
     ("star", 2.0, 1.0),
     ("star", 4.0, 0.0),

@@ -77,7 +77,7 @@ def form_margin(m: Any, gamma: Any, name: str, number: Any) -> dict[str, tuple[A
     if name == "dft":  # whose weight is held
         s = (1 - k) + k * p
         return {"loss": (loss, loss), "d1": (-s * q, s * q), "d2": (s * p * q, s * p * q)}
-    with mp.workdps(150):
+    with mp.workdps(700):  # a loss near 1 has a derivative of 1e-434
         d1 = mp.diff(lambda x: form_value(x, g, name, k), m, 1, h=mpf(10) ** -40)
         d2 = mp.diff(lambda x: form_value(x, g, name, k), m, 2, h=mpf(10) ** -35)
     sizes = [abs(loss), abs(d1), abs(d2)]

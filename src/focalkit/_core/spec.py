@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
@@ -227,6 +227,11 @@ class LossSpec:
     def shifts(self) -> bool:
         """Whether the loss is one of other logits than those that are given: scaled, adjusted or less a margin."""
         return self.scale != 1 or self.logit_adjustment is not None or self.margin is not None
+
+    def without(self, *names: str) -> LossSpec:
+        """The same with neutral values in place of gamma and alpha, for who takes these from tensors."""
+        neutral = {"gamma": 0.0 if self.star is None else 1.0, "alpha": None}
+        return replace(self, **{name: neutral[name] for name in names}) if names else self
 
     def shift_vectors(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
         """``logit_adjustment`` and ``scale * margin`` as kernels take them, None where there is none.

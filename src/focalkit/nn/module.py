@@ -138,9 +138,8 @@ class Loss(HoldsSpec):
         gamma, alpha = self._known = self._tensors()
         self._versions = _version(gamma), _version(alpha)
         #: the spec less what stands in tensors, and the same as compiled code is given it
-        self._numbers = replace(
-            spec, gamma=spec.gamma if gamma is None else 0.0, alpha=spec.alpha if alpha is None else None
-        )
+        given = {"gamma": gamma, "alpha": alpha}
+        self._numbers = spec.without(*(name for name, tensor in given.items() if tensor is not None))
         self._arguments = compiled.arguments_of(self._numbers)
 
     def _tensors(self) -> Parameters:

@@ -17,14 +17,14 @@ struct Slopes {
     V loss, d1{}, d2{};
 };
 
-/// exp(x) - 1 for x <= 0, exact as x -> 0: with u = exp(x), (u - 1) x / log u (Kahan).
+/// exp(x) - 1 for x <= 0, exact as x -> 0: with u = exp(x), there (u - 1) x / log u (Kahan).
 template <class V>
 FOCALKIT_INLINE V expm1_nonpositive(V x) {
     using T = typename Lane<V>::type;
     const V u = exp_nonpositive<V>(x);
-    const V log_u = log_nonnegative(u);
-    const V ratio = (u - T(1)) * (x / where(u == constant<V>(T(1)), constant<V>(T(1)), log_u));
-    return where(u == constant<V>(T(1)), x, where(u == V{}, constant<V>(T(-1)), ratio));
+    const V one = constant<V>(T(1)), less = u - T(1);
+    const V ratio = less * (x / where(u == one, one, log_nonnegative(u)));
+    return where(x < constant<V>(T(-1)), less, where(u == one, x, ratio));
 }
 
 /// ``x^exponent`` for x in [0, 1] and a small ``whole`` exponent, the same in all lanes.

@@ -6,7 +6,6 @@ in targets, weights, alpha, gamma or the normalizer, comes from the composite im
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -37,7 +36,8 @@ def dispatch(
 ) -> Any:
     """Compute one of the four losses; gamma and alpha may be arrays of JAX, which may be traced."""
     parameters = {name: x for name, x in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(x)}
-    numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
+    neutral = 0.0 if options.get("star") is None else 1.0
+    numbers = neutral if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
     spec = cached_spec(link, *numbers, options)
     operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite, **parameters)
     return _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
@@ -72,7 +72,7 @@ def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ..
 @lru_cache(maxsize=256)
 def _without_parameters(spec: LossSpec) -> LossSpec:
     """What a program is compiled for."""
-    return replace(spec, gamma=0.0, alpha=None)
+    return spec.without("gamma", "alpha")
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), inline=True)

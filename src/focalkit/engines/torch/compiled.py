@@ -8,7 +8,6 @@ reading would wait, they are constants of the graph, and gamma and alpha may be 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -105,9 +104,7 @@ def apart(spec: LossSpec) -> tuple[LossSpec, Arguments]:
         torch.tensor(vectors[name], dtype=torch.float64, device="cpu") if name in vectors else None
         for name in ("gamma", "alpha")
     )
-    numbers = replace(
-        spec, gamma=0.0 if "gamma" in vectors else spec.gamma, alpha=None if "alpha" in vectors else spec.alpha
-    )
+    numbers = spec.without(*vectors)
     return numbers, arguments_of(numbers, gamma, alpha)
 
 
@@ -143,9 +140,9 @@ def _spec(
     link, reduction, given, ignored, kind = names.split()
     per_class: dict[str, Any] = {}
     rest = iter(vectors)
-    for name, number, length, there in zip(CLASS_PARAMETERS, single, lengths, given, strict=True):
+    for name, value, length, there in zip(CLASS_PARAMETERS, single, lengths, given, strict=True):
         vector = tuple(next(rest) for _ in range(length))
-        per_class[name] = vector or (number if there == "1" else None)
+        per_class[name] = vector or (value if there == "1" else None)
     for name, tensor in (("gamma", gammas), ("alpha", alphas)):
         if tensor is not None:
             per_class[name] = tensor if len(tensor) > 1 else tensor[0]

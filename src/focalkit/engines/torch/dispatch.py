@@ -45,7 +45,8 @@ def loss_of(
         spec = cached_spec(link, gamma, alpha, options)
         return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace)
     given = ClassParameters(*(value if isinstance(value, Tensor) else None for value in (gamma, alpha)))
-    plain = 0.0 if given.gamma is not None else gamma, None if given.alpha is not None else alpha
+    neutral = 0.0 if options.get("star") is None else 1.0
+    plain = neutral if given.gamma is not None else gamma, None if given.alpha is not None else alpha
     spec, given = LossSpec(link, *plain, **options), OF_THE_SPEC if numbers else given
     return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, given)
 
