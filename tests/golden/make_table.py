@@ -125,7 +125,7 @@ def softmax() -> list[dict[str, Any]]:
 
 #: Every form with gammas and parameters that float32 holds exactly.
 FORMS = [
-    ("poly", 0.0, 1.0),
+    ("poly", 0.0, 0.75),
     ("poly", 0.0, 8.0),  # symmetric cross-entropy
     ("poly", 2.0, 1.0),
     ("poly", 2.0, -0.5),
@@ -136,11 +136,11 @@ FORMS = [
     ("dft", 0.0, 1.0),
     ("dft", 0.0, 0.5),
     ("gce", 0.0, 0.75),
-    ("gce", 0.0, 1.0),
+    ("gce", 0.0, 0.5),
     ("clipped", 4.0, 0.0625),
     ("clipped", 2.0, 0.25),
     ("clipped", 1.0, 0.0625),
-    ("clipped", 0.0, 0.5),
+    ("clipped", 0.0, 0.375),
 ]
 FORM_SIZES = [2**-20, 0.25, 0.5, 1, 2, 2.5, 3, 4, 6, 8, 10, 12, 16, 16.75, 20, 32, 44, 80, 100, 200, 700, 1000]
 

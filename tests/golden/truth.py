@@ -77,7 +77,7 @@ def form_margin(m: Any, gamma: Any, name: str, number: Any) -> dict[str, tuple[A
     if name == "dft":  # whose weight is held
         s = (1 - k) + k * p
         return {"loss": (loss, loss), "d1": (-s * q, s * q), "d2": (s * p * q, s * p * q)}
-    with mp.workdps(700):  # a loss near 1 has a derivative of 1e-434
+    with mp.workdps(130 + int(abs(m))):  # a loss near 1 has a derivative of e^m
         d1 = mp.diff(lambda x: form_value(x, g, name, k), m, 1, h=mpf(10) ** -40)
         d2 = mp.diff(lambda x: form_value(x, g, name, k), m, 2, h=mpf(10) ** -35)
     sizes = [abs(loss), abs(d1), abs(d2)]
@@ -103,7 +103,7 @@ def form_values(m: Any, gamma: Any, name: str, number: Any) -> dict[str, Value]:
     if name == "star":
         reach += abs(mpf(number)) / mpf(gamma)
     if name == "clipped":  # q - c of a rounded q
-        reach += 1 + exp(-mpf(m))
+        reach += min(1 + exp(-mpf(m)), 4)  # q is near c where p is not small
     return {
         column: Value(value, size + reach * abs(there[column][0] - value) / STEP)
         for column, (value, size) in here.items()
