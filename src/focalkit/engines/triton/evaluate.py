@@ -19,7 +19,7 @@ from torch import Tensor
 from focalkit._core import reduction
 from focalkit._core.call import Call, Result
 from focalkit.engines.torch import ops as composite
-from focalkit.engines.triton.launch import FUSED, LANES, WIDE_FROM, Job, job_of, launch
+from focalkit.engines.triton.launch import FUSED, LANES, WIDE_FROM, Job, has_kernel, job_of, launch
 from focalkit.engines.triton.sigmoid import scaled
 from focalkit.engines.triton.softmax_hard import hard_rows
 
@@ -43,8 +43,7 @@ def available(device: torch.device) -> bool:
 
 def evaluate(call: Call, order: int = 0, out: Tensor | None = None, grad_dtype: torch.dtype | None = None) -> Result:
     """Loss and, from ``order`` 1, the gradient: into ``out``, which may be the logits, or fresh in ``grad_dtype``."""
-    if call.logits.numel() == 0 or call.spec.shifts or call.spec.form is not None:
-        # shifted logits and the neighbours of the focal loss have no kernel here
+    if call.logits.numel() == 0 or not has_kernel(call):
         with torch.no_grad():
             value, grad, _ = composite.evaluate(call, min(order, 1))
         if grad is not None and out is not None:
