@@ -54,17 +54,6 @@ class Result(NamedTuple):
     hess: Any = None
 
 
-#: The largest gamma of float32, and the lowest adjustment whose exponential leaves it its digits.
-_LARGEST_GAMMA, _LOWEST_ADJUSTMENT = 3.4028234663852886e38, -60.0
-
-
-def beyond_float32(spec: LossSpec) -> bool:
-    """Whether parameters are too large or too small for float32: then kernels compute narrower logits in float64."""
-    gamma, (adjustment, _) = spec.gamma, spec.shift_vectors()
-    largest: float = max(gamma) if isinstance(gamma, tuple) else gamma  # type: ignore[assignment]
-    return largest > _LARGEST_GAMMA or min(adjustment or (0.0,)) < _LOWEST_ADJUSTMENT
-
-
 def form_numbers(spec: LossSpec) -> tuple[int, float, float]:
     """The form as kernels take it: its number among ``forms.NAMES``, its parameter, and gamma of negatives."""
     if spec.form is None:

@@ -75,13 +75,14 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
             const Slopes<V> f = slopes_at<form, Power::any, order>(m, gamma, number);
             value = value + weighted(share, f.loss);
             if constexpr (order > 0) {
-                const V d = share * scale * f.d1;
+                const V share_scaled = scaled(share, scale);
+                const V d = share_scaled * f.d1;
                 const V safe_q = others / total;
                 store(weight + place, d);
                 d1_lead = where(leads, d, d1_lead);
                 first_sum = first_sum + where(leads, zero, -d / safe_q);
                 if constexpr (order > 1) {
-                    const V dd = share * scale * f.d2;
+                    const V dd = share_scaled * f.d2;
                     store(h + place, dd);
                     d2_lead = where(leads, dd, d2_lead);
                     second_sum = second_sum + where(leads, zero, (d + dd) / (safe_q * safe_q));

@@ -257,7 +257,7 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
     const T s = static_cast<T>(job.label_smoothing);
     const bool streamed = grad_at != block.z && job.stream;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
-    V positive_scaled = rounded<V>(scale * positive), negative_scaled = rounded<V>(scale * negative);
+    V positive_scaled = rounded<V>(scaled(positive, scale)), negative_scaled = rounded<V>(scaled(negative, scale));
     const T number = static_cast<T>(job.form_number), gamma_negative = static_cast<T>(job.form_gamma);
     const int whole_negative = whole_of(gamma_negative), whole_gamma = whole_of(block.gamma[0]);
     LossSum sum = total;
@@ -270,7 +270,8 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
         if constexpr (!uniform) {
             gamma = load(block.gamma + i);
             positive = load(block.positive + i), negative = load(block.negative + i);
-            positive_scaled = rounded<V>(scale * positive), negative_scaled = rounded<V>(scale * negative);
+            positive_scaled = rounded<V>(scaled(positive, scale));
+            negative_scaled = rounded<V>(scaled(negative, scale));
         }
         V value, grad{}, hess{};
         if constexpr (soft) {
@@ -279,7 +280,7 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
                 const Slopes<V> f = soft_slopes<form, order>(z, V(share), V(other_share), block.gamma[0], whole_gamma);
                 const V weight = y * positive + (T(1) - y) * negative;
                 value = weighted(weight, f.loss);
-                grad = weight * scale * f.d1, hess = weight * scale * f.d2;
+                grad = scaled(weight, scale) * f.d1, hess = scaled(weight, scale) * f.d2;
             } else if constexpr (form != Form::focal) {
                 Slopes<V> f, g;
                 if constexpr (form == Form::asymmetric) {

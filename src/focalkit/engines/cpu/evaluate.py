@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, reduction
-from focalkit._core.call import Call, Result, beyond_float32
+from focalkit._core.call import Call, Result
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.cpu.fast import compute
 
 

@@ -19,9 +19,10 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from focalkit._core import reduction
-from focalkit._core.call import Call, ClassParameters, beyond_float32, class_axis, form_numbers, loss_shape
+from focalkit._core.call import Call, ClassParameters, class_axis, form_numbers, loss_shape
 from focalkit._core.spec import REDUCTIONS, LossSpec
 from focalkit.engines import _cpu, plain
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.jax.ops import OPS
 
 Operands: TypeAlias = dict[str, Any]

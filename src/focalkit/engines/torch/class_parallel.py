@@ -17,9 +17,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from focalkit._core import contracts, forms, links, reduction
-from focalkit._core.call import Call, beyond_float32, loss_shape
+from focalkit._core.call import Call, loss_shape
 from focalkit._core.spec import LossSpec
 from focalkit.engines import plain
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch import ops as composite

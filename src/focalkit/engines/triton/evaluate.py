@@ -43,7 +43,7 @@ def available(device: torch.device) -> bool:
 
 def evaluate(call: Call, order: int = 0, out: Tensor | None = None, grad_dtype: torch.dtype | None = None) -> Result:
     """Loss and, from ``order`` 1, the gradient: into ``out``, which may be the logits, or fresh in ``grad_dtype``."""
-    if call.logits.numel() == 0 or not has_kernel(call):
+    if call.logits.numel() == 0 or not has_kernel(call) or composite.beyond_float32(call):
         with torch.no_grad():
             value, grad, _ = composite.evaluate(call, min(order, 1))
         if grad is not None and out is not None:
