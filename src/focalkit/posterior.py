@@ -117,9 +117,13 @@ def recover_from_logits(logits: NDArray[np.float64], spec: LossSpec) -> NDArray[
         Where the loss has no map back.
     """
     form = spec.form
-    if form is not None and (form.name in forms.OF_SOFT_TARGETS or (form.name in ("dft", "gce") and form.number == 1)):
+    if form is not None and (
+        form.name in (*forms.OF_SOFT_TARGETS, "steps") or (form.name in ("dft", "gce") and form.number == 1)
+    ):
         remedy = "It drives probabilities to 0 and 1: calibrate them on other data, e.g. by isotonic regression."
-        if form.name in forms.OF_SOFT_TARGETS:
+        if form.name == "steps":
+            remedy = "Where gamma steps several probabilities have one posterior: calibrate them on other data."
+        elif form.name in forms.OF_SOFT_TARGETS:
             remedy = "Its outputs estimate the quality that it was given, not a class's probability."
         contracts.reject("the spec", "have a map back from its minimiser to the posterior", spec, remedy)
     adjustment, margin = (None if v is None else np.asarray(v) for v in spec.shift_vectors())

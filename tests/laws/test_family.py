@@ -157,6 +157,21 @@ def test_dft_weighs_cross_entropy_by_the_probability_that_is_held(engine):
     same((grad,), (p[:, None] * solve(engine, Z, T)[1],))
 
 
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_a_table_of_gammas_is_the_focal_loss_of_each_row_s_gamma(engine, link):
+    targets = T if link == "softmax" else HARD
+    got = solve(engine, Z, targets, [(0.2, 5), (1, 3)], link)
+    m = log_odds(Z) if link == "softmax" else np.where(HARD == 1, Z, -Z)
+    low = plain(m)[1] < 0.2
+    assert low.any()
+    assert (~low).any()
+    for part, five, three in zip(
+        got, solve(engine, Z, targets, 5.0, link), solve(engine, Z, targets, 3.0, link), strict=True
+    ):
+        where = low[:, None] if link == "softmax" and part.ndim == 2 else low
+        same((part,), (np.where(where, five, three),))
+
+
 def test_the_gradient_of_dft_is_that_of_one_minus_the_probability(engine):
     same((solve(engine, Z, T, dft=1.0)[1],), (solve(engine, Z, T, gce=1.0)[1],))
 
@@ -287,6 +302,8 @@ def test_extreme_logits_give_no_nan(engine, link):
         ({"logit_adjustment": 0.5}, "have one entry per class for the softmax link"),
         ({"logit_adjustment": {"tau": 1.0}}, "a mapping with 'prior'"),
         ({"logit_adjustment": (0.0, 1e3)}, "logit_adjustment must"),
+        ({"gamma": [(0.2, 5), (0.9, 3)]}, "have rising p, the last one 1"),
+        ({"gamma": [(0.2, 5), (1, 3)], "poly": 1.0}, "be one"),
         ({"scale": 0.0}, "scale must be a number in (0, inf)"),
     ],
 )

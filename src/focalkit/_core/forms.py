@@ -6,6 +6,8 @@ With p = sigma(m), q = sigma(-m), nll = -log p and g = gamma:
     star      -log sigma(g m + b) / g               FL* (Lin et al. 2017, arXiv 1708.02002, appendix A); convex
     dft       ((1 - l) + l p) nll, p not differentiated         dynamic fine-tuning (arXiv 2508.05629) at l = 1
     gce       (1 - p^k) / k                         generalised cross-entropy (Zhang & Sabuncu 2018, arXiv 1805.07836)
+    steps     q^g nll, g a step function of p that is not differentiated      FLSD-53 (Mukhoti et al. 2020,
+                                                    arXiv 2002.09437)
     clipped   v^g (-log(1 - v)), v = max(q - c, 0)  the negatives of the asymmetric loss (Ridnik et al. 2021,
                                                     arXiv 2009.14119)
 
@@ -25,6 +27,8 @@ from focalkit._core import definition
 
 #: The kernels number them in this order.
 NAMES = ("focal", "poly", "star", "dft", "gce", "asymmetric", "quality", "varifocal")
+#: Those that no kernel has: array operations compute them.
+WITHOUT_KERNELS = ("steps",)
 OF_SOFT_TARGETS = ("quality", "varifocal")
 
 
@@ -33,10 +37,27 @@ class Form(NamedTuple):
 
     name: str
     number: float = 0.0
+    table: tuple[tuple[float, float], ...] = ()
+
+
+def stepped(p, table, xp):
+    """Gamma of the first row (p, gamma) of the table that lies above ``p``; the last one's from there on."""
+    gamma = xp.full_like(p, table[-1][1])
+    for upper, value in table[-2::-1]:
+        gamma = xp.where(p < upper, xp.full_like(p, value), gamma)
+    return gamma
+
+
+def _focal(m, gamma, form, xp):
+    """Gamma and form with a table of gammas looked up: what is left is the focal loss."""
+    if form is None or form.name != "steps":
+        return gamma, form
+    return stepped(definition.probabilities(m, xp)[0], form.table, xp), None
 
 
 def loss(m, gamma, form, xp):
     """The loss, in nats."""
+    gamma, form = _focal(m, gamma, form, xp)
     if form is None:
         return definition.loss(m, gamma, xp)
     if form.name == "star":
@@ -55,6 +76,7 @@ def loss(m, gamma, form, xp):
 
 def d1(m, gamma, form, xp):
     """First derivative in ``m``."""
+    gamma, form = _focal(m, gamma, form, xp)
     if form is None:
         return definition.d1(m, gamma, xp)
     if form.name == "star":
@@ -76,6 +98,7 @@ def d1(m, gamma, form, xp):
 
 def d2(m, gamma, form, xp):
     """Second derivative in ``m``."""
+    gamma, form = _focal(m, gamma, form, xp)
     if form is None:
         return definition.d2(m, gamma, xp)
     if form.name == "star":
@@ -144,6 +167,8 @@ def log_h(m, gamma, form, xp, margin=None):
 def composed(m, gamma, form, of):
     """The loss made of functions that can be differentiated: ``of`` has loss, nll, sigma, modulation (of m), and xp."""
     xp = of.xp
+    if form.name == "steps":
+        return of.loss(m, stepped(of.stop_gradient(of.sigma(m)), form.table, xp))
     if form.name == "star":
         return of.nll(gamma * m + form.number) / gamma
     if form.name == "poly":

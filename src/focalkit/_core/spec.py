@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, wraps
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
@@ -65,8 +66,10 @@ class LossSpec:
     ----------
     link : {"softmax", "sigmoid"}
         Classes that exclude each other, or independent binary logits.
-    gamma : float or sequence of float, in [0, inf)
-        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own.
+    gamma : float or sequence of float, in [0, inf), or a table
+        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own. A table of rows
+        ``(p, gamma)`` has it step with the probability of the true class, which is not differentiated:
+        ``[(0.2, 5), (1, 3)]`` is FLSD-53. It becomes ``gamma_steps``.
     alpha : None, float or sequence of float
         None: no class weights. softmax: a weight in [0, inf) for all or for each class.
         sigmoid: a weight in [0, 1] for positives and 1 - alpha for negatives, for all or each column.
@@ -144,6 +147,7 @@ class LossSpec:
     gamma_negative: float | None = None
     clip: float = 0.0
     quality: str | None = None
+    gamma_steps: tuple[tuple[float, float], ...] | None = None
 
     def __post_init__(self) -> None:
         """Check each field against its domain and store it in its plain form."""
@@ -153,6 +157,9 @@ class LossSpec:
 
         contracts.one_of("link", self.link, LINKS)
         contracts.one_of("reduction", self.reduction, REDUCTIONS)
+        if _is_table(self.gamma):
+            store("gamma_steps", self.gamma)
+            store("gamma", 0.0)
         store(
             "gamma",
             contracts.number_or_vector(
@@ -196,6 +203,8 @@ class LossSpec:
             return Form("asymmetric", self.clip)
         if self.quality is not None:
             return Form(self.quality)
+        if self.gamma_steps is not None:
+            return Form("steps", 0.0, self.gamma_steps)
         if self.star is not None:
             return Form("star", self.star)
         return next((Form(name, value) for name in ("poly", "dft", "gce") if (value := getattr(self, name))), None)
@@ -257,6 +266,8 @@ class LossSpec:
                 store(name, contracts.number(name, getattr(self, name), contracts.FORMS[name], remedy))
         if self.quality is not None:
             contracts.one_of("quality", self.quality, ("quality", "varifocal"))
+        if self.gamma_steps is not None:
+            store("gamma_steps", _steps(self.gamma_steps))
         given = self.form_fields
         kinds = {"asymmetric" if name in ("gamma_negative", "clip") else name for name in given}
         if len(kinds) > 1:
@@ -266,7 +277,7 @@ class LossSpec:
         if self.link == "softmax" and name in ("gamma_negative", "clip", "quality"):
             remedy = "A softmax has no negatives, and its soft targets are probabilities of classes: use the sigmoid."
             contracts.reject(name, "be left out for the softmax link", given[name], remedy)
-        if name in ("dft", "gce") and self.gamma != 0:
+        if name in ("dft", "gce", "gamma_steps") and self.gamma != 0:
             contracts.reject("gamma", f"be 0 beside {name}", self.gamma, f"{name} takes the place of its power.")
         smallest = min(self.gamma) if isinstance(self.gamma, tuple) else self.gamma
         if name == "star" and not smallest > 0:  # type: ignore[operator]
@@ -331,6 +342,24 @@ class LossSpec:
         """Only what differs from plain softmax cross-entropy."""
         shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return f"LossSpec({', '.join(shown)})"
+
+
+def _is_table(gamma: Any) -> bool:
+    """Whether gamma is rows of two numbers, not one number per class."""
+    return isinstance(gamma, list | tuple) and len(gamma) > 0 and all(isinstance(row, list | tuple) for row in gamma)
+
+
+def _steps(table: Any) -> tuple[tuple[float, float], ...]:
+    """Rows (p, gamma) by rising p, the last at 1."""
+    remedy = "E.g. gamma=[(0.2, 5), (1, 3)]: 5 where p_t is below 0.2, 3 above."
+    rows = tuple(tuple(row) for row in table)
+    if not rows or any(len(row) != 2 for row in rows):
+        contracts.reject("gamma", "have rows of two numbers, (p, gamma), as a table", table, remedy)
+    upper = [contracts.number("p in gamma's table", p, contracts.FRACTION, remedy) for p, _ in rows]
+    if any(a >= b for a, b in pairwise(upper)) or upper[-1] != 1:
+        contracts.reject("gamma", "have rising p, the last one 1, as a table", table, remedy)
+    gammas = [contracts.number("gamma", g, contracts.GAMMA, remedy) for _, g in rows]
+    return tuple(zip(upper, gammas, strict=True))
 
 
 def _adjustment(link: str, given: Any) -> float | tuple[float, ...]:
@@ -398,6 +427,8 @@ def _named(known_init: Any) -> Any:
 LossSpec.__init__ = _named(LossSpec.__init__)  # type: ignore[method-assign]
 
 _FORM_FIELDS = tuple(
-    f for f in fields(LossSpec) if f.name in ("poly", "star", "dft", "gce", "gamma_negative", "clip", "quality")
+    f
+    for f in fields(LossSpec)
+    if f.name in ("poly", "star", "dft", "gce", "gamma_negative", "clip", "quality", "gamma_steps")
 )
 _cached: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)

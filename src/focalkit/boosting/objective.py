@@ -336,7 +336,7 @@ def start_of(weights: Any, spec: LossSpec) -> NDArray[np.float64]:
     goal = np.log(w / w.sum())
     form, (adjustment, margin) = spec.form, spec.shift_vectors()
     u = goal
-    if form is None or form.name not in ("dft", "gce") or form.number < 1:
+    if form is None or (form.name != "steps" and not (form.name in ("dft", "gce") and form.number == 1)):
         u = _minimiser(goal, spec, np.zeros(len(w)) if margin is None else np.broadcast_to(margin, len(w)))
     if adjustment is not None:
         u = u - (np.array([0.0, adjustment[0]]) if spec.link == "sigmoid" else np.asarray(adjustment))

@@ -300,8 +300,8 @@ class Ledger(Shown):
                 remedy = "Its negatives have no loss below the clip: ask with clip=0."
                 contracts.reject("form", "be one that a ledger answers for", fields, remedy)
             asked = None
-        elif asked is not None and asked.name in OF_SOFT_TARGETS:
-            remedy = "It depends on each target's value, which no table of log-odds holds."
+        elif asked is not None and asked.name in (*OF_SOFT_TARGETS, "steps"):
+            remedy = "It depends on each target's value, or steps inside of a bin, which no table of log-odds holds."
             contracts.reject("form", "be one that a ledger answers for", fields, remedy)
         return self._gammas(spec), asked
 

@@ -23,7 +23,19 @@ EXACT = ("exact_loss", "exact_grad")
 ARRAYS = (*TABLES, *EXACT)
 
 _SPEC_FIELDS = ("link", "gamma", "alpha", "label_smoothing", "ignore_index", "class_axis")
-_MORE = ("logit_adjustment", "margin", "scale", "poly", "star", "dft", "gce", "gamma_negative", "clip", "quality")
+_MORE = (
+    "logit_adjustment",
+    "margin",
+    "scale",
+    "poly",
+    "star",
+    "dft",
+    "gce",
+    "gamma_negative",
+    "clip",
+    "quality",
+    "gamma_steps",
+)
 _BINS = {"low": bins.LOW, "high": bins.HIGH, "per_unit": bins.PER_UNIT, "extra_edges": [bins.LOG9]}
 
 

@@ -146,7 +146,8 @@ def _kernels(
     *operands: Any, spec: LossSpec, order: int, names: tuple[str, ...], n_mapped: int, inplace: bool
 ) -> list[Any]:
     given = dict(zip(names, operands, strict=True))
-    if beyond_float32(spec.without("gamma")) and OPS.compute_dtype(given["logits"]) != jnp.float64:
+    far = beyond_float32(spec.without("gamma"))
+    if spec.gamma_steps is not None or (far and OPS.compute_dtype(given["logits"]) != jnp.float64):
         return _operations(*operands, spec=spec, order=order, names=names, n_mapped=n_mapped, inplace=inplace)
     given = _for_kernels(spec, given, n_mapped)
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
