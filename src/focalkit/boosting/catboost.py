@@ -7,16 +7,18 @@ sample after another (more): with many classes and rows the other two libraries 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit._core.types import Alpha, EvalSet, Features
 from focalkit.boosting import _fitting
 from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_method, refuse_parameters
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS, Metric
@@ -57,7 +59,7 @@ def start_baseline(objective: FocalObjective, n_samples: int) -> NDArray[np.floa
     return np.full(n_samples, start[0]) if len(start) == 1 else np.tile(start, (n_samples, 1))
 
 
-def add_start(model: Any, objective: FocalObjective) -> None:
+def add_start(model: catboost.CatBoost, objective: FocalObjective) -> None:
     """Make the focal start the model's bias: CatBoost does not add a training baseline at prediction."""
     scale, bias = model.get_scale_and_bias()
     start = _start(objective)
@@ -173,7 +175,9 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
     array([[1., 0.]])
     """
 
-    def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = DEFAULT_HESSIAN, **kwargs: Any) -> None:
+    def __init__(
+        self, *, gamma: float = 2.0, alpha: Alpha = None, hessian: str = DEFAULT_HESSIAN, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._init_params: dict[str, Any]
         self.gamma = gamma
@@ -208,16 +212,16 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        eval_set: Any = None,
+        X: Features,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        eval_set: EvalSet | None = None,
         *,
-        cat_features: Any = None,
-        text_features: Any = None,
-        embedding_features: Any = None,
-        baseline: Any = None,
-        init_model: Any = None,
+        cat_features: Sequence[str | int] | None = None,
+        text_features: Sequence[str | int] | None = None,
+        embedding_features: Sequence[str | int] | None = None,
+        baseline: ArrayLike | None = None,
+        init_model: str | PathLike[str] | catboost.CatBoost | None = None,
         **kwargs: Any,
     ) -> FocalCatBoostClassifier:
         """Fit to ``X`` (n, n_features) and class labels ``y`` (n,) of any kind.
@@ -329,7 +333,7 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
             raise AttributeError(message)
         return len(self.feature_names_)
 
-    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: Features, **kwargs: Any) -> NDArray[np.float64]:
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes).
 
         ``kwargs`` as for :meth:`catboost.CatBoostClassifier.predict`.
@@ -357,17 +361,17 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         for scores in super().staged_predict(X, prediction_type="RawFormulaVal", **kwargs):
             yield np.asarray(scores, np.float64)
 
-    def staged_predict(self, data: Any, prediction_type: str = "Class", **kwargs: Any) -> Iterator[NDArray[Any]]:
+    def staged_predict(self, data: Features, prediction_type: str = "Class", **kwargs: Any) -> Iterator[NDArray[Any]]:
         """What :meth:`predict` gives after each round; ``kwargs`` as for CatBoost's."""
         contracts.one_of("prediction_type", prediction_type, _PREDICTIONS)
         for scores in self._staged_scores(data, **kwargs):
             yield self._predicted(scores, prediction_type)
 
-    def staged_predict_proba(self, data: Any, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
+    def staged_predict_proba(self, data: Features, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
         """What :meth:`predict_proba` gives after each round; ``kwargs`` as for CatBoost's."""
         return self.staged_predict(data, "Probability", **kwargs)
 
-    def staged_predict_log_proba(self, data: Any, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
+    def staged_predict_log_proba(self, data: Features, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
         """What :meth:`predict_log_proba` gives after each round; ``kwargs`` as for CatBoost's."""
         return self.staged_predict(data, "LogProbability", **kwargs)
 
@@ -378,31 +382,31 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
             return posterior if prediction_type == "Probability" else _log(posterior)
         return scores if prediction_type == "RawFormulaVal" else _fitting.decide(scores, self.classes_)
 
-    def predict(self, X: Any, prediction_type: str = "Class", **kwargs: Any) -> NDArray[Any]:
+    def predict(self, X: Features, prediction_type: str = "Class", **kwargs: Any) -> NDArray[Any]:
         """The class of the largest logit, (n,); "RawFormulaVal" gives the logits, "Probability" the posterior."""
         contracts.one_of("prediction_type", prediction_type, _PREDICTIONS)
         return self._predicted(self.decision_function(X, **kwargs), prediction_type)
 
-    def predict_proba(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: Features, **kwargs: Any) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
         scores = self.decision_function(X, **kwargs)
         return self.focal_.posterior(scores)
 
-    def predict_log_proba(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+    def predict_log_proba(self, X: Features, **kwargs: Any) -> NDArray[np.float64]:
         """Logarithm of :meth:`predict_proba`."""
         return _log(self.predict_proba(X, **kwargs))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Share of correct decisions."""
         return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
 
-    def save_model(self, fname: Any, format: str = "cbm", **kwargs: Any) -> None:
+    def save_model(self, fname: str | PathLike[str], format: str = "cbm", **kwargs: Any) -> None:
         """Save in a format of CatBoost's; "cbm" and "json" also hold the classes and the loss, as metadata."""
         check_is_fitted(self)
         self.get_metadata()["focalkit"] = self._as_text()
         super().save_model(fname, format=format, **kwargs)
 
-    def load_model(self, fname: Any, format: str = "cbm") -> FocalCatBoostClassifier:
+    def load_model(self, fname: str | PathLike[str], format: str = "cbm") -> FocalCatBoostClassifier:
         """Load what :meth:`save_model` saved."""
         params = dict(self._init_params)  # which CatBoost would replace by those of training, its loss among them
         super().load_model(fname, format=format)

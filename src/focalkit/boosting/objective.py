@@ -20,13 +20,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from focalkit._core import contracts, definition
 from focalkit._core.spec import LossSpec
+from focalkit._core.types import Alpha
 from focalkit.losses import loss_grad_hess
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
-from focalkit.weights import alpha_vector
+from focalkit.weights import Counts, alpha_vector
 
 HESSIANS = ("clipped", "majorizer", "exact")
 DEFAULT_HESSIAN = "clipped"
@@ -98,7 +99,7 @@ class FocalObjective:
 
     @classmethod
     def from_counts(
-        cls, counts: Any, gamma: float = 2.0, alpha: Any = None, *, hessian: str = DEFAULT_HESSIAN
+        cls, counts: Counts, gamma: float = 2.0, alpha: Alpha = None, *, hessian: str = DEFAULT_HESSIAN
     ) -> FocalObjective:
         """The objective of training data with ``counts`` (n_classes,) samples, or sums of weights, per class.
 
@@ -283,7 +284,7 @@ class FocalObjective:
 _CROSS_ENTROPY = {link: LossSpec(link, 0.0, reduction="sum") for link in ("softmax", "sigmoid")}
 
 
-def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
+def focal_start(weights: ArrayLike, gamma: float) -> NDArray[np.float64]:
     r"""The constant that minimises the focal risk, as log-probabilities (n_classes,).
 
     .. math:: \min_v \sum_k w_k (1 - v_k)^\gamma (-\log v_k), \qquad \sum_k v_k = 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit._core.types import Alpha, EvalSet, Features
 from focalkit.boosting import _fitting
 from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_parameters
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
@@ -140,7 +142,7 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         self,
         *,
         gamma: float = 2.0,
-        alpha: Any = None,
+        alpha: Alpha = None,
         hessian: str = DEFAULT_HESSIAN,
         min_split_loss: float | None = None,
         **kwargs: Any,
@@ -167,16 +169,16 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
 
     def fit(
         self,
-        X: Any,
-        y: Any,
+        X: Features,
+        y: ArrayLike,
         *,
-        sample_weight: Any = None,
-        base_margin: Any = None,
-        eval_set: Any = None,
+        sample_weight: ArrayLike | None = None,
+        base_margin: ArrayLike | None = None,
+        eval_set: EvalSet | None = None,
         verbose: bool | int = False,
-        xgb_model: Any = None,
-        sample_weight_eval_set: Any = None,
-        base_margin_eval_set: Any = None,
+        xgb_model: str | PathLike[str] | xgboost.Booster | xgboost.XGBModel | None = None,
+        sample_weight_eval_set: Sequence[ArrayLike] | None = None,
+        base_margin_eval_set: Sequence[ArrayLike] | None = None,
     ) -> FocalXGBClassifier:
         """Fit to ``X`` (n, n_features) and class labels ``y`` (n,) of any kind.
 
@@ -288,7 +290,12 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         self.n_classes_ = len(classes)
 
     def decision_function(
-        self, X: Any, *, validate_features: bool = True, base_margin: Any = None, iteration_range: Any = None
+        self,
+        X: Features,
+        *,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[np.float64]:
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes)."""
         check_is_fitted(self)
@@ -304,12 +311,12 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
 
     def predict(
         self,
-        X: Any,
+        X: Features,
         *,
         output_margin: bool = False,
         validate_features: bool = True,
-        base_margin: Any = None,
-        iteration_range: Any = None,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[Any]:
         """The class of the largest logit, (n,); with ``output_margin`` the logits."""
         options = {"base_margin": base_margin, "iteration_range": iteration_range}
@@ -317,21 +324,25 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         return scores if output_margin else _fitting.decide(scores, self.classes_)
 
     def predict_proba(
-        self, X: Any, validate_features: bool = True, base_margin: Any = None, iteration_range: Any = None
+        self,
+        X: Features,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
         options = {"base_margin": base_margin, "iteration_range": iteration_range}
         scores = self.decision_function(X, validate_features=validate_features, **options)
         return self.focal_.posterior(scores)
 
-    def save_model(self, fname: Any) -> None:
+    def save_model(self, fname: str | PathLike[str]) -> None:
         """Save in XGBoost's own format, with classes and loss as an attribute of the booster."""
         check_is_fitted(self)
         booster = self.get_booster()
         booster.set_attr(focalkit=self._as_text())
         booster.save_model(fname)
 
-    def load_model(self, fname: Any) -> None:
+    def load_model(self, fname: str | PathLike[str]) -> None:
         """Load what :meth:`save_model` saved."""
         booster = xgboost.Booster({"n_jobs": self.n_jobs} if self.n_jobs else None)
         booster.load_model(fname)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.spec import PerClass
+from focalkit._core.types import Array, Predictions
 from focalkit.decisions import inputs
 from focalkit.decisions.calibration import SURE, calibration, fit_calibration, log_losses
 from focalkit.decisions.figures import compare, promise
@@ -57,23 +58,23 @@ class Recipe:
 
 
 def decide(
-    probabilities: Any,
-    targets: Any,
+    probabilities: Predictions,
+    targets: Array,
     goal: Goal | str | Any,
     *,
-    sample_weight: Any = None,
-    costs: Any = None,
+    sample_weight: Array | None = None,
+    costs: Array | None = None,
     classes: Sequence[Any] | None = None,
-    groups: Any = None,
+    groups: Array | None = None,
     cv: int | None = 5,
     learned: bool | None = None,
     gamma: PerClass | None = None,
     alpha: PerClass | None = None,
     keep_hardest: float | None = None,
-    sampling_rate: Any = None,
+    sampling_rate: float | Array | Mapping[Any, float] | None = None,
     calibrate: str | None = "auto",
-    prior: Any = None,
-    unlabelled: Any = None,
+    prior: Array | Mapping[Any, float] | None = None,
+    unlabelled: Predictions | None = None,
     random_state: int = 0,
 ) -> DecisionRule:
     """The decision rule that serves a goal best, with what it does per 1,000 cases before and after.

@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.types import Array, Predictions
 from focalkit.decisions import sentences, snippets
 from focalkit.decisions.goals import CaseCost, Goal, goal_from_dict
 from focalkit.decisions.rules import REVIEW, Bands, Cutoff, Cutoffs, Rule, rule_from_dict
 from focalkit.decisions.steps import Step, apply_all, step_from_dict
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from focalkit.decisions.report import DecisionReport
 
 Real = NDArray[np.float64]
@@ -84,7 +87,7 @@ class DecisionRule:
             contracts.reject("rule", "be one cut-off", type(self.rule).__name__, remedy)
         return own_scale(self.rule.cutoff, self.steps)
 
-    def decide(self, probabilities: Any, costs: Any = None) -> NDArray[np.int64]:
+    def decide(self, probabilities: Predictions, costs: Array | None = None) -> NDArray[np.int64]:
         """Class numbers (n,), -1 for a case that a person decides; of several labels 0 or 1 (n, n_labels).
 
         Parameters
@@ -107,7 +110,7 @@ class DecisionRule:
             of_case = self.goal.matrices(plain(costs), self.n_classes)
         return self.rule.decide(apply_all(self.steps, p), of_case)
 
-    def predict(self, probabilities: Any, costs: Any = None, *, review: Any = None) -> Any:
+    def predict(self, probabilities: Predictions, costs: Array | None = None, *, review: Any = None) -> Any:
         """Names of the classes decided for; ``review`` (None: the last class's type's "review") for a person's cases.
 
         Arrays give an array, PyTorch tensors a tensor of class numbers, pandas objects a Series with their index and
@@ -221,7 +224,7 @@ class DecisionRule:
 
         return with_rule(self, model, initial_types)
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Axes | None = None) -> Any:
         """Draw what every cut-off would cost, or recall per class before and after; needs matplotlib.
 
         Raises

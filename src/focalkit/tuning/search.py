@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import column_or_1d
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
+from focalkit._core.types import Features
 from focalkit.decisions import Constraint, Cost, Goal
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
@@ -27,11 +28,15 @@ from focalkit.tuning.trainers import Data, trainer_of
 from focalkit.tuning.trials import Space, draw
 from focalkit.tuning.units import Task, Unit
 
+if TYPE_CHECKING:
+    from distributed import Client
+    from sklearn.base import BaseEstimator
+
 
 def tune(
-    estimator: Any,
-    X: Any,
-    y: Any,
+    estimator: BaseEstimator | str | Callable[..., Any],
+    X: Features,
+    y: ArrayLike,
     *,
     alphas: Sequence[Any] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
@@ -39,13 +44,13 @@ def tune(
     metric: str | Goal = "balanced_accuracy",
     n_splits: int = 5,
     n_repeats: int = 5,
-    groups: Any = None,
-    time: Any = None,
+    groups: ArrayLike | None = None,
+    time: ArrayLike | None = None,
     seed: int = 0,
     n_trials: int = 0,
     space: Space | None = None,
     n_jobs: int = 1,
-    dask: Any = None,
+    dask: str | Client | None = None,
     journal: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TuneResult:
@@ -94,7 +99,7 @@ def tune(
         trial.suggest_float("C", 0.01, 100, log=True)}``; default: one for each known estimator.
     n_jobs : int
         Processes; -1 for all cores.
-    dask : str or distributed.Client, optional
+    dask : str or Client, optional
         "local", or the address of a scheduler, whose workers do the training.
     journal : path, optional
         Keeps every finished fold (or cell of a fold, where fits are independent); a run with the

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from focalkit._core import contracts, host
-from focalkit._core.call import class_axis
-from focalkit._core.spec import LossSpec, cached_spec
+from focalkit._core.call import class_axis, numbers_and_arrays
+from focalkit._core.spec import LossSpec
 from focalkit.engines.jax import kernels
 from focalkit.engines.jax.contracts import operands_of
 from focalkit.engines.jax.kernels import Operands
@@ -36,10 +36,8 @@ def dispatch(
     inplace: bool,
 ) -> Any:
     """Compute one of the four losses; gamma and alpha may be arrays of JAX, which may be traced."""
-    parameters = {name: x for name, x in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(x)}
-    numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
-    spec = cached_spec(link, *numbers, options)
-    operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite, **parameters)
+    spec, given = numbers_and_arrays(link, gamma, alpha, options, host.is_jax)
+    operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite, given.gamma, given.alpha)
     return _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
 
 
