@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def recover_posterior(probabilities: Host, gamma: PerClass, alpha: PerClass | None = None) -> NDArray[np.float64]: ...
 @overload
 def recover_posterior(probabilities: jax.Array, gamma: PerClass, alpha: PerClass | None = None) -> jax.Array: ...
-def recover_posterior(probabilities: Array, gamma: PerClass, alpha: PerClass | None = None) -> Any:
+def recover_posterior(probabilities: Host | Array, gamma: PerClass, alpha: PerClass | None = None) -> Any:
     r"""Undo the distortion of probabilities that were learned by a focal loss.
 
     .. math::
@@ -124,7 +124,7 @@ def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def shift_prior(probabilities: Host, prior: PerClass, tau: float = 1.0) -> NDArray[np.float64]: ...
 @overload
 def shift_prior(probabilities: jax.Array, prior: PerClass, tau: float = 1.0) -> jax.Array: ...
-def shift_prior(probabilities: Array, prior: PerClass, tau: float = 1.0) -> Any:
+def shift_prior(probabilities: Host | Array, prior: PerClass, tau: float = 1.0) -> Any:
     r"""Posterior for a class balance other than the training data's; its argmax is the shifted decision.
 
     .. math:: \tilde\eta_k \propto \eta_k \, \pi_k^{-\tau}

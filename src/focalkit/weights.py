@@ -15,7 +15,7 @@ from focalkit._core.types import Scheme as SchemeName
 if TYPE_CHECKING:
     import jax
 
-Counts: TypeAlias = "Array | Mapping[int, float]"
+Counts: TypeAlias = "Host | Array | Mapping[int, float]"
 
 SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
 
@@ -146,7 +146,8 @@ class Scheme(NamedTuple):
 
     def weights(self, counts: Counts) -> NDArray[np.float64]:
         """The weights for ``counts``."""
-        return class_weights(counts, self.name, beta=self.beta)
+        weights: NDArray[np.float64] = class_weights(counts, self.name, beta=self.beta)  # type: ignore[call-overload]
+        return weights
 
 
 def parse_alpha(alpha: Alpha | Scheme) -> Scheme | float | tuple[float, ...] | None:
@@ -204,7 +205,7 @@ def _scheme(alpha: str, name: str, parameter: str | None) -> Scheme:
     return scheme
 
 
-def alpha_vector(alpha: Alpha | Scheme, counts: Counts) -> NDArray[np.float64]:
+def alpha_vector(alpha: Alpha | Scheme, counts: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
     """Class weights (n_classes,) for these class counts, from an alpha as :func:`parse_alpha` reads it.
 
     For two classes a number in (0, 1) is the weight of the second class, the first having 1 - alpha.
@@ -226,7 +227,9 @@ def alpha_vector(alpha: Alpha | Scheme, counts: Counts) -> NDArray[np.float64]:
     return np.asarray(weights)
 
 
-def alpha_of_classes(alpha: Alpha | Scheme, classes: NDArray[Any], counts: Counts) -> NDArray[np.float64]:
+def alpha_of_classes(
+    alpha: Alpha | Scheme, classes: NDArray[Any], counts: Sequence[float] | NDArray[Any]
+) -> NDArray[np.float64]:
     """:func:`alpha_vector` in the order of ``classes``; ``alpha`` may also be a dict from class to weight."""
     if isinstance(alpha, Mapping):
         unknown = [name for name in alpha if name not in classes]
@@ -275,4 +278,5 @@ def prior_bias(prior: float | Sequence[float] | NDArray[Any]) -> float | NDArray
     vector = np.asarray(pi)
     if abs(vector.sum() - 1) > 1e-6:
         contracts.reject("prior", "sum to 1", float(vector.sum()), "Divide it by its sum.")
-    return np.log(vector)
+    bias: NDArray[np.float64] = np.log(vector)
+    return bias

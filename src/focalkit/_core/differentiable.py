@@ -63,15 +63,15 @@ def scalars(differentiable: Function, namespace: Function) -> Scalars:
         nothing = value == 0  # there nll(-m) = -log q may be infinite
         return xp.where(nothing, xp.zeros_like(value), -value * nll(xp.where(nothing, xp.zeros_like(m), -m)))
 
-    sigma = differentiable(probability, lambda m: sigma(m) * sigma(-m))
-    nll = differentiable(negative_log, lambda m: -sigma(-m))
-    p_nll = differentiable(product, lambda m: sigma(-m) * (p_nll(m) - sigma(m)))
-    modulation = differentiable(
+    sigma: Function = differentiable(probability, lambda m: sigma(m) * sigma(-m))
+    nll: Function = differentiable(negative_log, lambda m: -sigma(-m))
+    p_nll: Function = differentiable(product, lambda m: sigma(-m) * (p_nll(m) - sigma(m)))
+    modulation: Function = differentiable(
         modulated,
         lambda m, gamma: -gamma * sigma(m) * modulation(m, gamma),
         lambda m, gamma: -modulation(m, gamma) * nll(-m),
     )
-    loss = differentiable(loss_value, d1, loss_in_gamma)
+    loss: Function = differentiable(loss_value, d1, loss_in_gamma)
     return Scalars(sigma, loss)
 
 

@@ -33,7 +33,7 @@ Predictions: TypeAlias = "Array | DataFrame"
 #: Rows of features: an array, a data frame or a sparse matrix.
 Features: TypeAlias = "ArrayLike | DataFrame | spmatrix | sparray"
 #: Class weights as classifiers take them: a scheme, a number, one per class in order or by name.
-Alpha: TypeAlias = "str | float | Sequence[float] | NDArray[Any] | Mapping[Any, float] | None"
+Alpha: TypeAlias = "str | float | Sequence[float] | NDArray[Any] | Tensor | Mapping[Any, float] | None"
 #: What a booster watches while it is fitted.
 EvalSet: TypeAlias = "tuple[Features, ArrayLike] | Sequence[tuple[Features, ArrayLike]]"
 

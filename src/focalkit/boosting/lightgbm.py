@@ -214,13 +214,14 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         training = _fitting.read_training(y, counted, self.gamma, self.alpha, self.hessian)
         if isinstance(eval_set, tuple):
             eval_set = [eval_set]
-        for i, (_, part_y) in enumerate(eval_set or []):
+        parts: Sequence[Any] = eval_set or []
+        for i, (_, part_y) in enumerate(parts):
             _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
         fresh = init_score is None and init_model is None and self._starts_at_average()
         if fresh:
             init_score = start_scores(training.objective, len(training.targets))
             if eval_set and eval_init_score is None:
-                eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in eval_set]
+                eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in parts]
         asked = _fitting.metric_names(DEFAULT_METRIC if eval_metric is None else eval_metric)
         check_metrics("eval_metric", asked, _RIGHT_METRICS, all_right=False)
         self.focal_ = training.objective

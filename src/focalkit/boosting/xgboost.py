@@ -203,11 +203,11 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         X = _fitting.plain(X)
         training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
         dtrain = self._matrix(None, X, training.targets, training.sample_weight, base_margin)
-        eval_set = eval_set or []
-        weights = sample_weight_eval_set or [None] * len(eval_set)
-        margins = base_margin_eval_set or [None] * len(eval_set)
+        parts: Sequence[Any] = eval_set or []
+        weights: Sequence[Any] = sample_weight_eval_set or [None] * len(parts)
+        margins: Sequence[Any] = base_margin_eval_set or [None] * len(parts)
         evals = []
-        for i, ((part_X, part_y), weight, margin) in enumerate(zip(eval_set, weights, margins, strict=True)):
+        for i, ((part_X, part_y), weight, margin) in enumerate(zip(parts, weights, margins, strict=True)):
             targets = _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
             weight = contracts.sample_weight_array(weight, targets.shape)
             evals.append((self._matrix(dtrain, _fitting.plain(part_X), targets, weight, margin), f"validation_{i}"))
@@ -319,7 +319,7 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[Any]:
         """The class of the largest logit, (n,); with ``output_margin`` the logits."""
-        options = {"base_margin": base_margin, "iteration_range": iteration_range}
+        options: dict[str, Any] = {"base_margin": base_margin, "iteration_range": iteration_range}
         scores = self.decision_function(X, validate_features=validate_features, **options)
         return scores if output_margin else _fitting.decide(scores, self.classes_)
 
@@ -331,7 +331,7 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
-        options = {"base_margin": base_margin, "iteration_range": iteration_range}
+        options: dict[str, Any] = {"base_margin": base_margin, "iteration_range": iteration_range}
         scores = self.decision_function(X, validate_features=validate_features, **options)
         return self.focal_.posterior(scores)
 

@@ -100,7 +100,7 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
 
     def __init__(
         self,
-        estimator: BaseEstimator | str,
+        estimator: BaseEstimator,
         goal: Goal | str = "balanced_accuracy",
         *,
         cv: int | BaseCrossValidator | Iterable[Any] = 5,
@@ -158,7 +158,7 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
             contracts.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
         if _num_samples(X) == 0:
             contracts.reject("X", "have rows", "0 sample(s)", "Pass the rows to learn from.")
-        y = column_or_1d(y, warn=True)
+        y = np.asarray(column_or_1d(y, warn=True))
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             contracts.reject("y", "be finite", "Input y contains NaN or infinity (inf)", "Leave those rows out.")
         check_classification_targets(y)

@@ -21,9 +21,9 @@ from focalkit.decisions.goals import Constraint, Cost, Goal, Maximize, as_goal
 from focalkit.decisions.labels import fit_labels
 from focalkit.decisions.prior import PriorEstimate, estimate_prior
 from focalkit.decisions.report import Curve, DecisionReport, Promise, Sampled
-from focalkit.decisions.rule import DecisionRule, own_scale
+from focalkit.decisions.rule import DecisionRule
 from focalkit.decisions.rules import Cutoff, Rule
-from focalkit.decisions.steps import Recover, Reweigh, Step, apply_all
+from focalkit.decisions.steps import Recover, Reweigh, Step, apply_all, own_scale
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]

@@ -15,6 +15,7 @@ from focalkit._core.contracts import InputError
 from focalkit._core.message import Message
 from focalkit.io import arff, tabular
 from focalkit.io import npy as arrays
+from focalkit.io._streams import need
 from focalkit.io.alerts import Alert, say
 from focalkit.io.columns import Asked, Described, Layout, described, layout_of
 from focalkit.io.convert import Predicted, checked, convert, without_missing
@@ -22,7 +23,7 @@ from focalkit.io.dialect import Dialect
 from focalkit.io.probabilities import refuse as refuse_probabilities
 from focalkit.io.probabilities import suspicious, to_logits
 from focalkit.io.probabilities import unit as _unit
-from focalkit.io.sources import File, find, need, recognised
+from focalkit.io.sources import File, find, recognised
 from focalkit.io.text_batches import Reader
 
 __all__ = [

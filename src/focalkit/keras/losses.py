@@ -49,7 +49,7 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
     """A loss over a :class:`focalkit.LossSpec`; its subclasses name the link, and the parameters that may be set."""
 
     link = "softmax"
-    parameters = ("gamma", "alpha")
+    parameters: tuple[str, ...] = ("gamma", "alpha")
     known_as = ""
 
     def __init__(

@@ -81,7 +81,7 @@ class Loss(HoldsSpec):
         self,
         link: str,
         gamma: PerClass | Tensor,
-        alpha: PerClass | Tensor,
+        alpha: PerClass | Tensor | None,
         options: SpecOptions,
         check_finite: bool = False,
         inplace: bool = False,

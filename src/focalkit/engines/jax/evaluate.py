@@ -20,6 +20,7 @@ from focalkit._core.spec import LossSpec
 from focalkit.engines.jax import kernels
 from focalkit.engines.jax.contracts import operands_of
 from focalkit.engines.jax.kernels import Operands
+from focalkit.engines.jax.meshes import automatic, of_results
 from focalkit.engines.jax.ops import OPS
 
 
@@ -39,6 +40,13 @@ def dispatch(
     spec, given = numbers_and_arrays(link, gamma, alpha, options, host.is_jax)
     operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite, given.gamma, given.alpha)
     return _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
+
+
+def _evaluate(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
+    result: tuple[Any, ...] = automatic(
+        partial(_compiled, spec, order, inplace), operands, operands["logits"], partial(of_results, spec, order)
+    )
+    return result
 
 
 def loss_grad_hess(
@@ -63,7 +71,7 @@ def loss_grad_hess(
 
 def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
     """Loss and derivatives from operands that were checked; a gradient is written over the logits."""
-    result: tuple[Any, ...] = _evaluate(spec, order, True, operands)
+    result: tuple[Any, ...] = _compiled(spec, order, True, operands)
     return result
 
 
@@ -74,7 +82,7 @@ def _without_parameters(spec: LossSpec) -> LossSpec:
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
-def _evaluate(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
+def _compiled(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
     return _results(spec, order, inplace, operands)
 
 
