@@ -47,7 +47,7 @@ def run(*arguments, **options):
 
 
 def test_a_table_gets_tables_a_verdict_and_code(table):
-    done = run("tune", table, "--target", "state", *QUICK)
+    done = run("tune", table, "--target", "state", *QUICK, "--verbose")
     assert done.exit_code == 0, done.output
     for part in (
         "patients.csv: 240 rows × 3 features, 2 classes",
@@ -66,8 +66,8 @@ def test_a_table_gets_tables_a_verdict_and_code(table):
 def test_the_printed_code_runs(table):
     from focalkit.io.features import read_table
 
-    done = run("tune", table, *QUICK)
-    code = done.output.split("To use it")[1].rpartition("decisions = ")[0] + "decisions = model.predict(X_new)"
+    done = run("tune", table, *QUICK, "--verbose")
+    code = done.output.split("To use it")[1].partition("\nDo: ")[0]
     data = read_table(table)
     space = {"X": data.X, "y": data.y, "X_new": data.X}
     exec(code, space)
@@ -108,11 +108,11 @@ def test_hostile_class_names_are_escaped(tmp_path):
 
 
 def test_the_metric_decides_the_headline(table):
-    assert "For Matthews correlation" in run("tune", table, *QUICK, "--metric", "mcc").output
+    assert "for Matthews correlation" in run("tune", table, *QUICK, "--metric", "mcc").output
 
 
 def test_explicit_alphas_for_two_classes(table):
-    done = run("tune", table, *QUICK[:6], "--alpha", "0.25,0.75", "--jobs", "1", "--keep-hardest", "none")
+    done = run("tune", table, *QUICK[:6], "--alpha", "0.25,0.75", "--jobs", "1", "--keep-hardest", "none", "--verbose")
     assert done.exit_code == 0, done.output
     assert "0.75" in done.output
     assert "OHEM" not in done.output.split("Verdict")[0]
@@ -152,7 +152,9 @@ def test_the_journal_of_another_run_gets_one_line_and_exit_code_2(table, tmp_pat
 
 def test_trials_join_the_remedies(table):
     pytest.importorskip("optuna")
-    done = run("tune", table, *QUICK[:4], "--gamma", "0", "--alpha", "none", "--jobs", "1", "--trials", "2")
+    done = run(
+        "tune", table, *QUICK[:4], "--gamma", "0", "--alpha", "none", "--jobs", "1", "--trials", "2", "--verbose"
+    )
     assert done.exit_code == 0, done.output
     assert "C=" in done.output
 
@@ -163,7 +165,20 @@ def test_a_booster_is_tuned_by_name_with_texts_as_categories(tmp_path):
     path = tmp_path / "t.csv"
     rows = [f"{rng.normal() + k % 2:.3f},{'red' if k % 3 else 'blue'},{'ab'[k % 2]}" for k in range(120)]
     path.write_text("x,colour,t\n" + "\n".join(rows) + "\n")
-    done = run("tune", path, *QUICK[:4], "--gamma", "1", "--alpha", "none", "--jobs", "1", "--estimator", "lightgbm")
+    done = run(
+        "tune",
+        path,
+        *QUICK[:4],
+        "--gamma",
+        "1",
+        "--alpha",
+        "none",
+        "--jobs",
+        "1",
+        "--estimator",
+        "lightgbm",
+        "--verbose",
+    )
     assert done.exit_code == 0, done.output
     assert "1 text column(s) are given to lightgbm as categories." in done.output
     assert "from focalkit.boosting import FocalLGBMClassifier" in done.output
@@ -252,3 +267,15 @@ def test_shifted_decisions_win_on_mammography_and_weighting_spoils_its_ranking(t
     assert 0.86 < figures["CE shifted, τ chosen"]["balanced_accuracy"]["mean"] < 0.90
     loss = figures["plain CE"]["average_precision"]["mean"] - figures["CE, α n^-1"]["average_precision"]["mean"]
     assert 0.05 < loss < 0.12
+
+
+def test_four_lines_answer_and_everything_else_waits_for_verbose(table):
+    labels = ["Do", "Expect", "How sure", "What it costs"]
+    done = run("tune", table, *QUICK)
+    assert done.exit_code == 0, done.output
+    starts = [line.partition(":")[0] for line in done.output.splitlines()]
+    assert [start for start in starts if start in labels] == labels
+    assert "OHEM, hardest" not in done.output
+    long = run("tune", table, *QUICK, "--verbose").output
+    assert long.count("How sure: ") == 2
+    assert long.index("How sure: ") < long.index("OHEM, hardest") < long.rindex("How sure: ")

@@ -60,6 +60,7 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     "--missing", metavar="WORD", multiple=True, help="A label that means that there is none; default: found out."
 )
 @click.option("--no-missing", is_flag=True, help="Every word of the target is a class, also NA, None and null.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out lines of a text that cannot be read, and say how many.")
 @click.option(
     "--metric",
     default="balanced_accuracy",
@@ -125,6 +126,7 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 @place_option("--json", "json_file", "Write every figure to this file; -: to standard output.")
 @place_option("--html", "html_file", "Write one self-contained page to this file.")
 @language_option
+@click.option("--verbose", is_flag=True, help="Every table, not the four lines alone.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
     file: str | None,
@@ -139,6 +141,7 @@ def tune(
     time: str | None,
     missing: tuple[str, ...],
     no_missing: bool,
+    skip_damaged: bool,
     metric: str,
     worth: float,
     proof: bool,
@@ -157,6 +160,7 @@ def tune(
     json_file: Path | None,
     html_file: Path | None,
     language: str,
+    verbose: bool,
     quiet: bool,
 ) -> None:
     """Find out which α and γ help on the table FILE, and whether anything does.
@@ -180,10 +184,13 @@ def tune(
     if no_missing and missing:
         contracts.reject("missing", "go without --no-missing", list(missing), "Give one of the two.")
     words = () if no_missing else missing or None
-    roles = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    roles: dict[str, Any] = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    roles["skip_damaged"] = skip_damaged
     text = {"header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding, "drop": drop}
     if file is None:
-        no_file_options(context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing"))
+        no_file_options(
+            context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing", "skip_damaged")
+        )
     X, y, estimator, source, notes, folding = _problem(file, {**roles, **text}, name, strength)
     shown = not to_stdout(json_file, html_file)
     if shown:  # before any work
@@ -230,7 +237,8 @@ def tune(
         about: dict[str, Any] = {"source": source, "notes": notes, "command": command_line(context)}
         write_out(html_file, report.to_html(result, language=language, **about))
     if shown:
-        terminal.show(sections(result, verdicts))
+        terminal.line()
+        terminal.show(sections(result, verdicts, verbose=verbose))
         terminal.line()
         for key, place in (("file.figures", json_file), ("file.page", html_file)):
             if place is not None:

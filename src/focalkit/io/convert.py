@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.message import Message
 from focalkit.io.arrow_types import plain
 from focalkit.io.columns import Layout, is_number
 
@@ -223,7 +224,7 @@ def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: 
             try:
                 _reject_id(text, f"row {p.row_of(row)} of {file}", layout)
             except contracts.InputError as error:
-                complain(file, str(p.row_of(row)), f"{text} as target", str(error), int(bad.sum()))
+                complain(file, str(p.row_of(row)), Message("damage.target", text=text), str(error), int(bad.sum()))
     bad |= _no_log_odds(p, y, layout, file, complain)
     if p.sample_weight is not None:
         light = ~(p.sample_weight >= 0) | ~np.isfinite(p.sample_weight)
@@ -231,7 +232,7 @@ def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: 
             row = int(np.argmax(light))
             got = f"{p.sample_weight[row]} in row {p.row_of(row)} of {file}"
             message = f"sample_weight must be finite and not negative; got {got}."
-            complain(file, str(p.row_of(row)), "its weight", message, int(light.sum()))
+            complain(file, str(p.row_of(row)), Message("damage.weight"), message, int(light.sum()))
             bad |= light
     if not bad.any():
         return p._replace(targets=y)
@@ -274,11 +275,11 @@ def _no_log_odds(p: Predicted, y: NDArray[Any], layout: Layout, file: str, compl
         column = int(wrong[row].argmax())
         name = repr(layout.logits[column]) if not layout.listed else str(column)
         value = z[row, column]
-        what = "no number" if np.isnan(value) else "inf" if value > 0 else "-inf for the true class"
-        where = f"{what} in row {p.row_of(row)}, column {name} of {file}"
+        kind = "no_number" if np.isnan(value) else "inf" if value > 0 else "minus_inf"
+        where = f"{Message(f'damage.{kind}')} in row {p.row_of(row)}, column {name} of {file}"
         remedy = "Leave the row out, or mend the model's output."
         message = f"logits must be finite numbers; got {where}. {remedy}"
-        complain(file, str(p.row_of(row)), what, message, int(bad.sum()))
+        complain(file, str(p.row_of(row)), Message(f"damage.{kind}"), message, int(bad.sum()))
     return bad
 
 

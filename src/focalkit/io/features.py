@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -19,6 +20,7 @@ from focalkit.io.alerts import Alert, names_said, say
 from focalkit.io.dialect import TextOptions
 from focalkit.io.labels import Labels, check_classes, labels
 from focalkit.io.numbers import MISSING, mend
+from focalkit.io.repeats import repeats
 from focalkit.io.sources import File, find
 from focalkit.io.tabular import TARGETS, Columns, of_table, position, read_columns
 
@@ -77,6 +79,7 @@ def read_table(
     weights: str | int | None = None,
     time: str | int | None = None,
     missing: Sequence[str] | None = None,
+    skip_damaged: bool = False,
 ) -> Table:
     """Read a table for training: CSV, Parquet, Arrow, JSON, ARFF or Excel, compressed or not; or a data frame.
 
@@ -108,6 +111,8 @@ def read_table(
         A column that orders the rows in time; it is no feature.
     missing : sequence of str, optional
         Labels that mean that there is none; empty: every text is a class; default: found out, and said.
+    skip_damaged : bool
+        Leave out the lines of a text that cannot be read, and say how many; default: they are refused.
 
     Returns
     -------
@@ -122,8 +127,11 @@ def read_table(
     """
     asked = TextOptions(header, delimiter, decimal, encoding)
     roles = {"groups": groups, "weights": weights, "time": time}
-    found = _columns(source, asked, [w for w in (target, groups, time) if w is not None])
+    found = _columns(source, asked, [w for w in (target, groups, time) if w is not None], skip_damaged)
     names, alerts = found.names, list(found.alerts)
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        alerts.append(Alert("duplicate_names", {"names": names_said(twice)}))
     at = {what: position(word, names, what) for what, word in roles.items() if word is not None}
     dropped = {position(word, names, "drop") for word in drop}
     kept = {position(word, names, "keep") for word in keep}
@@ -152,25 +160,27 @@ def read_table(
     extra = {what: _role(found.columns[i], what, names[i], known) for what, i in at.items()}
     return Table(
         matrix.X, y, tuple(matrix.names), names[index], tuple(matrix.categorical), tuple(alerts),
-        extra.get("groups"), extra.get("weights"), extra.get("time"), np.flatnonzero(known) + 1,
+        extra.get("groups"), extra.get("weights"), extra.get("time"), _numbered(known, found.gone),
     )  # fmt: skip
 
 
-def _columns(source: Any, asked: TextOptions, as_text: Sequence[str | int]) -> Columns:
+def _numbered(known: NDArray[np.bool_], gone: Sequence[int]) -> NDArray[np.int64]:
+    """The numbers in the file of the rows that are used, where rows ``gone`` were left out while it was read."""
+    rows = np.arange(1, len(known) + len(gone) + 1)
+    return np.asarray(np.delete(rows, np.asarray(sorted(gone), np.intp) - 1)[known], np.int64)
+
+
+def _columns(source: Any, asked: TextOptions, as_text: Sequence[str | int], skip_damaged: bool) -> Columns:
     if hasattr(source, "__arrow_c_stream__"):
         import pyarrow
 
         return of_table(pyarrow.table(source))
     words = [source] if isinstance(source, (str, PathLike, Path)) else list(source)
     files = find(tuple(str(word) for word in words))
-    parts = [_one(file, asked, as_text) for file in files]
+    parts = [read_columns(file, asked, as_text, skip_damaged) for file in files]
     if len(parts) == 1:
         return parts[0]
     return _joined(parts, files)
-
-
-def _one(file: File, asked: TextOptions, as_text: Sequence[str | int]) -> Columns:
-    return read_columns(file, asked, as_text)
 
 
 def _joined(parts: list[Columns], files: Sequence[File]) -> Columns:
@@ -191,7 +201,9 @@ def _joined(parts: list[Columns], files: Sequence[File]) -> Columns:
             some = [column.cast(pyarrow.string() if text else pyarrow.float64()) for column in some]
         columns.append(pyarrow.chunked_array([chunk for column in some for chunk in column.chunks]))
     alerts = list({(a.id, repr(a.values)): a for part in parts for a in part.alerts}.values())
-    return Columns(first.names, columns, alerts, first.unnamed, first.index, first.decimal)
+    before = np.cumsum([0, *(len(part.columns[0]) + len(part.gone) for part in parts)]).tolist()
+    gone = [start + row for start, part in zip(before, parts, strict=False) for row in part.gone]
+    return Columns(first.names, columns, alerts, first.unnamed, first.index, first.decimal, gone)
 
 
 def _target(asked: str | int | None, found: Columns, taken: set[int], alerts: list[Alert]) -> int:
@@ -283,6 +295,11 @@ def _features(
         rows = slice(start, start + _ROWS_AT_ONCE)
         for k, column in enumerate(arrays):
             X[rows, k] = column[rows]
+    n_repeated, n_mixed = repeats(X, ids)
+    if n_repeated:
+        alerts.append(Alert("duplicates", {"n": n_repeated, "n_rows": len(X)}))
+    if n_mixed:
+        alerts.append(Alert("conflicts", {"n": n_mixed}))
     if n_infinite:
         alerts.append(Alert("infinite", {"n": n_infinite}))
     if n_missing:

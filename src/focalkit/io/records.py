@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from focalkit._core.message import Message
 from focalkit.io.dialect import Dialect
 
 BLOCK = 1 << 22
@@ -35,6 +36,12 @@ class Seen:
     switched: str = ""
     ascii: bool = True
     dropped: list[int] = field(default_factory=list)
+
+    def row_of(self, number: Any) -> Any:
+        """The number in the file of the row that is the ``number``-th (from 1) of those that were handed on."""
+        return number + np.searchsorted(
+            np.asarray(self.dropped, np.int64) - np.arange(len(self.dropped)), number, "right"
+        )
 
 
 class Unexpected(ValueError):
@@ -106,7 +113,7 @@ def blocks(stream: Any, dialect: Dialect, on_damage: OnDamage, seen: Seen) -> It
                     pending += b"\n"
                     continue
                 stop = pending.find(b"\n") + 1 or len(pending)
-                what = "an open quote" if quote in pending[:stop] else "a line without an end"
+                what = Message("damage.open_quote" if quote in pending[:stop] else "damage.endless")
                 on_damage(line, row, what)
                 seen.dropped.append(row)
                 pending, line, row = pending[stop:], line + 1, row + 1
@@ -256,7 +263,7 @@ def _in_utf8(done: bytes, line: int, row: int, on_damage: OnDamage, seen: Seen) 
         try:
             text.decode("utf-8")
         except UnicodeDecodeError:
-            on_damage(line + i, row + i, "bytes that are no UTF-8")
+            on_damage(line + i, row + i, Message("damage.not_utf8"))
             seen.dropped.append(row + i)
         else:
             kept.append(text)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from focalkit._core import contracts
+from focalkit._core.message import Message
 from focalkit.io import arff
 from focalkit.io._streams import need
 from focalkit.io.alerts import Alert
@@ -33,18 +34,20 @@ class Columns:
     unnamed: tuple[int, ...] = ()
     index: tuple[int, ...] = ()
     decimal: str = "."
-    #: number of rows above the first one that the columns hold (a header taken for one)
-    first_row: int = 1
+    #: numbers, from 1, of the rows that were left out as damaged
+    gone: list[int] = field(default_factory=list)
 
 
-def read_columns(file: File, asked: TextOptions, as_text: Sequence[str | int] = ()) -> Columns:
+def read_columns(
+    file: File, asked: TextOptions, as_text: Sequence[str | int] = (), skip_damaged: bool = False
+) -> Columns:
     """Every column of one file; ``as_text`` columns of a CSV (names or positions) keep their texts."""
     need("pyarrow", "reading tables", "tune")
     file = recognised(file)
     if file.format == "csv":
-        return _csv(file, asked, as_text)
+        return _csv(file, asked, as_text, None, skip_damaged)
     if file.format == "arff":
-        return _csv(file, asked, as_text, arff.dialect(file))
+        return _csv(file, asked, as_text, arff.dialect(file), skip_damaged)
     if file.format in ("parquet", "ipc"):
         return _columnar(file)
     if file.format in ("json", "jsonl"):
@@ -87,7 +90,9 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
     return index % len(names)
 
 
-def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Dialect | None = None) -> Columns:
+def _csv(
+    file: File, asked: TextOptions, as_text: Sequence[str | int], known: Dialect | None, skip_damaged: bool
+) -> Columns:
     import pyarrow
 
     found = dialect_of(file, asked) if known is None else known
@@ -96,16 +101,23 @@ def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Di
     keep = {position(word, names) for word in as_text} | {len(names) - 1}
     keep |= {i for i, name in enumerate(names) if name.lower() in TARGETS}  # labels stay as written
 
+    damaged: list[tuple[int, int, str]] = []
+
     def refuse(line: int, row: int, what: str) -> None:
+        if skip_damaged:
+            damaged.append((line, row, what))
+            return
         got = f"{file.name}, line {line:,}: {what}"
-        contracts.reject("FILE", "be a CSV table", got, "Mend the line, or name the encoding by --encoding.")
+        contracts.reject("FILE", "be a CSV table", got, _REMEDY)
 
     # what the first rows look like is tried first: it spares Arrow a guess for each column, quoted line breaks and a
-    # search for many marks in every cell; a file that is otherwise further down is read again
-    for as_sniffed in (True, False):
+    # search for many marks in every cell; a file that is otherwise further down is read again,
+    # and on one thread where Arrow is to say in which line
+    for as_sniffed, threads in ((True, not skip_damaged), (False, not skip_damaged), (False, False)):
+        damaged.clear()
         records = Records(file.stream(), found, refuse, quotes=found.quoted or not as_sniffed)
         try:
-            table = _arrow_csv(records, found, keep, as_sniffed)
+            table = _arrow_csv(records, found, keep, as_sniffed, threads, damaged if skip_damaged else None)
             break
         except MemoryError:
             raise
@@ -115,7 +127,7 @@ def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Di
             if "Empty CSV" in str(error):
                 table = pyarrow.table({str(i): pyarrow.array([], pyarrow.string()) for i in range(len(names))})
                 break
-            if not as_sniffed:
+            if not as_sniffed and ("Row #" in str(error) or not threads):
                 refuse_csv(file, error, found.lines)
         finally:
             records.close()
@@ -124,12 +136,33 @@ def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Di
         alerts.append(Alert("encoding", {"encoding": seen.switched}))
     if seen.repeated:
         alerts.append(Alert("repeated_header", {"n": seen.repeated, "line": seen.first_repeated}))
-    return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal)
+    if damaged:
+        line, _, what = min(damaged)
+        alerts.append(Alert("damaged_lines", {"n": len(damaged), "line": line, "what": what}))
+    gone = [row for _, row, _ in damaged]
+    return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal, gone)
 
 
-def _arrow_csv(records: Records, found: Dialect, keep: set[int], as_sniffed: bool) -> Any:
+_REMEDY = "Mend the line, name the encoding by --encoding, or leave lines out by --skip-damaged."
+
+
+def _arrow_csv(
+    records: Records,
+    found: Dialect,
+    keep: set[int],
+    as_sniffed: bool,
+    threads: bool,
+    damaged: list[tuple[int, int, str]] | None,
+) -> Any:
+    """Arrow's columns; lines of another length go to ``damaged`` (line, row, what), or are errors where it is None."""
     import pyarrow
     from pyarrow import csv
+
+    def ragged(row: Any) -> str:
+        assert damaged is not None
+        number = int(records.seen.row_of(row.number or 0))
+        damaged.append((number + found.lines, number, Message("damage.columns", n=row.actual_columns)))
+        return "skip"
 
     labels = [str(i) for i in range(len(found.names))]
     types = {labels[i]: pyarrow.string() for i in keep}
@@ -138,9 +171,12 @@ def _arrow_csv(records: Records, found: Dialect, keep: set[int], as_sniffed: boo
         types |= {labels[i]: pyarrow.float64() for i in numbers}
     return csv.read_csv(
         pyarrow.PythonFile(records, mode="r"),
-        csv.ReadOptions(column_names=labels, block_size=BLOCK),
+        csv.ReadOptions(column_names=labels, block_size=BLOCK, use_threads=threads),
         csv.ParseOptions(
-            delimiter=_delimiter(found), quote_char=found.quote, newlines_in_values=found.quoted or not as_sniffed
+            delimiter=_delimiter(found),
+            quote_char=found.quote,
+            newlines_in_values=found.quoted or not as_sniffed,
+            invalid_row_handler=None if damaged is None else ragged,
         ),
         csv.ConvertOptions(
             column_types=types,
@@ -162,7 +198,12 @@ def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
     text = str(error).splitlines()[0]
     text = re.sub(r"Row #(\d+)", lambda found: f"line {int(found[1]) + lines:,}", text)
     text = re.sub(r"^CSV parse error: ", "", text)
-    contracts.reject("FILE", "be a CSV table", f"{file.name}: {text}", "Every line needs the same number of columns.")
+    contracts.reject(
+        "FILE",
+        "be a CSV table",
+        f"{file.name}: {text}",
+        "Every line needs the same number of columns; --skip-damaged leaves others out.",
+    )
 
 
 def _columnar(file: File) -> Columns:

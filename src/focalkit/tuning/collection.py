@@ -18,10 +18,10 @@ from focalkit.tuning.units import Task, Unit, UnitScores
 
 
 class Table(NamedTuple):
-    """Candidates, their scores (n_cells, n_folds, n_metrics), what they decide in all, and their shifts.
+    """Candidates, their scores (n_cells, n_folds, n_metrics), what they decide in each fold, and their shifts.
 
-    ``decided`` is (n_cells, 2, n_classes), ``final_taus`` (n_cells,) the shifts for new data, and ``plain_taus``
-    (n_folds,) those that were chosen for plain cross-entropy.
+    ``decided`` is (n_cells, n_folds, 2, n_classes), ``final_taus`` (n_cells,) the shifts for new data, and
+    ``plain_taus`` (n_folds,) those that were chosen for plain cross-entropy.
     """
 
     cells: tuple[Cell, ...]
@@ -121,7 +121,7 @@ class Collection:
             for at in range(len(folds)):
                 scores[:, at, column] = figure(one.goal, counts[:, at], true[at])
         plain = next(place for place, (_, cell) in enumerate(pairs) if cell == Cell())
-        return Table(tuple(cell for _, cell in pairs), scores, counts.sum(axis=1), used, taus[chosen[pairs[plain][0]]])
+        return Table(tuple(cell for _, cell in pairs), scores, counts, used, taus[chosen[pairs[plain][0]]])
 
     def plain(self, fold: int) -> UnitScores:
         """The unit with plain cross-entropy; it comes first."""

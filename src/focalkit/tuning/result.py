@@ -115,7 +115,7 @@ class TuneResult(Shown):
     and :data:`focalkit.tuning.scores.METRICS`. ``ce_logits`` are plain cross-entropy's out-of-fold
     logits of the first repeat for the rows ``ce_rows`` (empty where the estimator has none).
     ``estimator`` is the name of the class, or of the training function, that was tuned. ``decided``
-    (n_cells, 2, n_classes) counts, over all folds, each class's rows that were decided rightly and the
+    (n_cells, n_folds, 2, n_classes) counts in each fold each class's rows that were decided rightly and the
     rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data.
     """
 

@@ -15,11 +15,12 @@ from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.types import Features
 from focalkit.decisions import Constraint, Cost, Goal
+from focalkit.io.repeats import duplicate_groups
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
 from focalkit.tuning.fingerprint import fingerprint, identity, source
-from focalkit.tuning.folds import Folds, duplicate_groups, forward_folds, make_folds
+from focalkit.tuning.folds import Folds, forward_folds, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.result import TuneResult
