@@ -38,8 +38,8 @@ with need("sklearn", "DecisionClassifier", "tune"):
 from sklearn import get_config
 
 from focalkit.decisions import inputs
-from focalkit.decisions.decide import Asked, learn
 from focalkit.decisions.goals import CaseCost, as_goal
+from focalkit.decisions.learn import Asked, learn
 from focalkit.decisions.report import DecisionReport
 from focalkit.decisions.rule import DecisionRule, plain
 
