@@ -10,69 +10,81 @@ few functions, which is closed under differentiation:
     d q^g          = -g sigma(m) q^g             d/dg = -q^g nll(-m)
     d loss(m, g)   = -q^g (sigma(-m) + g p_nll(m))   (d1)     d/dg = -loss nll(-m)
 
-How a function is given its derivatives is the library's affair: the first argument of :func:`scalars`.
+A formula takes as ``f`` whatever has all of these functions, differentiable in its library's way, and
+``namespace(array)``, the ``xp`` of ``definition``; :data:`FUNCTIONS` has them all, with their partial derivatives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from focalkit._core import definition
 
 Function: TypeAlias = Callable[..., Any]
 
 
-class Scalars(NamedTuple):
-    """The functions of the log-odds ``m``, two of them of ``gamma`` too."""
-
-    sigma: Function
-    loss: Function
+def _sigma(f: Any, m: Any) -> Any:
+    return definition.probabilities(m, f.namespace(m))[0]
 
 
-def scalars(differentiable: Function, namespace: Function) -> Scalars:
-    """The closed set of functions over one library.
+def _sigma_in_m(f: Any, m: Any) -> Any:
+    return f.sigma(m) * f.sigma(-m)
 
-    ``differentiable(value, *partials)`` makes a function of equally shaped arrays with these partial derivatives;
-    ``namespace(array)`` is what ``definition`` takes as ``xp``.
-    """
 
-    def probability(m: Any) -> Any:
-        return definition.probabilities(m, namespace(m))[0]
+def _nll(f: Any, m: Any) -> Any:
+    return definition.probabilities(m, f.namespace(m))[2]
 
-    def negative_log(m: Any) -> Any:
-        return definition.probabilities(m, namespace(m))[2]
 
-    def product(m: Any) -> Any:
-        xp = namespace(m)
-        p, _, nll_ = definition.probabilities(m, xp)
-        return definition.product_p_nll(p, nll_, xp)
+def _nll_in_m(f: Any, m: Any) -> Any:
+    return -f.sigma(-m)
 
-    def modulated(m: Any, gamma: Any) -> Any:
-        xp = namespace(m)
-        return definition.modulation(definition.probabilities(m, xp)[1], gamma, xp)
 
-    def loss_value(m: Any, gamma: Any) -> Any:
-        return definition.loss(m, gamma, namespace(m))
+def _p_nll(f: Any, m: Any) -> Any:
+    xp = f.namespace(m)
+    p, _, nll = definition.probabilities(m, xp)
+    return definition.product_p_nll(p, nll, xp)
 
-    def d1(m: Any, gamma: Any) -> Any:
-        return -modulation(m, gamma) * (sigma(-m) + gamma * p_nll(m))
 
-    def loss_in_gamma(m: Any, gamma: Any) -> Any:
-        xp, value = namespace(m), loss(m, gamma)
-        nothing = value == 0  # there nll(-m) = -log q may be infinite
-        return xp.where(nothing, xp.zeros_like(value), -value * nll(xp.where(nothing, xp.zeros_like(m), -m)))
+def _p_nll_in_m(f: Any, m: Any) -> Any:
+    return f.sigma(-m) * (f.p_nll(m) - f.sigma(m))
 
-    sigma: Function = differentiable(probability, lambda m: sigma(m) * sigma(-m))
-    nll: Function = differentiable(negative_log, lambda m: -sigma(-m))
-    p_nll: Function = differentiable(product, lambda m: sigma(-m) * (p_nll(m) - sigma(m)))
-    modulation: Function = differentiable(
-        modulated,
-        lambda m, gamma: -gamma * sigma(m) * modulation(m, gamma),
-        lambda m, gamma: -modulation(m, gamma) * nll(-m),
-    )
-    loss: Function = differentiable(loss_value, d1, loss_in_gamma)
-    return Scalars(sigma, loss)
+
+def _modulation(f: Any, m: Any, gamma: Any) -> Any:
+    xp = f.namespace(m)
+    return definition.modulation(definition.probabilities(m, xp)[1], gamma, xp)
+
+
+def _modulation_in_m(f: Any, m: Any, gamma: Any) -> Any:
+    return -gamma * f.sigma(m) * f.modulation(m, gamma)
+
+
+def _modulation_in_gamma(f: Any, m: Any, gamma: Any) -> Any:
+    return -f.modulation(m, gamma) * f.nll(-m)
+
+
+def _loss(f: Any, m: Any, gamma: Any) -> Any:
+    return definition.loss(m, gamma, f.namespace(m))
+
+
+def _loss_in_m(f: Any, m: Any, gamma: Any) -> Any:
+    return -f.modulation(m, gamma) * (f.sigma(-m) + gamma * f.p_nll(m))
+
+
+def _loss_in_gamma(f: Any, m: Any, gamma: Any) -> Any:
+    xp, value = f.namespace(m), f.loss(m, gamma)
+    nothing = value == 0  # there nll(-m) = -log q may be infinite
+    return xp.where(nothing, xp.zeros_like(value), -value * f.nll(xp.where(nothing, xp.zeros_like(m), -m)))
+
+
+#: By name: the value, and its derivative in each argument.
+FUNCTIONS: dict[str, tuple[Function, ...]] = {
+    "sigma": (_sigma, _sigma_in_m),
+    "nll": (_nll, _nll_in_m),
+    "p_nll": (_p_nll, _p_nll_in_m),
+    "modulation": (_modulation, _modulation_in_m, _modulation_in_gamma),
+    "loss": (_loss, _loss_in_m, _loss_in_gamma),
+}
 
 
 def softmax_of_others(z: Any, excluded: Any, xp: Any) -> Any:

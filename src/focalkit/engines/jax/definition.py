@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,10 +11,10 @@ import jax.numpy as jnp
 
 from focalkit._core import links
 from focalkit._core.differentiable import (
+    FUNCTIONS,
     Function,
     log_odds_along,
     log_odds_of_all_along,
-    scalars,
     softmax_of_others,
 )
 
@@ -32,15 +34,24 @@ _XP = Namespace()
 
 def _differentiable(value: Function, *partials: Function) -> Function:
     function = jax.custom_jvp(value)
-    function.defjvps(*(_rule(partial) for partial in partials))
+    function.defjvps(*map(_rule, partials))
     return function
 
 
-def _rule(partial: Function) -> Function:
-    return lambda tangent, _, *inputs: tangent * partial(*inputs)
+def _rule(derivative: Function) -> Function:
+    return lambda tangent, _, *inputs: tangent * derivative(*inputs)
 
 
-sigma, loss = scalars(_differentiable, lambda m: _XP)
+def namespace(m: Any) -> Namespace:
+    """What ``definition`` takes as ``xp``."""
+    return _XP
+
+
+# the formulas find the functions as names of this module
+_HERE = sys.modules[__name__]
+sigma, nll, p_nll, modulation, loss = (
+    _differentiable(*(partial(formula, _HERE) for formula in formulas)) for formulas in FUNCTIONS.values()
+)
 
 
 @jax.custom_jvp

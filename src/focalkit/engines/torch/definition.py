@@ -5,6 +5,7 @@ The functions serve reverse and forward mode, ``torch.func`` and ``torch.compile
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -12,10 +13,10 @@ from torch import Tensor
 
 from focalkit._core import links
 from focalkit._core.differentiable import (
+    FUNCTIONS,
     Function,
     log_odds_along,
     log_odds_of_all_along,
-    scalars,
     softmax_of_others,
 )
 
@@ -74,7 +75,23 @@ def _function(value: Function, derivative: Function, forward_derivative: Functio
     return apply
 
 
-sigma, loss = scalars(_differentiable, lambda m: Namespace(m.device))
+def namespace(m: Tensor) -> Namespace:
+    """What ``definition`` takes as ``xp``."""
+    return Namespace(m.device)
+
+
+def _bound(formula: Function) -> Function:
+    # torch.compile counts the arguments of a forward method
+    if formula.__code__.co_argcount == 2:
+        return lambda m: formula(_HERE, m)
+    return lambda m, gamma: formula(_HERE, m, gamma)
+
+
+# The formulas find the functions as names of this module, which torch.compile can follow.
+_HERE = sys.modules[__name__]
+sigma, nll, p_nll, modulation, loss = (
+    _differentiable(_bound(value), *map(_bound, partials)) for value, *partials in FUNCTIONS.values()
+)
 
 
 def _log_odds(z: Tensor, ids: Tensor) -> Tensor:
