@@ -20,6 +20,8 @@ from focalkit._core.message import Message
 from focalkit.io.dialect import Dialect
 
 BLOCK = 1 << 22
+#: What is read at a time: with the beginning of a row left from before it still fits into a block.
+_READ = BLOCK - (1 << 16)
 #: A quoted value, or a line, that is longer is damage: an open quote, or no table at all.
 LONGEST = 1 << 25
 
@@ -99,6 +101,15 @@ def blocks(stream: Any, dialect: Dialect, on_damage: OnDamage, seen: Seen) -> It
         if block is not None:
             if skip:
                 block, skip = block[skip:], max(0, skip - len(block))
+            end = block.rfind(b"\n") + 1
+            if end and quote not in block and quote not in pending:  # as nearly always: copied once
+                done = b"".join((pending, memoryview(block)[:end])) if pending or end < len(block) else block
+                pending = block[end:]
+                part, n_lines, n_rows = _cleaned(done, dialect, line, row, on_damage, seen)
+                if part:
+                    yield part
+                line, row = line + n_lines, row + n_rows
+                continue
             pending = pending + block if pending else block
         while pending:
             end, damage = _whole(pending, quote, delimiter, last)
@@ -128,7 +139,7 @@ def _decoded(stream: Any, dialect: Dialect, seen: Seen) -> Iterator[bytes]:
         decoder = codecs.getincrementaldecoder(dialect.encoding)("replace")
     first = True
     hold = b""
-    while block := stream.read(BLOCK):
+    while block := stream.read(_READ):
         if decoder is not None:
             block = decoder.decode(block).encode()
         if first:
@@ -284,7 +295,10 @@ def _without_headers(done: bytes, dialect: Dialect, line: int, seen: Seen) -> by
 def _counted(done: bytes, quote: bytes) -> tuple[int, int]:
     """Lines of a block, and its rows: lines that are not empty and not inside a quoted value."""
     raw = np.frombuffer(done, np.uint8)
-    ends = np.flatnonzero(raw == 10)
+    feed = raw == 10
+    if quote not in done and b"\r" not in done and not feed[:1].any() and not (feed[1:] & feed[:-1]).any():
+        return (n := int(np.count_nonzero(feed))), n
+    ends = np.flatnonzero(feed)
     lines = len(ends)
     if quote in done:
         ends = ends[np.searchsorted(np.flatnonzero(raw == quote[0]), ends) % 2 == 0]

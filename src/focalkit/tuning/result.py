@@ -116,7 +116,9 @@ class TuneResult(Shown):
     logits of the first repeat for the rows ``ce_rows`` (empty where the estimator has none).
     ``estimator`` is the name of the class, or of the training function, that was tuned. ``decided``
     (n_cells, n_folds, 2, n_classes) counts in each fold each class's rows that were decided rightly and the
-    rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data.
+    rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data. ``masses``
+    (n_classes,) are the weights of each class's rows where rows were weighted; ``scored`` (n_classes,) are the classes
+    that some fold scores: to no other does a shift go.
     """
 
     cells: tuple[Cell, ...]
@@ -137,8 +139,21 @@ class TuneResult(Shown):
     finished: bool
     estimator: str = "FocalClassifier"
     notes: tuple[str, ...] = field(default=())
-    decided: NDArray[np.intp] | None = None
+    decided: NDArray[Any] | None = None
     final_taus: NDArray[np.float64] | None = None
+    masses: NDArray[np.float64] | None = None
+    scored: NDArray[np.bool_] | None = None
+
+    @property
+    def prior(self) -> NDArray[np.float64]:
+        """Frequency of each class (n_classes,), by the weights of the rows where they have some."""
+        masses = self.counts if self.masses is None else self.masses
+        return np.asarray(masses / masses.sum())
+
+    @property
+    def rarest(self) -> int:
+        """The rarest class of those that some fold scores."""
+        return int(np.where(np.bool_(True) if self.scored is None else self.scored, self.prior, np.inf).argmin())
 
     @property
     def names(self) -> tuple[str, ...]:
