@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def tune(
-    estimator: BaseEstimator | str | Callable[..., Any],
+    estimator: BaseEstimator | OutOfFold | str | Callable[..., Any],
     X: Features,
     y: ArrayLike,
     *,
