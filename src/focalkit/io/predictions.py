@@ -17,7 +17,7 @@ from focalkit.io import arff, tabular
 from focalkit.io import npy as arrays
 from focalkit.io.alerts import Alert, say
 from focalkit.io.columns import Asked, Described, Layout, described, layout_of
-from focalkit.io.convert import Predicted, checked, convert, without_missing
+from focalkit.io.convert import Predicted, checked, convert, group_numbers, times, without_missing
 from focalkit.io.dialect import Dialect
 from focalkit.io.probabilities import refuse as refuse_probabilities
 from focalkit.io.probabilities import suspicious, to_logits
@@ -446,6 +446,10 @@ def _array_batches(piece: Piece, trouble: Trouble) -> _Read:
     try:
         for at, some in arrays.batches(held, piece.start, piece.stop, _rows_per_batch(piece.layout)):
             batch = Predicted(some["logits"], some["targets"], some.get("sample_weight"), at + 1)
+            if piece.layout.groups is not None:
+                batch = batch._replace(group=group_numbers(some["groups"]))
+            if piece.layout.time is not None:
+                batch = batch._replace(time=times(some["time"], "time", piece.file.name, at + 1))
             yield _columns(batch, piece.layout), None
     finally:
         arrays.close(held)
