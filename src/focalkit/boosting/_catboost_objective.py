@@ -48,6 +48,8 @@ def native_metric(objective: FocalObjective, name: str) -> Any:
 
 
 class _Metric:
+    alpha_in_weights = False  # whether weights that are not all 1 are alpha times the samples' own
+
     def __init__(self, objective: FocalObjective, metric: Metric) -> None:
         self.objective = objective
         self.metric = metric
@@ -59,8 +61,12 @@ class _Metric:
     def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
         """The figure, and 1 as its weight."""
         scores = np.asarray(approxes[0]) if len(approxes) == 1 else np.column_stack(approxes)
+        targets = np.asarray(target).astype(np.int32)
         weights = None if weight is None or len(weight) == 0 else np.asarray(weight, np.float64)
-        return self.metric.compute(self.objective, scores, np.asarray(target).astype(np.int32), weights), 1.0
+        if self.alpha_in_weights and weights is not None and np.any(weights != 1):  # the training data
+            alpha = np.asarray(self.objective.alpha)[targets]
+            weights = np.divide(weights, alpha, out=np.zeros_like(weights), where=alpha > 0)
+        return self.metric.compute(self.objective, scores, targets, weights), 1.0
 
     def get_final_error(self, error: float, weight: float) -> float:
         """The figure as it is."""

@@ -45,7 +45,7 @@ class Half:
         kept = np.bincount(self.stratum, minlength=self.n_strata)
         self.weight: Real = (sample.seen / sample.seen.sum() / np.where(kept > 0, kept, 1))[self.stratum]
         # neighbouring bits of the hash choose the half, others the group
-        self.group = ((sample.key[rows] >> np.uint64(8)) % np.uint64(GROUPS)).astype(np.intp)
+        self.group = ((sample.unit[rows] >> np.uint64(8)) % np.uint64(GROUPS)).astype(np.intp)
 
     def recall(self, right: NDArray[np.bool_], keep: Any) -> tuple[Real, Real]:
         """Weight of the entries per stratum, and the share that is decided right."""

@@ -13,7 +13,7 @@ from focalkit._core.message import Message
 from focalkit.io import npy as arrays
 from focalkit.io import tabular
 from focalkit.io.columns import Layout
-from focalkit.io.convert import Predicted, checked, convert, without_missing
+from focalkit.io.convert import Predicted, checked, convert, group_numbers, times, without_missing
 from focalkit.io.pieces import BATCH_LOGITS, Piece, Trouble, add_tallies, ipc_reader, opened, whole_table
 from focalkit.io.probabilities import refuse as refuse_probabilities
 from focalkit.io.probabilities import to_logits
@@ -131,6 +131,10 @@ def _array_batches(piece: Piece, trouble: Trouble) -> _Read:
     try:
         for at, some in arrays.batches(held, piece.start, piece.stop, _rows_per_batch(piece.layout)):
             batch = Predicted(some["logits"], some["targets"], some.get("sample_weight"), at + 1)
+            if piece.layout.groups is not None:
+                batch = batch._replace(group=group_numbers(some["groups"]))
+            if piece.layout.time is not None:
+                batch = batch._replace(time=times(some["time"], "time", piece.file.name, at + 1))
             yield _columns(batch, piece.layout), None
     finally:
         arrays.close(held)

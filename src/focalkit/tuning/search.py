@@ -24,6 +24,7 @@ from focalkit.tuning.fingerprint import fingerprint, identity, source
 from focalkit.tuning.folds import Folds, forward_folds, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
+from focalkit.tuning.resampling import checked as checked_rivals
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES, metric_named, metric_of
 from focalkit.tuning.trainers import Data, trainer_of
@@ -43,6 +44,7 @@ def tune(
     alphas: Sequence[Any] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
     keep_hardest: Sequence[float | int] = KEEP_HARDEST,
+    rivals: str | Sequence[str] = (),
     metric: str | Goal = "balanced_accuracy",
     n_splits: int = 5,
     n_repeats: int = 5,
@@ -83,6 +85,9 @@ def tune(
         Focusing parameters to try; 0 is always among them.
     keep_hardest : sequence
         OHEM's kept fractions or counts; empty for none.
+    rivals : "all" or sequence of str
+        What changes the training rows: "undersample", "oversample", "smote" (needs imbalanced-learn), "bagging"
+        (balanced), "self-paced". Their probabilities are undone at the known rate before they are judged.
     metric : str or Goal
         The figure that the tables and the verdict's headline go by: "balanced_accuracy",
         "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error", or a goal of
@@ -146,7 +151,7 @@ def tune(
         trainer = trainer.checked(len(targets), len(classes))
     grid = Grid.checked(
         alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
-        len(classes),
+        len(classes), checked_rivals(rivals, can=trainer.resamples, name=trainer.name),
     )  # fmt: skip
     if time is None:
         folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist())
@@ -177,6 +182,7 @@ def tune(
         options = {
             "alphas": grid.alphas, "gammas": grid.gammas, "keep_hardest": grid.keep_hardest, "metric": metric,
             "n_splits": n_splits, "n_repeats": n_repeats, "seed": seed, "space": source(space) if space else "default",
+            **({"rivals": grid.rivals} if grid.rivals else {}),
         }  # fmt: skip
         book = Journal(
             Path(journal), identity(trainer, contents, options), [fingerprint(p) for p in plans], len(folds.splits)
