@@ -21,6 +21,7 @@ from focalkit._core.types import Normalizer
 from focalkit.engines.torch import _internals, compiled
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch.dispatch import NO_PARAMETERS, Parameters, loss, traced_loss
+from focalkit.engines.torch.fast import attempt
 from focalkit.losses import tensor_loss
 
 PARAMETERS = ("gamma", "alpha")
@@ -191,7 +192,8 @@ class Loss(HoldsSpec):
         """
         tensors = gamma, alpha = self._tensors()
         if gamma is None and alpha is None:
-            if not compiling and not self._is_known(tensors):
+            known = self._known
+            if not compiling and (known[0] is not None or known[1] is not None):
                 self._follow()
             return NO_PARAMETERS
         if compiling or _internals.functional():
@@ -218,6 +220,10 @@ class Loss(HoldsSpec):
             arguments = self._arguments._replace(gamma=parameters.gamma, alpha=parameters.alpha)
             first = (self._numbers, logits, targets, sample_weight, normalizer, parameters)
             return traced_loss(*first, arguments=arguments)
+        if parameters is NO_PARAMETERS and not self.inplace and type(normalizer) is not str and not compiling:
+            value = attempt(self._spec, logits, targets, sample_weight, normalizer, self.check_finite)
+            if value is not None:
+                return value
         spec = self._spec if parameters is NO_PARAMETERS else self._numbers
         return loss(spec, logits, targets, sample_weight, normalizer, self.check_finite, self.inplace, parameters)
 

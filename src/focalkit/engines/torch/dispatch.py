@@ -70,8 +70,8 @@ def loss(
         spec, normalizer = _over_ranks(call, normalizer)
     if torch.compiler.is_compiling():
         return traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
-    if kernels and not inplace and sample_weight is None and parameters is OF_THE_SPEC:
-        value = fast.attempt(spec, logits, targets, normalizer, check_finite)
+    if kernels and not inplace and parameters is OF_THE_SPEC:
+        value = fast.attempt(spec, logits, targets, sample_weight, normalizer, check_finite)
         if value is not None:
             return value
     given = OF_THE_SPEC if parameters is OF_THE_SPEC else ClassParameters(*parameters)
@@ -132,7 +132,7 @@ def _any_loss(call: Call, kernels: bool) -> Tensor:
     if recorded and logits.requires_grad:
         if call.inplace:
             _may_overwrite(logits, call.targets, call.sample_weight)
-        return autograd.recorded(call, route)
+        return autograd.recorded(logits, call.with_logits(None), route)
     return compute(call, route, 0).loss  # type: ignore[no-any-return]
 
 
