@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
+from focalkit._core.types import Alpha, Features
 from focalkit.linear_solver import Candidate, minimise
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
 from focalkit.weights import adjustment_of, alpha_of_classes
@@ -94,7 +95,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         gamma: float = 2.0,
-        alpha: Any = None,
+        alpha: Alpha = None,
         *,
         keep_hardest: float | int | None = None,
         C: float = 1.0,
@@ -122,7 +123,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FocalClassifier:
+    def fit(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> FocalClassifier:
         """Fit to ``X`` (n, n_features), dense or sparse, and class labels ``y`` (n,).
 
         Parameters
@@ -148,20 +149,20 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             warnings.warn(found, ConvergenceWarning, stacklevel=2)
         return self
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: Features) -> NDArray[np.float64]:
         """Logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         logits = np.asarray(X @ self.coef_.T + self.intercept_)
         return logits[:, 0] if logits.shape[1] == 1 else logits
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Features) -> NDArray[Any]:
         """The class of the largest logit, (n,)."""
         logits = self.decision_function(X)
         index = (logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)
         return np.asarray(self.classes_[index])
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: Features) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
         logits = self.decision_function(X)
         if self._given:
@@ -173,7 +174,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Whether the loss is another one than the focal loss."""
         return self.logit_adjustment is not None or bool(self.options)
 
-    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_log_proba(self, X: Features) -> NDArray[np.float64]:
         """Logarithm of :meth:`predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
@@ -192,7 +193,9 @@ def _options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str
     return options
 
 
-def fit_together(models: Sequence[FocalClassifier], X: Any, y: Any, sample_weight: Any = None) -> list[str | None]:
+def fit_together(
+    models: Sequence[FocalClassifier], X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> list[str | None]:
     """Fit several models to the same data at once, each as its own ``fit`` would.
 
     Their logits are one product and their gradients another, so that many models take much less time

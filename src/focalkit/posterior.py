@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, definition, forms, host, links
 from focalkit._core.spec import LossSpec, PerClass
-from focalkit._core.types import Array
+from focalkit._core.types import Array, Host
+
+if TYPE_CHECKING:
+    import jax
 
 
-def recover_posterior(
-    probabilities: Array, gamma: PerClass | LossSpec, alpha: PerClass | None = None
-) -> NDArray[np.float64]:
+#: What the training loss was: its gamma, or all of it.
+Training: TypeAlias = "PerClass | LossSpec"
+
+
+@overload
+def recover_posterior(probabilities: Host, gamma: Training, alpha: PerClass | None = None) -> NDArray[np.float64]: ...
+@overload
+def recover_posterior(probabilities: jax.Array, gamma: Training, alpha: PerClass | None = None) -> jax.Array: ...
+def recover_posterior(probabilities: Host | Array, gamma: Training, alpha: PerClass | None = None) -> Any:
     r"""Undo the distortion of probabilities that were learned by a focal loss.
 
     .. math::
@@ -173,7 +182,11 @@ def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(links.softmax_log_odds_all(logits, np)[0])
 
 
-def shift_prior(probabilities: Array, prior: PerClass, tau: float = 1.0) -> NDArray[np.float64]:
+@overload
+def shift_prior(probabilities: Host, prior: PerClass, tau: float = 1.0) -> NDArray[np.float64]: ...
+@overload
+def shift_prior(probabilities: jax.Array, prior: PerClass, tau: float = 1.0) -> jax.Array: ...
+def shift_prior(probabilities: Host | Array, prior: PerClass, tau: float = 1.0) -> Any:
     r"""Posterior for a class balance other than the training data's; its argmax is the shifted decision.
 
     .. math:: \tilde\eta_k \propto \eta_k \, \pi_k^{-\tau}

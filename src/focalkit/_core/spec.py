@@ -116,6 +116,8 @@ class LossSpec:
     quality : None, "quality" or "varifocal"
         sigmoid, for targets between 0 and 1: ``|y - p|^gamma`` times cross-entropy, or ``y`` times cross-entropy where
         y > 0 and the focal loss where y = 0.
+    gamma_steps : None or rows (p, gamma)
+        The table that was given as ``gamma``.
 
     Raises
     ------

@@ -20,13 +20,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from focalkit._core import contracts, definition, forms
 from focalkit._core.spec import LossSpec
+from focalkit._core.types import Alpha
 from focalkit.losses import loss_grad_hess
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
-from focalkit.weights import adjustment_of, alpha_vector
+from focalkit.weights import Counts, adjustment_of, alpha_vector
 
 HESSIANS = ("clipped", "majorizer", "exact")
 DEFAULT_HESSIAN = "clipped"
@@ -105,9 +106,9 @@ class FocalObjective:
     @classmethod
     def from_counts(
         cls,
-        counts: Any,
+        counts: Counts,
         gamma: float = 2.0,
-        alpha: Any = None,
+        alpha: Alpha = None,
         *,
         hessian: str = DEFAULT_HESSIAN,
         options: Mapping[str, Any] | None = None,
@@ -371,7 +372,7 @@ def _minimiser(goal: NDArray[np.float64], spec: LossSpec, margin: NDArray[np.flo
     return np.asarray(u)
 
 
-def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
+def focal_start(weights: ArrayLike, gamma: float) -> NDArray[np.float64]:
     r"""The constant that minimises the focal risk, as log-probabilities (n_classes,).
 
     .. math:: \min_v \sum_k w_k (1 - v_k)^\gamma (-\log v_k), \qquad \sum_k v_k = 1

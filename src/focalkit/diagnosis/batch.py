@@ -12,7 +12,7 @@ from focalkit._core import contracts, links, reduction
 from focalkit._core.call import loss_shape
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
-from focalkit.binning import log_odds
+from focalkit.engines.cpu.ledger import log_odds
 
 Real = NDArray[np.float64]
 

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import binning
 from focalkit._core import contracts
 from focalkit._core.forms import OF_SOFT_TARGETS, Form
 from focalkit._core.shown import Shown
 from focalkit._core.spec import LossSpec, PerClass
+from focalkit._core.types import Array
 from focalkit.diagnosis import bins, storage
 from focalkit.diagnosis.batch import Batch, Entries, check_spec, row_names
 from focalkit.diagnosis.curves import CumulativeCurves, cumulative_curves
 from focalkit.diagnosis.expansion import cell_sums, rounding
 from focalkit.diagnosis.form_sums import form_sums
 from focalkit.diagnosis.shares import Shares, quantity
+from focalkit.engines.cpu import ledger as engine
 from focalkit.weights import Scheme, parse_alpha
 
 Real = NDArray[np.float64]
@@ -96,7 +97,7 @@ class Ledger(Shown):
 
     # --- filling -----------------------------------------------------------------------------------------
 
-    def update(self, logits: Any, targets: Any, sample_weight: Any = None) -> None:
+    def update(self, logits: Array, targets: Array, sample_weight: Array | None = None) -> None:
         """Add a batch; the arguments are those of the losses. A refused batch leaves the ledger as it was."""
         if sample_weight is None and self._plain and self._added_at_once(logits, targets):
             return
@@ -105,7 +106,7 @@ class Ledger(Shown):
 
     def _added_at_once(self, logits: Any, targets: Any) -> bool:
         gamma = self._gamma[:1] if self._one_gamma else self._gamma
-        done = binning.update(logits, targets, self.n_classes, gamma, bins.DESCRIBED, self._tables)
+        done = engine.update(logits, targets, self.n_classes, gamma, bins.DESCRIBED, self._tables)
         self.n_samples += len(targets) if done else 0
         return done
 
@@ -121,7 +122,7 @@ class Ledger(Shown):
             return False
         return spec.label_smoothing == 0 and spec.ignore_index < 0 and spec.class_axis == 1
 
-    def take(self, logits: Any, targets: Any, sample_weight: Any = None) -> Iterator[Entries]:
+    def take(self, logits: Array, targets: Array, sample_weight: Array | None = None) -> Iterator[Entries]:
         """:meth:`update`, showing each part of the batch once it is added."""
         batch = Batch(self.spec, logits, targets, sample_weight)
         if batch.n_classes != self.n_classes:
@@ -140,7 +141,7 @@ class Ledger(Shown):
 
     def _add(self, entries: Entries) -> None:
         gamma = self._gamma[:1] if self._one_gamma else self._gamma
-        binning.add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, self._tables)
+        engine.add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, self._tables)
 
     def __add__(self, other: Ledger) -> Ledger:
         """Return the ledger of both data sets; spec and classes must be the same."""

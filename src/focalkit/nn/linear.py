@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit._core.types import Normalizer
 from focalkit.engines.torch import compiled
 from focalkit.linear_loss import linear_loss
 from focalkit.nn.module import PARAMETERS, HoldsSpec
@@ -73,8 +74,8 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
         bias: bool = False,
         logit_softcap: float | None = None,
         memory_budget: int | None = None,
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
         **options: Unpack[SpecOptions],
     ) -> None:
         spec = LossSpec("softmax", _number("gamma", gamma), _number("alpha", alpha), **options)
@@ -107,7 +108,7 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
             super().__setattr__(name, value)
 
     def forward(  # type: ignore[override]
-        self, hidden: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None
+        self, hidden: Tensor, targets: Tensor, sample_weight: Tensor | None = None, normalizer: Normalizer = None
     ) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
         rest = (targets, self.bias, sample_weight, normalizer, self.logit_softcap, self.memory_budget)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import OF_THE_SPEC, Call, ClassParameters
-from focalkit._core.spec import LossSpec, cached_spec
+from focalkit._core.call import OF_THE_SPEC, Call, ClassParameters, numbers_and_arrays
+from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import _internals, autograd, fast, ops
 from focalkit.engines.torch import compiled as torch_operator
 from focalkit.engines.torch import contracts as torch_contracts
@@ -40,15 +40,14 @@ def loss_of(
     inplace: bool,
 ) -> Tensor:
     """Compute one of the four losses; gamma and alpha may be tensors."""
-    numbers = not isinstance(gamma, Tensor) and not isinstance(alpha, Tensor)
-    if numbers and not torch.compiler.is_compiling():
-        spec = cached_spec(link, gamma, alpha, options)
-        return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace)
-    given = ClassParameters(*(value if isinstance(value, Tensor) else None for value in (gamma, alpha)))
-    neutral = 0.0 if options.get("star") is None else 1.0
-    plain = neutral if given.gamma is not None else gamma, None if given.alpha is not None else alpha
-    spec, given = LossSpec(link, *plain, **options), OF_THE_SPEC if numbers else given
+    # torch.compile does not look into a cache
+    cached = not torch.compiler.is_compiling()
+    spec, given = numbers_and_arrays(link, gamma, alpha, options, _is_tensor, cached)
     return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, given)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
 
 
 def loss(
@@ -73,8 +72,8 @@ def loss(
         spec, normalizer = _over_ranks(call, normalizer)
     if torch.compiler.is_compiling():
         return traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
-    if kernels and not inplace and sample_weight is None and parameters is OF_THE_SPEC:
-        value = fast.attempt(spec, logits, targets, normalizer, check_finite)
+    if kernels and not inplace and parameters is OF_THE_SPEC:
+        value = fast.attempt(spec, logits, targets, sample_weight, normalizer, check_finite)
         if value is not None:
             return value
     given = OF_THE_SPEC if parameters is OF_THE_SPEC else ClassParameters(*parameters)
@@ -136,7 +135,7 @@ def _any_loss(call: Call, kernels: bool) -> Tensor:
     if recorded and logits.requires_grad:
         if call.inplace:
             _may_overwrite(logits, call.targets, call.sample_weight)
-        return autograd.recorded(call, route)
+        return autograd.recorded(logits, call.with_logits(None), route)
     return compute(call, route, 0).loss  # type: ignore[no-any-return]
 
 

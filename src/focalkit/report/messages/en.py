@@ -551,4 +551,9 @@ MESSAGES: dict[str, str] = {
     "note.own_weights": "The estimator’s own class_weight is replaced by those that are tried.",
     "note.predictions": "Only predictions are there: what needs no training is compared.",
     "source.out_of_fold": "{file:text}: {n:count} out-of-fold predictions, {classes:count} classes, target {target:name}",
+    "family.undersample": "random under-sampling",
+    "family.oversample": "random over-sampling",
+    "family.smote": "SMOTE",
+    "family.bagging": "balanced bagging",
+    "family.self-paced": "a self-paced ensemble",
 }

@@ -537,4 +537,9 @@ MESSAGES: dict[str, str] = {
     "note.own_weights": "估计器自带的 class_weight 由所试的权重取代。",
     "note.predictions": "只有预测：比较的是不用训练的方法。",
     "source.out_of_fold": "{file:text}：{n:count} 条折外预测，{classes:count} 个类别，目标列 {target:name}",
+    "family.undersample": "随机欠采样",
+    "family.oversample": "随机过采样",
+    "family.smote": "SMOTE",
+    "family.bagging": "平衡 bagging",
+    "family.self-paced": "自步集成",
 }
