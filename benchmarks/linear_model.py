@@ -31,7 +31,7 @@ def wide(density: float, planted: bool) -> Table:
 
 
 def words() -> Table:
-    """5,000 texts of some 100 words out of 20,000 (Zipf), 8 classes from 33 % to 2 %, logarithmic counts of length 1."""
+    """5,000 texts of some 100 words out of 20,000 (Zipf), 8 classes from 33 % to 2 %, log counts, rows of length 1."""
     rng = np.random.default_rng(0)
     share = (1 / np.arange(1, 20_001)) * np.exp(0.7 * rng.normal(size=(8, 20_000)))
     bounds = np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)
@@ -94,10 +94,8 @@ def main() -> None:
                 seconds.append(time.perf_counter() - start)
         theirs, ours, focal = (statistics.median(seconds) for seconds in times)
         ends = [risk(X, y, C, model) for model in models[:2]]
-        print(
-            f"| {name} | {theirs:.3f} | {ours:.3f} | {focal:.3f} | {theirs / ours:.1f} | {ends[0]:.8f} | {ends[1]:.8f} |",
-            flush=True,
-        )
+        shown = [f"{figure:.3f}" for figure in (theirs, ours, focal)] + [f"{theirs / ours:.1f}"]
+        print("|", " | ".join([name, *shown, *(f"{end:.8f}" for end in ends)]), "|", flush=True)
 
 
 if __name__ == "__main__":

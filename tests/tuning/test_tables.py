@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from focalkit import InputError
+from focalkit.estimator import FocalClassifier
 from focalkit.io.features import read_table
-from focalkit.tuning.estimators import pipeline
+from focalkit.tuning.estimators import prepared
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -89,7 +90,7 @@ def test_a_column_like_a_row_name_is_left_out_and_said(tmp_path):
 def test_the_pipeline_takes_numbers_texts_and_gaps(tmp_path):
     lines = "\n".join(f"{i if i % 5 else ''},{'red' if i % 3 else ''},{i % 2}" for i in range(60))
     table = read_table(written(tmp_path, "a,c,t\n" + lines + "\n"))
-    model = pipeline(table.X.shape[1], table.categorical).fit(table.X, table.y)
+    model = prepared(FocalClassifier(), table.X.shape[1], table.categorical).fit(table.X, table.y)
     unseen = table.X.copy()
     unseen[:, 1] = 17
     assert np.isfinite(model.predict_proba(unseen)).all()

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit._core.message import Message
+from focalkit._core.types import SupportsArrow
 from focalkit.io import screen
 from focalkit.io.alerts import Alert, names_said, say
 from focalkit.io.dialect import TextOptions
@@ -47,6 +49,8 @@ class Table:
         The columns named so.
     rows : (n,) int
         The number of each row in the file, from 1.
+    categories : tuple of tuple of str
+        Of each column in ``categorical`` the texts that its codes 0, 1, … stand for.
     """
 
     X: NDArray[Any]
@@ -59,6 +63,21 @@ class Table:
     sample_weight: NDArray[np.float64] | None = None
     time: NDArray[Any] | None = None
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    categories: tuple[tuple[str, ...], ...] = ()
+
+    def frame(self) -> Any:
+        """The features as a pandas data frame with the file's names, its texts as texts."""
+        with need("pandas", "a data frame of the table", None):
+            import pandas
+        texts = dict(zip(self.categorical, self.categories, strict=True))
+        columns = {}
+        for k, name in enumerate(self.feature_names):
+            values = self.X[:, k]
+            if k in texts:
+                words = np.array([*texts[k], None], object)
+                values = words[np.where(np.isnan(values), len(texts[k]), values).astype(np.intp)]
+            columns[name] = values
+        return pandas.DataFrame(columns)
 
     @property
     def notes(self) -> tuple[Message, ...]:
@@ -67,7 +86,7 @@ class Table:
 
 
 def read_table(
-    source: Any,
+    source: str | PathLike[str] | Sequence[str | PathLike[str]] | SupportsArrow,
     target: str | int | None = None,
     *,
     header: bool | None = None,
@@ -162,6 +181,7 @@ def read_table(
     return Table(
         matrix.X, y, tuple(matrix.names), names[index], tuple(matrix.categorical), tuple(alerts),
         extra.get("groups"), extra.get("weights"), extra.get("time"), _numbered(known, found.gone),
+        tuple(matrix.categorical.values()),
     )  # fmt: skip
 
 
@@ -245,15 +265,15 @@ _THREADS = 8
 class _Matrix:
     X: NDArray[Any]
     names: list[str]
-    categorical: list[int]
+    categorical: dict[int, tuple[str, ...]]
 
 
 @dataclass
 class _Read:
-    """A column as it was read: its values unless it is no feature, whether they are codes, and what is said of it."""
+    """A column as it was read: its values unless it is no feature, what its codes stand for, and what is said of it."""
 
     values: Any
-    is_code: bool
+    texts: tuple[str, ...] | None
     alerts: list[Alert]
     n_missing: int = 0
     n_infinite: int = 0
@@ -274,8 +294,8 @@ def _features(
     def one(i: int) -> _Read:
         name, column = found.names[i], found.columns[i]
         found.columns[i] = None  # each goes as soon as it is read
-        values, is_code, why, said = _feature(column, name, found.decimal)
-        out = _Read(values, is_code, list(said))
+        values, texts, why, said = _feature(column, name, found.decimal)
+        out = _Read(values, texts, list(said))
         if why is None:
             out.values = values = values if whole else values[known]
             with np.errstate(invalid="ignore"):
@@ -285,11 +305,11 @@ def _features(
                 out.n_infinite = int(infinite.sum())
                 out.values = values = np.where(infinite, np.nan, values) if out.n_infinite else values
                 out.n_missing = int(np.isnan(values).sum())
-            why = _no_feature(values, name, is_code, i, found, i in kept)
+            why = _no_feature(values, name, texts is not None, i, found, i in kept)
         if why is not None and not (i in kept and values is not None):
             out.alerts.append(why)
             if why.id != "maybe_identifier":
-                return _Read(None, is_code, out.alerts)
+                return _Read(None, texts, out.alerts)
         if out.n_missing > 0.5 * len(values):
             percent = round(100 * out.n_missing / len(values))
             out.alerts.append(Alert("mostly_missing", {"name": name, "percent": percent}))
@@ -322,50 +342,52 @@ def _features(
         n = sum(getattr(column, f"n_{what}") for _, column in used)
         if n:
             alerts.append(Alert(what, {"n": n}))
-    categorical = [k for k, (_, column) in enumerate(used) if column.is_code]
+    categorical = {k: column.texts for k, (_, column) in enumerate(used) if column.texts is not None}
     return _Matrix(X, [name for name, _ in used], categorical)
 
 
-def _feature(column: Any, name: str, decimal: str) -> tuple[Any, bool, Alert | None, tuple[Alert, ...]]:
-    """Numbers or codes of a column, whether they are codes, why it is no feature, and what is to be said."""
+def _feature(
+    column: Any, name: str, decimal: str
+) -> tuple[Any, tuple[str, ...] | None, Alert | None, tuple[Alert, ...]]:
+    """Numbers or codes of a column, the texts that codes stand for, why it is no feature, and what is to be said."""
     import pyarrow as pa
 
     kind = column.type
     if column.null_count == len(column):
-        return None, False, Alert("empty", {"name": name}), ()
+        return None, None, Alert("empty", {"name": name}), ()
     number = _numeric(column)
     if number is not None:
-        return number, False, None, ()
+        return number, None, None, ()
     if not pa.types.is_string(kind):
-        return None, False, Alert("no_feature", {"name": name, "type": str(kind)}), ()
+        return None, None, Alert("no_feature", {"name": name, "type": str(kind)}), ()
     encoded = column.dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     mended = mend(encoded, name, decimal)
     if mended.values is not None:
-        return mended.values, False, None, mended.alerts
+        return mended.values, None, None, mended.alerts
     words = encoded.dictionary.to_pylist()
     lower = [word.strip().lower() for word in words]
     if set(lower) <= {"true", "false"} | MISSING and {"true", "false"} & set(lower):
         table = np.array(
             [1.0 if w == "true" else 0.0 if w == "false" else np.nan for w in lower] + [np.nan], np.float32
         )
-        return table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)], False, None, ()
+        return table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)], None, None, ()
     known = [k for k, word in enumerate(lower) if word not in MISSING]
     if not known:
-        return None, False, Alert("empty", {"name": name}), ()
+        return None, None, Alert("empty", {"name": name}), ()
     exact = np.float32 if len(known) < 2**24 else np.float64
     code = np.full(len(words) + 1, np.nan, exact)
     code[known] = np.arange(len(known))
     values = code[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)]
     n_known = int((~np.isnan(values)).sum())
-    said = mended.alerts
+    said, texts = mended.alerts, tuple(words[k] for k in known)
     if len(known) > 0.9 * n_known and len(values) > screen.MANY and n_known > screen.MANY:
-        return values, True, Alert("row_name", {"name": name}), said
+        return values, texts, Alert("row_name", {"name": name}), said
     if screen.says_id(name) and len(known) > 0.2 * len(values) and len(values) > screen.MANY:
-        return values, True, Alert("identifier", {"name": name, "n": len(known), "n_rows": len(values)}), said
+        return values, texts, Alert("identifier", {"name": name, "n": len(known), "n_rows": len(values)}), said
     if len(known) > 1000 or (len(known) > 50 and len(known) > 0.2 * len(values)):
         said = (*said, Alert("high_cardinality", {"name": name, "n": len(known), "n_rows": len(values)}))
-    return values, True, None, said
+    return values, texts, None, said
 
 
 def _no_feature(values: NDArray[Any], name: str, is_code: bool, i: int, found: Columns, kept: bool) -> Alert | None:

@@ -10,13 +10,14 @@ from typing import Any, NoReturn
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
-from focalkit.io import arff
-from focalkit.io.alerts import Alert
+from focalkit.io import arff, npy
+from focalkit.io._streams import need
+from focalkit.io.alerts import Alert, names_said
 from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
 from focalkit.io.numbers import PLAIN_GAPS
 from focalkit.io.records import BLOCK, Records, Unexpected
-from focalkit.io.sources import File, need, recognised
+from focalkit.io.sources import File, recognised
 
 #: Names that a target column goes by when none is named.
 TARGETS = ("target", "targets", "label", "labels", "class", "y")
@@ -53,7 +54,11 @@ def read_columns(
         return of_table(_json(file))
     if file.format == "xlsx":
         return of_table(_excel(file))
-    contracts.reject("FILE", "be a table", f"{file.name}, which is {file.format}", "Give CSV, Parquet, Arrow or JSON.")
+    if file.format == "npz" or file.partner:
+        return _arrays(file)
+    contracts.reject(
+        "FILE", "be a table", f"{file.name}, which is {file.format}", "Give CSV, Parquet, Arrow, JSON, or an .npz."
+    )
 
 
 def dialect_of(file: File, asked: TextOptions) -> Dialect:
@@ -311,6 +316,46 @@ def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
     elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         return value
     contracts.reject("FILE", "be JSON rows", f"{file.name}, no list of objects", _JSON_ROWS)
+
+
+def _arrays(file: File) -> Columns:
+    """Arrays of one length: a vector is a column, a matrix is several, named after it or by ``feature_names``."""
+    import numpy as np
+
+    arrays = npy.whole(file)
+    lengths = {name: len(array) for name, array in arrays.items()}
+    known = [name for name in arrays if name.lower() in TARGETS and arrays[name].ndim in (1, 2)]
+    tables = [name for name in arrays if arrays[name].ndim == 2]
+    n = lengths[(known or tables or list(arrays))[-1]] if arrays else 0
+    names: list[str] = []
+    columns: list[Any] = []
+    beside = []
+    for name, array in sorted(arrays.items(), key=lambda pair: pair[0] in known):
+        if len(array) != n or array.ndim > 2 or name == "feature_names":
+            beside += [] if name == "feature_names" else [name]
+            continue
+        wide = array.reshape(n, -1)
+        given = arrays.get("feature_names", np.empty(0))
+        called = [str(word) for word in given.tolist()] if len(given) == wide.shape[1] > 1 else []
+        called = called or ([name] if wide.shape[1] == 1 else [f"{name}{i}" for i in range(wide.shape[1])])
+        names += called
+        columns += [_column(np.ascontiguousarray(wide[:, i])) for i in range(wide.shape[1])]
+    if len(names) < 2 or not n:
+        shown = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        got = f"{file.name} with {shown or 'no arrays'}"
+        contracts.reject("FILE", "hold arrays of features and labels", got, "numpy.savez(…, X=X, y=y)")
+    alerts = [Alert("arrays_beside", {"names": names_said(beside), "n": n})] if beside else []
+    return Columns(names, columns, alerts)
+
+
+def _column(values: Any) -> Any:
+    import numpy as np
+    import pyarrow
+
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    column = pyarrow.array(values.astype(values.dtype.newbyteorder("=")))
+    return pyarrow.chunked_array([column])
 
 
 def _excel(file: File) -> Any:

@@ -54,7 +54,7 @@ class Reader:
         lenient = self._on_line is not None
         number = pyarrow.string() if lenient else pyarrow.float64()
         types: dict[str, Any] = {name: number for name in layout.columns}
-        types |= {name: pyarrow.string() for name in layout.targets if layout.key is None}
+        types |= {name: pyarrow.string() for name in layout.texts}
         delimiter = "\t" if dialect.delimiter == " " else dialect.delimiter
         n = 0
         try:
@@ -112,7 +112,7 @@ class Reader:
 
         arrays = []
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
-            if name in self._layout.targets:
+            if name in self._layout.texts:
                 arrays.append(values)
                 continue
             text = compute.utf8_trim_whitespace(values)

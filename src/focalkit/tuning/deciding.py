@@ -38,7 +38,7 @@ def decision(result: TuneResult, at: int, metric: Metric) -> Decision:
         tau = strength(result, at)
         if len(result.classes) != 2:
             return Decision(tau, None)
-        log_odds = tau * math.log(result.counts[1] / result.counts[0])
+        log_odds = tau * math.log(result.prior[1] / result.prior[0])
     log_odds += _tilt(cell, result)
     return Decision(tau, 1 / (1 + math.exp(-log_odds)) if abs(log_odds) < 700 else float(log_odds > 0))
 
@@ -55,5 +55,5 @@ def _tilt(cell: Cell, result: TuneResult) -> float:
     """What alpha adds to the log-odds of the second class."""
     if cell.alpha is None:
         return 0.0
-    weights = alpha_vector(cell.alpha, result.counts)
+    weights = alpha_vector(cell.alpha, result.counts if result.masses is None else result.masses)
     return math.log(weights[1] / weights[0])

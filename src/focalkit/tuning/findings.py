@@ -49,7 +49,7 @@ def _do(verdict: Verdict) -> tuple[Finding, ...]:
     if verdict.plain_stands:
         return (Finding("settled" if verdict.settled else "stands" if verdict.proof else "keep", values),)
     how = decision(result, best.cell, verdict.metric)
-    rare = int(result.counts.argmin())
+    rare = result.rarest
     values |= {"family": best.family, "cell": result.cells[best.cell], "rare": str(result.classes[rare])}
     keep, then = "use_use", ""
     if how.cutoff is not None:
@@ -93,12 +93,12 @@ def _per_thousand(verdict: Verdict) -> list[Finding]:
     result = verdict.result
     if verdict.metric.judges != "decisions" or result.decided is None:
         return []
-    k = int(result.counts.argmin())
+    k = result.rarest
     values: dict[str, Any] = {"rare": str(result.classes[k])}
     for when, family in (("before", verdict.families[0]), ("after", verdict.recommended)):
         counts = result.decided[list(family.picks), np.arange(result.decided.shape[1])].sum(axis=0)
         n = counts[1].sum()
-        true = result.counts[k] / result.counts.sum()
+        true = result.prior[k]
         caught = counts[0, k] / n
         values[when] = {
             "caught": float(caught),
@@ -121,7 +121,7 @@ def _sure(verdict: Verdict) -> tuple[Finding, ...]:
     if verdict.plain_stands:
         out = [Finding("best_rival", values)]
         if not verdict.settled:
-            k = int(verdict.result.counts.argmin())
+            k = verdict.result.rarest
             rare = {"rare": str(verdict.result.classes[k]), "rows": int(verdict.result.counts[k])}
             out.append(Finding("not_ruled_out", {"p": of.adjusted_p, "n": n, **rare}))
         return tuple(out)
