@@ -299,7 +299,6 @@ def with_text_and_gaps(tmp_path):
         ("sklearn.preprocessing.StandardScaler()", "name a class of classifiers"),
         ("sklearn.tree.DecisionTreeClassifier(max_depth=__import__('os').getpid())", "have a literal as its max_depth"),
         ("sklearn.tree.DecisionTreeClassifier(no_such=1)", "have arguments that its class takes"),
-        ("no_such_library.Model()", "name a module that is installed"),
         ("forest", "be one of linear, xgboost, lightgbm, catboost"),
         ("model.joblib", "be trusted"),
     ],
@@ -309,6 +308,12 @@ def test_nothing_is_called_but_a_class_of_classifiers_with_literals(table, text,
     assert done.exit_code == 2, done.output
     assert message in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_library_that_is_not_installed_is_named_with_what_installs_it(table):
+    done = run("tune", table, *QUICK, "--estimator", "no_such_library.Model()")
+    assert done.exit_code == 1, done.output
+    assert "pip install no_such_library" in done.output
 
 
 def test_a_saved_model_is_tuned_once_it_is_trusted_on_the_columns_that_it_knew(tmp_path):

@@ -9,6 +9,7 @@
 #include "dispatch.hpp"
 #include "memory.hpp"
 #include "threads.hpp"
+#include "wide.hpp"
 
 namespace focalkit {
 namespace {
@@ -121,7 +122,7 @@ double kept(const Job& job) {
 /// ``unit``, which multiplies the weights.
 void divide_by(Job& job, double denominator, double restore) {
     if (restore == 1 && denominator > 0x1p-60 && denominator < 0x1p60) {
-        job.unit = job.restore = 1, job.scale = 1 / denominator;
+        job.unit = job.restore = 1, job.scale = job.logit_scale / denominator;
         return;
     }
     const int of_denominator = std::ilogb(denominator), of_restore = std::ilogb(restore);
@@ -131,9 +132,15 @@ void divide_by(Job& job, double denominator, double restore) {
               half = exponent > 60 || exponent < -60 ? std::clamp(exponent / 2, -most, most) : 0;
     const double largest = wide ? std::numeric_limits<double>::max() : std::numeric_limits<float>::max();
     job.unit = std::ldexp(1.0, -half);
-    job.scale = std::ldexp(1 / std::ldexp(denominator, -of_denominator), half - exponent);
+    job.scale = std::ldexp(job.logit_scale / std::ldexp(denominator, -of_denominator), half - exponent);
     job.scale = std::min(job.scale, largest);  // so that 0 times it is 0
     job.restore = std::ldexp(1.0, std::clamp(of_restore + half, -1000, 1000));
+}
+
+/// Whether derivatives over so small a denominator are beyond float on their way, though they may not be in the end:
+/// weights and alphas, each up to 2^40 here, times the scale, and that over a row's sum of exponentials.
+bool exceeds_float(const Job& job, double denominator, double restore) {
+    return job.order > 0 && job.type != Type::f64 && std::ilogb(restore) - std::ilogb(denominator) > 40;
 }
 
 /// The sum of the losses once more, where it overflowed: in units so large that only a loss that is infinite does.
@@ -178,6 +185,12 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer, double alpha_u
             }
     }
     denominator = or_one(denominator);
+    if (exceeds_float(job, denominator, restore)) {
+        Wide wide(job);
+        const Outcome outcome = evaluate(wide.job, reduction, normalizer, alpha_unit);
+        if (!outcome.bad_targets) wide.write_back();
+        return outcome;
+    }
     divide_by(job, denominator, restore);
     Partial sums = compute(job);
     if (sums.bad_targets && !job.trusted) return {0, true};

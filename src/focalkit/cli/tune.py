@@ -35,6 +35,7 @@ from focalkit.weights import Scheme, parse_alpha
 
 #: Named here, so that --help needs no scikit-learn; a test holds them equal to the tables'.
 NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
+RIVALS = ("undersample", "oversample", "smote", "bagging", "self-paced")
 ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 
 
@@ -103,6 +104,12 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     help="OHEM: fractions or counts to keep; none for no OHEM.",
 )
 @click.option(
+    "--rivals",
+    default="none",
+    show_default=True,
+    help=f"What changes the training rows, to be tried too: {', '.join(RIVALS)} (smote needs imbalanced-learn); all.",
+)
+@click.option(
     "--estimator",
     "name",
     default="linear",
@@ -162,6 +169,7 @@ def tune(
     gammas: str,
     alphas: str,
     keep: str,
+    rivals: str,
     name: str,
     trust: bool,
     predictions: bool,
@@ -244,6 +252,7 @@ def tune(
             alphas=[_alpha(part) for part in parts(alphas)],
             gammas=[number("--gamma", part) for part in parts(gammas)],
             keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in parts(keep)],
+            rivals={"none": (), "all": "all"}.get(rivals.strip(), parts(rivals)),
             metric=metric,
             n_splits=folds,
             n_repeats=repeats,

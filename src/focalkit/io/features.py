@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit._core.message import Message
+from focalkit._core.types import SupportsArrow
 from focalkit.io import screen
 from focalkit.io.alerts import Alert, names_said, say
 from focalkit.io.dialect import TextOptions
@@ -85,7 +86,7 @@ class Table:
 
 
 def read_table(
-    source: Any,
+    source: str | PathLike[str] | Sequence[str | PathLike[str]] | SupportsArrow,
     target: str | int | None = None,
     *,
     header: bool | None = None,

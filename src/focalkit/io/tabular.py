@@ -11,12 +11,13 @@ from typing import Any, NoReturn
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.io import arff, npy
+from focalkit.io._streams import need
 from focalkit.io.alerts import Alert, names_said
 from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
 from focalkit.io.numbers import PLAIN_GAPS
 from focalkit.io.records import BLOCK, Records, Unexpected
-from focalkit.io.sources import File, need, recognised
+from focalkit.io.sources import File, recognised
 
 #: Names that a target column goes by when none is named.
 TARGETS = ("target", "targets", "label", "labels", "class", "y")

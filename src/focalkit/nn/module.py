@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from focalkit._core import contracts
 from focalkit._core.call import ClassParameters
-from focalkit._core.spec import LossSpec, SpecOptions
+from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit._core.types import Normalizer
 from focalkit.engines.torch import _internals, compiled
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch.dispatch import NO_PARAMETERS, Parameters, loss, traced_loss
+from focalkit.engines.torch.fast import attempt
 from focalkit.losses import tensor_loss
 
 PARAMETERS = ("gamma", "alpha")
@@ -77,7 +79,13 @@ class Loss(HoldsSpec):
     alpha: Any
 
     def __init__(
-        self, link: str, gamma: Any, alpha: Any, options: Any, check_finite: bool = False, inplace: bool = False
+        self,
+        link: str,
+        gamma: PerClass | Tensor,
+        alpha: PerClass | Tensor | None,
+        options: SpecOptions,
+        check_finite: bool = False,
+        inplace: bool = False,
     ) -> None:
         super().__init__()
         self.check_finite = check_finite
@@ -136,11 +144,11 @@ class Loss(HoldsSpec):
         """Note that the tensors hold what the spec says."""
         self._spec = spec
         gamma, alpha = self._known = self._tensors()
-        self._versions = _version(gamma), _version(alpha)
+        #: the tensors that count how often they were written, and how often that was
+        self._written = [(t, t._version) for t in self._known if t is not None and not t.is_inference()]
         #: the spec less what stands in tensors, and the same as compiled code is given it
-        self._numbers = replace(
-            spec, gamma=spec.gamma if gamma is None else 0.0, alpha=spec.alpha if alpha is None else None
-        )
+        given = {"gamma": gamma, "alpha": alpha}
+        self._numbers = spec.without(*(name for name, tensor in given.items() if tensor is not None))
         self._arguments = compiled.arguments_of(self._numbers)
 
     def _tensors(self) -> Parameters:
@@ -153,9 +161,13 @@ class Loss(HoldsSpec):
 
     def _is_known(self, tensors: Parameters) -> bool:
         """Whether the spec says what these tensors hold."""
-        gamma, alpha = tensors
-        known = self._known[0] is gamma and self._known[1] is alpha
-        return known and self._versions == (_version(gamma), _version(alpha))
+        known = self._known
+        if tensors[0] is not known[0] or tensors[1] is not known[1]:
+            return False
+        for tensor, version in self._written:
+            if tensor._version != version:
+                return False
+        return True
 
     def _follow(self) -> None:
         """Make the spec say what the tensors hold now; values on a device are read."""
@@ -171,41 +183,50 @@ class Loss(HoldsSpec):
                 changes[name] = tensor
         self._take(replace(self._spec, **changes))
 
-    def _given(self, logits: Tensor) -> ClassParameters:
+    def _given(self, compiling: bool) -> ClassParameters:
         """Gamma and alpha as tensors where the spec's numbers will not do.
 
         That is where they require a gradient, where ``torch.func`` looks on, while a graph is traced, and on a device
         where they were written, for reading them would wait.
         """
-        tensors = ClassParameters(*self._tensors())
-        if tensors.gamma is None and tensors.alpha is None:
-            if not torch.compiler.is_compiling():
+        tensors = gamma, alpha = self._tensors()
+        if gamma is None and alpha is None:
+            known = self._known
+            if not compiling and (known[0] is not None or known[1] is not None):
                 self._follow()
             return NO_PARAMETERS
-        if torch.compiler.is_compiling() or _internals.functional():
-            return tensors
-        given = [tensor for tensor in tensors[:2] if tensor is not None]
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-            return tensors
-        if all(tensor.is_cpu for tensor in given) or self._is_known(tensors[:2]):
+        if compiling or _internals.functional():
+            return ClassParameters(gamma, alpha)
+        recorded = (gamma is not None and gamma.requires_grad) or (alpha is not None and alpha.requires_grad)
+        if recorded and torch.is_grad_enabled():
+            return ClassParameters(gamma, alpha)
+        if not self._is_known(tensors):
+            if not ((gamma is None or gamma.is_cpu) and (alpha is None or alpha.is_cpu)):
+                return ClassParameters(gamma, alpha)
             self._follow()
-            return NO_PARAMETERS
-        return tensors
+        return NO_PARAMETERS
 
-    def forward(self, logits: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None) -> Tensor:
+    def forward(
+        self, logits: Tensor, targets: Tensor, sample_weight: Tensor | None = None, normalizer: Normalizer = None
+    ) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
         if not isinstance(logits, Tensor):
             refuse_proxy(logits)
             return tensor_loss(self._spec, logits, targets)
-        parameters = self._given(logits)
-        if torch.compiler.is_compiling() and not isinstance(normalizer, str):
+        compiling = torch.compiler.is_compiling()
+        parameters = self._given(compiling)
+        if compiling and not isinstance(normalizer, str):
             arguments = self._arguments._replace(gamma=parameters.gamma, alpha=parameters.alpha)
             first = (self._numbers, logits, targets, sample_weight, normalizer, parameters)
             return traced_loss(*first, arguments=arguments)
+        if parameters is NO_PARAMETERS and not self.inplace and type(normalizer) is not str and not compiling:
+            value = attempt(self._spec, logits, targets, sample_weight, normalizer, self.check_finite)
+            if value is not None:
+                return value
         spec = self._spec if parameters is NO_PARAMETERS else self._numbers
         return loss(spec, logits, targets, sample_weight, normalizer, self.check_finite, self.inplace, parameters)
 
-    def total_weight(self, targets: Tensor, sample_weight: Any = None) -> Tensor:
+    def total_weight(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Return the sum of alpha_t * sample_weight over what is counted, by which "weighted_mean" divides.
 
         A scalar in float64. Added up over micro-batches, and over ranks by :func:`focalkit.nn.global_normalizer`, it is
@@ -259,11 +280,6 @@ class Loss(HoldsSpec):
         own = {prefix + name: value for name, value in saved.items()}
         super()._load_from_state_dict(own, prefix, local_metadata, strict, absent, unexpected, errors)
         missing += [key for key in absent if key[len(prefix) :] in self._parameters]
-
-
-def _version(tensor: Tensor | None) -> int:
-    """How often a tensor was written; inference mode does not count."""
-    return 0 if tensor is None or tensor.is_inference() else tensor._version
 
 
 def _dtype_on(device: torch.device, dtype: torch.dtype) -> torch.dtype:

@@ -19,7 +19,7 @@ from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions.rule import plain
 from focalkit.tuning.result import Cell
-from focalkit.tuning.trainers import Data, Prediction
+from focalkit.tuning.trainers import Data, Prediction, resampled
 from focalkit.weights import alpha_vector
 
 Real = NDArray[np.float64]
@@ -65,6 +65,8 @@ class ClassifierTrainer:
         """Its loss is its own."""
         return False
 
+    resamples = True
+
     @property
     def weighs(self) -> bool:
         """Whether there is a way to give it class weights."""
@@ -102,8 +104,21 @@ class ClassifierTrainer:
         test_X = _safe_indexing(data.X, test)
         counts, rows = data.masses(train), None if data.weight is None else data.weight[train]
         present = np.flatnonzero(counts)
+        if any(cell.resample is not None for cell in cells):
+            whole = clone(self.estimator)
+            prepare = whole[:-1] if isinstance(whole, Pipeline) and len(whole.steps) > 1 else None
+            model = whole.steps[-1][1] if isinstance(whole, Pipeline) else whole
+            inner = ClassifierTrainer(model.set_params(**dict(cells[0].params)))
+            with in_words():
+                X = train_X if prepare is None else prepare.fit_transform(train_X, train_y)
+                new = test_X if prepare is None else prepare.transform(test_X)
+
+            def fit(X: Any, y: NDArray[Any], weight: Any) -> Any:
+                return fit_weighted(inner.estimator, inner.way, Cell(), X, y, np.ones(0), weight)
+
+            yield from resampled(fit, cells, X, train_y, rows, new, data.n_classes, train)
         for cell in cells:
-            if cell.tau is not None:
+            if cell.tau is not None or cell.resample is not None:
                 continue
             weights = np.ones(data.n_classes)
             weights[present] = alpha_vector(cell.alpha, counts)[present]
@@ -233,7 +248,7 @@ class OutOfFold:
     probabilities: Any
 
     name = "OutOfFold"
-    chained = mines = focuses = weighs = False
+    chained = mines = focuses = weighs = resamples = False
     notes: tuple[Message, ...] = (Message("note.predictions"),)
 
     def checked(self, n: int, n_classes: int) -> OutOfFold:

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.utils import get_tags
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit.tuning.estimators import NAMES, prepared
 
 EXAMPLE = "E.g. sklearn.ensemble.RandomForestClassifier(n_estimators=300)"
@@ -120,12 +121,8 @@ def _dotted(node: ast.expr) -> str:
 
 
 def _class(module: str, name: str, text: str) -> Any:
-    try:
+    with need(module, f"--estimator {module}.{name}", None):
         kind = getattr(import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        contracts.reject(
-            "estimator", "name a module that is installed", str(error), f"pip install {module.split('.')[0]}"
-        )
     if not (isinstance(kind, type) and hasattr(kind, "get_params") and hasattr(kind, "predict")):
         contracts.reject("estimator", "name a class of classifiers", text, EXAMPLE)
     return kind

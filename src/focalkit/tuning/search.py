@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import column_or_1d
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
+from focalkit._core.types import Features
 from focalkit.decisions import Constraint, Cost, Goal
 from focalkit.io.repeats import duplicate_groups
 from focalkit.tuning.classifiers import OutOfFold
@@ -23,32 +24,38 @@ from focalkit.tuning.fingerprint import fingerprint, identity, source
 from focalkit.tuning.folds import Folds, forward_folds, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
+from focalkit.tuning.resampling import checked as checked_rivals
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES, metric_named, metric_of
 from focalkit.tuning.trainers import Data, trainer_of
 from focalkit.tuning.trials import Space, draw
 from focalkit.tuning.units import Task, Unit
 
+if TYPE_CHECKING:
+    from distributed import Client
+    from sklearn.base import BaseEstimator
+
 
 def tune(
-    estimator: Any,
-    X: Any,
-    y: Any,
+    estimator: BaseEstimator | OutOfFold | str | Callable[..., Any],
+    X: Features,
+    y: ArrayLike,
     *,
     alphas: Sequence[Any] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
     keep_hardest: Sequence[float | int] = KEEP_HARDEST,
+    rivals: str | Sequence[str] = (),
     metric: str | Goal = "balanced_accuracy",
     n_splits: int = 5,
     n_repeats: int = 5,
-    groups: Any = None,
-    time: Any = None,
-    sample_weight: Any = None,
+    groups: ArrayLike | None = None,
+    time: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     seed: int = 0,
     n_trials: int = 0,
     space: Space | None = None,
     n_jobs: int = 1,
-    dask: Any = None,
+    dask: str | Client | None = None,
     journal: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TuneResult:
@@ -78,6 +85,9 @@ def tune(
         Focusing parameters to try; 0 is always among them.
     keep_hardest : sequence
         OHEM's kept fractions or counts; empty for none.
+    rivals : "all" or sequence of str
+        What changes the training rows: "undersample", "oversample", "smote" (needs imbalanced-learn), "bagging"
+        (balanced), "self-paced". Their probabilities are undone at the known rate before they are judged.
     metric : str or Goal
         The figure that the tables and the verdict's headline go by: "balanced_accuracy",
         "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error", or a goal of
@@ -102,7 +112,7 @@ def tune(
         trial.suggest_float("C", 0.01, 100, log=True)}``; default: one for each known estimator.
     n_jobs : int
         Processes; -1 for all cores.
-    dask : str or distributed.Client, optional
+    dask : str or Client, optional
         "local", or the address of a scheduler, whose workers do the training.
     journal : path, optional
         Keeps every finished fold (or cell of a fold, where fits are independent); a run with the
@@ -143,7 +153,7 @@ def tune(
         trainer = trainer.checked(len(targets), len(classes))
     grid = Grid.checked(
         alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
-        len(classes),
+        len(classes), checked_rivals(rivals, can=trainer.resamples, name=trainer.name),
     )  # fmt: skip
     if time is None:
         folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist())
@@ -176,6 +186,7 @@ def tune(
         options = {
             "alphas": grid.alphas, "gammas": grid.gammas, "keep_hardest": grid.keep_hardest, "metric": metric,
             "n_splits": n_splits, "n_repeats": n_repeats, "seed": seed, "space": source(space) if space else "default",
+            **({"rivals": grid.rivals} if grid.rivals else {}),
         }  # fmt: skip
         book = Journal(
             Path(journal), identity(trainer, contents, options), [fingerprint(p) for p in plans], len(folds.splits)

@@ -20,6 +20,7 @@ from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
 from focalkit.estimator import FocalClassifier, fit_together
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
+from focalkit.tuning.resampling import Fit, averaged, fit_rival
 from focalkit.tuning.result import Cell
 from focalkit.weights import alpha_vector
 
@@ -75,6 +76,10 @@ class Trainer(Protocol):
     @property
     def weighs(self) -> bool:
         """Whether it takes class weights."""
+
+    @property
+    def resamples(self) -> bool:
+        """Whether it can be trained on other rows than there are."""
 
     @property
     def notes(self) -> tuple[Message, ...]:
@@ -134,7 +139,7 @@ class EstimatorTrainer:
         """Whether it has keep_hardest."""
         return "keep_hardest" in self.parameters
 
-    focuses = weighs = True
+    focuses = weighs = resamples = True
     notes: tuple[Message, ...] = ()
 
     def predictions(
@@ -153,6 +158,10 @@ class EstimatorTrainer:
         test_X = _safe_indexing(data.X, test)
         if prepare is not None:
             test_X = prepare.transform(test_X)
+        yield from resampled(plain_fit(model), cells, train_X, train_y, weight, test_X, data.n_classes, train)
+        cells = [cell for cell in cells if cell.resample is None]
+        if not cells:
+            return
         if type(model).fit is FocalClassifier.fit:
             yield from _linear(model, cells, train_X, train_y, weight, test_X, data.n_classes)
             return
@@ -161,6 +170,37 @@ class EstimatorTrainer:
             posterior[:, fitted.classes_] = _posterior(fitted, cell, test_X, data.masses(train))
             logits = fitted.decision_function(test_X) if hasattr(fitted, "decision_function") else None
             yield cell, Prediction(posterior, np.asarray(fitted.predict(test_X)).ravel(), logits)
+
+
+def plain_fit(model: Any) -> Fit:
+    """Training a copy of a classifier with alpha and gamma by plain cross-entropy."""
+
+    def fit(X: Any, y: NDArray[Any], weight: Any) -> Any:
+        options = {} if weight is None else {"sample_weight": weight}
+        return clone(model).set_params(alpha=None, gamma=0.0).fit(X, y, **options)
+
+    return fit
+
+
+def resampled(
+    fit: Fit,
+    cells: Sequence[Cell],
+    X: Any,
+    y: NDArray[Any],
+    weight: Any,
+    test_X: Any,
+    n_classes: int,
+    train: NDArray[np.intp],
+) -> Iterator[tuple[Cell, Prediction]]:
+    """The rivals that change the training rows; what they draw is a matter of the rows ``train`` alone."""
+    for cell in cells:
+        if cell.resample is None or cell.tau is not None:
+            continue
+        members, tilt = fit_rival(fit, cell.resample, X, y, weight, n_classes, int(train.sum()))
+        given = averaged(members, test_X, n_classes)
+        posterior = given / tilt
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        yield cell, Prediction(posterior, given.argmax(axis=1), None)
 
 
 def _path(model: Any, chained: bool, cells: Sequence[Cell], X: Any, y: Any, weight: Any) -> Iterator[tuple[Cell, Any]]:
@@ -266,6 +306,7 @@ class FunctionTrainer:
         return True
 
     focuses = weighs = True
+    resamples = False
     notes: tuple[Message, ...] = ()
 
     def predictions(

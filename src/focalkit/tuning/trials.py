@@ -73,7 +73,7 @@ def _small_grid(trial: Any, grid: Grid, trainer: Trainer, space: Space) -> Grid:
             contracts.reject("space", f"name parameters of {trainer.name}", sorted(params), "See its get_params().")
     alphas = (None, f"power:{beta:g}") if beta else (None,)
     gammas = (0.0, gamma) if gamma else (0.0,)
-    return Grid(alphas, gammas, mined, tuple(sorted(params.items())))
+    return Grid(alphas, gammas, mined, tuple(sorted(params.items())), grid.rivals)
 
 
 def default_space(trainer: Trainer) -> Space:

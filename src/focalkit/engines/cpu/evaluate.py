@@ -17,9 +17,9 @@ from focalkit._core import contracts, reduction
 from focalkit._core.call import Call, Result
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
+from focalkit.engines import plain
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.cpu.fast import compute
-
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def evaluate(call: Call, order: int, out: Any = None) -> Result:
@@ -28,6 +28,11 @@ def evaluate(call: Call, order: int, out: Any = None) -> Result:
     Arrays are made contiguous, aligned and native-endian where the kernels need it.
     """
     spec, normalizer = call.spec, call.normalizer
+    if spec.gamma_steps is not None:  # which no kernel has
+        found = plain.truth(call, order)
+        if out is not None and found.grad is not None:
+            out[...] = found.grad
+        return found if out is None else found._replace(grad=out)
     logits, targets, weight = _native(call.logits), _native(call.targets), call.sample_weight
     if logits.dtype != np.float64 and beyond_float32(spec):
         logits = logits.astype(np.float64)
@@ -75,13 +80,6 @@ def without_ignored(spec: LossSpec, targets: NDArray[Any]) -> tuple[NDArray[Any]
     if counted.all():
         return targets, None
     return np.where(counted, targets, np.zeros_like(targets)), np.ascontiguousarray(counted).reshape(-1)
-
-
-def beyond_float32(spec: LossSpec) -> bool:
-    """Whether a gamma is too large for float32: then narrower logits are computed in float64."""
-    gamma = spec.gamma
-    largest: float = max(gamma) if isinstance(gamma, tuple) else gamma  # type: ignore[assignment]
-    return largest > _LARGEST_FLOAT32
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:

@@ -76,10 +76,11 @@ def _targets(spec: LossSpec, targets: Any, shape: tuple[int, ...], axis: int) ->
 
 def _parameters(spec: LossSpec, n_classes: int, dtype: Any, gamma: Any, alpha: Any) -> dict[str, Any]:
     """Gamma and alpha as arrays, so that a program serves all their values."""
+    for name, value in spec.class_parameters().items():
+        contracts.class_vector(name, value, n_classes)
     given = {"gamma": gamma, "alpha": alpha}
     for name, array in given.items():
         if array is None:
-            contracts.class_vector(name, getattr(spec, name), n_classes)
             continue
         if host.readable(array):
             value: dict[str, Any] = {name: np.asarray(array, np.float64)}
@@ -107,6 +108,10 @@ def _normalizer(spec: LossSpec, normalizer: Any, targets: Any, axis: int) -> Any
     number = contracts.normalizer_number(normalizer if known else 1.0, spec.reduction)
     if getattr(normalizer, "ndim", 0):
         contracts.normalizer_number(normalizer, spec.reduction)
+    smallest = float(jnp.finfo(OPS.wide_dtype).smallest_normal)
+    if number is not None and 0 < number < smallest:
+        contract = f"be at least {smallest:.3g}, the smallest normal {OPS.wide_dtype.name}, or 0"
+        contracts.reject("normalizer", contract, number, "Set jax_enable_x64, or divide the loss by less.")
     if number == 0 and host.readable(targets):
         counted = reduction.counted(spec, np.asarray(targets), axis, NUMPY)
         contracts.normalizer_of_nothing(number, int(np.count_nonzero(counted)))
