@@ -92,9 +92,8 @@ def test_findings_and_starting_points_are_made_of_a_form_s_ledger_too(gamma, for
     noise, start = contradicted(ledger), starting_point(ledger)
     assert np.isfinite(noise.loss).all()
     assert np.isfinite(start.alpha).all()
-    np.testing.assert_array_equal(
-        ledger.shares(gamma=0.0, form={}).loss.share, ledger_of(LossSpec()).shares().loss.share
-    )
+    plain = ledger_of(LossSpec()).shares().loss.share
+    np.testing.assert_allclose(ledger.shares(gamma=0.0, form={}).loss.share, plain, rtol=1e-6)
 
 
 def test_a_form_s_ledger_survives_json_and_adds():
