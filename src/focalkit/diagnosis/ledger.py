@@ -129,7 +129,7 @@ class Ledger(Shown):
             contracts.reject(
                 "logits",
                 f"have the {self.n_classes} classes of this ledger",
-                f"{batch.n_classes} classes",
+                contracts.Words(f"{batch.n_classes} classes"),
                 "Start another ledger for them.",
             )
         for entries in batch.read():
