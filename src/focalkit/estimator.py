@@ -17,8 +17,8 @@ from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
 from focalkit._core.types import Alpha, Features
 from focalkit.linear_solver import Candidate, minimise
-from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
-from focalkit.weights import alpha_of_classes
+from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
+from focalkit.weights import adjustment_of, alpha_of_classes
 
 
 class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -53,6 +53,13 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Stop where the next step promises to lower the risk by less than ``tol ** 2`` of it.
     warm_start : bool
         Start from the last fit's coefficients (say along a path of gamma).
+    logit_adjustment : None, float or (n_classes,)
+        Added to the logits in training: a number is tau, for tau times the log of the training data's class
+        frequencies; a vector is in the order of ``classes_``. ``predict`` then decides for equally frequent classes,
+        and ``predict_proba`` still gives the training data's posterior. With an intercept the fit is the same as the
+        one without, whose intercept is shifted.
+    options : None or dict
+        Further fields of :class:`focalkit.LossSpec`: margin, scale, or those of a form such as ``{"poly": 1.0}``.
 
     Attributes
     ----------
@@ -63,6 +70,8 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The class weights as used.
     n_iter_ : int
     n_features_in_ : int
+    spec_ : LossSpec
+        The loss, without alpha.
 
     Notes
     -----
@@ -94,6 +103,8 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         max_iter: int = 500,
         tol: float = 1e-4,
         warm_start: bool = False,
+        logit_adjustment: Any = None,
+        options: dict[str, Any] | None = None,
     ) -> None:
         self.gamma = gamma
         self.alpha = alpha
@@ -103,6 +114,8 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
+        self.logit_adjustment = logit_adjustment
+        self.options = options
 
     def __sklearn_tags__(self) -> Any:
         """Scikit-learn's capability tags: sparse input works."""
@@ -151,12 +164,33 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Features) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
-        return recover_from_log_odds(log_odds_of_logits(self.decision_function(X)), self.gamma)
+        logits = self.decision_function(X)
+        if self._given:
+            return recover_from_logits(logits, self.spec_)
+        return recover_from_log_odds(log_odds_of_logits(logits), self.gamma)
+
+    @property
+    def _given(self) -> bool:
+        """Whether the loss is another one than the focal loss."""
+        return self.logit_adjustment is not None or bool(self.options)
 
     def predict_log_proba(self, X: Features) -> NDArray[np.float64]:
         """Logarithm of :meth:`predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+
+def _options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str, Any]:
+    """The fields of the spec beside gamma and alpha, for these class counts."""
+    options = dict(model.options or {})
+    known = ("margin", "scale", "poly", "star", "dft", "gce", "gamma_negative", "clip")
+    contracts.known_names(tuple(options), known)
+    adjustment = adjustment_of(model.logit_adjustment, counts)
+    if adjustment is not None:
+        contracts.class_vector("logit_adjustment", adjustment, len(counts))
+        two = len(counts) == 2
+        options["logit_adjustment"] = float(adjustment[1] - adjustment[0]) if two else adjustment
+    return options
 
 
 def fit_together(
@@ -213,9 +247,10 @@ def fit_together(
         last = getattr(model, "coef_", None) if model.warm_start else None
         n_logits = 1 if len(classes) == 2 else len(classes)
         start = (last, model.intercept_) if last is not None and last.shape == (n_logits, checked.shape[1]) else None
-        candidates.append(
-            Candidate(float(model.gamma), model.alpha_, 1 / (model.C * weight.sum()), model.keep_hardest, start)
-        )
+        options = _options_of(model, counts)
+        model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
+        penalty = 1 / (model.C * weight.sum())
+        candidates.append(Candidate(float(model.gamma), model.alpha_, penalty, model.keep_hardest, start, options))
     solutions = minimise(
         checked, targets, weight, candidates,
         n_classes=len(classes), fit_intercept=first.fit_intercept, tol=first.tol, max_iter=first.max_iter,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, host
+from focalkit._core.spec import LossSpec
 from focalkit._core.types import Alpha, Array, Host
 from focalkit._core.types import Scheme as SchemeName
 
@@ -237,6 +238,28 @@ def alpha_of_classes(
             contracts.reject("alpha", f"name classes out of {classes.tolist()}", unknown[0], "Drop it or correct it.")
         alpha = [alpha.get(name, 1.0) for name in classes.tolist()]
     return alpha_vector(alpha, counts)
+
+
+def adjustment_of(given: Any, counts: Any) -> tuple[float, ...] | None:
+    """Read ``logit_adjustment`` for these class counts: one number is tau, and the prior is theirs.
+
+    A vector is as long as the classes; an absent class counts as one sample.
+    """
+    if given is None:
+        return None
+    n = np.maximum(np.asarray(counts, np.float64), 1.0)
+    if isinstance(given, Mapping):
+        vector: Any = LossSpec(logit_adjustment=given).logit_adjustment
+    elif np.ndim(given):
+        vector = given
+    else:
+        tau = contracts.number("logit_adjustment", given, contracts.REAL, "1 is the balanced softmax.")
+        vector = tau * np.log(n / n.sum())
+    remedy = "Give tau, or one number per class."
+    checked = contracts.number_or_vector("logit_adjustment", vector, contracts.ADJUSTMENT, remedy)
+    assert isinstance(checked, tuple)
+    contracts.class_vector("logit_adjustment", checked, len(n))
+    return checked
 
 
 @overload

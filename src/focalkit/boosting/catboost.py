@@ -103,6 +103,9 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         of the training samples, which CatBoost counts in its split scores and leaf averages too.
     hessian : {"clipped", "majorizer", "exact"}
         See :class:`focalkit.boosting.objective.FocalObjective`; "exact" for two classes only.
+    options : None or dict
+        Further fields of :class:`focalkit.LossSpec`: a form of the loss such as ``{"poly": 1.0}``, or
+        ``{"logit_adjustment": 1.0}``, which is tau for the training data's class frequencies.
     **kwargs
         Everything else that :class:`catboost.CatBoostClassifier` takes, ``loss_function`` excepted.
         ``eval_metric`` may be "recovered_log_loss" (the default where there is an ``eval_set``),
@@ -134,13 +137,20 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
     """
 
     def __init__(
-        self, *, gamma: float = 2.0, alpha: Alpha = None, hessian: str = DEFAULT_HESSIAN, **kwargs: Any
+        self,
+        *,
+        gamma: float = 2.0,
+        alpha: Alpha = None,
+        hessian: str = DEFAULT_HESSIAN,
+        options: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._init_params: dict[str, Any]
         self.gamma = gamma
         self.alpha = alpha
         self.hessian = hessian
+        self.options = options
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a model."""
@@ -151,6 +161,8 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         shown = self.get_params()
         if self.hessian == DEFAULT_HESSIAN:
             del shown["hessian"]
+        if self.options is None:
+            del shown["options"]
         own = {name: shown.pop(name) for name in _fitting.OWN_PARAMETERS if name in shown}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in {**own, **shown}.items())})"
 
@@ -212,7 +224,7 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         }
         X = _features(X, numeric=not any(kind is not None for kind in kinds.values()))
         check_consistent_length(X, y)
-        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
+        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian, self.options)
         objective = training.objective
         fresh = baseline is None and init_model is None
         _check_eval_set(eval_set)

@@ -96,7 +96,7 @@ def sklearn_metric(objective: FocalObjective, name: str) -> Callable[[Array, Arr
 def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: Any) -> tuple[Array, Array]:
     # LightGBM's own factor on the diagonal of the softmax Hessian
     diagonal = objective.n_classes / (objective.n_classes - 1)
-    if objective.gamma > 0:  # LightGBM keeps derivatives in float32; at gamma = 0 rounding is to be its own
+    if objective.gamma > 0 or objective.options:  # kept in float32 there; of cross-entropy rounding is to be its own
         scores = scores.astype(np.float32)
     return objective.grad_hess(scores, np.asarray(labels).astype(np.int32), weight, diagonal=diagonal)
 
@@ -121,6 +121,9 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         libraries: LightGBM multiplies the softmax diagonal by K / (K - 1) only, which is no bound of
         the whole matrix (its own log loss diverges on many classes for that), and the majorizer's 1 + gamma
         makes up for it. For more than two classes a gamma below 1 shares LightGBM's risk.
+    options : None or dict
+        Further fields of :class:`focalkit.LossSpec`: a form of the loss such as ``{"poly": 1.0}``, or
+        ``{"logit_adjustment": 1.0}``, which is tau for the training data's class frequencies.
     **kwargs
         Everything else that :class:`lightgbm.LGBMClassifier` takes, ``objective`` excepted.
 
@@ -147,12 +150,21 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
     array([0, 1, 2])
     """
 
-    def __init__(self, *, gamma: float = 2.0, alpha: Alpha = None, hessian: str = "majorizer", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        gamma: float = 2.0,
+        alpha: Alpha = None,
+        hessian: str = "majorizer",
+        options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._Booster: Any
         self.gamma = gamma
         self.alpha = alpha
         self.hessian = hessian
+        self.options = options
 
     def _process_params(self, stage: str) -> dict[str, Any]:
         """Parameters of the booster: without this package's own, with the focal objective while fitting."""
@@ -211,7 +223,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, y)
             counted = by_class if sample_weight is None else np.asarray(sample_weight) * by_class
-        training = _fitting.read_training(y, counted, self.gamma, self.alpha, self.hessian)
+        training = _fitting.read_training(y, counted, self.gamma, self.alpha, self.hessian, self.options)
         if isinstance(eval_set, tuple):
             eval_set = [eval_set]
         parts: Sequence[Any] = eval_set or []

@@ -106,6 +106,9 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         is ``reg_alpha``.
     hessian : {"clipped", "majorizer", "exact"}
         See :class:`focalkit.boosting.objective.FocalObjective`.
+    options : None or dict
+        Further fields of :class:`focalkit.LossSpec`: a form of the loss such as ``{"poly": 1.0}``, or
+        ``{"logit_adjustment": 1.0}``, which is tau for the training data's class frequencies.
     min_split_loss : float, optional
         Least loss reduction of a split.
     eval_metric : str, callable or list of them, optional
@@ -144,6 +147,7 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         gamma: float = 2.0,
         alpha: Alpha = None,
         hessian: str = DEFAULT_HESSIAN,
+        options: dict[str, Any] | None = None,
         min_split_loss: float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -151,6 +155,7 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         self.gamma = gamma
         self.alpha = alpha
         self.hessian = hessian
+        self.options = options
         self.min_split_loss = min_split_loss
 
     def __sklearn_tags__(self) -> Any:
@@ -201,7 +206,7 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         refuse_parameters(given, ["objective"], "It is the focal loss; set gamma and alpha.", ["binary:logistic"])
         refuse_parameters(given, ["scale_pos_weight"], remedy, [1])
         X = _fitting.plain(X)
-        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
+        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian, self.options)
         dtrain = self._matrix(None, X, training.targets, training.sample_weight, base_margin)
         parts: Sequence[Any] = eval_set or []
         weights: Sequence[Any] = sample_weight_eval_set or [None] * len(parts)

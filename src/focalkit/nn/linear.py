@@ -79,8 +79,8 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
         **options: Unpack[SpecOptions],
     ) -> None:
         spec = LossSpec("softmax", _number("gamma", gamma), _number("alpha", alpha), **options)
-        for name in PARAMETERS:
-            contracts.class_vector(name, getattr(spec, name), n_classes)
+        for name, value in spec.class_parameters().items():
+            contracts.class_vector(name, value, n_classes)
         super().__init__(in_features, n_classes, bias, device, dtype)
         self.logit_softcap, self.memory_budget = logit_softcap, memory_budget
         self.spec = spec
@@ -95,8 +95,8 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
         if not isinstance(spec, LossSpec) or spec.link != "softmax":
             contract = "be a LossSpec with the softmax link"
             contracts.reject("spec", contract, spec, "Independent columns have no softmax: use SigmoidFocalLoss.")
-        for name in PARAMETERS:
-            contracts.class_vector(name, getattr(spec, name), self.out_features)
+        for name, value in spec.class_parameters().items():
+            contracts.class_vector(name, value, self.out_features)
         self._spec = spec
         self._numbers, self._arguments = compiled.apart(spec)
 

@@ -147,9 +147,8 @@ class Loss(HoldsSpec):
         #: the tensors that count how often they were written, and how often that was
         self._written = [(t, t._version) for t in self._known if t is not None and not t.is_inference()]
         #: the spec less what stands in tensors, and the same as compiled code is given it
-        self._numbers = replace(
-            spec, gamma=spec.gamma if gamma is None else 0.0, alpha=spec.alpha if alpha is None else None
-        )
+        given = {"gamma": gamma, "alpha": alpha}
+        self._numbers = spec.without(*(name for name, tensor in given.items() if tensor is not None))
         self._arguments = compiled.arguments_of(self._numbers)
 
     def _tensors(self) -> Parameters:

@@ -55,6 +55,19 @@ ALPHA_SIGMOID = Interval(0, 1)
 #: The weight of one of two classes where neither may be without weight.
 ALPHA_OF_TWO = Interval(0, 1, low_inclusive=False, high_inclusive=False)
 LABEL_SMOOTHING = Interval(0, 1)
+REAL = Interval(-math.inf, math.inf, low_inclusive=False, high_inclusive=False)
+#: What may be added to a logit: exp of the difference of two of them is to be a number.
+ADJUSTMENT = Interval(-300, 300)
+MARGIN = Interval(0, math.inf)
+#: Of the numbers of a loss's form.
+FORMS = {
+    "poly": Interval(-1, math.inf),
+    "star": REAL,
+    "dft": Interval(0, 1),
+    "gce": Interval(0, 1),
+    "gamma_negative": GAMMA,
+    "clip": Interval(0, 1, high_inclusive=False),
+}
 PROBABILITY = Interval(0, 1)
 PRIOR = Interval(0, 1, low_inclusive=False, high_inclusive=False)
 SAMPLE_WEIGHT = Interval(0, math.inf)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from focalkit._core import links
+from focalkit._core import forms, links
 from focalkit._core.differentiable import (
     FUNCTIONS,
     Function,
@@ -52,6 +52,24 @@ _HERE = sys.modules[__name__]
 sigma, nll, p_nll, modulation, loss = (
     _differentiable(*(partial(formula, _HERE) for formula in formulas)) for formulas in FUNCTIONS.values()
 )
+
+
+class _Differentiable:
+    """What ``forms.composed`` is made of."""
+
+    xp: Any = jnp
+    loss, nll, sigma, modulation = staticmethod(loss), staticmethod(nll), staticmethod(sigma), staticmethod(modulation)
+    stop_gradient = staticmethod(jax.lax.stop_gradient)
+
+
+def form_loss(m: Any, gamma: Any, form: forms.Form) -> Any:
+    """The loss of a form, differentiable to any order."""
+    return forms.composed(m, gamma, form, _Differentiable)
+
+
+def soft_loss(z: Any, y: Any, gamma: Any, form: forms.Form) -> Any:
+    """The loss of a form of soft targets, differentiable to any order."""
+    return forms.composed_soft(z, y, gamma, form, _Differentiable)
 
 
 @jax.custom_jvp

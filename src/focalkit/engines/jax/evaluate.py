@@ -6,7 +6,6 @@ in targets, weights, alpha, gamma or the normalizer, comes from the composite im
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -89,7 +88,7 @@ def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
 @lru_cache(maxsize=256)
 def _without_parameters(spec: LossSpec) -> LossSpec:
     """What a program is compiled for."""
-    return replace(spec, gamma=0.0, alpha=None)
+    return spec.without("gamma", "alpha")
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), inline=True)

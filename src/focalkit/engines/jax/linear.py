@@ -70,7 +70,7 @@ def loss(
     operands |= given | {"hidden": given["hidden"].reshape(-1, given["hidden"].shape[-1])}
     on_host = jax.default_backend() == "cpu"
     layer = Layer(
-        replace(spec, gamma=0.0, alpha=None, class_axis=1),
+        replace(spec.without("gamma", "alpha"), class_axis=1),
         float(softcap or 0.0),
         budget or (_BUDGET_OF_HOST if on_host else _BUDGET_OF_DEVICE),
     )

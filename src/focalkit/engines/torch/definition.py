@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focalkit._core import links
+from focalkit._core import forms, links
 from focalkit._core.differentiable import (
     FUNCTIONS,
     Function,
@@ -25,7 +25,7 @@ class Namespace:
     """What ``definition`` and ``links`` ask of an array library, on one device."""
 
     inf, nan = float("inf"), float("nan")
-    abs, exp, log, log1p = torch.abs, torch.exp, torch.log, torch.log1p
+    abs, exp, log, log1p, expm1 = torch.abs, torch.exp, torch.log, torch.log1p, torch.expm1
     where, zeros_like, ones_like, full_like = torch.where, torch.zeros_like, torch.ones_like, torch.full_like
     argmax, sum, max, softmax = torch.argmax, torch.sum, torch.amax, torch.softmax
 
@@ -92,6 +92,28 @@ _HERE = sys.modules[__name__]
 sigma, nll, p_nll, modulation, loss = (
     _differentiable(_bound(value), *map(_bound, partials)) for value, *partials in FUNCTIONS.values()
 )
+
+
+class _Differentiable(Namespace):
+    """What ``forms.composed`` is made of."""
+
+    loss, nll, sigma, modulation = staticmethod(loss), staticmethod(nll), staticmethod(sigma), staticmethod(modulation)
+    stop_gradient = staticmethod(torch.Tensor.detach)
+
+    @property
+    def xp(self) -> Namespace:
+        """The library."""
+        return self
+
+
+def form_loss(m: Tensor, gamma: Tensor, form: forms.Form) -> Tensor:
+    """The loss of a form, differentiable to any order."""
+    return forms.composed(m, gamma, form, _Differentiable(m.device))  # type: ignore[no-any-return]
+
+
+def soft_loss(z: Tensor, y: Tensor, gamma: Tensor, form: forms.Form) -> Tensor:
+    """The loss of a form of soft targets, differentiable to any order."""
+    return forms.composed_soft(z, y, gamma, form, _Differentiable(z.device))  # type: ignore[no-any-return]
 
 
 def _log_odds(z: Tensor, ids: Tensor) -> Tensor:

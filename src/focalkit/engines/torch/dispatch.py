@@ -65,6 +65,8 @@ def loss(
 
     ``parameters`` are :class:`ClassParameters`, or gamma and alpha as a tuple.
     """
+    if spec.gamma_steps is not None:
+        kernels = False  # no kernel has it
     if type(normalizer) is str:
         call = Call(spec, logits, targets, sample_weight, parameters=ClassParameters(*parameters))
         spec, normalizer = _over_ranks(call, normalizer)
@@ -103,6 +105,7 @@ def traced_loss(
     sample_weight = torch_contracts.weight_tensor(sample_weight, logits)
     others = (targets, sample_weight, normalizer, *given)
     recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
+    kernels = kernels and spec.gamma_steps is None
     if kernels and not recorded and not torch.compiler.is_exporting():
         on_gpu = logits.device.type == "cuda" and has_device_kernels(logits.device)
         if on_gpu or logits.device.type == "cpu":
@@ -157,7 +160,9 @@ def loss_grad_hess(
     with torch.no_grad():
         arguments = (logits, targets, sample_weight, call.normalizer)
         on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
-        kernels = kernels and (on_host or _on_device(arguments)) and not _internals.transformed()
+        kernels = (
+            kernels and spec.gamma_steps is None and (on_host or _on_device(arguments)) and not _internals.transformed()
+        )
         value, grad, curvature = compute(call, route_of(logits, on_host, kernels), 2 if hess else 1, out)
         assert grad is not None
         if out is not None and not out.is_inference():
@@ -167,7 +172,7 @@ def loss_grad_hess(
 
 def over_logits(call: Call, order: int) -> Tensor:
     """Return the loss alone; from ``order`` 1 its gradient is written over the logits. Nothing is recorded."""
-    route = route_of(call.logits, call.logits.is_cpu, True)
+    route = route_of(call.logits, call.logits.is_cpu, call.spec.gamma_steps is None)
     return compute(call, route, order, call.logits if order else None).loss  # type: ignore[no-any-return]
 
 
