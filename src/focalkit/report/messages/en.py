@@ -549,4 +549,8 @@ MESSAGES: dict[str, str] = {
     "family.smote": "SMOTE",
     "family.bagging": "balanced bagging",
     "family.self-paced": "a self-paced ensemble",
+    "file.script": "script: {path}",
+    "file.card": "model card: {path}",
+    "file.model": "model: {path} (focalkit predict {path} FILE --trust)",
+    "file.decisions": "decisions: {path}",
 }

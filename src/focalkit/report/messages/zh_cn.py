@@ -535,4 +535,8 @@ MESSAGES: dict[str, str] = {
     "family.smote": "SMOTE",
     "family.bagging": "平衡 bagging",
     "family.self-paced": "自步集成",
+    "file.script": "脚本：{path}",
+    "file.card": "模型卡：{path}",
+    "file.model": "模型：{path}（focalkit predict {path} FILE --trust）",
+    "file.decisions": "决策：{path}",
 }
