@@ -7,6 +7,7 @@ MESSAGES: dict[str, str] = {
     "list.comma": ", ",
     "list.and": " and ",
     "list.more": " and {n:count} more",
+    "list.counted": "{word} ({n:count})",
     "sentence.gap": " ",
     "sentence.colon": "{before}. ",
     "unit.points": " points",
