@@ -7,6 +7,7 @@ import pytest
 
 from focalkit import InputError, LossSpec, loss_grad_hess
 from focalkit.diagnosis import Ledger, loss_curves
+from focalkit.diagnosis.advice import contradicted, starting_point
 
 RNG = np.random.default_rng(12)
 Z = RNG.normal(size=(4000, 4)) * 5
@@ -81,6 +82,18 @@ def test_the_asymmetric_loss_has_two_gammas_in_its_ledger():
 def test_what_no_table_of_log_odds_holds_is_refused(form):
     with pytest.raises(InputError, match="be one that a ledger answers for"):
         ledger_of(LossSpec("sigmoid"), Z, HARD).shares(gamma=1.0, form=form)
+    with pytest.raises(InputError, match="be one that a ledger answers for"):
+        Ledger(LossSpec("sigmoid", 1.0, **form), 4)
+
+
+@pytest.mark.parametrize(("gamma", "form"), FORMS, ids=str)
+def test_findings_and_starting_points_are_made_of_a_form_s_ledger_too(gamma, form):
+    ledger = ledger_of(LossSpec(gamma=gamma, **form))
+    noise, start = contradicted(ledger), starting_point(ledger)
+    assert np.isfinite(noise.loss).all()
+    assert np.isfinite(start.alpha).all()
+    plain = ledger_of(LossSpec()).shares().loss.share
+    np.testing.assert_allclose(ledger.shares(gamma=0.0, form={}).loss.share, plain, rtol=1e-6)
 
 
 def test_a_form_s_ledger_survives_json_and_adds():

@@ -279,10 +279,10 @@ class LossSpec:
         if self.link == "softmax" and name in ("gamma_negative", "clip", "quality"):
             remedy = "A softmax has no negatives, and its soft targets are probabilities of classes: use the sigmoid."
             contracts.reject(name, "be left out for the softmax link", given[name], remedy)
-        if name in ("dft", "gce", "gamma_steps") and self.gamma != 0:
+        gammas: Any = self.gamma if isinstance(self.gamma, tuple) else (self.gamma,)
+        if name in ("dft", "gce", "gamma_steps") and any(gammas):
             contracts.reject("gamma", f"be 0 beside {name}", self.gamma, f"{name} takes the place of its power.")
-        smallest = min(self.gamma) if isinstance(self.gamma, tuple) else self.gamma
-        if name == "star" and not smallest > 0:  # type: ignore[operator]
+        if name == "star" and not min(gammas) > 0:
             contracts.reject("gamma", "be above 0 beside star", self.gamma, "FL* is divided by it.")
         if kinds & {"asymmetric", "quality"} and isinstance(self.gamma, tuple):
             contracts.reject("gamma", f"be one number beside {name}", self.gamma, "Give one for all columns.")

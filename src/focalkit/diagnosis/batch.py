@@ -151,7 +151,7 @@ class Batch:
             contracts.reject(
                 "targets",
                 "name classes whose logit is above -inf",
-                f"class {column} in row {chunk.start + row}",
+                contracts.Words(f"class {column} in row {chunk.start + row}"),
                 "The loss there is infinite and has no shares: leave the row out, or unmask the class.",
             )
 

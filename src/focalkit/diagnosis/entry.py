@@ -259,7 +259,9 @@ def _is_ledger(path: str) -> bool:
 def _only_of_predictions(**asked: Any) -> None:
     for name, value in asked.items():
         if value is not None and value != 0:
-            contracts.reject(name, "be asked of predictions", "a saved ledger, which has no rows", "Leave it out.")
+            contracts.reject(
+                name, "be asked of predictions", contracts.Words("a saved ledger, which has no rows"), "Leave it out."
+            )
 
 
 def _loaded(paths: Sequence[str]) -> Diagnosis:

@@ -89,7 +89,7 @@ class Ledger(Shown):
         self.exact_grad: Real = np.zeros((shape[0], bins.N_ZONES))
         self.n_samples = 0
         self.n_ignored = 0
-        self._gamma = self._gammas(spec)
+        self._gamma, _ = self._asked(None, None)
 
     def __repr__(self) -> str:
         """Size and spec."""
@@ -129,7 +129,7 @@ class Ledger(Shown):
             contracts.reject(
                 "logits",
                 f"have the {self.n_classes} classes of this ledger",
-                f"{batch.n_classes} classes",
+                contracts.Words(f"{batch.n_classes} classes"),
                 "Start another ledger for them.",
             )
         for entries in batch.read():
@@ -290,9 +290,15 @@ class Ledger(Shown):
         return checked  # type: ignore[no-any-return]
 
     def _asked(self, gamma: PerClass | None, form: Mapping[str, Any] | None) -> tuple[Real, Form | None]:
-        """Gamma of each row, and the form, None for the focal loss."""
-        fields = self.spec.form_fields if form is None else dict(form)
+        """Gamma of each row, and the form, None for the focal loss.
+
+        The spec's form, if no other is asked for, goes with a gamma that it has a place for; with any other the focal
+        loss is meant.
+        """
         power = self.spec.gamma if gamma is None else gamma
+        fields = dict(form or {})
+        if form is None and self._takes(power):
+            fields = self.spec.form_fields
         spec = LossSpec(self.spec.link, power, **fields)
         contracts.class_vector("gamma", spec.gamma, self.n_classes)  # type: ignore[arg-type]
         asked = spec.form
@@ -305,6 +311,14 @@ class Ledger(Shown):
             remedy = "It depends on each target's value, or steps inside of a bin, which no table of log-odds holds."
             contracts.reject("form", "be one that a ledger answers for", fields, remedy)
         return self._gammas(spec), asked
+
+    def _takes(self, gamma: PerClass) -> bool:
+        """Whether the spec's form has a place for this gamma."""
+        if not {"dft", "gce", "gamma_steps", "star"} & self.spec.form_fields.keys():
+            return True
+        if self.spec.star is not None:
+            return bool(np.all(np.asarray(gamma) > 0))
+        return bool(np.all(np.asarray(gamma) == 0))
 
     def _gammas(self, spec: LossSpec) -> Real:
         """Gamma of each row; the asymmetric loss has two."""

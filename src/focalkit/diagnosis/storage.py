@@ -103,4 +103,6 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
             raise ValueError(message)
         return spec, n_classes, state
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        contracts.reject("text", "be the whole JSON of a ledger", f"{type(error).__name__}: {error}", remedy)
+        contracts.reject(
+            "text", "be the whole JSON of a ledger", contracts.Words(f"{type(error).__name__}: {error}"), remedy
+        )

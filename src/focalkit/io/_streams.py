@@ -99,8 +99,12 @@ class Decompressed(io.RawIOBase):
 def refuse_packed(file: Packed, error: BaseException) -> NoReturn:
     text = str(error) or type(error).__name__
     if "password" in text or "encrypted" in text:
-        contracts.reject("FILE", "be readable", f"{file.name}, which is encrypted", "Decrypt it first.")
-    contracts.reject("FILE", f"be a whole .{file.compression} file", f"{file.name}: {text}", "Write it again.")
+        contracts.reject(
+            "FILE", "be readable", contracts.Words(f"{file.name}, which is encrypted"), "Decrypt it first."
+        )
+    contracts.reject(
+        "FILE", f"be a whole .{file.compression} file", contracts.Words(f"{file.name}: {text}"), "Write it again."
+    )
 
 
 class Answered:
@@ -122,7 +126,7 @@ class Answered:
             parts.append(part)
             n += len(part)
             if getattr(self._stream, "size", None) is None and n > MOST_UNANNOUNCED:
-                got = f"{self._url}, which has sent {n >> 30} GiB without saying how much there is"
+                got = contracts.Words(f"{self._url}, which has sent {n >> 30} GiB without saying how much there is")
                 contracts.reject("FILE", "have an end", got, "Download it first.")
         return b"".join(parts)
 
@@ -166,7 +170,7 @@ class told:
             return
         if isinstance(error, Exception):
             what = f"status {status}" if status else (str(error).splitlines() or [""])[0][:100]
-            got = f"{self._url} ({type(error).__name__}{': ' + what if what else ''})"
+            got = contracts.Words(f"{self._url} ({type(error).__name__}{': ' + what if what else ''})")
             contracts.reject("FILE", "be a URL that answers", got, "Check the address, or download the file first.")
 
 

@@ -96,7 +96,7 @@ def opened(file: File) -> Any:
     except (pyarrow.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        got = f"{file.name}: {tabular.first_line(error)}"
+        got = contracts.Words(f"{file.name}: {tabular.first_line(error)}")
         contracts.reject("FILE", "be a whole Parquet file", got, "Write it again, or leave it out by --skip-damaged.")
 
 
@@ -111,7 +111,7 @@ def ipc_reader(file: File) -> Any:
     except (pyarrow.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        got = f"{file.name}: {tabular.first_line(error)}"
+        got = contracts.Words(f"{file.name}: {tabular.first_line(error)}")
         contracts.reject("FILE", "be an Arrow IPC file", got, "Write it by pyarrow.ipc.new_file, or .write_feather.")
 
 

@@ -73,7 +73,7 @@ def open_predictions(words: Sequence[str | Path], asked: Asked | None = None, *,
     for piece in pieces:
         mine, theirs = (first.link, first.n_classes), (piece.layout.link, piece.layout.n_classes)
         if mine != theirs:
-            got = f"{piece.file.name} with {theirs[1]} logits ({theirs[0]})"
+            got = contracts.Words(f"{piece.file.name} with {theirs[1]} logits ({theirs[0]})")
             remedy = f"{pieces[0].file.name} has {mine[1]} ({mine[0]}): diagnose them apart."
             contracts.reject("FILE", "hold the same kind of predictions as the others", got, remedy)
     name = files[0].name
@@ -101,7 +101,7 @@ def _pieces(file: File, index: int, asked: Asked, trouble: Trouble) -> tuple[lis
 
 def _of_arrays(file: File, index: int, asked: Asked, trouble: Trouble) -> list[Piece]:
     if file.format == "npy" and not file.partner:
-        got = f"{file.name} alone"
+        got = contracts.Words(f"{file.name} alone")
         contracts.reject("FILE", "name .npy files in pairs, logits first, then targets", got, "Or write an .npz.")
     held = arrays.open_arrays(file)
     try:
@@ -181,7 +181,7 @@ def _first_widths(reader: Any, names: list[str], file: File) -> dict[str, int]:
         except (pyarrow.ArrowException, OSError) as error:
             damage = tabular.first_line(error)
     if damage:
-        contracts.reject("FILE", "be readable", f"{file.name}: {damage}", "Write it again.")
+        contracts.reject("FILE", "be readable", contracts.Words(f"{file.name}: {damage}"), "Write it again.")
     return {}
 
 
@@ -212,7 +212,7 @@ def _of_ipc(file: File, index: int, asked: Asked) -> tuple[list[Piece], list[Ale
         except StopIteration:
             pass
         except (pyarrow.ArrowException, OSError) as error:
-            got = f"{file.name}: {tabular.first_line(error)}"
+            got = contracts.Words(f"{file.name}: {tabular.first_line(error)}")
             contracts.reject("FILE", "be a whole Arrow file", got, "Write it again.")
     columns = described(reader.schema, widths, tabular.index_columns(reader.schema))
     layout, alerts = layout_of(columns, asked, file.name, dict(file.keys))

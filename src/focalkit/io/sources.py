@@ -150,10 +150,10 @@ def recognised(file: File) -> File:
     for magic, what, remedy in _FOREIGN:
         if head.startswith(magic):
             remedy = _PYTORCH if file.path.endswith((".pt", ".pth", ".ckpt")) else remedy
-            contracts.reject("FILE", "hold a table", f"{file.name}, {what}", remedy)
+            contracts.reject("FILE", "hold a table", contracts.Words(f"{file.name}, {what}"), remedy)
     called = {"parquet": "Parquet", "ipc": "Arrow", "npz": ".npz", "npy": ".npy", "xlsx": "Excel"}.get(file.format)
     if called:
-        got = f"{file.name}, which does not begin as one"
+        got = contracts.Words(f"{file.name}, which does not begin as one")
         contracts.reject("FILE", f"be a whole {called} file", got, "Write it again.")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if file.format == "csv":
@@ -169,25 +169,31 @@ def recognised(file: File) -> File:
 def _of_zip(file: File) -> File:
     """A zip archive is a workbook, arrays, a PyTorch file, or one table in a box."""
     if file.compression:
-        contracts.reject("FILE", "hold a table", f"{file.name}, an archive in an archive", "Unpack it.")
+        contracts.reject(
+            "FILE", "hold a table", contracts.Words(f"{file.name}, an archive in an archive"), "Unpack it."
+        )
     with file.stream() as stream:
         try:
             names = [n for n in zipfile.ZipFile(stream).namelist() if not n.endswith("/")]
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             if file.format == "npz":
                 return file
-            contracts.reject("FILE", "be a whole .zip file", f"{file.name}: {error}", "Write it again.")
+            contracts.reject(
+                "FILE", "be a whole .zip file", contracts.Words(f"{file.name}: {error}"), "Write it again."
+            )
     if any(n.startswith("xl/") or n == "content.xml" for n in names):
         return replace(file, format="xlsx")
     if any(n.endswith("data.pkl") for n in names):
-        contracts.reject("FILE", "hold a table", f"{file.name}, a PyTorch file", _PYTORCH)
+        contracts.reject("FILE", "hold a table", contracts.Words(f"{file.name}, a PyTorch file"), _PYTORCH)
     if names and all(n.endswith(".npy") for n in names):
         return replace(file, format="npz")
     if any(n.startswith("word/") for n in names):
-        contracts.reject("FILE", "hold a table", f"{file.name}, a text document", "Save the table as CSV.")
+        contracts.reject(
+            "FILE", "hold a table", contracts.Words(f"{file.name}, a text document"), "Save the table as CSV."
+        )
     tables = [n for n in names if Path(n).suffix.lower() in FORMATS and not _hidden(n) and not n.startswith("__MACOSX")]
     if len(tables) != 1:
-        got = f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})"
+        got = contracts.Words(f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})")
         contracts.reject("FILE", "hold one table", got, "Unpack it, and name a table or the folder.")
     inside = replace(file, compression="zip", member=tables[0], format=FORMATS[Path(tables[0]).suffix.lower()])
     return recognised(inside)

@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from sys import getrefcount
+from time import monotonic, sleep
 from typing import Any, NoReturn
 
 from focalkit._core import contracts
@@ -57,7 +59,10 @@ def read_columns(
     if file.format == "npz" or file.partner:
         return _arrays(file)
     contracts.reject(
-        "FILE", "be a table", f"{file.name}, which is {file.format}", "Give CSV, Parquet, Arrow, JSON, or an .npz."
+        "FILE",
+        "be a table",
+        contracts.Words(f"{file.name}, which is {file.format}"),
+        "Give CSV, Parquet, Arrow, JSON, or an .npz.",
     )
 
 
@@ -81,7 +86,7 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
     """A column by its name, or by its position from 0 (negative: from the end)."""
     if isinstance(word, str) and word in names:
         if list(names).count(word) > 1:
-            got = f"{word!r}, the name of {list(names).count(word)} columns"
+            got = contracts.Words(f"{word!r}, the name of {list(names).count(word)} columns")
             contracts.reject(what, "name one column", got, "Rename one, or give its position, counted from 0.")
         return list(names).index(word)
     try:
@@ -111,7 +116,7 @@ def _csv(
         if skip_damaged:
             damaged.append((line, row, what))
             return
-        got = f"{file.name}, line {line:,}: {what}"
+        got = contracts.Words(f"{file.name}, line {line:,}: {what}")
         contracts.reject("FILE", "be a CSV table", got, _REMEDY)
 
     # what the first rows look like is tried first: it spares Arrow a guess for each column, quoted line breaks and a
@@ -173,8 +178,9 @@ def _arrow_csv(
     if as_sniffed:
         numbers = (i for i, kind in enumerate(found.kinds) if kind != "text" and i not in keep)
         types |= {labels[i]: pyarrow.float64() for i in numbers}
-    return csv.read_csv(
-        pyarrow.PythonFile(records, mode="r"),
+    lent = _Lent(records)
+    table = csv.read_csv(
+        pyarrow.PythonFile(lent, mode="r"),
         csv.ReadOptions(column_names=labels, block_size=BLOCK, use_threads=threads),
         csv.ParseOptions(
             delimiter=_delimiter(found),
@@ -191,6 +197,25 @@ def _arrow_csv(
             decimal_point=found.decimal,
         ),
     )
+    _given_back(lent)
+    return table
+
+
+class _Lent:
+    """A stream that Arrow's threads hold for a moment longer than the call."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _given_back(lent: _Lent, seconds: float = 1.0) -> None:
+    """Wait until no thread of Arrow's holds the stream: one that lets go of it while Python ends aborts the process."""
+    until = monotonic() + seconds
+    while getrefcount(lent) > 3 and monotonic() < until:  # the caller's, this one's, and getrefcount's own
+        sleep(1e-4)
 
 
 def _delimiter(found: Dialect) -> str:
@@ -205,7 +230,7 @@ def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
     contracts.reject(
         "FILE",
         "be a CSV table",
-        f"{file.name}: {text}",
+        contracts.Words(f"{file.name}: {text}"),
         "Every line needs the same number of columns; --skip-damaged leaves others out.",
     )
 
@@ -221,7 +246,9 @@ def _columnar(file: File) -> Columns:
         if isinstance(error, FileNotFoundError):
             raise
         kind = "Parquet" if file.format == "parquet" else "Arrow"
-        contracts.reject("FILE", f"be a whole {kind} file", f"{file.name}: {first_line(error)}", "Write it again.")
+        contracts.reject(
+            "FILE", f"be a whole {kind} file", contracts.Words(f"{file.name}: {first_line(error)}"), "Write it again."
+        )
     return of_table(table)
 
 
@@ -250,7 +277,9 @@ def ipc_reader(file: File) -> Any:
     if magic == b"ARROW1":
         return ipc.open_file(source)
     if magic[:4] == b"FEA1":
-        contracts.reject("FILE", "be Arrow of version 2", f"{file.name}: Feather of version 1", "Write it again.")
+        contracts.reject(
+            "FILE", "be Arrow of version 2", contracts.Words(f"{file.name}: Feather of version 1"), "Write it again."
+        )
     return ipc.open_stream(source)
 
 
@@ -296,7 +325,10 @@ def _json(file: File) -> Any:
         raise
     except (ValueError, TypeError, pyarrow.ArrowException, RecursionError) as error:
         contracts.reject(
-            "FILE", "be JSON rows", f"{file.name}: {first_line(error)}", 'E.g. {"a": 1, "label": "x"} a line.'
+            "FILE",
+            "be JSON rows",
+            contracts.Words(f"{file.name}: {first_line(error)}"),
+            'E.g. {"a": 1, "label": "x"} a line.',
         )
 
 
@@ -315,7 +347,7 @@ def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
             return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         return value
-    contracts.reject("FILE", "be JSON rows", f"{file.name}, no list of objects", _JSON_ROWS)
+    contracts.reject("FILE", "be JSON rows", contracts.Words(f"{file.name}, no list of objects"), _JSON_ROWS)
 
 
 def _arrays(file: File) -> Columns:
@@ -342,7 +374,7 @@ def _arrays(file: File) -> Columns:
         columns += [_column(np.ascontiguousarray(wide[:, i])) for i in range(wide.shape[1])]
     if len(names) < 2 or not n:
         shown = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        got = f"{file.name} with {shown or 'no arrays'}"
+        got = contracts.Words(f"{file.name} with {shown or 'no arrays'}")
         contracts.reject("FILE", "hold arrays of features and labels", got, "numpy.savez(…, X=X, y=y)")
     alerts = [Alert("arrays_beside", {"names": names_said(beside), "n": n})] if beside else []
     return Columns(names, columns, alerts)
@@ -369,7 +401,9 @@ def _excel(file: File) -> Any:
             book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
             rows = book.get_sheet_by_index(0).to_python()
         except (calamine.CalamineError, ValueError, OSError) as error:
-            contracts.reject("FILE", "be an Excel workbook", f"{file.name}: {first_line(error)}", "Save it as CSV.")
+            contracts.reject(
+                "FILE", "be an Excel workbook", contracts.Words(f"{file.name}: {first_line(error)}"), "Save it as CSV."
+            )
     rows = [row for row in rows if any(cell not in ("", None) for cell in row)]
     if len(rows) < 2:
         contracts.reject("FILE", "hold a table in its first sheet", file.name, "Save the sheet as CSV.")

@@ -143,7 +143,9 @@ def tune(
     _whole("n_trials", n_trials, 0)
     classes, targets = np.unique(_labels(y), return_inverse=True)
     if len(classes) < 2:
-        contracts.reject("y", "have at least two classes", f"{len(classes)}", "Nothing is to be told apart.")
+        contracts.reject(
+            "y", "have at least two classes", contracts.Words(f"{len(classes)}"), "Nothing is to be told apart."
+        )
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     groups = _groups(X, groups, len(targets))
     trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
@@ -167,7 +169,9 @@ def tune(
     held = np.array([data.masses(split.test) for split in folds.splits])
     if not held.any(axis=1).all():
         remedy = "Ask for fewer folds, or leave rows of weight 0 out."
-        contracts.reject("sample_weight", "leave each fold a weight above 0", "zeros alone in a fold", remedy)
+        contracts.reject(
+            "sample_weight", "leave each fold a weight above 0", contracts.Words("zeros alone in a fold"), remedy
+        )
     scored = np.asarray(held.any(axis=0))
     task = Task(trainer, data, folds.splits, plans, asked.goal.cutoff if isinstance(asked.goal, Cost) else None, scored)
     # the surface fold by fold, then trial after trial: an interrupted run has folds that are whole
@@ -216,7 +220,9 @@ def _labels(given: Any) -> NDArray[Any]:
     elif y.dtype.kind in "fcMm":
         missing = np.isnan(y) if y.dtype.kind in "fc" else np.isnat(y)
     if missing.any():
-        got = f"{int(missing.sum()):,} of {len(y):,} that are missing, the first in row {int(missing.argmax())}"
+        got = contracts.Words(
+            f"{int(missing.sum()):,} of {len(y):,} that are missing, the first in row {int(missing.argmax())}"
+        )
         contracts.reject("y", "have a label in every row", got, "Leave such rows out of X and y.")
     return y
 
@@ -225,7 +231,9 @@ def _weights(given: Any, targets: NDArray[Any], classes: NDArray[Any]) -> NDArra
     weight = contracts.sample_weight_array(given, targets.shape)
     assert weight is not None
     for k in np.flatnonzero(np.bincount(targets, weights=weight, minlength=len(classes)) == 0):
-        got = f"zeros alone for class {classes[k].item() if hasattr(classes[k], 'item') else classes[k]!r}"
+        got = contracts.Words(
+            f"zeros alone for class {classes[k].item() if hasattr(classes[k], 'item') else classes[k]!r}"
+        )
         contracts.reject("sample_weight", "leave each class a weight above 0", got, "Leave such rows out.")
     return np.asarray(weight, np.float64)
 

@@ -82,6 +82,10 @@ class Trainer(Protocol):
         """Whether it can be trained on other rows than there are."""
 
     @property
+    def forks(self) -> bool:
+        """Whether copies of this process can train it."""
+
+    @property
     def notes(self) -> tuple[Message, ...]:
         """What a reader of the report should know of it."""
 
@@ -141,6 +145,11 @@ class EstimatorTrainer:
 
     focuses = weighs = resamples = True
     notes: tuple[Message, ...] = ()
+
+    @property
+    def forks(self) -> bool:
+        """Whether it is this package's linear model, whose kernels put their threads right."""
+        return type(self.model) is FocalClassifier
 
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
@@ -306,7 +315,7 @@ class FunctionTrainer:
         return True
 
     focuses = weighs = True
-    resamples = False
+    resamples = forks = False
     notes: tuple[Message, ...] = ()
 
     def predictions(
@@ -342,7 +351,14 @@ def _logits(given: Any, n_rows: int, n_classes: int) -> NDArray[np.float64]:
         logits = logits[:, 0]
     if logits.shape != (n_rows, n_classes) and not (n_classes == 2 and logits.shape == (n_rows,)):
         contract = f"return logits of shape ({n_rows}, {n_classes}), one row for each entry of test"
-        contracts.reject("fit_score", contract, f"shape {logits.shape}", "Classes without training rows have a column.")
+        contracts.reject(
+            "fit_score",
+            contract,
+            contracts.Words(f"shape {logits.shape}"),
+            "Classes without training rows have a column.",
+        )
     if np.isnan(logits).any() or np.isposinf(logits).any():
-        contracts.reject("fit_score", "return numbers", "NaN or inf among the logits", "Did the training diverge?")
+        contracts.reject(
+            "fit_score", "return numbers", contracts.Words("NaN or inf among the logits"), "Did the training diverge?"
+        )
     return logits

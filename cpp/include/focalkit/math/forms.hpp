@@ -17,14 +17,14 @@ struct Slopes {
     V loss, d1{}, d2{};
 };
 
-/// exp(x) - 1 for x <= 0, exact as x -> 0: with u = exp(x), there (u - 1) x / log u (Kahan).
+/// exp(x) - 1 for x <= 0, exact as x -> 0: Taylor's polynomial there.
 template <class V>
 FOCALKIT_INLINE V expm1_nonpositive(V x) {
     using T = typename Lane<V>::type;
-    const V u = exp_nonpositive<V>(x);
-    const V one = constant<V>(T(1)), less = u - T(1);
-    const V ratio = less * (x / where(u == one, one, log_nonnegative(u)));
-    return where(x < constant<V>(T(-1)), less, where(u == one, x, ratio));
+    constexpr int terms = sizeof(T) == 4 ? 8 : 14;
+    V series = constant<V>(T(1));
+    for (int i = terms; i > 1; --i) series = T(1) + x * series * T(1.0 / i);
+    return where(x > constant<V>(T(-0.35)), x * series, exp_nonpositive<V>(x) - T(1));
 }
 
 /// ``x^exponent`` for x in [0, 1] and a small ``whole`` exponent, the same in all lanes.
@@ -67,6 +67,13 @@ FOCALKIT_INLINE Slopes<V> clipped(const Probabilities<V>& at, T gamma, int whole
     const V beyond = where(small, (T(1) - u) - v, V{});  // of 1 - v
     const V inverse = T(1) / u;
     const V n = -(log_nonnegative(u) + beyond * inverse);
+    if (order < 2 && whole > 0) {  // without a division by v
+        const V less = whole_power(v, whole - 1), w = less * v;
+        Slopes<V> f{where(there, w * n, where(v == v, V{}, v))};
+        if constexpr (order > 0)
+            f.d1 = -where(there, at.p * at.q * (gamma * n * less + w * inverse), where(v == v, V{}, v));
+        return f;
+    }
     const V w = power_of(v, gamma, whole);
     Slopes<V> f{where(there, w * n, where(v == v, V{}, v))};
     if constexpr (order > 0) {
@@ -99,7 +106,7 @@ FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V gamma, V number) 
         if constexpr (order > 1) f.d2 = s * (at.p * at.q);
     } else if constexpr (form == Form::gce) {
         const V exponent = -number * at.nll;
-        f.loss = -expm1_nonpositive<V>(exponent) / number;
+        f.loss = expm1_nonpositive<V>(exponent) * (T(-1) / number);
         if constexpr (order > 0) {
             const V w = exp_nonpositive<V>(exponent);
             f.d1 = -w * at.q;
@@ -168,7 +175,13 @@ FOCALKIT_INLINE Slopes<V> soft_slopes(V z, V y, V rest, T gamma, int whole) {
 /// The negatives of the asymmetric loss, with or without a margin of probability.
 template <int order, class V, class T>
 FOCALKIT_INLINE Slopes<V> negatives(const Probabilities<V>& at, T gamma, int whole, T number) {
-    if (number == 0) return slopes<Form::focal, Power::any, order>(at, constant<V>(gamma), V{});
+    if (number == 0) {
+        const V w = power_of(at.q, gamma, whole), exponent = constant<V>(gamma);
+        Slopes<V> f{loss(at, w)};
+        if constexpr (order > 0) f.d1 = d1<Power::any>(at, w, exponent);
+        if constexpr (order > 1) f.d2 = d2(at, w, exponent);
+        return f;
+    }
     return clipped<order>(at, gamma, whole, number);
 }
 
