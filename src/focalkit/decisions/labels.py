@@ -91,7 +91,7 @@ def _index(found: Sorted, cutoff: Any) -> Any:
 
 def _values(goal: Goal, found: Sorted) -> Real:
     """What each cut-off is worth."""
-    hit, named, true = found.counts
+    hit, named, true = found.counts()
     if isinstance(goal, Maximize):
         return np.asarray(DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta))
     if isinstance(goal, Constraint):
