@@ -28,7 +28,14 @@ from focalkit import Ledger
 
 ALPHAS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
-RECIPES = {"1:200": Scenes(), "1:2000": Scenes(side=160, most_objects=1, smallest=8, largest=16, clutter=40)}
+#: By the background anchors per foreground anchor that they come to: larger images, fewer and smaller objects.
+RECIPES = {
+    "1:200": Scenes(),
+    "1:600": Scenes(most_objects=1, smallest=10, largest=24),
+    "1:2000": Scenes(side=160, most_objects=1, smallest=8, largest=16, clutter=40),
+    "1:6000": Scenes(side=256, most_objects=1, smallest=8, largest=14, clutter=90),
+    "1:20000": Scenes(side=448, most_objects=1, smallest=8, largest=14, clutter=250),
+}
 
 
 def cells() -> list[tuple[str, Loss, float | None]]:
@@ -40,7 +47,8 @@ def cells() -> list[tuple[str, Loss, float | None]]:
     plain = [
         ("prior", Loss(gamma, alpha), prior) for gamma, alpha in ((0.0, None), (2.0, 0.25)) for prior in (0.01, None)
     ]
-    return table_1a + table_1b + mined + plain
+    ratio = [("ratio", Loss(gamma, alpha), 0.01) for gamma, alpha in ((0.0, None), (0.0, 0.75), (2.0, 0.25))]
+    return table_1a + table_1b + mined + plain + ratio
 
 
 def key_of(recipe: str, table: str, loss: Loss, prior: float | None, seed: int) -> str:
@@ -102,7 +110,7 @@ def hardest_fifth(ledger: Ledger, gamma: float) -> dict[str, float]:
 
 
 def show(options: argparse.Namespace) -> None:
-    """Mean and standard deviation of AP and AP50 over the seeds of each cell."""
+    """Mean and standard deviation of AP over the seeds of each cell; F1 of detections at one half and at cut-offs."""
     groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for key, record in read(options.out).items():
         recipe, table, loss, prior, _ = json.loads(key)
@@ -112,15 +120,17 @@ def show(options: argparse.Namespace) -> None:
             else f"OHEM {loss['mining']}, {loss['batch']}, {loss['nms']}"
         )
         groups[recipe, table, name, str(prior)].append(record)
-    print("| images | table | loss | π | seeds | AP | AP50 | diverged | share of the step |")
-    print("|---" * 9 + "|")
+    print("| images | table | loss | π | seeds | AP | AP50 | F1 at ½ → cut-off | diverged | loss, share of the step |")
+    print("|---" * 10 + "|")
     for (recipe, table, name, prior), records in sorted(groups.items()):
         fine = [r for r in records if r["ap"] is not None]
         ap, ap50 = (np.array([r[k] for r in fine]) for k in ("ap", "ap50"))
         spread = f"{ap.mean():.1f} ± {ap.std(ddof=1):.1f}" if len(fine) > 1 else (f"{ap[0]:.1f}" if len(fine) else "–")
         share = np.mean([r["loss_share"] for r in records])
         high = f"{ap50.mean():.1f}" if len(fine) else "–"
-        row = (recipe, table, name, prior, len(records), spread, high, len(records) - len(fine), f"{share:.1%}")
+        f1 = [np.mean([r[k] for r in fine if r.get(k) is not None] or [np.nan]) for k in ("f1_plain", "f1_chosen")]
+        shown = f"{f1[0]:.1f} → {f1[1]:.1f}" if np.isfinite(f1).all() else "–"
+        row = (recipe, table, name, prior, len(records), spread, high, shown, len(records) - len(fine), f"{share:.1%}")
         print("| " + " | ".join(map(str, row)) + " |")
 
 

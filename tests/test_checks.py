@@ -267,6 +267,13 @@ def test_class_ids_that_are_floats_are_told_how_to_become_integers(library, reme
     refused(contracts.softmax_targets_shape, False, "float32", (6,), (6, 4), 1, library, match=remedy)
 
 
+@pytest.mark.parametrize(
+    ("library", "remedy"), [("numpy", r"logits.astype\(numpy.float32\)"), ("torch", r"logits.float\(\)")]
+)
+def test_logits_that_are_integers_are_told_how_to_become_floats(library, remedy):
+    refused(contracts.logits_array, np.zeros((6, 4), int), library, match=remedy)
+
+
 def test_labels_and_numbers_are_shown_as_they_were_written():
     for value, shown in (
         (np.str_("a"), "'a'"),

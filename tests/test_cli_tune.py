@@ -47,7 +47,7 @@ def run(*arguments, **options):
 
 
 def test_a_table_gets_tables_a_verdict_and_code(table):
-    done = run("tune", table, "--target", "state", *QUICK)
+    done = run("tune", table, "--target", "state", *QUICK, "--verbose")
     assert done.exit_code == 0, done.output
     for part in (
         "patients.csv: 240 rows × 3 features, 2 classes",
@@ -66,8 +66,8 @@ def test_a_table_gets_tables_a_verdict_and_code(table):
 def test_the_printed_code_runs(table):
     from focalkit.io.features import read_table
 
-    done = run("tune", table, *QUICK)
-    code = done.output.split("To use it")[1].rpartition("decisions = ")[0] + "decisions = model.predict(X_new)"
+    done = run("tune", table, *QUICK, "--verbose")
+    code = done.output.split("To use it")[1].partition("\nDo: ")[0]
     data = read_table(table)
     space = {"X": data.X, "y": data.y, "X_new": data.X}
     exec(code, space)
@@ -108,11 +108,11 @@ def test_hostile_class_names_are_escaped(tmp_path):
 
 
 def test_the_metric_decides_the_headline(table):
-    assert "For Matthews correlation" in run("tune", table, *QUICK, "--metric", "mcc").output
+    assert "for Matthews correlation" in run("tune", table, *QUICK, "--metric", "mcc").output
 
 
 def test_explicit_alphas_for_two_classes(table):
-    done = run("tune", table, *QUICK[:6], "--alpha", "0.25,0.75", "--jobs", "1", "--keep-hardest", "none")
+    done = run("tune", table, *QUICK[:6], "--alpha", "0.25,0.75", "--jobs", "1", "--keep-hardest", "none", "--verbose")
     assert done.exit_code == 0, done.output
     assert "0.75" in done.output
     assert "OHEM" not in done.output.split("Verdict")[0]
@@ -152,7 +152,9 @@ def test_the_journal_of_another_run_gets_one_line_and_exit_code_2(table, tmp_pat
 
 def test_trials_join_the_remedies(table):
     pytest.importorskip("optuna")
-    done = run("tune", table, *QUICK[:4], "--gamma", "0", "--alpha", "none", "--jobs", "1", "--trials", "2")
+    done = run(
+        "tune", table, *QUICK[:4], "--gamma", "0", "--alpha", "none", "--jobs", "1", "--trials", "2", "--verbose"
+    )
     assert done.exit_code == 0, done.output
     assert "C=" in done.output
 
@@ -163,7 +165,20 @@ def test_a_booster_is_tuned_by_name_with_texts_as_categories(tmp_path):
     path = tmp_path / "t.csv"
     rows = [f"{rng.normal() + k % 2:.3f},{'red' if k % 3 else 'blue'},{'ab'[k % 2]}" for k in range(120)]
     path.write_text("x,colour,t\n" + "\n".join(rows) + "\n")
-    done = run("tune", path, *QUICK[:4], "--gamma", "1", "--alpha", "none", "--jobs", "1", "--estimator", "lightgbm")
+    done = run(
+        "tune",
+        path,
+        *QUICK[:4],
+        "--gamma",
+        "1",
+        "--alpha",
+        "none",
+        "--jobs",
+        "1",
+        "--estimator",
+        "lightgbm",
+        "--verbose",
+    )
     assert done.exit_code == 0, done.output
     assert "1 text column(s) are given to lightgbm as categories." in done.output
     assert "from focalkit.boosting import FocalLGBMClassifier" in done.output
@@ -252,3 +267,122 @@ def test_shifted_decisions_win_on_mammography_and_weighting_spoils_its_ranking(t
     assert 0.86 < figures["CE shifted, τ chosen"]["balanced_accuracy"]["mean"] < 0.90
     loss = figures["plain CE"]["average_precision"]["mean"] - figures["CE, α n^-1"]["average_precision"]["mean"]
     assert 0.05 < loss < 0.12
+
+
+FOREST = "sklearn.ensemble.RandomForestClassifier(n_estimators=5)"
+
+
+def test_a_class_of_classifiers_is_tuned_by_its_name_behind_the_usual_preparation(tmp_path):
+    path = with_text_and_gaps(tmp_path)
+    done = run("tune", path, *QUICK, "--estimator", FOREST)
+    assert done.exit_code == 0, done.output
+    assert "RandomForestClassifier is given α by class_weight." in done.output
+    assert "1 text column(s) are one-hot encoded inside the folds." in done.output
+
+
+def with_text_and_gaps(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "t.csv"
+    rows = [
+        f"{'' if k % 11 == 0 else format(rng.normal() + k % 2, '.3f')},{'red' if k % 3 else 'blue'},{'ab'[k % 2]}"
+        for k in range(120)
+    ]
+    path.write_text("x,colour,t\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("os.system(command='true')", "name a class of classifiers"),
+        ("os.system('true')", "a class with literal arguments"),
+        ("sklearn.preprocessing.StandardScaler()", "name a class of classifiers"),
+        ("sklearn.tree.DecisionTreeClassifier(max_depth=__import__('os').getpid())", "have a literal as its max_depth"),
+        ("sklearn.tree.DecisionTreeClassifier(no_such=1)", "have arguments that its class takes"),
+        ("forest", "be one of linear, xgboost, lightgbm, catboost"),
+        ("model.joblib", "be trusted"),
+    ],
+)
+def test_nothing_is_called_but_a_class_of_classifiers_with_literals(table, text, message):
+    done = run("tune", table, *QUICK, "--estimator", text)
+    assert done.exit_code == 2, done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_library_that_is_not_installed_is_named_with_what_installs_it(table):
+    done = run("tune", table, *QUICK, "--estimator", "no_such_library.Model()")
+    assert done.exit_code == 1, done.output
+    assert "pip install no_such_library" in done.output
+
+
+def test_a_saved_model_is_tuned_once_it_is_trusted_on_the_columns_that_it_knew(tmp_path):
+    joblib, pandas = pytest.importorskip("joblib"), pytest.importorskip("pandas")
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    path = with_text_and_gaps(tmp_path)
+    frame = pandas.read_csv(path)
+    prepare = make_column_transformer((OneHotEncoder(), ["colour"]), (SimpleImputer(), ["x"]))
+    model = make_pipeline(prepare, LogisticRegression(C=0.5)).fit(frame[["colour", "x"]], frame["t"])
+    saved = tmp_path / "model.joblib"
+    joblib.dump(model, saved)
+    done = run("tune", path, *QUICK, "--estimator", saved, "--trust")
+    assert done.exit_code == 0, done.output
+    assert "LogisticRegression is given α by class_weight." in done.output
+    (tmp_path / "broken.joblib").write_bytes(b"no model")
+    done = run("tune", path, *QUICK, "--estimator", tmp_path / "broken.joblib", "--trust")
+    assert done.exit_code == 2, done.output
+    assert "be a model that joblib saved" in done.output
+
+
+def test_predictions_alone_are_tuned(tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.random(400) < 0.15
+    p = 1 / (1 + np.exp(2.0 - rng.normal(size=400) - 1.5 * y))
+    path = tmp_path / "p.csv"
+    lines = [f"{1 - q:.5f},{q:.5f},{'ill' if t else 'well'}" for q, t in zip(p, y, strict=True)]
+    path.write_text("p_well,p_ill,state\n" + "\n".join(lines) + "\n")
+    done = run("tune", path, "--predictions", "--folds", "3", "--repeats", "2")
+    assert done.exit_code == 0, done.output
+    assert "400 out-of-fold predictions, 2 classes" in done.output
+    assert "flag “ill” where p >" in done.output
+
+
+def test_four_lines_answer_and_everything_else_waits_for_verbose(table):
+    labels = ["Do", "Expect", "How sure", "What it costs"]
+    done = run("tune", table, *QUICK)
+    assert done.exit_code == 0, done.output
+    starts = [line.partition(":")[0] for line in done.output.splitlines()]
+    assert [start for start in starts if start in labels] == labels
+    assert "OHEM, hardest" not in done.output
+    long = run("tune", table, *QUICK, "--verbose").output
+    assert long.count("How sure: ") == 2
+    assert long.index("How sure: ") < long.index("OHEM, hardest") < long.rindex("How sure: ")
+
+
+def test_columns_that_say_how_rows_count_are_no_features_and_are_used(table, tmp_path):
+    rng = np.random.default_rng(1)
+    head, *rows = table.read_text().splitlines()
+    more = [
+        f"{row},{rng.integers(60)},{2.0 if row.endswith('ill') else 1.0},2026-01-{i % 28 + 1:02d}"
+        for i, row in enumerate(rows)
+    ]
+    path = tmp_path / "more.csv"
+    path.write_text("\n".join([head + ",clinic,w,day", *more]) + "\n")
+    figures = tmp_path / "t.json"
+    columns = {"--groups": "clinic", "--weights": "w", "--time": "day"}
+    every = [word for pair in columns.items() for word in pair]
+    seen = set()
+    for given in ([], ["--weights", "w"], ["--groups", "clinic"], ["--time", "day"]):
+        dropped = [word for flag, name in columns.items() if flag not in given for word in ("--drop", name)]
+        done = run("tune", path, "--target", "state", *QUICK, *given, *dropped, "--json", figures)
+        assert done.exit_code == 0, done.output
+        assert "240 rows × 3 features" in done.output
+        seen.add(json.dumps(json.loads(figures.read_text())["cells"]))
+    assert len(seen) == 4
+    assert run("tune", path, "--target", "state", *QUICK, *every).exit_code == 0
+    assert "--weights" in run("tune", "--weights", "w").stderr

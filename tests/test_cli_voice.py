@@ -48,7 +48,7 @@ def test_a_terminal_without_greek_gets_the_report_and_the_files_are_there(tmp_pa
     assert done.stderr == b""
     assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert json.loads(figures.read_text(encoding="utf-8"))
-    assert "Findings" in done.stdout.decode(encoding) or "Verdict" in done.stdout.decode(encoding)
+    assert "Findings" in done.stdout.decode(encoding) or "How sure" in done.stdout.decode(encoding)
 
 
 def test_the_files_are_written_where_printing_fails(tmp_path, monkeypatch):
@@ -175,7 +175,7 @@ def test_the_terminal_speaks_chinese(predictions, code):
 def test_tune_speaks_chinese():
     done = run("tune", *QUICK, "--language", "zh")
     assert done.exit_code == 0, done.stderr
-    for part in ("结论", "平衡准确率", "用法", "类别"):
+    for part in ("怎么做：", "会怎样：", "有多确定：", "代价：", "平衡准确率"):
         assert part in done.stdout
 
 

@@ -13,7 +13,15 @@ pytest.importorskip("faster_coco_eval")
 from examples.detector import anchors as a  # noqa: E402
 from examples.detector.data import Images, Scenes, make_scenes, read_bccd  # noqa: E402
 from examples.detector.losses import Loss, classification_loss, targets_of  # noqa: E402
-from examples.detector.run import Training, average_precision, ledger_of, predict, run  # noqa: E402
+from examples.detector.run import (  # noqa: E402
+    Training,
+    average_precision,
+    best_cutoffs,
+    ledger_of,
+    macro_f1,
+    predict,
+    run,
+)
 
 TINY = Scenes(side=32, most_objects=2, smallest=8, largest=16, clutter=3)
 BCCD = Path(__file__).parents[2] / "shared" / "data" / "bccd"
@@ -75,6 +83,21 @@ def test_a_false_alarm_above_the_hit_halves_precision():
     hit = {"image_id": 0, "category_id": 0, "bbox": [10, 10, 20, 20], "score": 0.5}
     alarm = hit | {"bbox": [60, 60, 20, 20], "score": 0.9}
     assert average_precision(truth, [hit, alarm])[0] == pytest.approx(50.0)
+
+
+def test_a_cut_off_is_chosen_where_the_f1_of_detections_is_best():
+    truth = _one([[10, 10, 30, 30], [50, 50, 70, 70]], [0, 0])
+    hit = {"image_id": 0, "category_id": 0, "bbox": [10, 10, 20, 20], "score": 0.3}
+    other = hit | {"bbox": [50, 50, 20, 20], "score": 0.2}
+    alarms = [hit | {"bbox": [80, 80, 5, 5], "score": s} for s in (0.1, 0.05, 0.04)]
+    again = hit | {"score": 0.15}  # the same object a second time is an alarm
+    records = [hit, other, again, *alarms]
+    cutoffs = best_cutoffs(truth, records)
+    assert cutoffs[0] == 0.2
+    assert np.isinf(cutoffs[1])
+    assert macro_f1(truth, records, cutoffs) == pytest.approx(50.0)  # 1 for the first class, 0 for the second
+    assert macro_f1(truth, records, 0.5) == 0.0
+    assert macro_f1(truth, records, 0.0) == pytest.approx(100 * (4 / 8) / 2)
 
 
 def test_the_loss_is_that_of_a_retinanet_head():

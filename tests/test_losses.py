@@ -75,3 +75,33 @@ def test_a_vector_of_another_length_than_the_classes_is_refused():
             focalkit.softmax_focal_loss(Z, IDS, **{name: [0.5, 0.5]})
         with pytest.raises(InputError, match=f"^{name} must"):
             focalkit.sigmoid_focal_loss(Z[:, 0], BITS[:, 0], **{name: [0.5, 0.5]})
+
+
+#: What each library is called by, and its way of changing a dtype.
+NAMES = {"numpy": ("numpy.",), "torch": ("torch.", ".long()", ".float()"), "jax": ("jax.",)}
+MISTAKES = {
+    "logits of integers": {"logits": IDS[:, None] + np.zeros((6, 3), int)},
+    "class ids that are floats": {"targets": IDS.astype("f4")},
+    "class ids for a sigmoid": {"link": "sigmoid"},
+    "class ids of images for a sigmoid": {
+        "link": "sigmoid",
+        "logits": np.zeros((2, 3, 4), "f4"),
+        "targets": np.zeros((2, 4), int),
+    },
+    "weights of another shape": {"sample_weight": np.ones(4)},
+    "a normalizer of a shape": {"normalizer": np.ones(1, "f4")},
+    "ids out of range": {"targets": IDS + 3},
+}
+
+
+@pytest.mark.parametrize("library", NAMES)
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_an_error_names_no_library_but_the_users(library, mistake):
+    module = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
+    of = module.as_tensor if library == "torch" else module.asarray
+    call = {"logits": Z.astype("f4"), "targets": IDS, "link": "softmax", **MISTAKES[mistake]}
+    loss = getattr(focalkit, f"{call.pop('link')}_focal_loss")
+    with pytest.raises(InputError) as refused:
+        loss(**{name: of(value) for name, value in call.items()})
+    others = [name for other, names in NAMES.items() if other != library for name in names]
+    assert not [name for name in others if name in str(refused.value).replace("jax.numpy.", "jax.")]

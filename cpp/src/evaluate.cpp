@@ -9,6 +9,7 @@
 #include "dispatch.hpp"
 #include "memory.hpp"
 #include "threads.hpp"
+#include "wide.hpp"
 
 namespace focalkit {
 namespace {
@@ -136,6 +137,12 @@ void divide_by(Job& job, double denominator, double restore) {
     job.restore = std::ldexp(1.0, std::clamp(of_restore + half, -1000, 1000));
 }
 
+/// Whether derivatives over so small a denominator are beyond float on their way, though they may not be in the end:
+/// weights and alphas, each up to 2^40 here, times the scale, and that over a row's sum of exponentials.
+bool exceeds_float(const Job& job, double denominator, double restore) {
+    return job.order > 0 && job.type != Type::f64 && std::ilogb(restore) - std::ilogb(denominator) > 40;
+}
+
 /// The sum of the losses once more, where it overflowed: in units so large that only a loss that is infinite does.
 double sum_in_units(Job job, double unit) {
     job.order = 0, job.losses = nullptr, job.unit *= unit;
@@ -178,6 +185,12 @@ Outcome evaluate(Job job, Reduction reduction, double normalizer, double alpha_u
             }
     }
     denominator = or_one(denominator);
+    if (exceeds_float(job, denominator, restore)) {
+        Wide wide(job);
+        const Outcome outcome = evaluate(wide.job, reduction, normalizer, alpha_unit);
+        if (!outcome.bad_targets) wide.write_back();
+        return outcome;
+    }
     divide_by(job, denominator, restore);
     Partial sums = compute(job);
     if (sums.bad_targets && !job.trusted) return {0, true};

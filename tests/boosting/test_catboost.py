@@ -1,3 +1,5 @@
+import dataclasses
+
 import catboost
 import numpy as np
 import pytest
@@ -62,14 +64,40 @@ def test_the_native_objective_and_the_estimator_train_the_same_model(n_classes):
     assert focal == model.focal_
     metric = native_metric(focal, "recovered_log_loss")
     more = {} if n_classes == 2 else {"classes_count": n_classes, "bootstrap_type": "Bayesian"}
-    plain = catboost.CatBoostClassifier(loss_function=NativeObjective(focal), eval_metric=metric, **QUICK, **more)
-    plain.fit(catboost.Pool(X, y, baseline=start_baseline(focal, len(y))))
+    unweighted = dataclasses.replace(focal, alpha=(1.0,) * n_classes)  # alpha goes along as weights
+    plain = catboost.CatBoostClassifier(loss_function=NativeObjective(unweighted), eval_metric=metric, **QUICK, **more)
+    weights = np.asarray(focal.alpha)[y]
+    plain.fit(catboost.Pool(X, y, weight=weights, baseline=start_baseline(focal, len(y))))
     add_start(plain, focal)
     raw = plain.predict(X, prediction_type="RawFormulaVal")
     np.testing.assert_allclose(raw, model.decision_function(X), rtol=1e-9, atol=1e-9)
-    own = focal.population_posterior(raw)[np.arange(len(y)), y]
+    own = -np.log(focal.population_posterior(raw)[np.arange(len(y)), y])
     held = plain.evals_result_["learn"]["recovered_log_loss"]
-    assert np.isclose(held[-1], -np.log(own).mean(), rtol=1e-6)
+    assert np.isclose(held[-1], np.average(own, weights=weights), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_alpha_without_gamma_is_catboosts_class_weights(n_classes):
+    X, y = table(n_classes, n=400)
+    alpha = np.linspace(1, 5, n_classes)
+    ours = FocalCatBoostClassifier(gamma=0.0, alpha=alpha, bootstrap_type="No", **QUICK).fit(X, y)
+    own = {"class_weights": ours.alpha_.tolist(), "bootstrap_type": "No", **QUICK}
+    loss = "Logloss" if n_classes == 2 else "MultiClass"
+    baseline = start_baseline(ours.focal_, len(y))
+    theirs = catboost.CatBoostClassifier(loss_function=loss, **own).fit(catboost.Pool(X, y, baseline=baseline))
+    raw = theirs.predict(X, prediction_type="RawFormulaVal") + baseline
+    np.testing.assert_allclose(ours.decision_function(X), raw, rtol=1e-6, atol=1e-6)
+
+
+def test_own_metrics_of_the_training_data_leave_alpha_out():
+    X, y = table(3, n=250)
+    w = np.linspace(0.5, 2, 250)
+    params = {**QUICK, "eval_metric": "recovered_log_loss"}
+    model = FocalCatBoostClassifier(gamma=2.0, alpha="balanced", **params).fit(X, y, sample_weight=w, eval_set=(X, y))
+    own = -np.log(model.focal_.population_posterior(model.decision_function(X))[np.arange(len(y)), y])
+    held = {name: figures["recovered_log_loss"][model.tree_count_ - 1] for name, figures in model.evals_result_.items()}
+    assert held["learn"] == pytest.approx(np.average(own, weights=w), rel=1e-5)
+    assert held["validation"] == pytest.approx(own.mean(), rel=1e-5)
 
 
 def test_derivatives_are_those_of_the_objective_with_the_sign_turned():

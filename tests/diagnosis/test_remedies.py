@@ -9,6 +9,7 @@ from focalkit.diagnosis.compare import changes
 from focalkit.diagnosis.remedies import remedies
 from focalkit.diagnosis.result import Diagnosis
 from focalkit.diagnosis.sample import Sample, place_hash
+from focalkit.diagnosis.scoring import Exclusive, Independent
 from focalkit.io.convert import Predicted
 from focalkit.report.diagnose import accuracy
 from focalkit.report.diagnose import remedies as section
@@ -321,3 +322,35 @@ def test_classes_are_matched_by_name_and_foreign_ones_named():
         changes(a, diagnose(z, ids, class_names=["p", "q", "r"]))
     with pytest.raises(InputError, match="same link"):
         changes(a, diagnose(z, np.eye(3)[ids], LossSpec("sigmoid")))
+
+
+def test_no_shift_and_no_decision_goes_to_a_class_that_cannot_be_scored():
+    z, ids = bayes(6000)
+    wide = np.column_stack([z, z.max(axis=1) - 0.3])  # a fourth class, second everywhere and never true
+    sample = sample_of(wide, ids)[0]
+    sample.settle()
+    half = Exclusive(sample, np.ones(len(sample.key), bool))
+    for prior in ([0.6, 0.2, 0.1, 0.1], [0.9, 0.08, 0.02, 1e-6], [1 / 3, 1 / 3, 1 / 3, 0.0]):
+        assert half.shifted(np.array(prior), 1.0).argmax(axis=1).max() < 3
+    offsets = half.decision_offsets()
+    assert half.decided(offsets).argmax(axis=1).max() < 3
+    assert (half.shifted(np.array([0.5, 0.3, 0.1, 0.1]), 0.0) == half.z).all()
+    found = by_name(remedies(sample))
+    plain = by_name(remedies(sample_of(z, ids)[0]))
+    assert found["shifted"].scores["balanced_accuracy"].value == pytest.approx(
+        plain["shifted"].scores["balanced_accuracy"].value, abs=0.02
+    )
+
+
+def test_an_independent_column_of_one_side_is_not_shifted():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(500, 2)).astype(np.float32)
+    y = np.column_stack([rng.random(500) < 0.3, np.zeros(500, bool)]).astype(int)
+    sample = Sample("sigmoid", 2, 10_000)
+    sample.offer(Predicted(z, y, None), 0, -100)
+    sample.settle()
+    half = Independent(sample, np.ones(len(sample.key), bool))
+    shifted = half.shifted(np.array([0.7, 0.3, 0.9, 0.1]), 1.0)
+    one = half.column == 1
+    assert (shifted[one] == half.z[one]).all()
+    assert (shifted[~one] > half.z[~one]).all()

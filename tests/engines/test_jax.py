@@ -440,6 +440,12 @@ def test_shapes_are_checked_inside_jit_and_outside(arguments, message, traced):
         (jax.jit(call) if traced else call)(given)
 
 
+def test_a_normalizer_that_xla_takes_for_0_is_refused():
+    message = r"normalizer must be at least 1.18e-38, the smallest normal float32"
+    with jax.enable_x64(False), pytest.raises(InputError, match=message):
+        focalkit.softmax_focal_loss(jnp.asarray(Z, jnp.float32), T, normalizer=1e-39)
+
+
 def test_out_is_refused_with_what_to_do_instead():
     with pytest.raises(InputError, match=r"out must be None for arrays of JAX; got .*donate the logits"):
         focalkit.loss_grad_hess(LossSpec(), jnp.asarray(Z), T, out=np.empty_like(Z))

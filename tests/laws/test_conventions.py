@@ -264,6 +264,32 @@ def test_a_normalizer_of_zero_beside_counted_targets_is_refused(engine, link):
         engine.loss(LossSpec(link), Z, t, normalizer=0.0)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "ids", "ignored"),
+    [
+        (np.uint8, [156, 3], -100),
+        (np.uint8, [156, 3], 256 + 3),
+        (np.int8, [100, 3], -156),
+        (np.int32, [156, 3], 2**32 + 156),
+        (np.int64, [156, 3], -100),
+    ],
+)
+def test_class_ids_are_ignored_by_their_value_and_not_by_its_last_bits(engine, dtype, ids, ignored):
+    z = np.random.default_rng(6).normal(size=(2, 160))
+    spec = LossSpec(gamma=2.0, ignore_index=ignored, reduction="none")
+    loss, grad, _ = engine.loss_grad_hess(spec, z, np.array(ids, dtype))
+    assert loss.all()
+    np.testing.assert_allclose(loss, engine.loss(but(spec, ignore_index=-7), z, np.array(ids)), rtol=1e-13)
+    assert grad.any(axis=1).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize("ignored", [256, 257, -255, -256])
+def test_targets_of_the_sigmoid_are_ignored_by_their_value_and_not_by_its_last_bits(engine, dtype, ignored):
+    spec = LossSpec("sigmoid", 2.0, ignore_index=ignored, reduction="none")
+    assert engine.loss(spec, Z, (Z > 0).astype(dtype)).all()
+
+
 # float targets of the sigmoid
 
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focalkit import InputError
-from focalkit.tuning.folds import duplicate_groups, forward_folds, make_folds
+from focalkit.io.repeats import duplicate_groups
+from focalkit.tuning.folds import forward_folds, make_folds
 
 
 @st.composite

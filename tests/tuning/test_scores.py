@@ -58,3 +58,22 @@ def test_calibration_error_is_small_for_true_probabilities_and_the_gap_for_shift
 
 def test_decisions_ranking_and_probabilities_are_all_judged():
     assert {metric.judges for metric in METRICS} == {"decisions", "ranking", "probabilities"}
+
+
+def test_a_row_of_weight_k_counts_as_k_rows(predictions):
+    targets, decisions, posterior = predictions
+    weight = np.random.default_rng(1).integers(0, 4, len(targets))
+    many = np.repeat(np.arange(len(targets)), weight)
+    for used in (posterior, posterior.round(1)):  # ties as well
+        weighted = score(targets, decisions, used, np.bincount(targets), weight.astype(float))
+        repeated = score(targets[many], decisions[many], used[many], np.bincount(targets))
+        names = [name for name in NAMES if name != "calibration_error"]
+        assert [weighted[NAMES.index(n)] for n in names] == pytest.approx([repeated[NAMES.index(n)] for n in names])
+
+
+def test_weights_that_are_all_alike_change_no_figure(predictions):
+    targets, decisions, posterior = (array[:390] for array in predictions)  # 15 bins of 26 rows
+    plain = score(targets, decisions, posterior, np.bincount(targets))
+    for c in (1.0, 0.25, 7.0):
+        same = score(targets, decisions, posterior, np.bincount(targets), np.full(390, c))
+        assert same == pytest.approx(plain)

@@ -177,9 +177,9 @@ def test_bad_arguments_are_refused_with_the_way_out(data, change, message):
         tune(FocalClassifier(), *data, **{**GRID, **change})
 
 
-def test_a_classifier_without_alpha_and_gamma_is_refused(data):
-    with pytest.raises(InputError, match="parameters alpha and gamma"):
-        tune(LogisticRegression(), *data, **GRID)
+def test_what_is_no_classifier_is_refused(data):
+    with pytest.raises(InputError, match="estimator must be a classifier, a name"):
+        tune(3, *data, **GRID)
 
 
 def test_a_single_class_is_refused(data):
@@ -203,3 +203,61 @@ def test_a_missing_label_is_no_class(form):
     }[form]()
     with pytest.raises(InputError, match="every row; got '1 of 60 that are missing, the first in row 7'"):
         tune(FocalClassifier(), X, labels, alphas=[None], gammas=[0.0], keep_hardest=[], n_splits=2, n_repeats=1)
+
+
+def weighted_data():
+    rng = np.random.default_rng(3)
+    y = rng.choice(3, 240, p=[0.7, 0.2, 0.1])
+    return rng.normal(size=(240, 3)) + y[:, None], y, rng.choice([0.5, 1.0, 3.0], 240)
+
+
+def test_weights_of_rows_count_in_training_and_in_every_figure():
+    X, y, weight = weighted_data()
+    model = FocalClassifier()
+    found = tune(
+        model, X, y, sample_weight=weight, alphas=[None], gammas=[0.0], keep_hardest=[], n_splits=3, n_repeats=1
+    )
+    split = found.folds.splits[0]
+    fitted = FocalClassifier(gamma=0.0).fit(X[split.train], y[split.train], weight[split.train])
+    p, test_y, w = fitted.predict_proba(X[split.test]), y[split.test], weight[split.test]
+    by_hand = score(test_y, p.argmax(1), p, np.bincount(y[split.train], weight[split.train]), w)
+    assert found.scores[found.index(Cell()), 0] == pytest.approx(by_hand, abs=1e-6)
+    assert found.prior == pytest.approx(np.bincount(y, weight) / weight.sum())
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones(5), "sample_weight"),
+        (-np.ones(240), "sample_weight"),
+        (np.where(weighted_data()[1] == 2, 0.0, 1.0), "leave each class a weight above 0"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(weight, message):
+    X, y, _ = weighted_data()
+    with pytest.raises(InputError, match=message):
+        tune(FocalClassifier(), X, y, sample_weight=weight, n_splits=3, n_repeats=1)
+
+
+def test_a_journal_keeps_weighted_counts(tmp_path):
+    X, y, weight = weighted_data()
+    small = {"alphas": [None], "gammas": [0.0], "keep_hardest": [], "n_splits": 3, "n_repeats": 1}
+    path = tmp_path / "j"
+    first = tune(FocalClassifier(), X, y, sample_weight=weight, journal=path, **small)
+    again = tune(FocalClassifier(), X, y, sample_weight=weight, journal=path, **small)
+    assert (first.decided == again.decided).all()
+    with pytest.raises(InputError, match="sample_weight"):
+        tune(FocalClassifier(), X, y, sample_weight=2 * weight, journal=path, **small)
+
+
+def test_no_shift_goes_to_a_class_that_no_fold_scores():
+    rng = np.random.default_rng(4)
+    y = np.concatenate([rng.choice(3, 300, p=[0.8, 0.15, 0.05]), [3]])
+    X = rng.normal(size=(301, 4)) + y[:, None]
+    X[-1] = X[0] + 0.1  # the single row of class 3 lies among others
+    found = tune(FocalClassifier(), X, y, alphas=[None], gammas=[0.0], keep_hardest=[], n_splits=3, n_repeats=1)
+    assert found.scored.tolist() == [True, True, True, False]
+    assert found.rarest == 2
+    for at, cell in enumerate(found.cells):
+        if cell.tau is not None:
+            assert found.decided[at, :, 1, 3].sum() == 0

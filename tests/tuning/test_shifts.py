@@ -77,3 +77,13 @@ def test_the_last_row_is_the_cut_off_that_costs_ask_for():
 def test_confusions_give_scikit_learns_figures_where_nothing_varies():
     assert decision_scores(np.array([[5, 0], [0, 0]])) == (1.0, 1.0, 0.0)
     assert decision_scores(np.array([[5, 0], [3, 0]]))[2] == 0.0
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_weighted_counts_are_those_of_repeated_rows(n_classes):
+    y, p, prior = predictions(n_classes)
+    weight = np.random.default_rng(2).integers(0, 4, len(y))
+    many = np.repeat(np.arange(len(y)), weight)
+    cutoff = 0.3 if n_classes == 2 else None
+    weighted = count_decisions(p, p.argmax(1), y, prior, cutoff, weight.astype(float))
+    assert (weighted == count_decisions(p[many], p[many].argmax(1), y[many], prior, cutoff)).all()

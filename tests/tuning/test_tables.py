@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from focalkit import InputError
+from focalkit.estimator import FocalClassifier
 from focalkit.io.features import read_table
-from focalkit.tuning.estimators import pipeline
+from focalkit.tuning.estimators import prepared
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -74,7 +75,7 @@ def test_missing_values_text_columns_and_rows_without_target_are_handled_and_sai
     assert table.categorical == (1,)
     assert np.isnan(table.X).sum() == 2
     said = " ".join(table.notes)
-    assert "'empty' is empty" in said
+    assert "“empty” is empty" in said
     assert "1 rows have no target" in said
     assert "2 values are missing" in said
 
@@ -83,13 +84,13 @@ def test_a_column_like_a_row_name_is_left_out_and_said(tmp_path):
     lines = "\n".join(f"id{i},{i % 7},{i % 2}" for i in range(80))
     table = read_table(written(tmp_path, "name,a,t\n" + lines + "\n"))
     assert table.feature_names == ("a",)
-    assert any("'name'" in note for note in table.notes)
+    assert any("“name”" in note for note in table.notes)
 
 
 def test_the_pipeline_takes_numbers_texts_and_gaps(tmp_path):
     lines = "\n".join(f"{i if i % 5 else ''},{'red' if i % 3 else ''},{i % 2}" for i in range(60))
     table = read_table(written(tmp_path, "a,c,t\n" + lines + "\n"))
-    model = pipeline(table.X.shape[1], table.categorical).fit(table.X, table.y)
+    model = prepared(FocalClassifier(), table.X.shape[1], table.categorical).fit(table.X, table.y)
     unseen = table.X.copy()
     unseen[:, 1] = 17
     assert np.isfinite(model.predict_proba(unseen)).all()
@@ -181,7 +182,7 @@ def test_parquet_and_arrow_are_read_with_their_types(tmp_path, kind):
     assert np.isnan(found.X[2, 2])
     assert found.y.tolist() == ["a", "b"] * 10
     said = " ".join(found.notes)
-    assert "'pair' holds list" in said
+    assert "“pair” holds list" in said
     assert "5 infinite values are taken as missing" in said
 
 

@@ -107,5 +107,5 @@ def test_a_function_cannot_change_the_folds():
 
 @pytest.mark.parametrize("wrong", [3, None, FocalClassifier, object()])
 def test_what_cannot_train_is_refused(wrong):
-    with pytest.raises(InputError, match="be a classifier with parameters alpha and gamma, a name, or a function"):
+    with pytest.raises(InputError, match="be a classifier, a name, out-of-fold predictions, or a function"):
         trainer_of(wrong)

@@ -340,8 +340,8 @@ nb::object call(const Plan& plan, nb::handle logits, nb::handle targets, nb::han
     return loss ? nb::object(nb::float_(*loss)) : nb::object(nb::str("targets: values"));
 }
 
-/// Gradient and loss, which are written, of logits and int64 targets that lie in C order at these addresses: only
-/// alignment and the values of targets are checked. False where the caller must look.
+/// Loss and, unless its address is 0, gradient, which are written, of logits and int64 targets that lie in C order at
+/// these addresses: only alignment and the values of targets are checked. False where the caller must look.
 bool call_at(const Plan& plan, std::uintptr_t logits, std::uintptr_t targets, std::uintptr_t grad, std::uintptr_t loss,
              std::int64_t outer, std::int64_t classes, std::int64_t inner, bool wide) {
     const std::uintptr_t size = wide ? 8 : 4;
@@ -362,7 +362,7 @@ bool call_at(const Plan& plan, std::uintptr_t logits, std::uintptr_t targets, st
     job.sigmoid = plan.sigmoid;
     job.logits = at(logits, classes), job.grad = at(grad, classes);
     job.targets = at(targets, plan.sigmoid ? classes : 1);
-    job.order = 1;
+    job.order = grad ? 1 : 0;
     const std::optional<double> value = run(plan, job, 0);
     if (!value) return false;
     if (wide) *reinterpret_cast<double*>(loss) = *value;

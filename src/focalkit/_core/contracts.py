@@ -201,7 +201,11 @@ def is_float_dtype(dtype: np.dtype[Any]) -> bool:
     return (dtype.kind == "f" and dtype.itemsize <= 8) or dtype.name == "bfloat16"
 
 
-def logits_array(value: object) -> NDArray[Any]:
+#: How logits are made of other numbers in each library.
+_TO_FLOATS = {"numpy": "logits.astype(numpy.float32)", "torch": "logits.float()", "jax": "logits.astype(float)"}
+
+
+def logits_array(value: object, library: str = "numpy") -> NDArray[Any]:
     """Logits as a floating NumPy array; Python sequences of floats are taken as float64."""
     logits = array("logits", value)
     if not is_float_dtype(logits.dtype):
@@ -209,7 +213,7 @@ def logits_array(value: object) -> NDArray[Any]:
             "logits",
             "be a floating array (float16, bfloat16, float32 or float64)",
             f"dtype {logits.dtype}",
-            "Pass raw model outputs, e.g. logits.astype(numpy.float32).",
+            f"Pass raw model outputs, e.g. {_TO_FLOATS[library]}.",
         )
     return logits
 

@@ -33,6 +33,12 @@ def modulation(q, gamma, xp):
     return xp.where(gamma == 0, xp.ones_like(q), q**gamma)
 
 
+def modulated(q, gamma, value, xp):
+    """``q^gamma value``, and 0 where ``q^gamma`` is: there powers of a large gamma may have overflowed in ``value``."""
+    w = modulation(q, gamma, xp)
+    return xp.where(w == 0, w, w * value)
+
+
 def product_p_nll(p, nll, xp):
     """``p * nll``, and its limit 0 where p is 0 (there nll may be infinite)."""
     return xp.where(p > 0, p * nll, p)
@@ -51,10 +57,13 @@ def d1(m, gamma, xp):
 
 
 def d2(m, gamma, xp):
-    """Second derivative in ``m``; negative where p_t < p*(gamma) <= 0.0585 (the loss is not convex there)."""
+    """Second derivative in ``m``; negative where p_t < p*(gamma) <= 0.0585 (the loss is not convex there).
+
+    Halved, doubled and bracketed so that no factor overflows before a smaller one has been at it.
+    """
     p, q, nll = probabilities(m, xp)
     p_nll = product_p_nll(p, nll, xp)
-    return modulation(q, gamma, xp) * (p * (1 + 2 * gamma) * q + gamma * p_nll * (gamma * p - q))
+    return modulated(q, gamma, p * (0.5 + gamma) * (2 * q) + gamma * (p_nll * (gamma * p - q)), xp)
 
 
 def d3(m, gamma, xp):
@@ -63,7 +72,7 @@ def d3(m, gamma, xp):
     p_nll = product_p_nll(p, nll, xp)
     p_b = p * (1 + 2 * gamma) * q + gamma * p_nll * (gamma * p - q)
     p_db = p * q * (-(1 + 2 * gamma) * p - gamma * (gamma * p - q) + gamma * (1 + gamma) * p_nll)
-    return modulation(q, gamma, xp) * ((q - gamma * p) * p_b + p_db)
+    return modulated(q, gamma, (q - gamma * p) * p_b + p_db, xp)
 
 
 def log_h(m, gamma, xp):

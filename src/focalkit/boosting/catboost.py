@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,8 @@ def native_metric(objective: FocalObjective, name: str) -> Any:
 
 
 class _Metric:
+    alpha_in_weights = False  # whether weights that are not all 1 are alpha times the samples' own
+
     def __init__(self, objective: FocalObjective, metric: Metric) -> None:
         self.objective = objective
         self.metric = metric
@@ -115,8 +118,12 @@ class _Metric:
     def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
         """The figure, and 1 as its weight."""
         scores = np.asarray(approxes[0]) if len(approxes) == 1 else np.column_stack(approxes)
+        targets = np.asarray(target).astype(np.int32)
         weights = None if weight is None or len(weight) == 0 else np.asarray(weight, np.float64)
-        return self.metric.compute(self.objective, scores, np.asarray(target).astype(np.int32), weights), 1.0
+        if self.alpha_in_weights and weights is not None and np.any(weights != 1):  # the training data
+            alpha = np.asarray(self.objective.alpha)[targets]
+            weights = np.divide(weights, alpha, out=np.zeros_like(weights), where=alpha > 0)
+        return self.metric.compute(self.objective, scores, targets, weights), 1.0
 
     def get_final_error(self, error: float, weight: float) -> float:
         """The figure as it is."""
@@ -140,7 +147,8 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         Focusing parameter; 0 is cross-entropy.
     alpha : None, str, float, (n_classes,) or dict
         Class weights, as for :class:`focalkit.estimator.FocalClassifier`; takes the place of
-        ``class_weights``, ``auto_class_weights`` and ``scale_pos_weight``.
+        ``class_weights``, ``auto_class_weights`` and ``scale_pos_weight``, and like them multiplies the weights
+        of the training samples, which CatBoost counts in its split scores and leaf averages too.
     hessian : {"clipped", "majorizer", "exact"}
         See :class:`focalkit.boosting.objective.FocalObjective`; "exact" for two classes only.
     **kwargs
@@ -265,7 +273,7 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
                 super().fit(
                     X,
                     training.targets,
-                    sample_weight=training.sample_weight,
+                    sample_weight=_alpha_as_weights(training),
                     eval_set=evals or None,
                     baseline=start_baseline(objective, len(training.targets)) if fresh else baseline,
                     init_model=init_model,
@@ -297,14 +305,17 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
     def _training_params(self, objective: FocalObjective, evaluated: bool) -> dict[str, Any]:
         """Parameters as CatBoost takes them, with its defaults for its own multi-class loss."""
         params = dict(self._init_params)
-        params["loss_function"] = NativeObjective(objective)
+        params["loss_function"] = NativeObjective(replace(objective, alpha=(1.0,) * objective.n_classes))
         metric = params.get("eval_metric", DEFAULT_METRIC if evaluated else None)
         for name in ("eval_metric", "custom_metric", "custom_loss"):
             asked = _fitting.metric_names(params.get(name) or [])
             check_metrics(name, asked, _RIGHT_METRICS, all_right=objective.is_cross_entropy)
         if metric is None:  # CatBoost wants one, and its own costs nothing
             metric = "Logloss" if objective.n_classes == 2 else "MultiClass"
-        params["eval_metric"] = native_metric(objective, metric) if _fitting.is_own(metric) else metric
+        if _fitting.is_own(metric):
+            metric = native_metric(objective, metric)
+            metric.alpha_in_weights = True
+        params["eval_metric"] = metric
         if objective.n_classes > 2:
             params["classes_count"] = objective.n_classes
             if "subsample" not in params:
@@ -426,6 +437,15 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
 
 for _name, _remedy in REFUSED_METHODS.items():
     setattr(FocalCatBoostClassifier, _name, refuse_method(_name, _remedy))
+
+
+def _alpha_as_weights(training: _fitting.Training) -> NDArray[np.float64] | None:
+    """Weights of the samples times alpha of their classes; None where all are 1."""
+    alpha = np.asarray(training.objective.alpha)
+    if np.all(alpha == 1):
+        return training.sample_weight
+    of_each: NDArray[np.float64] = alpha[training.targets]
+    return of_each if training.sample_weight is None else of_each * training.sample_weight
 
 
 def _check_eval_set(eval_set: Any) -> None:

@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     help="List column with the logits, what the logit columns begin with, or their names with commas.",
 )
 @click.option("--weight", "--weights", "weight", metavar="NAME_OR_INDEX", help="Column of sample weights.")
+@click.option(
+    "--groups", metavar="NAME_OR_INDEX", help="What costs no retraining never parts rows with equal values here."
+)
+@click.option("--time", metavar="NAME_OR_INDEX", help="What costs no retraining is chosen on the earlier half of this.")
 @click.option("--classes", metavar="A,B,…", help="Names of the classes, where the files do not tell.")
 @click.option("--probabilities", is_flag=True, help="The columns hold probabilities: take their logits.")
 @click.option(
@@ -95,6 +99,8 @@ def diagnose(
     targets: tuple[str, ...],
     logits: str | None,
     weight: str | None,
+    groups: str | None,
+    time: str | None,
     classes: str | None,
     probabilities: bool,
     clip: float | None,
@@ -145,6 +151,8 @@ def diagnose(
             "targets": targets,
             "logits": logits,
             "weight": weight,
+            "groups": groups,
+            "time": time,
             "probabilities": probabilities,
         }
         columns |= {"clip": clip, "header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding}
@@ -219,6 +227,8 @@ _ABOUT_FILES = (
         "targets",
         "logits",
         "weight",
+        "groups",
+        "time",
         "classes",
         "probabilities",
         "clip",

@@ -35,6 +35,7 @@ from focalkit.weights import Scheme, parse_alpha
 
 #: Named here, so that --help needs no scikit-learn; a test holds them equal to the tables'.
 NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
+RIVALS = ("undersample", "oversample", "smote", "bagging", "self-paced")
 ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 
 
@@ -55,11 +56,19 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     help="A column to keep though it looks like an index or id.",
 )
 @click.option("--groups", metavar="NAME_OR_INDEX", help="Rows with equal values of this column stay in one fold.")
+@click.option(
+    "--weights",
+    "--weight",
+    "weights",
+    metavar="NAME_OR_INDEX",
+    help="Column of sample weights, in training and figures.",
+)
 @click.option("--time", metavar="NAME_OR_INDEX", help="Train on the past: folds follow each other in this column.")
 @click.option(
     "--missing", metavar="WORD", multiple=True, help="A label that means that there is none; default: found out."
 )
 @click.option("--no-missing", is_flag=True, help="Every word of the target is a class, also NA, None and null.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out lines of a text that cannot be read, and say how many.")
 @click.option(
     "--metric",
     default="balanced_accuracy",
@@ -95,12 +104,24 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     help="OHEM: fractions or counts to keep; none for no OHEM.",
 )
 @click.option(
+    "--rivals",
+    default="none",
+    show_default=True,
+    help=f"What changes the training rows, to be tried too: {', '.join(RIVALS)} (smote needs imbalanced-learn); all.",
+)
+@click.option(
     "--estimator",
     "name",
-    type=click.Choice(ESTIMATORS),
     default="linear",
     show_default=True,
-    help="What is trained.",
+    help=f"What is trained: {', '.join(ESTIMATORS)}; a class of classifiers with literal arguments, e.g. "
+    "'sklearn.ensemble.RandomForestClassifier(n_estimators=300)'; or a saved model, model.joblib, with --trust.",
+)
+@click.option("--trust", is_flag=True, help="Load a saved model, which runs the code of whoever wrote it.")
+@click.option(
+    "--predictions",
+    is_flag=True,
+    help="FILE holds out-of-fold predictions and true classes, as for decide; what needs no training is compared.",
 )
 @click.option(
     "--trials",
@@ -125,6 +146,7 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 @place_option("--json", "json_file", "Write every figure to this file; -: to standard output.")
 @place_option("--html", "html_file", "Write one self-contained page to this file.")
 @language_option
+@click.option("--verbose", is_flag=True, help="Every table, not the four lines alone.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
     file: str | None,
@@ -136,16 +158,21 @@ def tune(
     drop: tuple[str, ...],
     kept: tuple[str, ...],
     groups: str | None,
+    weights: str | None,
     time: str | None,
     missing: tuple[str, ...],
     no_missing: bool,
+    skip_damaged: bool,
     metric: str,
     worth: float,
     proof: bool,
     gammas: str,
     alphas: str,
     keep: str,
+    rivals: str,
     name: str,
+    trust: bool,
+    predictions: bool,
     trials: int,
     folds: int,
     repeats: int,
@@ -157,6 +184,7 @@ def tune(
     json_file: Path | None,
     html_file: Path | None,
     language: str,
+    verbose: bool,
     quiet: bool,
 ) -> None:
     """Find out which α and γ help on the table FILE, and whether anything does.
@@ -180,11 +208,24 @@ def tune(
     if no_missing and missing:
         contracts.reject("missing", "go without --no-missing", list(missing), "Give one of the two.")
     words = () if no_missing else missing or None
-    roles = {"target": target, "groups": groups, "time": time, "keep": kept, "missing": words}
+    roles: dict[str, Any] = {
+        "target": target,
+        "groups": groups,
+        "weights": weights,
+        "time": time,
+        "keep": kept,
+        "missing": words,
+    }
+    roles["skip_damaged"] = skip_damaged
     text = {"header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding, "drop": drop}
     if file is None:
-        no_file_options(context, ("target", *READING, "kept", "groups", "time", "missing", "no_missing"))
-    X, y, estimator, source, notes, folding = _problem(file, {**roles, **text}, name, strength)
+        no_file_options(
+            context, ("target", *READING, "kept", "groups", "weights", "time", "missing", "no_missing", "skip_damaged")
+        )
+    if predictions:
+        X, y, estimator, source, notes, folding = _predictions(file, target, text)
+    else:
+        X, y, estimator, source, notes, folding = _problem(file, {**roles, **text}, name, strength, trust)
     shown = not to_stdout(json_file, html_file)
     if shown:  # before any work
         terminal = Terminal(language)
@@ -211,6 +252,7 @@ def tune(
             alphas=[_alpha(part) for part in parts(alphas)],
             gammas=[number("--gamma", part) for part in parts(gammas)],
             keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in parts(keep)],
+            rivals={"none": (), "all": "all"}.get(rivals.strip(), parts(rivals)),
             metric=metric,
             n_splits=folds,
             n_repeats=repeats,
@@ -230,7 +272,8 @@ def tune(
         about: dict[str, Any] = {"source": source, "notes": notes, "command": command_line(context)}
         write_out(html_file, report.to_html(result, language=language, **about))
     if shown:
-        terminal.show(sections(result, verdicts))
+        terminal.line()
+        terminal.show(sections(result, verdicts, verbose=verbose))
         terminal.line()
         for key, place in (("file.figures", json_file), ("file.page", html_file)):
             if place is not None:
@@ -240,27 +283,55 @@ def tune(
 
 
 def _problem(
-    file: str | None, asked: dict[str, Any], name: str, strength: float
+    file: str | None, asked: dict[str, Any], name: str, strength: float, trust: bool
 ) -> tuple[Any, Any, Any, str, list[str], dict[str, Any]]:
     """Features, labels, the pipeline for them, what to call it all, what was found out, and what the folds go by."""
     from focalkit.io.features import read_table
     from focalkit.tuning.datasets import load_long_tail_digits
-    from focalkit.tuning.estimators import named_estimator
+    from focalkit.tuning.estimators import NAMES, named_estimator
+    from focalkit.tuning.imported import behind_preparation, for_table, from_text
 
     if file is None:
         X, y = load_long_tail_digits()
         source: str = Message("source.digits", n=len(y), width=X.shape[1], classes=len(set(y.tolist())))
-        return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, [], {}
+        if name in NAMES:
+            return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, [], {}
+        return X, y, behind_preparation(from_text(name), X.shape[1], (), missing=False), source, [], {}
     table = read_table(file, **asked)
     n_classes = len(set(table.y.tolist()))
     size = {"n": len(table.y), "width": table.X.shape[1], "classes": n_classes}
     label = file.rstrip("/").rsplit("/", 1)[-1]
     source = Message("source.table", file=label, target=table.target_name, **size)
     missing = bool(np.isnan(table.X).any())
-    estimator = named_estimator(name, table.X.shape[1], table.categorical, missing=missing, C=strength)
-    notes = [*table.notes, *_treatment(name, table.categorical, missing)]
-    folding = {"groups": table.groups, "time": table.time}
-    return table.X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None}
+    X = table.X
+    if name in NAMES:
+        estimator = named_estimator(name, X.shape[1], table.categorical, missing=missing, C=strength)
+        notes = [*table.notes, *_treatment(name, table.categorical, missing)]
+    else:
+        estimator, X = for_table(name, trust, table, missing=missing)
+        given = [step for step, _ in getattr(estimator, "steps", [])][:1] == ["prepare"]
+        notes = [*table.notes, *(_treatment("linear", table.categorical, missing) if given else [])]
+    folding = {"groups": table.groups, "time": table.time, "sample_weight": table.sample_weight}
+    return X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None}
+
+
+def _predictions(file: str | None, target: str | None, text: dict[str, Any]) -> tuple[Any, ...]:
+    """Out-of-fold predictions of a file as what there is to tune."""
+    from focalkit.decisions.files import read_predictions
+    from focalkit.tuning.classifiers import OutOfFold
+
+    if file is None:
+        contracts.reject("FILE", "be given with --predictions", None, "focalkit tune FILE --predictions")
+    reading = {name: value for name, value in text.items() if name in ("header", "delimiter", "decimal", "encoding")}
+    found = read_predictions([file], targets=(target,) if target else (), drop=text["drop"], **reading)
+    p, ids = found.probabilities, np.asarray(found.targets, np.intp)
+    if p.ndim == 1:
+        p = np.column_stack([1 - p, p])
+    names = np.arange(p.shape[1]) if found.classes is None else np.asarray(found.classes)
+    y, order = names[ids], np.argsort(names)
+    size = {"n": len(y), "classes": len(names)}
+    source = Message("source.out_of_fold", file=found.name, target=found.target, **size)
+    return None, y, OutOfFold(p[:, order]), source, [*found.alerts], {}
 
 
 def _treatment(name: str, categorical: tuple[int, ...], missing: bool) -> list[str]:

@@ -16,8 +16,7 @@ from focalkit.decisions import inputs
 from focalkit.decisions.calibration import SURE, calibration, fit_calibration, log_losses
 from focalkit.decisions.figures import compare, promise
 from focalkit.decisions.fit import fit_rule, is_closed
-from focalkit.decisions.goals import Constraint, Cost, Goal, Maximize, as_goal
-from focalkit.decisions.labels import fit_labels
+from focalkit.decisions.goals import Constraint, Goal, as_goal
 from focalkit.decisions.prior import PriorEstimate, estimate_prior
 from focalkit.decisions.report import Curve, DecisionReport, Promise, Sampled
 from focalkit.decisions.rule import DecisionRule, own_scale
@@ -107,12 +106,13 @@ def decide(
     keep_hardest : float, optional
         Share that hard example mining kept in training. It cannot be undone, which is said.
     sampling_rate : (n_classes,), optional
-        Share of each class that was kept for training, up to a factor: undone first.
+        Share of each class that was kept for training, up to a factor: undone first. Not of several labels.
     calibrate : {"auto", "temperature", "focal_temperature", "isotonic", "beta"} or None
         A map fitted to ``targets``. "auto": for goals of costs that are not ``learned``, temperature or (two classes)
         beta where it lowers the cross-fitted log loss by more than two standard errors.
     prior : (n_classes,), or the frequency of the second of two classes, optional
-        Class frequencies where the rule will be used, where they differ from those of ``targets``.
+        Class frequencies where the rule will be used, where they differ from those of ``targets``. Of several labels
+        (n_labels,): how frequent each is.
     unlabelled : like ``probabilities``, optional
         Predictions there: the frequencies are estimated from them.
     random_state : int
@@ -141,7 +141,10 @@ def decide(
     goal = as_goal(goal)
     data = inputs.read(probabilities, targets, sample_weight, classes, goal, costs)
     if data.multilabel:
-        return _decide_labels(data, goal, cv, random_state, learned)
+        from focalkit.decisions.label_rules import Labelled, decide_labels
+
+        training = Labelled(gamma, alpha, keep_hardest, sampling_rate, calibrate, prior, unlabelled)
+        return decide_labels(data, goal, cv, random_state, learned, training)
     notes: list[Message] = list(data.notes)
     undo = _undo(data, gamma, alpha, keep_hardest, sampling_rate, calibrate, notes)
     folds = inputs.make_folds(data, cv, groups, random_state)
@@ -194,7 +197,7 @@ def learn(
         calibration_before=_calibration(before, data, None),
         prior=estimated,
         notes=tuple(said),
-        curve=_curve(before, data, factor) if data.k == 2 else None,
+        curve=curve_of(before, data.y == 1, data.w, factor) if data.k == 2 else None,
         sample=_sample(q, data, factor) if data.k > 2 else None,
     )
     return DecisionRule(rule, goal, data.classes, undo + steps, report)
@@ -343,11 +346,11 @@ def _calibration(p: Real, data: inputs.Data, factor: Real | None) -> Any:
     return calibration(p, data.y == 1, w)
 
 
-def _curve(p: Real, data: inputs.Data, factor: Real | None) -> Curve:
+def curve_of(p: Real, positive: NDArray[np.bool_], w: Real | None, factor: Real | None) -> Curve:
     """Some hundred of all cut-offs on the model's own probabilities, evenly over those they catch and let pass."""
     from focalkit.decisions.cutoffs import sort_cutoffs
 
-    found = sort_cutoffs(p, data.y == 1, data.w)
+    found = sort_cutoffs(p, positive, w)
     f = np.ones(2) if factor is None else factor
     tp, fp = found.tp * f[1], found.fp * f[0]
     half = CURVE // 2
@@ -381,46 +384,3 @@ def _some_of_each(y: Ints, most: int) -> tuple[Ints, Real]:
 
 def _times(w: Real | None, rows: tuple[Ints, Real]) -> Real:
     return rows[1] if w is None else w[rows[0]] * rows[1]
-
-
-# --- several labels
-
-
-def _decide_labels(data: inputs.Data, goal: Goal, cv: int | None, seed: int, learned: bool | None) -> DecisionRule:
-    """A cut-off a label, cross-fitted; figures are means over labels of each label's, per 1,000 cases."""
-    from focalkit.decisions.label_figures import label_figures
-
-    if not isinstance(goal, Maximize | Constraint | Cost):
-        got = type(goal).__name__
-        contracts.reject("goal", "be one of two classes for each label", got, "E.g. 'f1', Cost(fn=9, fp=1).")
-    y, w = data.labels, data.w
-    rng = np.random.default_rng(seed)
-    folds = None if cv is None else np.asarray(rng.permutation(len(data.p)) % cv, np.intp)
-    closed = isinstance(goal, Cost) and not learned
-
-    def fit(rows: Any) -> tuple[Rule, float | None]:
-        if closed:
-            from focalkit.decisions.rules import Cutoffs
-
-            return Cutoffs((goal.cutoff,) * data.p.shape[1]), None  # type: ignore[union-attr]
-        inner = np.asarray(np.random.default_rng(seed + 1).permutation(int(rows.sum())) % 5, np.intp)
-        return fit_labels(goal, data.p[rows], y[rows], data.weights(rows), folds=inner)
-
-    every = np.ones(len(data.p), bool)
-    rule, kappa = fit(every)
-    after = rule.decide(data.p)
-    if folds is not None:
-        for fold in range(int(folds.max()) + 1):
-            after[folds == fold] = fit(folds != fold)[0].decide(data.p[folds == fold])
-    before = (data.p > 0.5).astype(np.int64)
-    figures, how = label_figures(goal, before, after, y, w, seed)
-    report = DecisionReport(
-        n_rows=len(data.p),
-        class_weight=tuple(map(float, (y if w is None else y * w[:, None]).sum(axis=0))),
-        figures=figures,
-        interval=how,
-        cross_fitted=folds is not None,
-        notes=tuple(data.notes),
-        kappa=kappa,
-    )
-    return DecisionRule(rule, goal, data.classes, (), report)

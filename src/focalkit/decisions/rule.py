@@ -15,7 +15,7 @@ from focalkit._core import contracts
 from focalkit.decisions import sentences, snippets
 from focalkit.decisions.goals import CaseCost, Goal, goal_from_dict
 from focalkit.decisions.rules import REVIEW, Bands, Cutoff, Cutoffs, Rule, rule_from_dict
-from focalkit.decisions.steps import Step, apply_all, step_from_dict
+from focalkit.decisions.steps import EachLabel, Step, apply_all, step_from_dict
 
 if TYPE_CHECKING:
     from focalkit.decisions.report import DecisionReport
@@ -257,6 +257,12 @@ def own_scale(cutoff: float, steps: tuple[Step, ...]) -> float:
 def own_bands(rule: Bands, steps: tuple[Step, ...]) -> Bands:
     """Bands on probabilities before ``steps``."""
     return Bands(own_scale(rule.lower, steps), own_scale(rule.upper, steps))
+
+
+def own_cutoffs(rule: Cutoffs, steps: tuple[Step, ...]) -> tuple[float, ...]:
+    """Cut-offs on each label's probabilities before ``steps``."""
+    of_label = steps[0].labels if steps and isinstance(steps[0], EachLabel) else ((),) * len(rule.cutoffs)
+    return tuple(own_scale(cutoff, each) for cutoff, each in zip(rule.cutoffs, of_label, strict=True))
 
 
 def plain(value: Any) -> Any:

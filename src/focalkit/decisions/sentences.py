@@ -24,7 +24,7 @@ def short(value: float) -> str:
 
 def rule_sentence(made: DecisionRule) -> Message:
     """The rule in words, about the model's own probabilities where that is possible."""
-    from focalkit.decisions.rule import own_bands, own_scale
+    from focalkit.decisions.rule import own_bands, own_cutoffs, own_scale
 
     rule, names = made.rule, [str(c) for c in made.classes]
     if isinstance(rule, Cutoff):
@@ -37,7 +37,8 @@ def rule_sentence(made: DecisionRule) -> Message:
         values = {"lower": short(max(own.lower, 0.0)), "upper": short(min(own.upper, 1.0))}
         return Message("rule.bands", yes=names[1], no=names[0], **values)
     if isinstance(rule, Cutoffs):
-        return Message("rule.labels", n=len(names), low=short(min(rule.cutoffs)), high=short(max(rule.cutoffs)))
+        cuts = own_cutoffs(rule, made.steps)
+        return Message("rule.labels", n=len(names), low=short(max(min(cuts), 0.0)), high=short(min(max(cuts), 1.0)))
     if isinstance(rule, PerCase):
         return Message("rule.per_case")
     assert isinstance(rule, Weighted)

@@ -25,7 +25,7 @@ _TEMPERATURE = """\
 
 def numpy_source(made: DecisionRule) -> str:
     """A function ``decide(p)``: class numbers from probabilities, -1 where a person decides."""
-    from focalkit.decisions.rule import own_bands, own_scale
+    from focalkit.decisions.rule import own_bands, own_cutoffs, own_scale
 
     rule = made.rule
     classes = f"# {made.sentence}\n# classes: {', '.join(f'{i} = {c}' for i, c in enumerate(made.classes))}\n"
@@ -38,7 +38,7 @@ def numpy_source(made: DecisionRule) -> str:
         body = [f"    return np.where(p > {own.upper!r}, 1, np.where(p > {own.lower!r}, -1, 0))"]
         what = "p (n,), the probability of class 1"
     elif isinstance(rule, Cutoffs):
-        body = [f"    return (np.asarray(p) > np.array({list(rule.cutoffs)!r})).astype(int)"]
+        body = [f"    return (np.asarray(p) > np.array({list(own_cutoffs(rule, made.steps))!r})).astype(int)"]
         what = "p (n, n_labels)"
     else:
         body = [line for step in made.steps for line in _numpy_step(step)]
@@ -95,7 +95,7 @@ def _column(name: str) -> str:
 
 def sql(made: DecisionRule, columns: Sequence[str] | None = None) -> str:
     """A CASE expression; of labels one expression a line."""
-    from focalkit.decisions.rule import own_bands, own_scale
+    from focalkit.decisions.rule import own_bands, own_cutoffs, own_scale
 
     rule = made.rule
     # names of one type: a person's cases are text
@@ -115,7 +115,7 @@ def sql(made: DecisionRule, columns: Sequence[str] | None = None) -> str:
         flag, doubt = f"WHEN {cols[0]} > {own.upper!r} THEN {names[1]}", f"WHEN {cols[0]} > {own.lower!r} THEN 'review'"
         return f"CASE {flag} {doubt} ELSE {names[0]} END"
     if isinstance(rule, Cutoffs):
-        each = zip(cols, rule.cutoffs, strict=True)
+        each = zip(cols, own_cutoffs(rule, made.steps), strict=True)
         return ",\n".join(f"CASE WHEN {c} > {t!r} THEN 1 ELSE 0 END" for c, t in each)
     if isinstance(rule, PerCase):
         contracts.reject("rule", "be the same for all cases", "costs of each case", "Use to_numpy().")

@@ -10,7 +10,7 @@ from typing import Any
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec, PerClass
-from focalkit.diagnosis import scan
+from focalkit.diagnosis import scan, storage
 from focalkit.diagnosis.batch import check_spec
 from focalkit.diagnosis.demo import NAMES, SEED, made_up_predictions
 from focalkit.diagnosis.ledger import Ledger
@@ -94,6 +94,8 @@ def diagnose_files(
     targets: str | int | Sequence[str | int] = (),
     logits: str | None = None,
     weight: str | int | None = None,
+    groups: str | int | None = None,
+    time: str | int | None = None,
     class_names: Sequence[str] = (),
     probabilities: bool = False,
     clip: float | None = None,
@@ -122,13 +124,17 @@ def diagnose_files(
     ----------
     files : path, or sequence of paths
         Parquet, Arrow, CSV, .npz with arrays logits and targets, a pair of .npy files, folders, globs, URLs that
-        fsspec opens; or ledgers saved as .json, which are added up.
+        fsspec opens; or ledgers saved as .json, which are added up. Other .json files hold rows.
     targets : column or sequence of columns, optional
         The true class, by name or position from 0; default: found out. Independent classes: one for each logit column.
     logits : str, optional
         The list column with the logits, or what the logit columns' names begin with.
     weight : column, optional
         Sample weights.
+    groups : column, optional
+        Rows of one group are not parted where post-hoc corrections are chosen on some rows and scored on others.
+    time : column, optional
+        Post-hoc corrections are then chosen on the earlier half and scored on the later.
     class_names : sequence of str, optional
         Where the files do not tell.
     probabilities : bool
@@ -182,6 +188,8 @@ def diagnose_files(
         targets=tuple(str(t) for t in ([targets] if isinstance(targets, (str, int)) else targets)),
         logits=logits,
         weight=None if weight is None else str(weight),
+        groups=None if groups is None else str(groups),
+        time=None if time is None else str(time),
         link=link,
         classes=tuple(class_names),
         probabilities=probabilities,
@@ -199,7 +207,9 @@ def diagnose_files(
     paths, others = _paths(files), _paths(against)
     saved = _all_saved(paths)
     if saved:
-        _only_of_predictions(hardest=hardest, train_gamma=train_gamma, train_alpha=train_alpha, prior=prior)
+        _only_of_predictions(
+            groups=groups, time=time, hardest=hardest, train_gamma=train_gamma, train_alpha=train_alpha, prior=prior
+        )
         found = _loaded(paths)
     else:
         reader = _Reader(asked, checked, skip_damaged, dask, n_jobs, progress, alert)
@@ -229,12 +239,20 @@ def _paths(files: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
 
 def _all_saved(paths: Sequence[str]) -> bool:
     """Whether these are ledgers; a mixture is refused."""
-    saved = [path for path in paths if path.lower().endswith(".json")]
+    saved = [path for path in paths if path.lower().endswith(".json") and _is_ledger(path)]
     if saved and len(saved) < len(paths):
         contracts.reject("FILE", "be all ledgers (.json) or all predictions", list(paths), "Diagnose them apart.")
     if not paths:
         contracts.reject("FILE", "name at least one file", list(paths), "Nothing to diagnose.")
     return bool(saved)
+
+
+def _is_ledger(path: str) -> bool:
+    """Whether a JSON file begins as a ledger does; others hold rows of predictions."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as stream:
+        return storage.FORMAT.encode() in stream.read(1 << 20)
 
 
 def _only_of_predictions(**asked: Any) -> None:

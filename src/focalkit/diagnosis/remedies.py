@@ -54,6 +54,8 @@ class Remedy:
 class Remedies:
     """All of them, and the sample they were judged on: ``n_entries`` of ``n_seen``, half of it to score.
 
+    ``in_time``: the later half.
+
     ``prior`` is that of each row of the ledger; with the sigmoid link, within its column.
     """
 
@@ -62,6 +64,7 @@ class Remedies:
     n_entries: int
     n_seen: int
     prior: Real
+    in_time: bool = False
 
     def named(self, name: str) -> Remedy:
         """The remedy of this name."""
@@ -93,9 +96,11 @@ def remedies(
     if len(sample.key) < 40 or (sample.seen > 0).sum() < 2:
         return None
     pi = _counted(sample) if prior is None else checked_prior(prior, sample.link, sample.n_classes)
-    first = (sample.key >> np.uint64(1)) % np.uint64(2) == 0
+    first, second = _halves(sample)
+    if len(np.unique(sample.stratum[first])) < 2 or len(np.unique(sample.stratum[second])) < 2:
+        return None
     kind = Exclusive if sample.link == "softmax" else Independent
-    chooses, scores = kind(sample, first), kind(sample, ~first)
+    chooses, scores = kind(sample, first), kind(sample, second)
     tau = max(TAUS, key=lambda t: (round(chooses.decide(chooses.shifted(pi, t)).balanced_accuracy, 12), -t))
     warm = _temperature(chooses)
     plain = scores.posterior(scores.z)
@@ -110,7 +115,24 @@ def remedies(
         ways.append(("recovered", None, better, better))
     base = _figures(scores, *ways[0][2:])
     found = tuple(_remedy(scores, *way, base) for way in ways)
-    return Remedies(sample.link, found, len(sample.key), int(sample.seen.sum()), pi)
+    return Remedies(sample.link, found, len(sample.key), int(sample.seen.sum()), pi, sample.timed)
+
+
+def _halves(sample: Sample) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The entries that choose and those that score: by hashes, groups whole; or in time the earlier and the later.
+
+    In time, what chooses holds no group of which a later row scores.
+    """
+    if not sample.timed:
+        first = (sample.unit >> np.uint64(1)) % np.uint64(2) == 0
+        return first, ~first
+    kept = np.bincount(sample.stratum, minlength=sample.n_strata)
+    weight = (sample.seen / np.maximum(kept, 1))[sample.stratum]
+    order = np.argsort(sample.time, kind="stable")
+    before = np.cumsum(weight[order])
+    cut = sample.time[order[int(np.searchsorted(before, before[-1] / 2))]]
+    second = sample.time > cut if (sample.time > cut).any() else sample.time >= cut
+    return ~second & ~np.isin(sample.unit, sample.unit[second]), second
 
 
 def _counted(sample: Sample) -> Real:

@@ -30,7 +30,8 @@ class Sample:
     """At most ``most`` entries in all, evenly per stratum; only targets that name one class.
 
     An entry is the hash of its row, its stratum, and its logits: a row's (n_classes) where classes exclude
-    each other (softmax), one column's single logit where they do not (sigmoid).
+    each other (softmax), one column's single logit where they do not (sigmoid). ``unit`` numbers what is dealt out
+    together, a row or a group of rows; ``time`` orders the rows, where it is known.
     """
 
     def __init__(self, link: str, n_classes: int, most: int) -> None:
@@ -43,7 +44,10 @@ class Sample:
         self.key: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.stratum: NDArray[np.int64] = np.zeros(0, np.int64)
         self.logits: NDArray[np.float32] = np.zeros((0, width), np.float32)
-        self._pending: list[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float32]]] = []
+        self.unit: NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self.time: NDArray[np.float64] = np.zeros(0)
+        self.grouped = self.timed = False
+        self._pending: list[tuple[NDArray[Any], ...]] = []
 
     def offer(self, batch: Predicted, file: int, ignore_index: float) -> None:
         """Take what belongs here."""
@@ -51,19 +55,32 @@ class Sample:
             return
         y, z = np.asarray(batch.targets), np.asarray(batch.logits)
         key = place_hash(file, np.asarray(batch.row_of(np.arange(len(y))), np.int64))
+        unit = key if batch.group is None else np.where(batch.group == 0, key, batch.group)
+        time = np.zeros(len(y)) if batch.time is None else batch.time
+        self.grouped |= batch.group is not None
+        self.timed |= batch.time is not None
         if self.link == "softmax":
             if y.ndim == 1 and y.dtype.kind in "iu" and self.n_classes > 1:
                 (at,) = np.nonzero(y != ignore_index)
                 ids = y[at].astype(np.int64)
                 self.seen += np.bincount(ids, minlength=self.n_classes)
                 new = key[at] <= self.limit[ids]
-                self._take(key[at[new]], ids[new], z[at[new]])
+                at = at[new]
+                self._take(key[at], ids[new], z[at], unit[at], time[at])
         elif y.size == len(y) * self.n_classes:
-            self._offer_columns(y.reshape(len(y), -1), z.reshape(len(y), -1), key, ignore_index)
+            self._offer_columns(y.reshape(len(y), -1), z.reshape(len(y), -1), key, ignore_index, unit, time)
         if sum(len(part[0]) for part in self._pending) > max(self.most * self.n_strata, 1 << 14):
             self.settle()
 
-    def _offer_columns(self, y: NDArray[Any], z: NDArray[Any], key: NDArray[np.uint64], ignore_index: float) -> None:
+    def _offer_columns(
+        self,
+        y: NDArray[Any],
+        z: NDArray[Any],
+        key: NDArray[np.uint64],
+        ignore_index: float,
+        unit: NDArray[np.uint64],
+        time: NDArray[np.float64],
+    ) -> None:
         ignored = np.isnan(y) if np.isnan(ignore_index) else y == ignore_index
         sides = [(y == side) & ~ignored for side in (0, 1)]
         seen = [here.sum(axis=0) for here in sides]
@@ -77,24 +94,28 @@ class Sample:
             row = near[row]
             new = key[row] <= limit[column]
             row, column = row[new], column[new]
-            self._take(key[row], 2 * column + side, z[row, column, None])
+            self._take(key[row], 2 * column + side, z[row, column, None], unit[row], time[row])
 
-    def _take(self, key: NDArray[np.uint64], stratum: NDArray[np.int64], logits: NDArray[Any]) -> None:
+    def _take(self, key: NDArray[Any], stratum: NDArray[Any], logits: NDArray[Any], *more: NDArray[Any]) -> None:
         if len(key):
-            self._pending.append((key, stratum, logits.astype(np.float32)))
+            self._pending.append((key, stratum, logits.astype(np.float32), *more))
+
+    def _held(self) -> tuple[NDArray[Any], ...]:
+        return self.key, self.stratum, self.logits, self.unit, self.time
 
     def settle(self) -> None:
         """Keep of what was taken what stays."""
         if not self._pending:
             return
-        parts = zip(*[(self.key, self.stratum, self.logits), *self._pending], strict=True)
-        key, stratum, logits = (np.concatenate(part) for part in parts)
+        parts = zip(*[self._held(), *self._pending], strict=True)
+        key, stratum, logits, unit, time = (np.concatenate(part) for part in parts)
         self._pending = []
         order = np.lexsort((key, stratum))
         stratum = stratum[order]
         rank = np.arange(len(stratum)) - np.searchsorted(stratum, stratum)
         keep = order[rank < self.most]
         self.key, self.stratum, self.logits = key[keep], stratum[rank < self.most], logits[keep]
+        self.unit, self.time = unit[keep], time[keep]
         full = np.flatnonzero(np.bincount(self.stratum, minlength=self.n_strata) == self.most)
         last = np.searchsorted(self.stratum, full, side="right") - 1
         self.limit[full] = self.key[last]
@@ -106,6 +127,7 @@ class Sample:
         total = Sample(self.link, self.n_classes, 0)
         total.most = self.most
         total.seen = self.seen + other.seen
-        total._pending = [(part.key, part.stratum, part.logits) for part in (self, other) if len(part.key)]
+        total.grouped, total.timed = self.grouped or other.grouped, self.timed or other.timed
+        total._pending = [part._held() for part in (self, other) if len(part.key)]
         total.settle()
         return total

@@ -45,7 +45,7 @@ class Half:
         kept = np.bincount(self.stratum, minlength=self.n_strata)
         self.weight: Real = (sample.seen / sample.seen.sum() / np.where(kept > 0, kept, 1))[self.stratum]
         # neighbouring bits of the hash choose the half, others the group
-        self.group = ((sample.key[rows] >> np.uint64(8)) % np.uint64(GROUPS)).astype(np.intp)
+        self.group = ((sample.unit[rows] >> np.uint64(8)) % np.uint64(GROUPS)).astype(np.intp)
 
     def recall(self, right: NDArray[np.bool_], keep: Any) -> tuple[Real, Real]:
         """Weight of the entries per stratum, and the share that is decided right."""
@@ -56,11 +56,14 @@ class Half:
 
 
 class Exclusive(Half):
-    """Rows of logits (n, n_classes); decisions are the largest."""
+    """Rows of logits (n, n_classes); decisions are the largest.
+
+    A class without an entry here cannot be scored: what is shifted or decided never goes to it.
+    """
 
     def shifted(self, prior: Real, tau: float) -> Real:
         """Logits for decisions by p / prior^tau."""
-        return np.asarray(self.z - tau * np.log(np.where(prior > 0, prior, 1.0)))
+        return self.decided(-tau * np.log(np.where(prior > 0, prior, 1.0))) if tau else self.z
 
     def decision_offsets(self) -> Real:
         """What is added to each class's logit for the best macro F1 here (:func:`focalkit.decisions.fit_rule`)."""
@@ -73,7 +76,8 @@ class Exclusive(Half):
 
     def decided(self, offsets: Real) -> Real:
         """Logits for these decisions."""
-        return np.asarray(self.z + offsets)
+        scored = np.bincount(self.stratum, minlength=self.n_classes) > 0
+        return np.asarray(np.where(scored, self.z + offsets, -np.inf))
 
     def posterior(self, z: Real) -> Real:
         """Probabilities of the classes."""
@@ -122,7 +126,12 @@ class Independent(Half):
     def shifted(self, prior: Real, tau: float) -> Real:
         """Logits for decisions by p / prior^tau, ``prior`` being (2 n_classes,), negatives and positives."""
         log_prior = np.log(np.where(prior > 0, prior, 1.0)).reshape(-1, 2)
-        return np.asarray(self.z - tau * (log_prior[:, 1] - log_prior[:, 0])[self.column, None])
+        step = np.where(self._scored(), log_prior[:, 1] - log_prior[:, 0], 0.0)
+        return np.asarray(self.z - tau * step[self.column, None])
+
+    def _scored(self) -> NDArray[np.bool_]:
+        """The columns that have both sides here; the others are not shifted."""
+        return np.asarray((np.bincount(self.stratum, minlength=self.n_strata) > 0).reshape(-1, 2).all(axis=1))
 
     def decision_offsets(self) -> Real:
         """The log-odds above which each column's positives have the best F1 here; 0 where it has one side only."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from focalkit._core import contracts, reduction
 from focalkit._core.call import Call, loss_shape
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
+
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def read(
@@ -26,7 +30,7 @@ def read(
     Soft targets a little outside of [0, 1] are clipped; ``soft_slack`` says how little where their dtype does not.
     ``library`` is the user's, whose functions an error names.
     """
-    z = contracts.logits_array(logits)
+    z = contracts.logits_array(logits, library)
     axis = contracts.logits_shape(spec.link, z.shape, spec.class_axis)
     n_classes = z.shape[axis] if axis >= 0 else 1
     for name in ("alpha", "gamma"):
@@ -41,3 +45,17 @@ def read(
     if check_finite:
         contracts.finite_logits(z)
     return Call(spec, z, y, weight, denominator)
+
+
+def beyond_float32(spec: LossSpec, normalizer: float | None = None) -> bool:
+    """Whether float32 would overflow on the way to results that it can hold; then narrower logits go through float64.
+
+    That is so for a gamma that float32 has not, for an alpha near the end of its range, and for a normalizer so small
+    that one over it is.
+    """
+
+    def largest(value: Any) -> float:
+        return max(value) if isinstance(value, tuple) else value or 0.0  # type: ignore[no-any-return]
+
+    small = normalizer is not None and 0 < normalizer < 1e-12
+    return small or largest(spec.gamma) > _LARGEST_FLOAT32 or largest(spec.alpha) > 1e12

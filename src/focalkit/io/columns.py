@@ -40,6 +40,8 @@ class Asked:
     targets: tuple[str, ...] = ()
     logits: str | None = None
     weight: str | None = None
+    groups: str | None = None
+    time: str | None = None
     link: str | None = None
     classes: tuple[str, ...] = ()
     probabilities: bool = False
@@ -76,12 +78,21 @@ class Layout:
     probabilities: bool = False
     key: str | None = None
     clip: float | None = None
+    groups: str | None = None
+    time: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All that are read, each once."""
         of_file = self.targets if self.key is None else ()
-        return tuple(dict.fromkeys((*self.logits, *of_file, *(() if self.weight is None else (self.weight,)))))
+        beside = (name for name in (self.weight, self.groups, self.time) if name is not None)
+        return tuple(dict.fromkeys((*self.logits, *of_file, *beside)))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Those that a text file is asked for as written."""
+        beside = tuple(name for name in (self.groups, self.time) if name is not None)
+        return (*(self.targets if self.key is None else ()), *beside)
 
 
 @dataclass(frozen=True)
@@ -150,7 +161,10 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
         contracts.reject("FILE", "name each column once", f"{file} with {twice} twice", "Rename or drop one.")
     kind = dict(zip(names, found.kinds, strict=True))
     weight = None if asked.weight is None else column(asked.weight, names, file, "weight")
+    groups = None if asked.groups is None else column(asked.groups, names, file, "groups")
+    time = None if asked.time is None else column(asked.time, names, file, "time")
     dropped = {column(word, names, file, "drop") for word in asked.drop}
+    dropped |= {name for name in (groups, time) if name is not None}
     free = [n for n in names if n not in dropped and n not in found.index]
     targets = tuple(t if t in keys else column(t, names, file) for t in asked.targets) or _target(free or names, kind)
     key = targets[0] if len(targets) == 1 and targets[0] in keys and targets[0] not in kind else None
@@ -166,11 +180,11 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
     link = asked.link or ("sigmoid" if n == 1 or (len(targets) > 1 and not target_listed) else "softmax")
     layout = Layout(
         link, tuple(logits), targets, weight, classes, n, listed, target_listed, found.named, asked.probabilities, key,
-        asked.clip,
+        asked.clip, groups, time,
     )  # fmt: skip
     check(file, layout, names)
     chosen = set(logits)
-    others = [n for n in names if n not in chosen and n not in taken]
+    others = [n for n in names if n not in chosen and n not in taken and n not in (groups, time)]
     numeric = [n for n in others if kind[n] != "text" or found.told_from]
     if not numeric or asked.logits is not None:
         return layout, []

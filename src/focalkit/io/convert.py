@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.message import Message
 from focalkit.io.arrow_types import plain
 from focalkit.io.columns import Layout, is_number
 
@@ -29,6 +31,9 @@ class Predicted(NamedTuple):
     sample_weight: NDArray[Any] | None
     first: int = 1
     row: NDArray[np.int64] | None = None
+    #: a number for the group of each row, and its time
+    group: NDArray[np.uint64] | None = None
+    time: NDArray[np.float64] | None = None
 
     def row_of(self, i: Any) -> Any:
         """Number in the file of row ``i``."""
@@ -73,7 +78,59 @@ def convert(
         texts = pairs[0][1]
         y = pairs[0][0] if len(pairs) == 1 and layout.link == "softmax" else np.stack([p[0] for p in pairs], axis=1)
     w = None if layout.weight is None else _numbers(named(layout.weight))
-    return Predicted(z, y, w, first, row), texts
+    group = None if layout.groups is None else group_numbers(named(layout.groups))
+    time = None if layout.time is None else times(named(layout.time), layout.time, file, where)
+    return Predicted(z, y, w, first, row, group, time), texts
+
+
+def group_numbers(values: Any) -> NDArray[np.uint64]:
+    """A hash of each row's group, the same in every file; 0 for a row without one, which is a group of its own."""
+    import pyarrow
+
+    if isinstance(values, np.ndarray):
+        values = pyarrow.array(values)
+    encoded = values.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    digests = [hashlib.blake2b(str(word).encode(), digest_size=8).digest() for word in words]
+    numbers = np.append(np.frombuffer(b"".join(digests), "<u8").astype(np.uint64), np.uint64(0))
+    return np.asarray(numbers[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)])
+
+
+#: Dates that are told apart row by row: which of day and month comes first is never guessed.
+_DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d", "%d.%m.%Y")
+
+
+def times(values: Any, name: str, file: str, where: Any) -> NDArray[np.float64]:
+    """Times of rows as numbers: numbers, times, or texts that are numbers or dates."""
+    import pyarrow
+    from pyarrow import compute
+
+    if isinstance(values, np.ndarray):
+        values = pyarrow.array(values)
+    kind, read = values.type, None
+    if pyarrow.types.is_temporal(kind):
+        read = values.cast(pyarrow.timestamp("us")) if not pyarrow.types.is_time(kind) else values
+        read = read.cast(pyarrow.int64())
+    elif pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind):
+        read = values
+    elif pyarrow.types.is_string(kind):
+        text = compute.utf8_trim_whitespace(values)
+        try:
+            read = text.cast(pyarrow.float64())
+        except pyarrow.ArrowInvalid:
+            forms = (compute.strptime(text, format=form, unit="us", error_is_null=True) for form in _DATES)
+            found = next((dates for dates in forms if dates.null_count == values.null_count), None)
+            read = None if found is None else found.cast(pyarrow.int64())
+    if read is None:
+        got = f"{values[0].as_py()!r} in {file}"
+        contracts.reject(f"time {name!r}", "hold numbers or dates", got, "Write dates as 2026-11-29.")
+    out = np.asarray(read.cast(pyarrow.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+    if np.isnan(out).any():
+        at = int(np.isnan(out).argmax())
+        row = where + at if isinstance(where, int) else where[at]
+        got = f"none in row {row} of {file}"
+        contracts.reject(f"time {name!r}", "have a value in every row", got, "Mend or drop the row.")
+    return out
 
 
 def _stack(columns: list[NDArray[Any]], n: int) -> NDArray[Any]:
@@ -223,7 +280,7 @@ def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: 
             try:
                 _reject_id(text, f"row {p.row_of(row)} of {file}", layout)
             except contracts.InputError as error:
-                complain(file, str(p.row_of(row)), f"{text} as target", str(error), int(bad.sum()))
+                complain(file, str(p.row_of(row)), Message("damage.target", text=text), str(error), int(bad.sum()))
     bad |= _no_log_odds(p, y, layout, file, complain)
     if p.sample_weight is not None:
         light = ~(p.sample_weight >= 0) | ~np.isfinite(p.sample_weight)
@@ -231,7 +288,7 @@ def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: 
             row = int(np.argmax(light))
             got = f"{p.sample_weight[row]} in row {p.row_of(row)} of {file}"
             message = f"sample_weight must be finite and not negative; got {got}."
-            complain(file, str(p.row_of(row)), "its weight", message, int(light.sum()))
+            complain(file, str(p.row_of(row)), Message("damage.weight"), message, int(light.sum()))
             bad |= light
     if not bad.any():
         return p._replace(targets=y)
@@ -242,7 +299,8 @@ def kept(p: Predicted, keep: NDArray[np.bool_]) -> Predicted:
     """Some rows of a batch, with their numbers."""
     weight = None if p.sample_weight is None else p.sample_weight[keep]
     row = np.asarray(p.row_of(np.flatnonzero(keep)), np.int64)
-    return Predicted(p.logits[keep], p.targets[keep], weight, p.first, row)
+    group, time = None if p.group is None else p.group[keep], None if p.time is None else p.time[keep]
+    return Predicted(p.logits[keep], p.targets[keep], weight, p.first, row, group, time)
 
 
 def without_missing(p: Predicted, texts: list[str] | None = None) -> tuple[Predicted, list[str] | None, int]:
@@ -274,11 +332,11 @@ def _no_log_odds(p: Predicted, y: NDArray[Any], layout: Layout, file: str, compl
         column = int(wrong[row].argmax())
         name = repr(layout.logits[column]) if not layout.listed else str(column)
         value = z[row, column]
-        what = "no number" if np.isnan(value) else "inf" if value > 0 else "-inf for the true class"
-        where = f"{what} in row {p.row_of(row)}, column {name} of {file}"
+        kind = "no_number" if np.isnan(value) else "inf" if value > 0 else "minus_inf"
+        where = f"{Message(f'damage.{kind}')} in row {p.row_of(row)}, column {name} of {file}"
         remedy = "Leave the row out, or mend the model's output."
         message = f"logits must be finite numbers; got {where}. {remedy}"
-        complain(file, str(p.row_of(row)), what, message, int(bad.sum()))
+        complain(file, str(p.row_of(row)), Message(f"damage.{kind}"), message, int(bad.sum()))
     return bad
 
 

@@ -24,6 +24,9 @@ HEAD = 1 << 20
 #: Rows that are cut, and of these the cells of a column by which its type is told.
 _ROWS, _CELLS = 1000, 250
 DELIMITERS = (",", ";", "\t", "|", " ")
+#: What needs no word, by the ending of a name; and what blanks are called, also by ``--delimiter``.
+_USUAL = {"csv": ",", "tsv": "\t", "tab": "\t"}
+_CALLED = {" ": "space", "\t": "tab"}
 _DATE = re.compile(r"^\d{1,4}[-/.:]\d{1,2}([-/.:]\d{1,4})?([T ]\d{1,2}:\d{2}.*)?$")
 _COMMA = re.compile(r"^[+\-−]?(\d{1,3}(\.\d{3})+|\d*),\d+([eE][+-]?\d+)?$")
 _DOT = re.compile(r"^[+\-−]?(\d{1,3}(,\d{3})+|\d*)\.\d+([eE][+-]?\d+)?$")
@@ -100,7 +103,10 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         delimiter = delimiter or lines[top][4]
         top += 1
     body = "".join(lines[top:])
-    delimiter = delimiter or _delimiter(body)
+    if delimiter is None:
+        delimiter = _delimiter(body)
+        if delimiter not in _USUAL.get(name.lower().rpartition(".")[2], ",\t"):
+            alerts.append(Alert("delimiter", {"delimiter": _CALLED.get(delimiter, delimiter)}))
     rows, sizes = _rows(body, delimiter, cut)
     width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0] if rows else 1
     n_above = 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -12,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit._core.message import Message
 from focalkit.io import screen
 from focalkit.io.alerts import Alert, names_said, say
 from focalkit.io.dialect import TextOptions
 from focalkit.io.labels import Labels, check_classes, labels
 from focalkit.io.numbers import MISSING, mend
+from focalkit.io.repeats import repeats
 from focalkit.io.sources import File, find
 from focalkit.io.tabular import TARGETS, Columns, of_table, position, read_columns
 
@@ -43,6 +48,8 @@ class Table:
         The columns named so.
     rows : (n,) int
         The number of each row in the file, from 1.
+    categories : tuple of tuple of str
+        Of each column in ``categorical`` the texts that its codes 0, 1, … stand for.
     """
 
     X: NDArray[Any]
@@ -55,6 +62,21 @@ class Table:
     sample_weight: NDArray[np.float64] | None = None
     time: NDArray[Any] | None = None
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    categories: tuple[tuple[str, ...], ...] = ()
+
+    def frame(self) -> Any:
+        """The features as a pandas data frame with the file's names, its texts as texts."""
+        with need("pandas", "a data frame of the table", None):
+            import pandas
+        texts = dict(zip(self.categorical, self.categories, strict=True))
+        columns = {}
+        for k, name in enumerate(self.feature_names):
+            values = self.X[:, k]
+            if k in texts:
+                words = np.array([*texts[k], None], object)
+                values = words[np.where(np.isnan(values), len(texts[k]), values).astype(np.intp)]
+            columns[name] = values
+        return pandas.DataFrame(columns)
 
     @property
     def notes(self) -> tuple[Message, ...]:
@@ -76,6 +98,7 @@ def read_table(
     weights: str | int | None = None,
     time: str | int | None = None,
     missing: Sequence[str] | None = None,
+    skip_damaged: bool = False,
 ) -> Table:
     """Read a table for training: CSV, Parquet, Arrow, JSON, ARFF or Excel, compressed or not; or a data frame.
 
@@ -107,6 +130,8 @@ def read_table(
         A column that orders the rows in time; it is no feature.
     missing : sequence of str, optional
         Labels that mean that there is none; empty: every text is a class; default: found out, and said.
+    skip_damaged : bool
+        Leave out the lines of a text that cannot be read, and say how many; default: they are refused.
 
     Returns
     -------
@@ -121,8 +146,11 @@ def read_table(
     """
     asked = TextOptions(header, delimiter, decimal, encoding)
     roles = {"groups": groups, "weights": weights, "time": time}
-    found = _columns(source, asked, [w for w in (target, groups, time) if w is not None])
+    found = _columns(source, asked, [w for w in (target, groups, time) if w is not None], skip_damaged)
     names, alerts = found.names, list(found.alerts)
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        alerts.append(Alert("duplicate_names", {"names": names_said(twice)}))
     at = {what: position(word, names, what) for what, word in roles.items() if word is not None}
     dropped = {position(word, names, "drop") for word in drop}
     kept = {position(word, names, "keep") for word in keep}
@@ -151,25 +179,28 @@ def read_table(
     extra = {what: _role(found.columns[i], what, names[i], known) for what, i in at.items()}
     return Table(
         matrix.X, y, tuple(matrix.names), names[index], tuple(matrix.categorical), tuple(alerts),
-        extra.get("groups"), extra.get("weights"), extra.get("time"), np.flatnonzero(known) + 1,
+        extra.get("groups"), extra.get("weights"), extra.get("time"), _numbered(known, found.gone),
+        tuple(matrix.categorical.values()),
     )  # fmt: skip
 
 
-def _columns(source: Any, asked: TextOptions, as_text: Sequence[str | int]) -> Columns:
+def _numbered(known: NDArray[np.bool_], gone: Sequence[int]) -> NDArray[np.int64]:
+    """The numbers in the file of the rows that are used, where rows ``gone`` were left out while it was read."""
+    rows = np.arange(1, len(known) + len(gone) + 1)
+    return np.asarray(np.delete(rows, np.asarray(sorted(gone), np.intp) - 1)[known], np.int64)
+
+
+def _columns(source: Any, asked: TextOptions, as_text: Sequence[str | int], skip_damaged: bool) -> Columns:
     if hasattr(source, "__arrow_c_stream__"):
         import pyarrow
 
         return of_table(pyarrow.table(source))
     words = [source] if isinstance(source, (str, PathLike, Path)) else list(source)
     files = find(tuple(str(word) for word in words))
-    parts = [_one(file, asked, as_text) for file in files]
+    parts = [read_columns(file, asked, as_text, skip_damaged) for file in files]
     if len(parts) == 1:
         return parts[0]
     return _joined(parts, files)
-
-
-def _one(file: File, asked: TextOptions, as_text: Sequence[str | int]) -> Columns:
-    return read_columns(file, asked, as_text)
 
 
 def _joined(parts: list[Columns], files: Sequence[File]) -> Columns:
@@ -190,7 +221,9 @@ def _joined(parts: list[Columns], files: Sequence[File]) -> Columns:
             some = [column.cast(pyarrow.string() if text else pyarrow.float64()) for column in some]
         columns.append(pyarrow.chunked_array([chunk for column in some for chunk in column.chunks]))
     alerts = list({(a.id, repr(a.values)): a for part in parts for a in part.alerts}.values())
-    return Columns(first.names, columns, alerts, first.unnamed, first.index, first.decimal)
+    before = np.cumsum([0, *(len(part.columns[0]) + len(part.gone) for part in parts)]).tolist()
+    gone = [start + row for start, part in zip(before, parts, strict=False) for row in part.gone]
+    return Columns(first.names, columns, alerts, first.unnamed, first.index, first.decimal, gone)
 
 
 def _target(asked: str | int | None, found: Columns, taken: set[int], alerts: list[Alert]) -> int:
@@ -221,14 +254,28 @@ def _suspected_header(found: Labels, asked: TextOptions, alerts: list[Alert]) ->
     return Labels(codes, found.values, found.alerts)
 
 
+#: Rows copied at a time: a piece of every column, as the cache likes it.
 _ROWS_AT_ONCE = 4096
+#: Threads that look at columns and copy them.
+_THREADS = 8
 
 
 @dataclass
 class _Matrix:
     X: NDArray[Any]
     names: list[str]
-    categorical: list[int]
+    categorical: dict[int, tuple[str, ...]]
+
+
+@dataclass
+class _Read:
+    """A column as it was read: its values unless it is no feature, what its codes stand for, and what is said of it."""
+
+    values: Any
+    texts: tuple[str, ...] | None
+    alerts: list[Alert]
+    n_missing: int = 0
+    n_infinite: int = 0
 
 
 def _features(
@@ -239,96 +286,107 @@ def _features(
     ids: NDArray[Any],
     alerts: list[Alert],
 ) -> _Matrix:
-    arrays: list[Any] = []
-    names: list[str] = []
-    categorical: list[int] = []
     whole = bool(known.all())
     step = max(1, -(-len(ids) // screen.SAMPLE))
     some_ids = ids[::step]
-    n_infinite = n_missing = 0
-    for i in features:
-        name, column, finite = found.names[i], found.columns[i], False
+
+    def one(i: int) -> _Read:
+        name, column = found.names[i], found.columns[i]
         found.columns[i] = None  # each goes as soon as it is read
-        values, is_code, why, said = _feature(column, name, found.decimal)
-        alerts += said
+        values, texts, why, said = _feature(column, name, found.decimal)
+        out = _Read(values, texts, list(said))
         if why is None:
-            values = values if whole else values[known]
+            out.values = values = values if whole else values[known]
             with np.errstate(invalid="ignore"):
                 finite = bool(np.isfinite(values.sum(dtype=np.float64)))  # one pass where all is well
             if not finite:
                 infinite = np.isinf(values)
-                n_infinite += int(infinite.sum())
-                values = np.where(infinite, np.nan, values) if infinite.any() else values
-            why = _no_feature(values, name, is_code, i, found, i in kept)
+                out.n_infinite = int(infinite.sum())
+                out.values = values = np.where(infinite, np.nan, values) if out.n_infinite else values
+                out.n_missing = int(np.isnan(values).sum())
+            why = _no_feature(values, name, texts is not None, i, found, i in kept)
         if why is not None and not (i in kept and values is not None):
-            alerts.append(why)
+            out.alerts.append(why)
             if why.id != "maybe_identifier":
-                continue
-        gone = 0 if finite else int(np.isnan(values).sum())
-        n_missing += gone
-        if gone > 0.5 * len(values):
-            alerts.append(Alert("mostly_missing", {"name": name, "percent": round(100 * gone / len(values))}))
+                return _Read(None, texts, out.alerts)
+        if out.n_missing > 0.5 * len(values):
+            percent = round(100 * out.n_missing / len(values))
+            out.alerts.append(Alert("mostly_missing", {"name": name, "percent": percent}))
         if screen.knows_too_much(values[::step], some_ids):
-            alerts.append(Alert("leak", {"name": name}))
-        if is_code:
-            categorical.append(len(arrays))
-        arrays.append(values)
-        names.append(name)
-    if not arrays:
-        shown = f"columns {found.names}"
-        contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
-    X = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
-    for start in range(0, len(X), _ROWS_AT_ONCE):  # a piece of every column at a time, as the cache likes it
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        for k, column in enumerate(arrays):
-            X[rows, k] = column[rows]
-    if n_infinite:
-        alerts.append(Alert("infinite", {"n": n_infinite}))
-    if n_missing:
-        alerts.append(Alert("missing", {"n": n_missing}))
-    return _Matrix(X, names, categorical)
+            out.alerts.append(Alert("leak", {"name": name}))
+        return out
+
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        read = list(pool.map(one, features))
+        alerts += [alert for column in read for alert in column.alerts]
+        used = [(found.names[i], column) for i, column in zip(features, read, strict=True) if column.values is not None]
+        if not used:
+            shown = f"columns {found.names}"
+            contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
+        arrays = [column.values for _, column in used]
+        X = np.empty((len(ids), len(arrays)), np.result_type(*arrays))
+
+        def copy(start: int) -> None:
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            for k, column in enumerate(arrays):
+                X[rows, k] = column[rows]
+
+        list(pool.map(copy, range(0, len(X), _ROWS_AT_ONCE)))
+    n_repeated, n_mixed = repeats(X, ids)
+    if n_repeated:
+        alerts.append(Alert("duplicates", {"n": n_repeated, "n_rows": len(X)}))
+    if n_mixed:
+        alerts.append(Alert("conflicts", {"n": n_mixed}))
+    for what in ("infinite", "missing"):
+        n = sum(getattr(column, f"n_{what}") for _, column in used)
+        if n:
+            alerts.append(Alert(what, {"n": n}))
+    categorical = {k: column.texts for k, (_, column) in enumerate(used) if column.texts is not None}
+    return _Matrix(X, [name for name, _ in used], categorical)
 
 
-def _feature(column: Any, name: str, decimal: str) -> tuple[Any, bool, Alert | None, tuple[Alert, ...]]:
-    """Numbers or codes of a column, whether they are codes, why it is no feature, and what is to be said."""
+def _feature(
+    column: Any, name: str, decimal: str
+) -> tuple[Any, tuple[str, ...] | None, Alert | None, tuple[Alert, ...]]:
+    """Numbers or codes of a column, the texts that codes stand for, why it is no feature, and what is to be said."""
     import pyarrow as pa
 
     kind = column.type
     if column.null_count == len(column):
-        return None, False, Alert("empty", {"name": name}), ()
+        return None, None, Alert("empty", {"name": name}), ()
     number = _numeric(column)
     if number is not None:
-        return number, False, None, ()
+        return number, None, None, ()
     if not pa.types.is_string(kind):
-        return None, False, Alert("no_feature", {"name": name, "type": str(kind)}), ()
+        return None, None, Alert("no_feature", {"name": name, "type": str(kind)}), ()
     encoded = column.dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     mended = mend(encoded, name, decimal)
     if mended.values is not None:
-        return mended.values, False, None, mended.alerts
+        return mended.values, None, None, mended.alerts
     words = encoded.dictionary.to_pylist()
     lower = [word.strip().lower() for word in words]
     if set(lower) <= {"true", "false"} | MISSING and {"true", "false"} & set(lower):
         table = np.array(
             [1.0 if w == "true" else 0.0 if w == "false" else np.nan for w in lower] + [np.nan], np.float32
         )
-        return table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)], False, None, ()
+        return table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)], None, None, ()
     known = [k for k, word in enumerate(lower) if word not in MISSING]
     if not known:
-        return None, False, Alert("empty", {"name": name}), ()
+        return None, None, Alert("empty", {"name": name}), ()
     exact = np.float32 if len(known) < 2**24 else np.float64
     code = np.full(len(words) + 1, np.nan, exact)
     code[known] = np.arange(len(known))
     values = code[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)]
     n_known = int((~np.isnan(values)).sum())
-    said = mended.alerts
+    said, texts = mended.alerts, tuple(words[k] for k in known)
     if len(known) > 0.9 * n_known and len(values) > screen.MANY and n_known > screen.MANY:
-        return values, True, Alert("row_name", {"name": name}), said
+        return values, texts, Alert("row_name", {"name": name}), said
     if screen.says_id(name) and len(known) > 0.2 * len(values) and len(values) > screen.MANY:
-        return values, True, Alert("identifier", {"name": name, "n": len(known), "n_rows": len(values)}), said
+        return values, texts, Alert("identifier", {"name": name, "n": len(known), "n_rows": len(values)}), said
     if len(known) > 1000 or (len(known) > 50 and len(known) > 0.2 * len(values)):
         said = (*said, Alert("high_cardinality", {"name": name, "n": len(known), "n_rows": len(values)}))
-    return values, True, None, said
+    return values, texts, None, said
 
 
 def _no_feature(values: NDArray[Any], name: str, is_code: bool, i: int, found: Columns, kept: bool) -> Alert | None:

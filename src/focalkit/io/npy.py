@@ -10,7 +10,7 @@ import math
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,7 +20,7 @@ from focalkit._core import contracts
 from focalkit.io.columns import Asked, Layout
 from focalkit.io.sources import File
 
-KNOWN = ("logits", "targets", "sample_weight", "class_names")
+KNOWN = ("logits", "targets", "sample_weight", "class_names", "groups", "time")
 _ERRORS = (
     *(zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, TypeError, AttributeError, SyntaxError),
     *(RuntimeError, NotImplementedError, OverflowError, RecursionError),
@@ -167,12 +167,12 @@ def _npy(file: File) -> dict[str, Held]:
     return out
 
 
-def _npz(file: File, verify: bool) -> dict[str, Held]:
+def _npz(file: File, verify: bool, known: Sequence[str] | None = KNOWN) -> dict[str, Held]:
     out: dict[str, Held] = {}
     try:
         with file.stream() as stream, zipfile.ZipFile(stream) as archive:
             names = [n.removesuffix(".npy") for n in archive.namelist()]
-            for name in (n for n in KNOWN if n in names):
+            for name in names if known is None else (n for n in known if n in names):
                 out[name] = _member(file, archive, f"{name}.npy", verify)
     except (*_ERRORS, MemoryError) as error:
         close(out)
@@ -180,7 +180,7 @@ def _npz(file: File, verify: bool) -> dict[str, Held]:
             raise
         _refuse(file.name, "npz", error)
     for name in ("logits", "targets"):
-        if name not in out:
+        if known is not None and name not in out:
             close(out)
             remedy = "numpy.savez(…, logits=…, targets=…)"
             contracts.reject("FILE", f"hold an array named {name}", f"{file.name} with {names}", remedy)
@@ -276,6 +276,18 @@ def _said(error: BaseException) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)[:160] or type(error).__name__
 
 
+def whole(file: File) -> dict[str, NDArray[Any]]:
+    """Every array of an .npz in memory; of a pair of .npy files the features as ``x`` and the labels as ``y``."""
+    if file.format == "npy":
+        held = dict(zip(("x", "y"), _npy(file).values(), strict=True))
+    else:
+        held = _npz(file, True, None)
+    try:
+        return {name: one.rows(0, len(one)) for name, one in held.items() if one.shape}
+    finally:
+        close(held)
+
+
 def layout_of(arrays: dict[str, Held], asked: Asked, file: str) -> Layout:
     """Check that the arrays belong together, and say what they hold."""
     if asked.targets:
@@ -285,7 +297,11 @@ def layout_of(arrays: dict[str, Held], asked: Asked, file: str) -> Layout:
     link = asked.link or ("sigmoid" if len(z.shape) == 1 or z.shape[1:] == (1,) else "softmax")
     contracts.logits_array(np.empty((0,), z.dtype))
     contracts.logits_shape(link, z.shape, 1)
-    for name, array in (("targets", y), ("sample_weight", weight)):
+    beside = {"groups": asked.groups, "time": asked.time}
+    for name, given in beside.items():
+        if given is not None and (given != name or name not in arrays):
+            contracts.reject(name, f"be the array called {name} of an .npz file", given, "Save it under this name.")
+    for name, array in (("targets", y), ("sample_weight", weight), *((n, arrays[n]) for n, g in beside.items() if g)):
         if array is not None and (array.shape[0] if array.shape else 1) != len(z):
             got = f"shape {array.shape}"
             remedy = "Save the arrays of the same rows."
@@ -304,6 +320,8 @@ def layout_of(arrays: dict[str, Held], asked: Asked, file: str) -> Layout:
         True,
         probabilities=asked.probabilities,
         clip=asked.clip,
+        groups=asked.groups,
+        time=asked.time,
     )
 
 
@@ -315,7 +333,7 @@ def _names(held: Held | None) -> tuple[str, ...]:
 
 def batches(held: dict[str, Held], start: int, stop: int, step: int) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
     """Rows ``start`` to ``stop`` of logits, targets and weights, ``step`` at a time."""
-    names = [name for name in ("logits", "targets", "sample_weight") if name in held]
+    names = [name for name in ("logits", "targets", "sample_weight", "groups", "time") if name in held]
     for at in range(start, stop, step):
         end = min(at + step, stop)
         yield at, {name: held[name].rows(at, end) for name in names}

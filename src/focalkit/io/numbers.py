@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core.message import Message
 from focalkit.io.alerts import Alert, counted
 
 #: Texts that mean "missing" in any column (lower case); a minus or a point alone only among numbers.
@@ -33,11 +34,11 @@ _SPACED = rf"^[+-]?\d{{1,3}}([{_BLANKS}]\d{{3}})+([.,]\d+)?$"
 _MONEY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|CNY)"
 #: What may stand beside a number: its name, how it looks, and what is left of it.
 _SIGNS = (
-    ("currency", rf"^([+-]?)\s*{_MONEY}\s*([-+]?[\d.,])", r"\1\2"),
-    ("currency", rf"([\d.,])\s*{_MONEY}$", r"\1"),
-    ("per cent signs", r"([\d.,])\s*[%‰]$", r"\1"),
-    ("signs of comparison", r"^(?:[<>≤≥~≈]=?)\s*([-+]?[\d.,])", r"\1"),
-    ("brackets of negative numbers", r"^\(([\d.,]+)\)$", r"-\1"),
+    ("mark.currency", rf"^([+-]?)\s*{_MONEY}\s*([-+]?[\d.,])", r"\1\2"),
+    ("mark.currency", rf"([\d.,])\s*{_MONEY}$", r"\1"),
+    ("mark.per_cent", r"([\d.,])\s*[%‰]$", r"\1"),
+    ("mark.comparison", r"^(?:[<>≤≥~≈]=?)\s*([-+]?[\d.,])", r"\1"),
+    ("mark.brackets", r"^\(([\d.,]+)\)$", r"-\1"),
 )
 #: Share of a column's known values that must be numbers.
 NEARLY_ALL = 0.9
@@ -112,37 +113,37 @@ def mend(encoded: Any, name: str, decimal: str = ".") -> Mended:
         alerts.append(Alert("number_with_gaps", {"name": name, "words": counted(lost)}))
     used = fits & (counts > 0)
     if by_comma and decimal != ",":
-        marks.append("decimal commas")
+        marks.append(Message("mark.decimal_commas"))
     elif not by_comma and (_matches(bare, _POINT) & used).any():
         only = bool((grouped | _matches(bare, r"^[+-]?\d+$"))[used].all())
         if only:
             alerts.append(Alert("thousands_or_decimal", {"name": name, "mark": ","}))
         else:
-            marks.append("thousands separators")
+            marks.append(Message("mark.thousands"))
     if marks:
         alerts.append(Alert("number_marks", {"name": name, "marks": marks}))
     return Mended(table[indices], tuple(alerts))
 
 
-def _bare(text: Any) -> tuple[Any, list[str]]:
+def _bare(text: Any) -> tuple[Any, list[Message]]:
     """Texts without currencies, per cent signs, a common unit, comparison signs; and what was taken off."""
     from pyarrow import compute
 
     marks = []
     for what, pattern, instead in _SIGNS:
         changed = compute.replace_substring_regex(text, pattern, instead)
-        if not changed.equals(text) and what not in marks:
-            marks.append(what)
+        if not changed.equals(text) and Message(what) not in marks:
+            marks.append(Message(what))
         text = changed
     spaced = compute.match_substring_regex(text, _SPACED)
     if compute.any(spaced).as_py():
         text = compute.if_else(spaced, compute.replace_substring_regex(text, f"[{_BLANKS}]", ""), text)
-        marks.append("blanks between thousands")
+        marks.append(Message("mark.blanks"))
     unit = compute.extract_regex(text, r"[\d.,]\s+(?P<u>[A-Za-zµ°/]+)$")
     units = [u["u"] for u in unit.to_pylist() if u]
     if units and len(set(units)) == 1 and len(units) > 0.5 * len(text):
         text = compute.replace_substring_regex(text, r"\s+" + re.escape(units[0]) + "$", "")
-        marks.append(f"unit {units[0]}")
+        marks.append(Message("mark.unit", unit=units[0]))
     return text, marks
 
 

@@ -17,7 +17,7 @@ from focalkit.io import arff, tabular
 from focalkit.io import npy as arrays
 from focalkit.io.alerts import Alert, say
 from focalkit.io.columns import Asked, Described, Layout, described, layout_of
-from focalkit.io.convert import Predicted, checked, convert, without_missing
+from focalkit.io.convert import Predicted, checked, convert, group_numbers, times, without_missing
 from focalkit.io.dialect import Dialect
 from focalkit.io.probabilities import refuse as refuse_probabilities
 from focalkit.io.probabilities import suspicious, to_logits
@@ -67,9 +67,9 @@ class Trouble:
         """Refuse by ``message``, or note that ``what`` is left out, ``n`` times in this batch."""
         if not self.leave_out:
             raise InputError(message)
-        place = where if where.startswith(("row", "line", "file", "batch")) else f"row {where}"
-        more = f" and {n - 1:,} more" if n > 1 else ""
-        self.said.append(f"left out: {place} of {file}{more} ({what})")
+        place = where if isinstance(where, Message) else Message("place.row", row=where)
+        more = Message("damage.more", n=n - 1) if n > 1 else ""
+        self.said.append(Message("damage.left_out", place=place, file=file, more=more, what=what))
 
     def count(self, what: str, n: float) -> None:
         """Add to a tally."""
@@ -132,7 +132,7 @@ def open_predictions(words: Sequence[str | Path], asked: Asked | None = None, *,
         except InputError as error:
             if not leave_out or len(files) == 1:
                 raise
-            trouble.said.append(f"left out: file {file.name}: {error}")
+            trouble.said.append(Message("damage.file", file=file.name, error=str(error)))
             continue
         pieces += some
         alerts |= {repr(alert): alert for alert in said}
@@ -393,7 +393,7 @@ def _parquet_batches(piece: Piece, trouble: Trouble) -> _Read:
             except MemoryError:
                 raise
             except (pyarrow.ArrowException, OSError) as error:
-                where = f"row group {group} (rows {row - n:,} to {row - 1:,})"
+                where = Message("place.row_group", group=group, first=row - n, last=row - 1)
                 _damaged(where, error, name, trouble)
 
 
@@ -411,7 +411,7 @@ def _ipc_batches(piece: Piece, trouble: Trouble) -> _Read:
         except MemoryError:
             raise
         except (pyarrow.ArrowException, OSError) as error:
-            _damaged(f"batch {i}", error, piece.file.name, trouble)
+            _damaged(Message("place.batch", batch=i), error, piece.file.name, trouble)
             if piece.stop < 0:
                 return
             i += 1
@@ -427,7 +427,7 @@ def _text_batches(piece: Piece, trouble: Trouble) -> _Read:
     assert piece.dialect is not None
 
     def on_line(line: int, what: str) -> None:
-        trouble.complain(name, f"line {line}", what, "")
+        trouble.complain(name, Message("place.line", line=line), what, "")
 
     reader = Reader(piece.file, piece.layout, piece.dialect, on_line if trouble.leave_out else None)
     for batch, rows, first in reader:
@@ -446,6 +446,10 @@ def _array_batches(piece: Piece, trouble: Trouble) -> _Read:
     try:
         for at, some in arrays.batches(held, piece.start, piece.stop, _rows_per_batch(piece.layout)):
             batch = Predicted(some["logits"], some["targets"], some.get("sample_weight"), at + 1)
+            if piece.layout.groups is not None:
+                batch = batch._replace(group=group_numbers(some["groups"]))
+            if piece.layout.time is not None:
+                batch = batch._replace(time=times(some["time"], "time", piece.file.name, at + 1))
             yield _columns(batch, piece.layout), None
     finally:
         arrays.close(held)
@@ -486,7 +490,7 @@ def _converted(
 def _damaged(where: str, error: Exception, file: str, trouble: Trouble) -> None:
     text = f"{where} of {file}: {tabular.first_line(error)}"
     message = f"FILE must be readable; got {text}. Write it again, or use the rest by --skip-damaged."
-    trouble.complain(file, where, "it cannot be read", message)
+    trouble.complain(file, where, Message("damage.unreadable"), message)
 
 
 def nothing_there(name: str) -> NoReturn:

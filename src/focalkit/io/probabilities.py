@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.message import Message
 from focalkit.io.columns import Layout
 from focalkit.io.convert import Complain, Predicted, kept
 
 #: What stands for a probability of 0 unless --clip says otherwise.
 FLOOR = 1e-6
-_TO_LOGITS = {
-    "softmax": "Write log(p) in their place: it is a logit of the same softmax; or say --probabilities.",
-    "sigmoid": "If they are, write log(p / (1 - p)) in their place, or say --probabilities.",
-}
+_TO_LOGITS = "Write log(p) in their place: it is a logit of the same softmax; or say --probabilities."
 #: Rows from which, and the share of them from which, sums of 1 are no chance.
 _FEWEST, _SHARE = 4, 0.95
 
@@ -54,7 +52,7 @@ def refuse(p: Predicted, layout: Layout, file: str) -> None:
     if scale:
         kind = "probabilities" if scale == 1 else "probabilities in per cent"
         got = f"{file}: rows of numbers in [0, {scale:g}] that sum to {scale:g}, so {kind}"
-        contracts.reject("logits", "be raw model outputs", got, _TO_LOGITS["softmax"])
+        contracts.reject("logits", "be raw model outputs", got, _TO_LOGITS)
 
 
 def to_logits(
@@ -88,7 +86,7 @@ def to_logits(
         message = (
             f"logits must {contract}; got {f'row {p.row_of(row)} of {file}'!r}. Leave --probabilities out for logits."
         )
-        complain(file, str(p.row_of(row)), "no probabilities", message, int(off.sum()))
+        complain(file, str(p.row_of(row)), Message("damage.no_probabilities"), message, int(off.sum()))
         p, z = kept(p, ~off), z[~off]
         texts = None if texts is None else [text for text, gone in zip(texts, off.tolist(), strict=True) if not gone]
     if layout.link == "softmax":
@@ -121,5 +119,5 @@ def _within(z: Any, top: float) -> bool:
 def suspicious(link: str, all_in_unit: bool, n_rows: int) -> list[str]:
     """A warning where sigmoid logits look like probabilities."""
     if link == "sigmoid" and all_in_unit and n_rows >= _FEWEST:
-        return [f"all logits lie in [0, 1]: are they probabilities? {_TO_LOGITS['sigmoid']}"]
+        return [Message("note.unit_logits")]
     return []

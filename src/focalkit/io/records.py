@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from focalkit._core.message import Message
 from focalkit.io.dialect import Dialect
 
 BLOCK = 1 << 22
+#: What is read at a time: with the beginning of a row left from before it still fits into a block.
+_READ = BLOCK - (1 << 16)
 #: A quoted value, or a line, that is longer is damage: an open quote, or no table at all.
 LONGEST = 1 << 25
 
@@ -35,6 +38,12 @@ class Seen:
     switched: str = ""
     ascii: bool = True
     dropped: list[int] = field(default_factory=list)
+
+    def row_of(self, number: Any) -> Any:
+        """The number in the file of the row that is the ``number``-th (from 1) of those that were handed on."""
+        return number + np.searchsorted(
+            np.asarray(self.dropped, np.int64) - np.arange(len(self.dropped)), number, "right"
+        )
 
 
 class Unexpected(ValueError):
@@ -92,6 +101,15 @@ def blocks(stream: Any, dialect: Dialect, on_damage: OnDamage, seen: Seen) -> It
         if block is not None:
             if skip:
                 block, skip = block[skip:], max(0, skip - len(block))
+            end = block.rfind(b"\n") + 1
+            if end and quote not in block and quote not in pending:  # as nearly always: copied once
+                done = b"".join((pending, memoryview(block)[:end])) if pending or end < len(block) else block
+                pending = block[end:]
+                part, n_lines, n_rows = _cleaned(done, dialect, line, row, on_damage, seen)
+                if part:
+                    yield part
+                line, row = line + n_lines, row + n_rows
+                continue
             pending = pending + block if pending else block
         while pending:
             end, damage = _whole(pending, quote, delimiter, last)
@@ -106,7 +124,7 @@ def blocks(stream: Any, dialect: Dialect, on_damage: OnDamage, seen: Seen) -> It
                     pending += b"\n"
                     continue
                 stop = pending.find(b"\n") + 1 or len(pending)
-                what = "an open quote" if quote in pending[:stop] else "a line without an end"
+                what = Message("damage.open_quote" if quote in pending[:stop] else "damage.endless")
                 on_damage(line, row, what)
                 seen.dropped.append(row)
                 pending, line, row = pending[stop:], line + 1, row + 1
@@ -121,7 +139,7 @@ def _decoded(stream: Any, dialect: Dialect, seen: Seen) -> Iterator[bytes]:
         decoder = codecs.getincrementaldecoder(dialect.encoding)("replace")
     first = True
     hold = b""
-    while block := stream.read(BLOCK):
+    while block := stream.read(_READ):
         if decoder is not None:
             block = decoder.decode(block).encode()
         if first:
@@ -256,7 +274,7 @@ def _in_utf8(done: bytes, line: int, row: int, on_damage: OnDamage, seen: Seen) 
         try:
             text.decode("utf-8")
         except UnicodeDecodeError:
-            on_damage(line + i, row + i, "bytes that are no UTF-8")
+            on_damage(line + i, row + i, Message("damage.not_utf8"))
             seen.dropped.append(row + i)
         else:
             kept.append(text)
@@ -277,7 +295,10 @@ def _without_headers(done: bytes, dialect: Dialect, line: int, seen: Seen) -> by
 def _counted(done: bytes, quote: bytes) -> tuple[int, int]:
     """Lines of a block, and its rows: lines that are not empty and not inside a quoted value."""
     raw = np.frombuffer(done, np.uint8)
-    ends = np.flatnonzero(raw == 10)
+    feed = raw == 10
+    if quote not in done and b"\r" not in done and not feed[:1].any() and not (feed[1:] & feed[:-1]).any():
+        return (n := int(np.count_nonzero(feed))), n
+    ends = np.flatnonzero(feed)
     lines = len(ends)
     if quote in done:
         ends = ends[np.searchsorted(np.flatnonzero(raw == quote[0]), ends) % 2 == 0]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from focalkit._core import contracts
-from focalkit.io import arff
-from focalkit.io.alerts import Alert
+from focalkit._core.message import Message
+from focalkit.io import arff, npy
+from focalkit.io.alerts import Alert, names_said
 from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
 from focalkit.io.numbers import PLAIN_GAPS
@@ -32,25 +33,31 @@ class Columns:
     unnamed: tuple[int, ...] = ()
     index: tuple[int, ...] = ()
     decimal: str = "."
-    #: number of rows above the first one that the columns hold (a header taken for one)
-    first_row: int = 1
+    #: numbers, from 1, of the rows that were left out as damaged
+    gone: list[int] = field(default_factory=list)
 
 
-def read_columns(file: File, asked: TextOptions, as_text: Sequence[str | int] = ()) -> Columns:
+def read_columns(
+    file: File, asked: TextOptions, as_text: Sequence[str | int] = (), skip_damaged: bool = False
+) -> Columns:
     """Every column of one file; ``as_text`` columns of a CSV (names or positions) keep their texts."""
     need("pyarrow", "reading tables", "tune")
     file = recognised(file)
     if file.format == "csv":
-        return _csv(file, asked, as_text)
+        return _csv(file, asked, as_text, None, skip_damaged)
     if file.format == "arff":
-        return _csv(file, asked, as_text, arff.dialect(file))
+        return _csv(file, asked, as_text, arff.dialect(file), skip_damaged)
     if file.format in ("parquet", "ipc"):
         return _columnar(file)
     if file.format in ("json", "jsonl"):
         return of_table(_json(file))
     if file.format == "xlsx":
         return of_table(_excel(file))
-    contracts.reject("FILE", "be a table", f"{file.name}, which is {file.format}", "Give CSV, Parquet, Arrow or JSON.")
+    if file.format == "npz" or file.partner:
+        return _arrays(file)
+    contracts.reject(
+        "FILE", "be a table", f"{file.name}, which is {file.format}", "Give CSV, Parquet, Arrow, JSON, or an .npz."
+    )
 
 
 def dialect_of(file: File, asked: TextOptions) -> Dialect:
@@ -86,7 +93,9 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
     return index % len(names)
 
 
-def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Dialect | None = None) -> Columns:
+def _csv(
+    file: File, asked: TextOptions, as_text: Sequence[str | int], known: Dialect | None, skip_damaged: bool
+) -> Columns:
     import pyarrow
 
     found = dialect_of(file, asked) if known is None else known
@@ -95,16 +104,23 @@ def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Di
     keep = {position(word, names) for word in as_text} | {len(names) - 1}
     keep |= {i for i, name in enumerate(names) if name.lower() in TARGETS}  # labels stay as written
 
+    damaged: list[tuple[int, int, str]] = []
+
     def refuse(line: int, row: int, what: str) -> None:
+        if skip_damaged:
+            damaged.append((line, row, what))
+            return
         got = f"{file.name}, line {line:,}: {what}"
-        contracts.reject("FILE", "be a CSV table", got, "Mend the line, or name the encoding by --encoding.")
+        contracts.reject("FILE", "be a CSV table", got, _REMEDY)
 
     # what the first rows look like is tried first: it spares Arrow a guess for each column, quoted line breaks and a
-    # search for many marks in every cell; a file that is otherwise further down is read again
-    for as_sniffed in (True, False):
+    # search for many marks in every cell; a file that is otherwise further down is read again,
+    # and on one thread where Arrow is to say in which line
+    for as_sniffed, threads in ((True, not skip_damaged), (False, not skip_damaged), (False, False)):
+        damaged.clear()
         records = Records(file.stream(), found, refuse, quotes=found.quoted or not as_sniffed)
         try:
-            table = _arrow_csv(records, found, keep, as_sniffed)
+            table = _arrow_csv(records, found, keep, as_sniffed, threads, damaged if skip_damaged else None)
             break
         except MemoryError:
             raise
@@ -114,7 +130,7 @@ def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Di
             if "Empty CSV" in str(error):
                 table = pyarrow.table({str(i): pyarrow.array([], pyarrow.string()) for i in range(len(names))})
                 break
-            if not as_sniffed:
+            if not as_sniffed and ("Row #" in str(error) or not threads):
                 refuse_csv(file, error, found.lines)
         finally:
             records.close()
@@ -123,12 +139,33 @@ def _csv(file: File, asked: TextOptions, as_text: Sequence[str | int], known: Di
         alerts.append(Alert("encoding", {"encoding": seen.switched}))
     if seen.repeated:
         alerts.append(Alert("repeated_header", {"n": seen.repeated, "line": seen.first_repeated}))
-    return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal)
+    if damaged:
+        line, _, what = min(damaged)
+        alerts.append(Alert("damaged_lines", {"n": len(damaged), "line": line, "what": what}))
+    gone = [row for _, row, _ in damaged]
+    return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal, gone)
 
 
-def _arrow_csv(records: Records, found: Dialect, keep: set[int], as_sniffed: bool) -> Any:
+_REMEDY = "Mend the line, name the encoding by --encoding, or leave lines out by --skip-damaged."
+
+
+def _arrow_csv(
+    records: Records,
+    found: Dialect,
+    keep: set[int],
+    as_sniffed: bool,
+    threads: bool,
+    damaged: list[tuple[int, int, str]] | None,
+) -> Any:
+    """Arrow's columns; lines of another length go to ``damaged`` (line, row, what), or are errors where it is None."""
     import pyarrow
     from pyarrow import csv
+
+    def ragged(row: Any) -> str:
+        assert damaged is not None
+        number = int(records.seen.row_of(row.number or 0))
+        damaged.append((number + found.lines, number, Message("damage.columns", n=row.actual_columns)))
+        return "skip"
 
     labels = [str(i) for i in range(len(found.names))]
     types = {labels[i]: pyarrow.string() for i in keep}
@@ -137,9 +174,12 @@ def _arrow_csv(records: Records, found: Dialect, keep: set[int], as_sniffed: boo
         types |= {labels[i]: pyarrow.float64() for i in numbers}
     return csv.read_csv(
         pyarrow.PythonFile(records, mode="r"),
-        csv.ReadOptions(column_names=labels, block_size=BLOCK),
+        csv.ReadOptions(column_names=labels, block_size=BLOCK, use_threads=threads),
         csv.ParseOptions(
-            delimiter=_delimiter(found), quote_char=found.quote, newlines_in_values=found.quoted or not as_sniffed
+            delimiter=_delimiter(found),
+            quote_char=found.quote,
+            newlines_in_values=found.quoted or not as_sniffed,
+            invalid_row_handler=None if damaged is None else ragged,
         ),
         csv.ConvertOptions(
             column_types=types,
@@ -161,7 +201,12 @@ def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
     text = str(error).splitlines()[0]
     text = re.sub(r"Row #(\d+)", lambda found: f"line {int(found[1]) + lines:,}", text)
     text = re.sub(r"^CSV parse error: ", "", text)
-    contracts.reject("FILE", "be a CSV table", f"{file.name}: {text}", "Every line needs the same number of columns.")
+    contracts.reject(
+        "FILE",
+        "be a CSV table",
+        f"{file.name}: {text}",
+        "Every line needs the same number of columns; --skip-damaged leaves others out.",
+    )
 
 
 def _columnar(file: File) -> Columns:
@@ -270,6 +315,46 @@ def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
     elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         return value
     contracts.reject("FILE", "be JSON rows", f"{file.name}, no list of objects", _JSON_ROWS)
+
+
+def _arrays(file: File) -> Columns:
+    """Arrays of one length: a vector is a column, a matrix is several, named after it or by ``feature_names``."""
+    import numpy as np
+
+    arrays = npy.whole(file)
+    lengths = {name: len(array) for name, array in arrays.items()}
+    known = [name for name in arrays if name.lower() in TARGETS and arrays[name].ndim in (1, 2)]
+    tables = [name for name in arrays if arrays[name].ndim == 2]
+    n = lengths[(known or tables or list(arrays))[-1]] if arrays else 0
+    names: list[str] = []
+    columns: list[Any] = []
+    beside = []
+    for name, array in sorted(arrays.items(), key=lambda pair: pair[0] in known):
+        if len(array) != n or array.ndim > 2 or name == "feature_names":
+            beside += [] if name == "feature_names" else [name]
+            continue
+        wide = array.reshape(n, -1)
+        given = arrays.get("feature_names", np.empty(0))
+        called = [str(word) for word in given.tolist()] if len(given) == wide.shape[1] > 1 else []
+        called = called or ([name] if wide.shape[1] == 1 else [f"{name}{i}" for i in range(wide.shape[1])])
+        names += called
+        columns += [_column(np.ascontiguousarray(wide[:, i])) for i in range(wide.shape[1])]
+    if len(names) < 2 or not n:
+        shown = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        got = f"{file.name} with {shown or 'no arrays'}"
+        contracts.reject("FILE", "hold arrays of features and labels", got, "numpy.savez(…, X=X, y=y)")
+    alerts = [Alert("arrays_beside", {"names": names_said(beside), "n": n})] if beside else []
+    return Columns(names, columns, alerts)
+
+
+def _column(values: Any) -> Any:
+    import numpy as np
+    import pyarrow
+
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    column = pyarrow.array(values.astype(values.dtype.newbyteorder("=")))
+    return pyarrow.chunked_array([column])
 
 
 def _excel(file: File) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.message import Message
 from focalkit.io.columns import Layout
 from focalkit.io.dialect import Dialect
 from focalkit.io.records import BLOCK, Records
@@ -38,10 +39,10 @@ class Reader:
         self._on_line(line, what)
 
     def _invalid(self, row: Any) -> str:
-        number = (row.number or 0) + len(self.records.seen.dropped)
+        number = int(self.records.seen.row_of(row.number or 0))
         self._ragged.append(row.number or 0)
         if self._on_line is not None:
-            self._on_line(number + self._dialect.lines, f"{row.actual_columns} columns")
+            self._on_line(number + self._dialect.lines, Message("damage.columns", n=row.actual_columns))
         return "skip"
 
     def __iter__(self) -> Iterator[tuple[Any, NDArray[np.int64] | None, int]]:
@@ -53,7 +54,7 @@ class Reader:
         lenient = self._on_line is not None
         number = pyarrow.string() if lenient else pyarrow.float64()
         types: dict[str, Any] = {name: number for name in layout.columns}
-        types |= {name: pyarrow.string() for name in layout.targets if layout.key is None}
+        types |= {name: pyarrow.string() for name in layout.texts}
         delimiter = "\t" if dialect.delimiter == " " else dialect.delimiter
         n = 0
         try:
@@ -111,7 +112,7 @@ class Reader:
 
         arrays = []
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
-            if name in self._layout.targets:
+            if name in self._layout.texts:
                 arrays.append(values)
                 continue
             text = compute.utf8_trim_whitespace(values)
@@ -128,6 +129,6 @@ class Reader:
         by_position = names if len(included) == len(names) else included
         for i in reversed(range(len(by_position))):
             text = text.replace(f"In CSV column #{i}:", f"column {by_position[i]!r}:")
-        lines = self._dialect.lines + len(self.records.seen.dropped)
-        text = re.sub(r"Row #(\d+)", lambda found: f"line {int(found[1]) + lines}", text)
+        row_of, lines = self.records.seen.row_of, self._dialect.lines
+        text = re.sub(r"Row #(\d+)", lambda found: f"line {int(row_of(int(found[1]))) + lines}", text)
         return "".join(c if c.isprintable() else "?" for c in text)

@@ -136,7 +136,8 @@ class Loss(HoldsSpec):
         """Note that the tensors hold what the spec says."""
         self._spec = spec
         gamma, alpha = self._known = self._tensors()
-        self._versions = _version(gamma), _version(alpha)
+        #: the tensors that count how often they were written, and how often that was
+        self._written = [(t, t._version) for t in self._known if t is not None and not t.is_inference()]
         #: the spec less what stands in tensors, and the same as compiled code is given it
         self._numbers = replace(
             spec, gamma=spec.gamma if gamma is None else 0.0, alpha=spec.alpha if alpha is None else None
@@ -153,9 +154,13 @@ class Loss(HoldsSpec):
 
     def _is_known(self, tensors: Parameters) -> bool:
         """Whether the spec says what these tensors hold."""
-        gamma, alpha = tensors
-        known = self._known[0] is gamma and self._known[1] is alpha
-        return known and self._versions == (_version(gamma), _version(alpha))
+        known = self._known
+        if tensors[0] is not known[0] or tensors[1] is not known[1]:
+            return False
+        for tensor, version in self._written:
+            if tensor._version != version:
+                return False
+        return True
 
     def _follow(self) -> None:
         """Make the spec say what the tensors hold now; values on a device are read."""
@@ -171,34 +176,36 @@ class Loss(HoldsSpec):
                 changes[name] = tensor
         self._take(replace(self._spec, **changes))
 
-    def _given(self, logits: Tensor) -> ClassParameters:
+    def _given(self, compiling: bool) -> ClassParameters:
         """Gamma and alpha as tensors where the spec's numbers will not do.
 
         That is where they require a gradient, where ``torch.func`` looks on, while a graph is traced, and on a device
         where they were written, for reading them would wait.
         """
-        tensors = ClassParameters(*self._tensors())
-        if tensors.gamma is None and tensors.alpha is None:
-            if not torch.compiler.is_compiling():
+        tensors = gamma, alpha = self._tensors()
+        if gamma is None and alpha is None:
+            if not compiling and not self._is_known(tensors):
                 self._follow()
             return NO_PARAMETERS
-        if torch.compiler.is_compiling() or _internals.functional():
-            return tensors
-        given = [tensor for tensor in tensors[:2] if tensor is not None]
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-            return tensors
-        if all(tensor.is_cpu for tensor in given) or self._is_known(tensors[:2]):
+        if compiling or _internals.functional():
+            return ClassParameters(gamma, alpha)
+        recorded = (gamma is not None and gamma.requires_grad) or (alpha is not None and alpha.requires_grad)
+        if recorded and torch.is_grad_enabled():
+            return ClassParameters(gamma, alpha)
+        if not self._is_known(tensors):
+            if not ((gamma is None or gamma.is_cpu) and (alpha is None or alpha.is_cpu)):
+                return ClassParameters(gamma, alpha)
             self._follow()
-            return NO_PARAMETERS
-        return tensors
+        return NO_PARAMETERS
 
     def forward(self, logits: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
         if not isinstance(logits, Tensor):
             refuse_proxy(logits)
             return tensor_loss(self._spec, logits, targets)
-        parameters = self._given(logits)
-        if torch.compiler.is_compiling() and not isinstance(normalizer, str):
+        compiling = torch.compiler.is_compiling()
+        parameters = self._given(compiling)
+        if compiling and not isinstance(normalizer, str):
             arguments = self._arguments._replace(gamma=parameters.gamma, alpha=parameters.alpha)
             first = (self._numbers, logits, targets, sample_weight, normalizer, parameters)
             return traced_loss(*first, arguments=arguments)
@@ -259,11 +266,6 @@ class Loss(HoldsSpec):
         own = {prefix + name: value for name, value in saved.items()}
         super()._load_from_state_dict(own, prefix, local_metadata, strict, absent, unexpected, errors)
         missing += [key for key in absent if key[len(prefix) :] in self._parameters]
-
-
-def _version(tensor: Tensor | None) -> int:
-    """How often a tensor was written; inference mode does not count."""
-    return 0 if tensor is None or tensor.is_inference() else tensor._version
 
 
 def _dtype_on(device: torch.device, dtype: torch.dtype) -> torch.dtype:

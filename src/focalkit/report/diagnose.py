@@ -219,7 +219,7 @@ def remedies(found: Diagnosis, top: int) -> Section:
         parts.append(Table(columns, [[names[k], *table[k]] for k in shown], message("section.accuracy")))
     parts.append(Lines(found.remedy_findings))
     what = message("remedy.rows" if free.link == "softmax" else "remedy.targets")
-    how = message("remedy.how", n=free.n_entries, what=what, seen=free.n_seen)
+    how = message("remedy.how_time" if free.in_time else "remedy.how", n=free.n_entries, what=what, seen=free.n_seen)
     parts.append(Lines([how], bullets=False, soft=True))
     return Section("remedies", message("section.remedies"), parts)
 

@@ -11,7 +11,7 @@ from focalkit import __version__
 from focalkit._core.message import Finding
 from focalkit.diagnosis.result import finite
 from focalkit.report.snippet import code
-from focalkit.tuning.findings import findings, headline
+from focalkit.tuning.findings import brief, findings, headline
 from focalkit.tuning.result import Cell, TuneResult
 from focalkit.tuning.scores import NAMES
 from focalkit.tuning.verdict import Verdict
@@ -63,9 +63,10 @@ def _verdict(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
         "judges": verdict.metric.judges,
         "recommended": verdict.recommended.family,
         "cell": verdict.recommended.cell,
-        "headline": str(headline(result, verdict)),
-        "sentences": [str(finding) for finding in findings(result, verdict)],
-        "findings": [as_data(finding) for finding in (headline(result, verdict), *findings(result, verdict))],
+        "headline": str(headline(verdict)),
+        "brief": {line: [str(one) for one in said] for line, said in brief(verdict)._asdict().items()},
+        "sentences": [str(finding) for finding in findings(verdict)],
+        "findings": [as_data(finding) for finding in (headline(verdict), *findings(verdict))],
         "code": code(result, verdict),
         "families": [asdict(family) for family in verdict.families],
     }

@@ -66,7 +66,7 @@ def score(mean: float, error: float, judges: str) -> str:
 
 def interval(mean: float, low: float, high: float, judges: str) -> str:
     """A gain with its interval, as a table has it."""
-    scale, form = (1.0, "+.2g") if judges == "probabilities" else (100.0, "+.1f")
+    scale, form = (1.0, "+.3f") if judges == "probabilities" else (100.0, "+.1f")
     if not math.isfinite(low) or low == high:
         return NONE if mean == 0 else f"{mean * scale:{form}}"
     return f"{mean * scale:{form}} [{low * scale:{form}}, {high * scale:{form}}]"
@@ -129,7 +129,14 @@ def entries(values: Sequence[Any], language: str = "en") -> str:
 
 
 def _literal(word: Any) -> str:
-    return word if word == "…" else repr(word)
+    return word if word == "…" else quoted(word)
+
+
+def marks(values: Sequence[Any], language: str = "en") -> str:
+    """A list of messages."""
+    from focalkit.report.messages import say
+
+    return _say("list.comma", language).join(say(value, language) for value in values)
 
 
 def listed(items: Sequence[str], language: str = "en") -> str:
@@ -141,7 +148,7 @@ def listed(items: Sequence[str], language: str = "en") -> str:
 def gain(value: dict[str, Any], language: str = "en") -> str:
     """A gain in a sentence, ``{"mean", "low", "high", "judges"}``: points for scores, their unit for probabilities."""
     mean, low, high = value["mean"], value["low"], value["high"]
-    scale, form = (1.0, ".3g") if value["judges"] == "probabilities" else (100.0, ".1f")
+    scale, form = (1.0, ".3f") if value["judges"] == "probabilities" else (100.0, ".1f")
     text = f"{mean * scale:{form}}" + ("" if scale == 1.0 else _say("unit.points", language))
     if not math.isfinite(low) or low == high:
         return text
@@ -163,7 +170,19 @@ def alpha(value: Any, language: str = "en") -> str:
     return number(value) if isinstance(value, (int, float)) else _say("alpha.given", language)
 
 
-#: Formats that a catalogue may name.
+def span(value: dict[str, Any], language: str = "en") -> str:
+    """An interval, ``{"low", "high", "judges"}``; scores end at 100."""
+    of_probabilities = value["judges"] == "probabilities"
+    scale, form, most = (1.0, ".3f", math.inf) if of_probabilities else (100.0, ".1f", 1.0)
+    low, high = f"{value['low'] * scale:{form}}", f"{min(value['high'], most) * scale:{form}}"
+    return _say("unit.span", language, low=low, high=high)
+
+
+def chance(p: float) -> str:
+    """A probability in per cent, never quite 0 or 100."""
+    return NONE if math.isnan(p) else "> 99 %" if p > 0.99 else "< 1 %" if p < 0.01 else f"{100 * p:.0f} %"
+
+
 def thousandth(share: float) -> str:
     """A share of cases as how many of a thousand."""
     many = 1000 * share
@@ -176,6 +195,7 @@ def metric(name: str, language: str = "en") -> str:
     return _say(f"metric.{kind}", language, **dict(zip("ab", [*numbers, "1", "1"], strict=False)))
 
 
+#: Formats that a catalogue may name.
 FORMATS: dict[str, Callable[[Any, str], str]] = {
     "percent": lambda value, _: percent(value),
     "points": lambda value, _: points(value),
@@ -188,7 +208,10 @@ FORMATS: dict[str, Callable[[Any, str], str]] = {
     "name": lambda value, _: quoted(value),
     "text": lambda value, _: visible(str(value)),
     "names": names,
+    "marks": marks,
     "gain": gain,
+    "span": span,
+    "chance": lambda value, _: chance(value),
     "change": lambda value, _: change(value),
     "score": lambda value, _: score(value["mean"], value["error"], value["judges"]),
     "alpha": alpha,

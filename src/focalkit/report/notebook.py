@@ -42,7 +42,7 @@ def _findings(result: Any) -> Sequence[Any]:
     from focalkit.tuning.verdict import Verdict, judge
 
     verdict = result if isinstance(result, Verdict) else judge(result)
-    return (of.headline(verdict.result, verdict), *of.findings(verdict.result, verdict))
+    return (of.headline(verdict), *of.findings(verdict))
 
 
 def _of_shares(shares: Shares) -> list[Any]:

@@ -66,13 +66,20 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Brief:
+    """The few lines to act on: each a label and its sentences."""
+
+    lines: Sequence[tuple[Text, Sequence[Text]]]
+
+
+@dataclass(frozen=True)
 class Code:
     """Lines of Python."""
 
     text: str
 
 
-Part = Table | Lines | Verdict | Code
+Part = Table | Lines | Verdict | Brief | Code
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from focalkit.tuning.result import Cell, TuneResult
 from focalkit.tuning.verdict import Verdict
 
@@ -23,7 +25,20 @@ def code(result: TuneResult, verdict: Verdict) -> str:
             ["import numpy as np"] if tau == "closed" else ["import numpy as np", "from focalkit import shift_prior"]
         )
         lines = [*imports, *lines[:-1], *_decisions(cell, tau, cutoff, "make_pipeline" in "".join(lines))]
+        if result.scored is not None and not result.scored.all() and tau != "closed":
+            few = np.flatnonzero(~result.scored).tolist()
+            lines.insert(-1, f"posterior[:, {few}] = 0  # too few rows to be scored: no shift goes to them")
+    if result.masses is not None:
+        lines = [_weighted(line) for line in lines]
     return "\n".join(lines)
+
+
+def _weighted(line: str) -> str:
+    """A line of a run whose rows were weighted."""
+    fit = "focalclassifier__sample_weight" if "make_pipeline(" in line else "sample_weight"
+    line = line.replace(".fit(X, y)", f".fit(X, y, {fit}=sample_weight)")
+    counted = "classes, index = np.unique(y, return_inverse=True)\ncounts = np.bincount(index, sample_weight)"
+    return line.replace("classes, counts = np.unique(y, return_counts=True)", counted)
 
 
 def _decisions(cell: Cell, tau: Any, cutoff: float | None, pipeline: bool) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from focalkit._core.message import Message
 from focalkit.report import format as write
-from focalkit.report.sections import Code, Column, Lines, Section, Table, Text, message
+from focalkit.report.sections import Brief, Code, Column, Lines, Section, Table, Text, message
 from focalkit.report.sections import Verdict as Said
 from focalkit.report.snippet import code
-from focalkit.tuning.findings import findings, headline
+from focalkit.tuning import findings as found
 from focalkit.tuning.result import FAMILIES, TuneResult, alpha_title
 from focalkit.tuning.scores import METRICS, metric_named
 from focalkit.tuning.verdict import Verdict
@@ -19,19 +19,33 @@ from focalkit.tuning.verdict import Verdict
 MOST_CLASSES = 12
 
 
-def sections(result: TuneResult, verdicts: Sequence[Verdict]) -> list[Section]:
-    """All that is said of a run, in the order of the terminal."""
+def brief(verdict: Verdict, name: str = "brief") -> Section:
+    """The verdict in four lines: do, expect, how sure, what it costs."""
+    lines = found.brief(verdict)._asdict().items()
+    return Section(name, "", [Brief([(message(f"brief.{key}"), texts) for key, texts in lines])])
+
+
+def sections(result: TuneResult, verdicts: Sequence[Verdict], *, verbose: bool = True) -> list[Section]:
+    """What is said of a run, in the order of the terminal: four lines first and last, ``verbose``: all in between."""
     main = verdicts[0]
-    notes = Lines([message("note", note=note) for note in result.notes], bullets=False)
-    out = [
-        Section("classes", message("section.classes"), [classes(result, MOST_CLASSES), notes]),
+    if not verbose:
+        return [brief(main), Section("more", "", [Lines([*_notes(result), "", message("brief.more")], False, True)])]
+    return [
+        brief(main),
+        Section(
+            "classes", message("section.classes"), [classes(result, MOST_CLASSES), Lines(_notes(result), bullets=False)]
+        ),
         Section("surface", "", [surface(result, main)]),
         ablations(result),
         Section("families", "", [every_figure(result, main), families(result, main)]),
         verdict(result, verdicts),
         Section("use", message("section.use"), [Lines([""], bullets=False), Code(code(result, main))]),
+        brief(main, "last"),
     ]
-    return out
+
+
+def _notes(result: TuneResult) -> list[Text]:
+    return [message("note", note=note) for note in result.notes]
 
 
 def verdict(result: TuneResult, verdicts: Sequence[Verdict]) -> Section:
@@ -43,7 +57,7 @@ def verdict(result: TuneResult, verdicts: Sequence[Verdict]) -> Section:
 def said(result: TuneResult, verdict: Verdict) -> Said:
     """One verdict in words."""
     about = message(f"judges.{verdict.metric.judges}")
-    return Said(about, headline(result, verdict), findings(result, verdict))
+    return Said(about, found.headline(verdict), found.findings(verdict))
 
 
 def how_measured(result: TuneResult) -> Message:
@@ -136,17 +150,24 @@ def families(result: TuneResult, verdict: Verdict) -> Table:
     """Each remedy, the cheapest first, at the cell chosen for it, with its gain over plain cross-entropy."""
     metric = verdict.metric
     columns = [Column(message("head.remedy"), figure=False), Column(message("head.average"), drop=1)]
-    columns += [Column(message("head.gain")), Column(message("head.p"), drop=2)]
+    columns += [Column(message("head.expected")), Column(message("head.gain"))]
+    columns += [Column(message("head.better"), drop=2), Column(message("head.p"), drop=3)]
+    plain = verdict.families[0].expected.mean
     mean, error = result.mean_and_error(metric.name)
     rows = []
     for family in verdict.families:
         average = write.score(float(mean[family.cell]), float(error[family.cell]), metric.shown_as)
-        gain = write.interval(family.gain.mean, family.gain.low, family.gain.high, metric.shown_as)
+        expected = write.score(family.expected.mean, family.expected.standard_error, metric.shown_as)
+        of = found.gain(family.gain, metric.shown_as, plain, family.expected.mean)
+        gain = write.interval(of["mean"], of["low"], of["high"], metric.shown_as)
+        better = "" if family.family == FAMILIES[0] else write.chance(family.gain.p_above)
         p = (
             ""
             if family.family == FAMILIES[0]
             else write.p_value(family.adjusted_p).removeprefix("p ").removeprefix("= ")
         )
         mark = "▶" if family is verdict.recommended else " "
-        rows.append([message("cell.marked", mark=mark, cell=result.cells[family.cell]), average, gain, p])
+        rows.append(
+            [message("cell.marked", mark=mark, cell=result.cells[family.cell]), average, expected, gain, better, p]
+        )
     return Table(columns, rows, message("section.families", metric=metric.name), chosen=_chosen(verdict))

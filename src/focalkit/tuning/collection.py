@@ -18,15 +18,15 @@ from focalkit.tuning.units import Task, Unit, UnitScores
 
 
 class Table(NamedTuple):
-    """Candidates, their scores (n_cells, n_folds, n_metrics), what they decide in all, and their shifts.
+    """Candidates, their scores (n_cells, n_folds, n_metrics), what they decide in each fold, and their shifts.
 
-    ``decided`` is (n_cells, 2, n_classes), ``final_taus`` (n_cells,) the shifts for new data, and ``plain_taus``
-    (n_folds,) those that were chosen for plain cross-entropy.
+    ``decided`` is (n_cells, n_folds, 2, n_classes), ``final_taus`` (n_cells,) the shifts for new data, and
+    ``plain_taus`` (n_folds,) those that were chosen for plain cross-entropy.
     """
 
     cells: tuple[Cell, ...]
     scores: NDArray[np.float64]
-    decided: NDArray[np.int64]
+    decided: NDArray[Any]
     final_taus: NDArray[np.float64]
     plain_taus: NDArray[np.float64]
 
@@ -89,21 +89,23 @@ class Collection:
     def table(self, plans: list[int], folds: list[int], metric: Metric) -> Table:
         """Every candidate of ``plans`` in ``folds``: as trained, and with decisions for the metric's goal."""
         splits = [self.task.splits[i] for i in folds]
-        targets, n_classes = self.task.data.targets, self.task.data.n_classes
+        n_classes = self.task.data.n_classes
         goal = metric.goal or Maximize("balanced_accuracy")
         taus = taus_of(n_classes)
         rows = [i for plan in plans for i in range(self.first[plan], self.first[plan + 1])]
         decided = np.stack(
             [np.concatenate([self.found[Unit(plan, fold)].decided for plan in plans]) for fold in folds], axis=1
         )
-        true = np.stack([np.bincount(targets[split.test], minlength=n_classes) for split in splits])
+        true = np.stack([self.task.data.masses(split.test) for split in splits])
         chosen = np.stack([_chosen(goal, decided, true, splits, at, taus) for at in range(len(folds))], axis=1)
         final = choose(goal, decided[:, :, :-2].sum(axis=1), true.sum(axis=0), taus)
         closed = isinstance(goal, Cost)
         pairs = with_decisions([self.cells[i] for i in rows], closed=closed)
         names = [*METRICS, metric] if metric.name not in NAMES else list(METRICS)
         scores = np.empty((len(pairs), len(folds), len(names)))
-        counts = np.empty((len(pairs), len(folds), 2, n_classes), np.int64)
+        counts = np.empty(
+            (len(pairs), len(folds), 2, n_classes), np.int64 if self.task.data.weight is None else np.float64
+        )
         used = np.full(len(pairs), np.nan)
         at_one = int(np.abs(taus - 1).argmin())
         for place, (fit, cell) in enumerate(pairs):
@@ -121,7 +123,7 @@ class Collection:
             for at in range(len(folds)):
                 scores[:, at, column] = figure(one.goal, counts[:, at], true[at])
         plain = next(place for place, (_, cell) in enumerate(pairs) if cell == Cell())
-        return Table(tuple(cell for _, cell in pairs), scores, counts.sum(axis=1), used, taus[chosen[pairs[plain][0]]])
+        return Table(tuple(cell for _, cell in pairs), scores, counts, used, taus[chosen[pairs[plain][0]]])
 
     def plain(self, fold: int) -> UnitScores:
         """The unit with plain cross-entropy; it comes first."""

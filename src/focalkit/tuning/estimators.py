@@ -52,7 +52,7 @@ def named_estimator(
     """
     contracts.one_of("estimator", name, NAMES)
     if name == "linear":
-        return pipeline(n_features, tuple(categorical), C=C, missing=missing)
+        return prepared(FocalClassifier(C=C), n_features, categorical, missing=missing)
     make = getattr(import_module("focalkit.boosting"), BOOSTERS[name])
     options: dict[str, dict[str, Any]] = {
         "xgboost": {"n_jobs": 1, "enable_categorical": bool(categorical)},
@@ -68,6 +68,11 @@ def named_estimator(
     if not categorical:
         return model
     return Pipeline([("prepare", Categories(tuple(categorical), as_integers=name == "catboost")), ("model", model)])
+
+
+def prepared(model: Any, n_features: int, categorical: Sequence[int] = (), *, missing: bool = True) -> Pipeline:
+    """A classifier of numbers behind the preparation of a :class:`focalkit.io.features.Table`."""
+    return Pipeline([("prepare", preparation(n_features, categorical, missing=missing)), ("model", model)])
 
 
 class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -101,8 +106,8 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "n_codes_")
 
 
-def pipeline(n_features: int, categorical: tuple[int, ...], C: float = 1.0, *, missing: bool = True) -> Any:
-    """The preparation of a :class:`focalkit.io.features.Table` and a linear model on it, all fitted inside the folds.
+def preparation(n_features: int, categorical: Sequence[int] = (), *, missing: bool = True) -> Any:
+    """What makes numbers of a :class:`focalkit.io.features.Table`, to be fitted inside the folds.
 
     Numbers: the median for what is missing, then scaled to unit variance. Text: one-hot, rare and
     unseen texts together, missing as a text of its own. Where nothing is ``missing``, nothing is
@@ -113,10 +118,9 @@ def pipeline(n_features: int, categorical: tuple[int, ...], C: float = 1.0, *, m
     numbers = (
         make_pipeline(impute, StandardScaler(copy=False)) if missing else StandardScaler(copy=bool(not categorical))
     )
-    prepare: Any = numbers
     if categorical:
         numeric = [i for i in range(n_features) if i not in categorical]
         encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=64, sparse_output=False)
         parts: list[Any] = [("numbers", numbers, numeric)] if numeric else []
-        prepare = ColumnTransformer([*parts, ("texts", encoder, list(categorical))])
-    return Pipeline([("prepare", prepare), ("model", FocalClassifier(C=C))])
+        return ColumnTransformer([*parts, ("texts", encoder, list(categorical))])
+    return numbers

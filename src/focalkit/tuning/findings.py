@@ -1,132 +1,197 @@
-"""A verdict as data: a headline, how much it helps, how sure that is, what to expect, what was not worth its price."""
+"""A verdict as data: what to do, what to expect, how sure that is, what it costs, and what else was seen."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from focalkit._core.message import Finding
-from focalkit.tuning.result import FAMILIES, Cell, TuneResult
+from focalkit.decisions import Cost
+from focalkit.tuning.deciding import decision
+from focalkit.tuning.result import FREE
 from focalkit.tuning.scores import METRICS
-from focalkit.tuning.verdict import LEVEL, Estimate, Verdict
+from focalkit.tuning.verdict import LEVEL, Estimate, FamilyVerdict, Verdict, estimate, expected_on_new_rows
 
 
-def headline(result: TuneResult, verdict: Verdict) -> Finding:
+class Brief(NamedTuple):
+    """The verdict in four lines, each of one or more sentences.
+
+    Every figure is that of the remedy as a procedure, whose cell and cut-off are chosen without the fold that scores
+    them: what stands before an arrow is plain cross-entropy on the same folds, and a gain is the difference of the two.
+    """
+
+    do: tuple[Finding, ...]
+    expect: tuple[Finding, ...]
+    sure: tuple[Finding, ...]
+    costs: tuple[Finding, ...]
+
+
+def brief(verdict: Verdict) -> Brief:
+    """What to do, what to expect, how sure it is, what it costs."""
+    return Brief(_do(verdict), _expect(verdict), _sure(verdict), _costs(verdict))
+
+
+def headline(verdict: Verdict) -> Finding:
     """What to do, in one finding."""
+    return _do(verdict)[0]
+
+
+def findings(verdict: Verdict) -> tuple[Finding, ...]:
+    """What goes with the headline: the rest of the four lines, and what was not worth its price."""
+    do, *others = brief(verdict)
+    return (*do[1:], *(finding for line in others for finding in line), *_not_worth(verdict))
+
+
+def _do(verdict: Verdict) -> tuple[Finding, ...]:
+    result, best = verdict.result, verdict.recommended
     values: dict[str, Any] = {"metric": verdict.metric.name}
     if verdict.plain_stands:
-        return Finding("settled" if verdict.settled else "stands" if verdict.proof else "keep", values)
-    best = verdict.recommended
-    values |= {"family": best.family, "cell": result.cells[best.cell]}
-    tau = None if result.final_taus is None else float(result.final_taus[best.cell])
-    if result.cells[best.cell].tau == "chosen" and tau is not None:
-        return Finding("use_shift", {**values, "tau": f"{tau:g}"})
-    return Finding("use", values)
+        return (Finding("settled" if verdict.settled else "stands" if verdict.proof else "keep", values),)
+    how = decision(result, best.cell, verdict.metric)
+    rare = result.rarest
+    values |= {"family": best.family, "cell": result.cells[best.cell], "rare": str(result.classes[rare])}
+    keep, then = "use_use", ""
+    if how.cutoff is not None:
+        values["cutoff"] = how.cutoff if rare == 1 else 1 - how.cutoff
+        keep, then = "use_cutoff", "then_cutoff"
+    elif how.tau is not None:
+        values["tau"] = f"{how.tau:g}"
+        keep, then = "use_shift", "then_shift"
+    if best.family in FREE:
+        return (Finding(keep, values), Finding("why_free"))
+    rival = verdict.free_rival
+    lead = _difference(best.expected.mean, rival.expected.mean, verdict)
+    return (
+        Finding("use", values),
+        *([Finding(then, values)] if then else []),
+        Finding("why_retrain", {"lead": lead, "family": rival.family}),
+    )
 
 
-def findings(result: TuneResult, verdict: Verdict) -> tuple[Finding, ...]:
-    """What goes with the headline: what to expect, how sure it is, what it costs, and what was not worth its price."""
-    if verdict.proof:
-        return (*_gain(result, verdict), _expect(verdict), *_not_worth(result, verdict))
-    counted = [found] if (found := _per_thousand(result, verdict)) else []
-    return (*counted, _expect(verdict), *_sure(result, verdict), *_costs(result, verdict), *_not_worth(result, verdict))
+def _expect(verdict: Verdict) -> tuple[Finding, ...]:
+    """What becomes of a thousand cases and of the metric, before and after."""
+    best, plain = verdict.recommended, verdict.families[0]
+    judges, result = verdict.metric.shown_as, verdict.result
+    new = expected_on_new_rows(best, result.folds.n_splits)
+    values: dict[str, Any] = {
+        "metric": verdict.metric.name,
+        "before": _score(plain.expected.mean, judges),
+        "after": _score(best.expected.mean, judges),
+        "range": {"mean": new.mean, "low": new.low, "high": new.high, "judges": judges},
+        "n": len(result.targets),
+    }
+    out = _per_thousand(verdict)
+    if isinstance(verdict.metric.goal, Cost):
+        values |= {"before_all": 1000 * plain.expected.mean, "after_all": 1000 * best.expected.mean}
+        return (*out, Finding("expect_cost_plain" if verdict.plain_stands else "expect_cost", values))
+    return (*out, Finding("expect_plain" if verdict.plain_stands else "expect", values))
 
 
-def _per_thousand(result: TuneResult, verdict: Verdict) -> Finding | None:
-    """What becomes of a thousand cases, before and after: the rarest class against the others."""
+def _per_thousand(verdict: Verdict) -> list[Finding]:
+    """What becomes of a thousand cases: the rarest class against the others."""
+    result = verdict.result
     if verdict.metric.judges != "decisions" or result.decided is None:
-        return None
-    k = int(result.counts.argmin())
-    true = result.counts[k] / result.counts.sum()
-    n_scored = result.decided[:, 1].sum(axis=1)
-    values: dict[str, Any] = {"rare": str(result.classes[k])}
-    plain = result.index(Cell())
-    for when, cell in (("before", plain), ("after", verdict.recommended.cell)):
-        caught = result.decided[cell, 0, k] / n_scored[cell]
-        alarms = (result.decided[cell, 1, k] - result.decided[cell, 0, k]) / n_scored[cell]
-        values[when] = {"caught": float(caught), "missed": max(float(true - caught), 0.0), "alarms": float(alarms)}
-    values["of"] = float(true)
-    if verdict.plain_stands:
-        del values["before"]
-        return Finding("per_thousand_plain", values)
-    return Finding("per_thousand", values)
-
-
-def _sure(result: TuneResult, verdict: Verdict) -> list[Finding]:
-    """How sure the gain is; where nothing is changed, the rival that may help most."""
-    best, metric = verdict.recommended, verdict.metric
-    n = len(verdict.families) - 1
-    if verdict.plain_stands:
-        near = verdict.nearest
-        return [Finding("at_most", {"family": near.family, "gain": gain(near.gain, metric.shown_as)})]
-    values: dict[str, Any] = {"gain": gain(best.gain, metric.shown_as), "better": best.gain.p_above}
-    values["worse"] = best.p_worse
-    margin = {"mean": verdict.margin, "low": verdict.margin, "high": verdict.margin, "judges": metric.shown_as}
-    out = [Finding("sure", {**values, "margin": margin})]
-    if best.price == 0 or best.adjusted_p < LEVEL:
-        return out
-    return [*out, Finding("unproved", {"p": best.adjusted_p, "n": n})]
-
-
-def _costs(result: TuneResult, verdict: Verdict) -> list[Finding]:
-    """A retraining, and the other figures that fall by more than a point."""
-    best, out = verdict.recommended, []
-    if verdict.plain_stands:
         return []
-    out.append(Finding("retrains" if best.price > 0 else "is_free"))
-    plain = result.index(Cell())
-    for metric in METRICS:
-        if metric.judges == verdict.metric.judges or metric.judges != "probabilities":
-            figures = [float(result.column(metric.name)[i].mean()) for i in (plain, best.cell)]
-            fall = (figures[0] - figures[1]) * (1 if metric.larger_is_better else -1)
-            if fall > 0.01 and metric.name != verdict.metric.name:
-                before, after = ({"mean": v, "error": float("nan"), "judges": metric.shown_as} for v in figures)
-                out.append(Finding("falls", {"metric": metric.name, "before": before, "after": after}))
-    return out
+    k = result.rarest
+    values: dict[str, Any] = {"rare": str(result.classes[k])}
+    for when, family in (("before", verdict.families[0]), ("after", verdict.recommended)):
+        counts = result.decided[list(family.picks), np.arange(result.decided.shape[1])].sum(axis=0)
+        n = counts[1].sum()
+        true = result.prior[k]
+        caught = counts[0, k] / n
+        values[when] = {
+            "caught": float(caught),
+            "missed": max(float(true - caught), 0.0),
+            "alarms": float((counts[1, k] - counts[0, k]) / n),
+        }
+        values["of"] = float(true)
+    return [Finding("per_thousand_plain" if verdict.plain_stands else "per_thousand", values)]
 
 
-def _gain(result: TuneResult, verdict: Verdict) -> list[Finding]:
-    metric, best, near = verdict.metric, verdict.recommended, verdict.nearest
+def _sure(verdict: Verdict) -> tuple[Finding, ...]:
+    """How sure the gain is; where nothing is changed, what the best rival promises."""
+    best, metric, plain = verdict.recommended, verdict.metric, verdict.families[0]
+    if len(verdict.families) == 1:
+        return (Finding("no_rival", {}),)
     n = len(verdict.families) - 1
-    if not verdict.plain_stands:
-        values = {"metric": metric.name, "gain": gain(best.gain, metric.shown_as), "p": best.adjusted_p, "n": n}
-        return [Finding("improves", values)]
-    rival = {"family": near.family, "gain": gain(near.gain, metric.shown_as)}
-    if verdict.settled:
-        return [Finding("at_most", rival)]
-    k = int(result.counts.argmin())
-    rare = {"rare": str(result.classes[k]), "rows": int(result.counts[k])}
-    out = [Finding("not_ruled_out", {**rival, "p": near.adjusted_p, "n": n, **rare})]
-    return [*out, Finding("shift_is_free")] if near.family == "CE + shift" else out
+    of = verdict.best_rival if verdict.plain_stands else best
+    values: dict[str, Any] = {"family": of.family, "better": of.gain.p_above, "worse": of.p_worse}
+    values["gain"] = gain(of.gain, metric.shown_as, plain.expected.mean, of.expected.mean)
+    if verdict.plain_stands:
+        out = [Finding("best_rival", values)]
+        if not verdict.settled:
+            k = verdict.result.rarest
+            rare = {"rare": str(verdict.result.classes[k]), "rows": int(verdict.result.counts[k])}
+            out.append(Finding("not_ruled_out", {"p": of.adjusted_p, "n": n, **rare}))
+        return tuple(out)
+    values["margin"] = {
+        "mean": verdict.margin,
+        "low": verdict.margin,
+        "high": verdict.margin,
+        "judges": metric.shown_as,
+    }
+    proved = best.adjusted_p < LEVEL
+    return (Finding("sure", values), Finding("proved" if proved else "unproved", {"p": best.adjusted_p, "n": n}))
 
 
-def _expect(verdict: Verdict) -> Finding:
-    best, judges = verdict.recommended, verdict.metric.shown_as
-    expected = best.expected
-    score = {"mean": expected.mean, "error": expected.standard_error, "judges": judges}
-    values = {"metric": verdict.metric.name, "score": score}
-    if not abs(best.apparent - expected.mean) > 0.05 * max(expected.standard_error, 1e-12):
-        return Finding("expect", values)
-    apparent = {"mean": best.apparent, "error": float("nan"), "judges": judges}
-    return Finding("expect_luck", {**values, "apparent": apparent})
+def _costs(verdict: Verdict) -> tuple[Finding, ...]:
+    """A retraining, and the other figures that fall by more than a point."""
+    if verdict.plain_stands:
+        return (Finding("no_cost", {}),)
+    best, result = verdict.recommended, verdict.result
+    out = [Finding("retrains" if best.family not in FREE else "is_free")]
+    folds = np.arange(result.scores.shape[1])
+    fallen = []
+    for metric in METRICS:
+        if metric.name == verdict.metric.name or (best.family in FREE and metric.goal is None):
+            continue
+        of = result.column(metric.name)
+        before, after = (float(of[list(f.picks), folds].mean()) for f in (verdict.families[0], best))
+        fall = (before - after) * (1 if metric.larger_is_better else -1)
+        if fall > 0.01:
+            pair = {"before": _score(before, metric.shown_as), "after": _score(after, metric.shown_as)}
+            fallen.append(Finding("falls", {"metric": metric.name, **pair}))
+    return (*out, *(fallen or [Finding("nothing_falls", {})]))
 
 
-def _not_worth(result: TuneResult, verdict: Verdict) -> list[Finding]:
-    """What costs more than the recommendation and was not shown to be better; what is worse."""
-    at = FAMILIES.index(verdict.recommended.family)
-    idle = [f.family for f in verdict.families if FAMILIES.index(f.family) > at]
-    out = [Finding("idle", {"families": idle})] if idle and not verdict.plain_stands else []
-    for family in verdict.families:
-        of = family.gain
-        if of.mean < 0 and family.adjusted_p < LEVEL and of.low < of.high:
-            loss = Estimate(-of.mean, of.standard_error, -of.high, -of.low, of.p_value)
-            out.append(Finding("harms", {"family": family.family, "gain": gain(loss, verdict.metric.shown_as)}))
-    looks = result.cells[verdict.best_looking]
-    named = {verdict.recommended.family} | ({verdict.nearest.family} if verdict.plain_stands else set())
-    if looks.family not in named:
-        out.append(Finding("looks", {"cell": looks, "n": len(result.cells)}))
-    return out
+def _not_worth(verdict: Verdict) -> list[Finding]:
+    """What costs more than the recommendation and was not shown to be better; what is worse; what looks best."""
+    result, judges, plain = verdict.result, verdict.metric.shown_as, verdict.families[0]
+    out = [finding for family in verdict.families if (finding := _harm(family, plain, judges))]
+    looks, best = verdict.best_looking, verdict.recommended
+    if result.cells[looks].family == best.family or looks == best.cell:
+        return out
+    values: dict[str, Any] = {"cell": result.cells[looks], "n": len(result.cells)}
+    sign = 1 if verdict.metric.larger_is_better else -1
+    scores = result.column(verdict.metric.name)
+    lead = estimate(sign * (scores[looks] - scores[best.cell]), result.folds.n_splits)
+    values["gain"] = gain(lead, judges, float(scores[best.cell].mean()), float(scores[looks].mean()))
+    values["average"] = _score(float(scores[looks].mean()), judges)
+    return [*out, Finding("looks" if lead.low <= 0 else "looks_better", values)]
 
 
-def gain(of: Estimate, judges: str) -> dict[str, Any]:
-    """A gain as the catalogue's format of that name takes it."""
-    return {"mean": of.mean, "low": of.low, "high": of.high, "judges": judges}
+def _harm(family: FamilyVerdict, plain: FamilyVerdict, judges: str) -> Finding | None:
+    of = family.gain
+    if not (of.mean < 0 and family.adjusted_p < LEVEL and of.low < of.high):
+        return None
+    loss = Estimate(-of.mean, of.standard_error, -of.high, -of.low, of.p_value)
+    values = {"family": family.family, "gain": gain(loss, judges, plain.expected.mean, family.expected.mean)}
+    return Finding("harms", values)
+
+
+def gain(of: Estimate, judges: str, before: float, after: float) -> dict[str, Any]:
+    """A gain as the catalogue's format of that name takes it: the difference of the figures as they are written."""
+    digits = 3
+    mean = abs(round(after, digits) - round(before, digits))
+    return {"mean": float(np.copysign(mean, of.mean)), "low": of.low, "high": of.high, "judges": judges}
+
+
+def _difference(after: float, before: float, verdict: Verdict) -> dict[str, Any]:
+    sign = 1 if verdict.metric.larger_is_better else -1
+    value = sign * (round(after, 3) - round(before, 3))
+    return {"mean": value, "low": value, "high": value, "judges": verdict.metric.shown_as}
+
+
+def _score(mean: float, judges: str) -> dict[str, Any]:
+    return {"mean": mean, "error": float("nan"), "judges": judges}

@@ -11,6 +11,7 @@ from typing import Any
 
 import joblib
 
+from focalkit.tuning.classifiers import ClassifierTrainer, OutOfFold
 from focalkit.tuning.grid import Plan
 from focalkit.tuning.trainers import EstimatorTrainer, FunctionTrainer, Trainer
 
@@ -23,13 +24,15 @@ def identity(trainer: Trainer, data: Mapping[str, Any], options: Mapping[str, An
     out.update({name: _text(value) for name, value in options.items()})
     out["estimator"] = trainer.name
     modules = {"sklearn"}
-    if isinstance(trainer, EstimatorTrainer):
+    if isinstance(trainer, EstimatorTrainer | ClassifierTrainer):
         steps = trainer.estimator.get_params(deep=True)
         simple = {name: value for name, value in steps.items() if not _is_part(value)}
         out.update({f"estimator's {name}": _text(value) for name, value in simple.items()})
         modules |= {cls.__module__.partition(".")[0] for cls in type(trainer.model).__mro__}
     elif isinstance(trainer, FunctionTrainer):
         out["fit_score's source"] = source(trainer.fit_score)
+    elif isinstance(trainer, OutOfFold):
+        out["predictions"] = _digest(trainer.probabilities)
     out["python"] = ".".join(map(str, sys.version_info[:2]))
     for library in LIBRARIES:
         if library in ("focalkit", "numpy", "scipy", "scikit-learn") or library in modules:

@@ -35,37 +35,6 @@ class Folds:
     notes: tuple[str, ...]
 
 
-def duplicate_groups(X: NDArray[Any]) -> NDArray[np.intp]:
-    """A group number for each row of ``X`` (n, n_features); equal rows share theirs (NaN equals NaN)."""
-    if X.dtype.kind != "f":
-        rows = np.array(["\x1f".join(map(str, row)) for row in X.tolist()])
-        return np.asarray(np.unique(rows, return_inverse=True)[1], np.intp)
-    # Sorting the rows themselves would take several copies of X. Numbers of 64 bits are sorted in their place, made
-    # from the bits by a random linear form; rows that share one are then compared, so that chance decides nothing.
-    bits = np.dtype(f"u{X.dtype.itemsize}")
-    factor = np.random.RandomState(0).randint(1, 2**63, size=X.shape[1], dtype=np.int64).astype(np.uint64) | 1
-    hashed = np.empty(len(X), np.uint64)
-    for rows in np.array_split(np.arange(len(X)), len(X) // 65536 + 1):
-        hashed[rows] = _mixed(_plain(X[rows]).view(bits)) @ factor
-    _, first, group = np.unique(hashed, return_index=True, return_inverse=True)
-    copies = np.flatnonzero(first[group] != np.arange(len(X)))
-    for rows in np.array_split(copies, len(copies) // 65536 + 1):
-        if (_plain(X[rows]).view(bits) != _plain(X[first[group[rows]]]).view(bits)).any():
-            return np.asarray(np.unique(_plain(X), axis=0, return_inverse=True)[1], np.intp)
-    return np.asarray(group, np.intp)
-
-
-def _plain(X: NDArray[Any]) -> NDArray[Any]:
-    """One bit pattern for -0.0 and 0.0, and for every NaN."""
-    return np.ascontiguousarray(np.where(np.isnan(X), X.dtype.type(np.nan), X + 0))
-
-
-def _mixed(bits: NDArray[Any]) -> NDArray[np.uint64]:
-    """Bits spread over the word: round numbers end in zeros, and sums of multiples of 2^k are multiples too."""
-    word = bits.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return np.asarray(word ^ (word >> np.uint64(29)))
-
-
 def make_folds(
     targets: NDArray[Any],
     groups: NDArray[Any],

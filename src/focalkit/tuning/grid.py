@@ -29,10 +29,16 @@ class Grid:
     gammas: tuple[float, ...]
     keep_hardest: tuple[float | int, ...]
     params: tuple[tuple[str, Any], ...] = ()
+    rivals: tuple[str, ...] = ()
 
     @classmethod
     def checked(
-        cls, alphas: Sequence[Any], gammas: Sequence[float], keep_hardest: Sequence[float | int], n_classes: int
+        cls,
+        alphas: Sequence[Any],
+        gammas: Sequence[float],
+        keep_hardest: Sequence[float | int],
+        n_classes: int,
+        rivals: tuple[str, ...] = (),
     ) -> Grid:
         """A grid of checked values, each a sequence or a single one; alpha None and gamma 0 are always in it."""
         alphas = [alphas] if alphas is None or isinstance(alphas, (str, float, int)) else alphas
@@ -44,7 +50,13 @@ class Grid:
         zero = [0.0, *(contracts.number("gammas", g, contracts.GAMMA, "0 is cross-entropy.") for g in gammas)]
         for part in keep_hardest:
             LossSpec(keep_hardest=part)
-        return cls(tuple(dict.fromkeys([None, *alphas])), tuple(sorted(set(zero))), tuple(dict.fromkeys(keep_hardest)))
+        return cls(
+            tuple(dict.fromkeys([None, *alphas])),
+            tuple(sorted(set(zero))),
+            tuple(dict.fromkeys(keep_hardest)),
+            (),
+            rivals,
+        )
 
     @property
     def fits(self) -> tuple[Cell, ...]:
@@ -52,6 +64,7 @@ class Grid:
         cells = [Cell(alpha) for alpha in self.alphas]
         cells += [Cell(alpha, gamma) for gamma in self.gammas[1:] for alpha in self.alphas]
         cells += [Cell(keep_hardest=part) for part in self.keep_hardest]
+        cells += [Cell(resample=rival) for rival in self.rivals]
         return tuple(replace(cell, params=self.params) for cell in cells)
 
     def plans(self, chained: bool) -> tuple[Plan, ...]:

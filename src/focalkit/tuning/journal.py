@@ -245,7 +245,7 @@ def _scores(record: dict[str, Any]) -> UnitScores:
     if logits is not None:
         logits = _unpacked(logits, "float64", len(logits["shape"]))
     scores = np.array(record["scores"], np.float64)
-    decided = _unpacked(record["decided"], "int32", 4)
+    decided = _unpacked(record["decided"], "int32" if "int32" in record["decided"] else "float64", 4)
     if scores.ndim != 2 or len(scores) != len(decided):
         raise ValueError(scores.shape)
     return UnitScores(

@@ -13,7 +13,7 @@ from focalkit._core.shown import Shown
 from focalkit.tuning.folds import Folds
 from focalkit.tuning.scores import NAMES, metric_named
 
-FAMILIES = ("CE", "CE + shift", "α-CE", "focal", "OHEM")
+FAMILIES = ("CE", "CE + shift", "α-CE", "focal", "OHEM", "undersample", "oversample", "smote", "bagging", "self-paced")
 """The remedies, the cheapest first."""
 
 FREE = ("CE", "CE + shift")
@@ -27,7 +27,8 @@ class Cell:
     ``tau`` is the strength of the prior shift of the decisions: None (no shift), a number, or
     "chosen" (without the fold that scores it), or "closed" (the cut-off that the goal's costs ask
     for). ``params`` are the estimator's own parameters where a
-    search drew them, as (name, value) pairs; empty: as the estimator was given.
+    search drew them, as (name, value) pairs; empty: as the estimator was given. ``resample`` is one of
+    :data:`focalkit.tuning.resampling.RIVALS`, where the training rows are others.
     """
 
     alpha: Any = None
@@ -35,10 +36,13 @@ class Cell:
     keep_hardest: float | int | None = None
     tau: float | str | None = None
     params: tuple[tuple[str, Any], ...] = ()
+    resample: str | None = None
 
     @property
     def family(self) -> str:
         """The remedy that it belongs to, out of :data:`FAMILIES`."""
+        if self.resample is not None:
+            return self.resample
         if self.keep_hardest is not None:
             return "OHEM"
         if self.gamma > 0:
@@ -67,12 +71,14 @@ class Cell:
         return self.message.said(language)
 
     def _loss_message(self) -> Message:
-        plain = self.keep_hardest is None and self.alpha is None and self.gamma == 0
+        plain = self.keep_hardest is None and self.alpha is None and self.gamma == 0 and self.resample is None
         if self.tau is not None and not plain:
             loss = replace(self, tau=None, params=())._loss_message()
             return Message("cell.closed" if self.tau == "closed" else "cell.tau_chosen", loss=loss)
         if self.tau == "closed":
             return Message("cell.shift_closed")
+        if self.resample is not None:
+            return Message(f"family.{self.resample}")
         if self.keep_hardest is not None:
             kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
             return Message("cell.mined", kept=kept)
@@ -115,8 +121,10 @@ class TuneResult(Shown):
     and :data:`focalkit.tuning.scores.METRICS`. ``ce_logits`` are plain cross-entropy's out-of-fold
     logits of the first repeat for the rows ``ce_rows`` (empty where the estimator has none).
     ``estimator`` is the name of the class, or of the training function, that was tuned. ``decided``
-    (n_cells, 2, n_classes) counts, over all folds, each class's rows that were decided rightly and the
-    rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data.
+    (n_cells, n_folds, 2, n_classes) counts in each fold each class's rows that were decided rightly and the
+    rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data. ``masses``
+    (n_classes,) are the weights of each class's rows where rows were weighted; ``scored`` (n_classes,) are the classes
+    that some fold scores: to no other does a shift go.
     """
 
     cells: tuple[Cell, ...]
@@ -137,8 +145,21 @@ class TuneResult(Shown):
     finished: bool
     estimator: str = "FocalClassifier"
     notes: tuple[str, ...] = field(default=())
-    decided: NDArray[np.intp] | None = None
+    decided: NDArray[Any] | None = None
     final_taus: NDArray[np.float64] | None = None
+    masses: NDArray[np.float64] | None = None
+    scored: NDArray[np.bool_] | None = None
+
+    @property
+    def prior(self) -> NDArray[np.float64]:
+        """Frequency of each class (n_classes,), by the weights of the rows where they have some."""
+        masses = self.counts if self.masses is None else self.masses
+        return np.asarray(masses / masses.sum())
+
+    @property
+    def rarest(self) -> int:
+        """The rarest class of those that some fold scores."""
+        return int(np.where(np.bool_(True) if self.scored is None else self.scored, self.prior, np.inf).argmin())
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -105,7 +105,11 @@ def metric_of(goal: Any) -> Metric:
 
 
 def score(
-    targets: NDArray[Any], decisions: NDArray[Any], posterior: NDArray[np.float64], counts: NDArray[Any]
+    targets: NDArray[Any],
+    decisions: NDArray[Any],
+    posterior: NDArray[np.float64],
+    counts: NDArray[Any],
+    weight: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """The six figures, in the order of :data:`METRICS`.
 
@@ -117,32 +121,39 @@ def score(
         Probabilities under the data's own class balance.
     counts : (n_classes,)
         Samples per class in training: of two classes, average precision is that of the rarer one.
+    weight : (n,), optional
+        Of the rows, in every figure.
 
     Returns
     -------
     numpy.ndarray
         float64 (6,). Averages over classes run over those present in ``targets``. Log loss is in
-        nats; the calibration error is class-wise, over 15 bins of equal mass.
+        nats; the calibration error is class-wise, over 15 bins of equal mass. NaN where no row weighs anything.
     """
     n, n_classes = len(targets), len(counts)
-    n_true = np.bincount(targets, minlength=n_classes)
+    n_true = np.bincount(targets, weight, minlength=n_classes)
+    if not n_true.any():
+        return np.full(len(METRICS), np.nan)
     present = np.flatnonzero(n_true)
     ranked = present if n_classes > 2 else np.array([int(np.argmin(counts))])
     of_true = posterior[np.arange(n), targets]
-    sorted_classes = {int(k): _Sorted.of(posterior[:, k], targets == k) for k in np.union1d(present, ranked)}
+    sorted_classes = {int(k): _Sorted.of(posterior[:, k], targets == k, weight) for k in np.union1d(present, ranked)}
     return np.array(
         [
-            *decision_scores(confusion(targets, decisions, n_classes)),
+            *decision_scores(confusion(targets, decisions, n_classes, weight)),
             np.mean([sorted_classes[int(k)].average_precision() for k in ranked]),
-            -np.log(np.maximum(of_true, np.finfo(np.float64).tiny)).mean(),
+            np.average(-np.log(np.maximum(of_true, np.finfo(np.float64).tiny)), weights=weight),
             np.mean([sorted_classes[int(k)].calibration_error(N_BINS) for k in present]),
         ]
     )
 
 
-def confusion(targets: NDArray[Any], decisions: NDArray[Any], n_classes: int) -> NDArray[np.intp]:
-    """Counts (n_classes, n_classes) of true (rows) and decided classes."""
-    return np.bincount(targets * n_classes + decisions, minlength=n_classes * n_classes).reshape(n_classes, n_classes)
+def confusion(
+    targets: NDArray[Any], decisions: NDArray[Any], n_classes: int, weight: NDArray[np.float64] | None = None
+) -> NDArray[Any]:
+    """Counts (n_classes, n_classes) of true (rows) and decided classes, or the rows' weights."""
+    pair = targets * n_classes + decisions
+    return np.bincount(pair, weight, minlength=n_classes * n_classes).reshape(n_classes, n_classes)
 
 
 def decision_scores(table: NDArray[Any]) -> tuple[float, float, float]:
@@ -167,25 +178,30 @@ def decision_scores(table: NDArray[Any]) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Probabilities of one class in ascending order, and which rows are of it."""
+    """Probabilities of one class in ascending order, which rows are of it, and what each row weighs."""
 
     probability: NDArray[np.float64]
     hit: NDArray[np.bool_]
     tied: bool
+    weight: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, probability: NDArray[np.float64], hit: NDArray[Any]) -> _Sorted:
+    def of(
+        cls, probability: NDArray[np.float64], hit: NDArray[Any], weight: NDArray[np.float64] | None = None
+    ) -> _Sorted:
         """Sort; a stable order is asked for where it matters, among equal probabilities."""
         order = np.argsort(probability)
         ascending = probability[order]
         tied = bool((ascending[1:] == ascending[:-1]).any())
         if tied:
             order = np.argsort(probability, kind="stable")
-        return cls(ascending, np.asarray(hit)[order], tied)
+        return cls(ascending, np.asarray(hit)[order], tied, None if weight is None else weight[order])
 
     def average_precision(self) -> float:
         """The sum of precisions, weighted by the steps of the recall; 0 where nothing is to be found."""
         hit = self.hit[::-1]
+        if self.weight is not None:
+            return self._weighted_precision()
         if not self.tied:
             places = np.flatnonzero(hit) + 1
             return float((np.arange(1, len(places) + 1) / places).mean()) if len(places) else 0.0
@@ -195,8 +211,29 @@ class _Sorted:
             return 0.0
         return float((np.diff(found, prepend=0) * (found / (last + 1))).sum() / found[-1])
 
+    def _weighted_precision(self) -> float:
+        assert self.weight is not None
+        last = np.append(np.flatnonzero(np.diff(self.probability[::-1])), len(self.hit) - 1)
+        found = np.cumsum((self.weight * self.hit)[::-1])[last]
+        flagged = np.cumsum(self.weight[::-1])[last]
+        if not found[-1]:
+            return 0.0
+        precision = np.divide(found, flagged, out=np.zeros(len(found)), where=flagged > 0)
+        return float((np.diff(found, prepend=0) * precision).sum() / found[-1])
+
+    def _weighted_calibration(self, n_bins: int) -> float:
+        """A row that lies across the edge of a bin counts on both sides in proportion."""
+        assert self.weight is not None
+        total = float(self.weight.sum())
+        edges = np.concatenate([[0.0], np.cumsum(self.weight)])
+        gap = np.concatenate([[0.0], np.cumsum(self.weight * (self.probability - self.hit))])
+        at = np.interp(np.linspace(0, total, n_bins + 1), edges, gap)
+        return float(np.abs(np.diff(at)).sum()) / total
+
     def calibration_error(self, n_bins: int) -> float:
         """Mean absolute gap between predicted and observed frequency, over bins of equal mass."""
+        if self.weight is not None:
+            return self._weighted_calibration(n_bins)
         n = len(self.hit)
         n_bins = min(n_bins, n)
         size, longer = divmod(n, n_bins)

@@ -14,13 +14,16 @@ from sklearn.utils.validation import column_or_1d
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions import Constraint, Cost, Goal
+from focalkit.io.repeats import duplicate_groups
+from focalkit.tuning.classifiers import OutOfFold
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
 from focalkit.tuning.fingerprint import fingerprint, identity, source
-from focalkit.tuning.folds import Folds, duplicate_groups, forward_folds, make_folds
+from focalkit.tuning.folds import Folds, forward_folds, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
+from focalkit.tuning.resampling import checked as checked_rivals
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES, metric_named, metric_of
 from focalkit.tuning.trainers import Data, trainer_of
@@ -36,11 +39,13 @@ def tune(
     alphas: Sequence[Any] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
     keep_hardest: Sequence[float | int] = KEEP_HARDEST,
+    rivals: str | Sequence[str] = (),
     metric: str | Goal = "balanced_accuracy",
     n_splits: int = 5,
     n_repeats: int = 5,
     groups: Any = None,
     time: Any = None,
+    sample_weight: Any = None,
     seed: int = 0,
     n_trials: int = 0,
     space: Space | None = None,
@@ -53,14 +58,17 @@ def tune(
 
     Parameters
     ----------
-    estimator : classifier, Pipeline that ends in one, str, or function
+    estimator : classifier, Pipeline that ends in one, str, function, or OutOfFold
         A classifier with parameters ``alpha`` and ``gamma`` (such as
-        :class:`focalkit.estimator.FocalClassifier`), and ``keep_hardest`` where OHEM is to be tried.
-        A pipeline's other steps are fitted inside the folds. A ``warm_start`` parameter is used
+        :class:`focalkit.estimator.FocalClassifier`), and ``keep_hardest`` where OHEM is to be tried; or
+        any other with ``predict_proba``, whose class weights are given by ``class_weight`` or
+        ``sample_weight``, whichever it takes, and which gamma is left out for. A ``random_state`` of None
+        becomes ``seed``. A pipeline's other steps are fitted inside the folds. A ``warm_start`` parameter is used
         along gamma. A name ("linear", "xgboost", "lightgbm", "catboost") stands for
         :func:`focalkit.tuning.estimators.named_estimator`. A function
         ``fit_score(spec, train, test)`` trains on row numbers and returns logits, as
-        :class:`focalkit.tuning.trainers.FunctionTrainer` says.
+        :class:`focalkit.tuning.trainers.FunctionTrainer` says. :class:`focalkit.tuning.OutOfFold` are
+        predictions that are there already: what needs no training is compared on them.
     X : (n, n_features), or None
         Features, as the estimator takes them. With a function they only serve to keep equal rows
         together and to tell a journal's data; None: rows are told apart by ``groups`` alone.
@@ -72,6 +80,9 @@ def tune(
         Focusing parameters to try; 0 is always among them.
     keep_hardest : sequence
         OHEM's kept fractions or counts; empty for none.
+    rivals : "all" or sequence of str
+        What changes the training rows: "undersample", "oversample", "smote" (needs imbalanced-learn), "bagging"
+        (balanced), "self-paced". Their probabilities are undone at the known rate before they are judged.
     metric : str or Goal
         The figure that the tables and the verdict's headline go by: "balanced_accuracy",
         "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error", or a goal of
@@ -84,6 +95,8 @@ def tune(
     time : (n,), optional
         What orders the rows in time: the folds then follow each other, each trained on all that was before it
         (forward chaining), once. Default: folds are drawn at random.
+    sample_weight : (n,) in [0, inf), optional
+        Weights of the rows, in training and in every figure.
     seed : int
         Seeds the folds and the trials. The result is the same, bit for bit, for any number of jobs.
     n_trials : int
@@ -126,9 +139,15 @@ def tune(
     classes, targets = np.unique(_labels(y), return_inverse=True)
     if len(classes) < 2:
         contracts.reject("y", "have at least two classes", f"{len(classes)}", "Nothing is to be told apart.")
+    weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     groups = _groups(X, groups, len(targets))
-    trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator)
-    grid = Grid.checked(alphas, gammas, keep_hardest if trainer.mines else (), len(classes))
+    trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
+    if isinstance(trainer, OutOfFold):
+        trainer = trainer.checked(len(targets), len(classes))
+    grid = Grid.checked(
+        alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
+        len(classes), checked_rivals(rivals, can=trainer.resamples, name=trainer.name),
+    )  # fmt: skip
     if time is None:
         folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist())
     else:
@@ -139,8 +158,13 @@ def tune(
     )
     if len(classes) > 2 and isinstance(asked.goal, Cost | Constraint):
         contracts.reject("metric", f"suit {len(classes)} classes", metric, "Costs and bounds are of two classes.")
-    data = Data(X, targets, len(classes))
-    task = Task(trainer, data, folds.splits, plans, asked.goal.cutoff if isinstance(asked.goal, Cost) else None)
+    data = Data(X, targets, len(classes), weight)
+    held = np.array([data.masses(split.test) for split in folds.splits])
+    if not held.any(axis=1).all():
+        remedy = "Ask for fewer folds, or leave rows of weight 0 out."
+        contracts.reject("sample_weight", "leave each fold a weight above 0", "zeros alone in a fold", remedy)
+    scored = np.asarray(held.any(axis=0))
+    task = Task(trainer, data, folds.splits, plans, asked.goal.cutoff if isinstance(asked.goal, Cost) else None, scored)
     # the surface fold by fold, then trial after trial: an interrupted run has folds that are whole
     n_surface, all_folds = len(surface), range(len(folds.splits))
     units = [Unit(plan, fold) for fold in all_folds for plan in range(n_surface)]
@@ -149,9 +173,11 @@ def tune(
     if journal is not None:
         contents = {"features": X, "target": (targets, classes.tolist()), "groups": groups}
         contents |= {} if time is None else {"time": np.asarray(time)}
+        contents |= {} if weight is None else {"sample_weight": weight}
         options = {
             "alphas": grid.alphas, "gammas": grid.gammas, "keep_hardest": grid.keep_hardest, "metric": metric,
             "n_splits": n_splits, "n_repeats": n_repeats, "seed": seed, "space": source(space) if space else "default",
+            **({"rivals": grid.rivals} if grid.rivals else {}),
         }  # fmt: skip
         book = Journal(
             Path(journal), identity(trainer, contents, options), [fingerprint(p) for p in plans], len(folds.splits)
@@ -188,6 +214,15 @@ def _labels(given: Any) -> NDArray[Any]:
         got = f"{int(missing.sum()):,} of {len(y):,} that are missing, the first in row {int(missing.argmax())}"
         contracts.reject("y", "have a label in every row", got, "Leave such rows out of X and y.")
     return y
+
+
+def _weights(given: Any, targets: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.float64]:
+    weight = contracts.sample_weight_array(given, targets.shape)
+    assert weight is not None
+    for k in np.flatnonzero(np.bincount(targets, weights=weight, minlength=len(classes)) == 0):
+        got = f"zeros alone for class {classes[k].item() if hasattr(classes[k], 'item') else classes[k]!r}"
+        contracts.reject("sample_weight", "leave each class a weight above 0", got, "Leave such rows out.")
+    return np.asarray(weight, np.float64)
 
 
 def _times(time: Any, n: int) -> NDArray[Any]:
@@ -236,7 +271,7 @@ def _result(
     plans = collection.complete_plans(order)
     cells, scores, decided, final_taus, plain_taus = collection.table(plans, order, metric_named(metric))
     first = [i for i in order if task.splits[i].repeat == 0 and collection.plain(i).ce_logits is not None]
-    notes: list[str] = list(folds.notes)
+    notes: list[str] = [*folds.notes, *task.trainer.notes]
     stopped = sum(found.n_unconverged for found in collection.found.values())
     if stopped:
         n_fits = sum(len(task.plans[unit.plan]) for unit in collection.found)
@@ -270,6 +305,8 @@ def _result(
         notes=tuple(notes),
         decided=decided,
         final_taus=final_taus,
+        masses=None if task.data.weight is None else task.data.masses(np.arange(len(task.data.targets))),
+        scored=task.scored,
     )
 
 

@@ -39,7 +39,8 @@ def count_decisions(
     targets: NDArray[np.intp],
     prior: NDArray[np.float64],
     cutoff: float | None = None,
-) -> NDArray[np.int32]:
+    weight: NDArray[np.float64] | None = None,
+) -> NDArray[Any]:
     """What every strength decides: (n_taus + 2, 2, n_classes), the last two rows for other decisions.
 
     Parameters
@@ -50,35 +51,39 @@ def count_decisions(
         The model's own; they are the row before the last.
     targets : integers (n,)
     prior : (n_classes,)
-        Class frequencies in training.
+        Class frequencies in training; no shift goes to a class of frequency 0.
     cutoff : float, optional
         Of two classes, a cut-off of the probability of the second; it is the last row, 0.5 without it.
+    weight : (n,), optional
+        Of the rows.
 
     Returns
     -------
     numpy.ndarray
-        Rows of each class that are decided rightly, and rows that are decided for it.
+        Rows of each class that are decided rightly, and rows that are decided for it; or their weights.
     """
     n_classes = len(prior)
     taus = taus_of(n_classes)
-    out = np.zeros((len(taus) + 2, 2, n_classes), np.int32)
+    out = np.zeros((len(taus) + 2, 2, n_classes), np.int32 if weight is None else np.float64)
     if n_classes == 2:
-        _count_cutoffs(out[:-2], posterior, targets, prior, taus)
+        _count_cutoffs(out[:-2], posterior, targets, prior, taus, weight)
     else:
-        _count_shifts(out[:-2], posterior, targets, prior, taus)
+        _count_shifts(out[:-2], posterior, targets, prior, taus, weight)
     last = decisions if cutoff is None and n_classes > 2 else posterior[:, 1] > (0.5 if cutoff is None else cutoff)
     for row, said in ((-2, decisions), (-1, np.asarray(last, np.intp))):
-        out[row, 1] = np.bincount(said, minlength=n_classes)
-        out[row, 0] = np.bincount(said[said == targets], minlength=n_classes)
+        right = said == targets
+        out[row, 1] = np.bincount(said, weight, minlength=n_classes)
+        out[row, 0] = np.bincount(said[right], None if weight is None else weight[right], minlength=n_classes)
     return out
 
 
 def _count_cutoffs(
-    out: NDArray[np.int32],
+    out: NDArray[Any],
     posterior: NDArray[np.float64],
     targets: NDArray[np.intp],
     prior: NDArray[np.float64],
     taus: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
 ) -> None:
     """One sort of the cut-offs and one search: the second class is decided where its log-odds are above."""
     with np.errstate(divide="ignore"):
@@ -88,20 +93,22 @@ def _count_cutoffs(
     order = np.argsort(cutoffs, kind="stable")
     above = np.searchsorted(cutoffs[order], odds, side="left")
     for k in (0, 1):
-        number = np.bincount(above[targets == k], minlength=len(taus) + 1)
-        flagged = np.empty(len(taus), np.int32)
+        mine = targets == k
+        number = np.bincount(above[mine], None if weight is None else weight[mine], minlength=len(taus) + 1)
+        flagged = np.empty(len(taus), out.dtype)
         flagged[order] = number[::-1].cumsum()[::-1][1:]
         out[:, 1, 1] += flagged
         out[:, 0, k] = flagged if k else number.sum() - flagged
-    out[:, 1, 0] = len(targets) - out[:, 1, 1]
+    out[:, 1, 0] = (len(targets) if weight is None else weight.sum()) - out[:, 1, 1]
 
 
 def _count_shifts(
-    out: NDArray[np.int32],
+    out: NDArray[Any],
     posterior: NDArray[np.float64],
     targets: NDArray[np.intp],
     prior: NDArray[np.float64],
     taus: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
 ) -> None:
     n_taus, n_classes = len(taus), len(prior)
     known = np.flatnonzero(prior > 0)
@@ -120,8 +127,11 @@ def _count_shifts(
             said[better] = k
         flat = said + offset
         size = n_taus * n_classes
-        out[:, 1] += np.bincount(flat.ravel(), minlength=size).reshape(n_taus, n_classes).astype(np.int32)
-        out[:, 0] += np.bincount(flat[said == y], minlength=size).reshape(n_taus, n_classes).astype(np.int32)
+        right = said == y
+        w = None if weight is None else np.broadcast_to(weight[first : first + height], said.shape)
+        for place, which, of in ((1, flat.ravel(), None if w is None else w.ravel()), (0, flat[right], w)):
+            of = of[right] if of is not None and of.ndim > 1 else of
+            out[:, place] += np.bincount(which, of, minlength=size).reshape(n_taus, n_classes).astype(out.dtype)
 
 
 def figure(goal: Goal, counts: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:

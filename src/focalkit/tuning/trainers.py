@@ -16,9 +16,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from focalkit._core import contracts, links
+from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
 from focalkit.estimator import FocalClassifier, fit_together
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
+from focalkit.tuning.resampling import Fit, averaged, fit_rival
 from focalkit.tuning.result import Cell
 from focalkit.weights import alpha_vector
 
@@ -39,11 +41,17 @@ class Prediction(NamedTuple):
 
 
 class Data(NamedTuple):
-    """The whole data: features, class ids (n,), and how many classes there are."""
+    """The whole data: features, class ids (n,), how many classes there are, and weights (n,) of the rows."""
 
     X: Any
     targets: NDArray[np.intp]
     n_classes: int
+    weight: NDArray[np.float64] | None = None
+
+    def masses(self, rows: NDArray[np.intp]) -> NDArray[Any]:
+        """Rows of each class (n_classes,) among ``rows``, or their weights."""
+        weight = None if self.weight is None else self.weight[rows]
+        return np.bincount(self.targets[rows], weights=weight, minlength=self.n_classes)
 
 
 class Trainer(Protocol):
@@ -61,21 +69,42 @@ class Trainer(Protocol):
     def mines(self) -> bool:
         """Whether it can keep the hardest samples only."""
 
+    @property
+    def focuses(self) -> bool:
+        """Whether its loss takes gamma."""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it takes class weights."""
+
+    @property
+    def resamples(self) -> bool:
+        """Whether it can be trained on other rows than there are."""
+
+    @property
+    def notes(self) -> tuple[Message, ...]:
+        """What a reader of the report should know of it."""
+
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:
         """Train on the rows ``train`` and predict the rows ``test``, for every cell without tau."""
 
 
-def trainer_of(estimator: Any) -> Trainer:
-    """The trainer of whatever :func:`focalkit.tuning.tune` was given."""
+def trainer_of(estimator: Any, seed: int = 0) -> Trainer:
+    """The trainer of whatever :func:`focalkit.tuning.tune` was given; ``seed`` for what draws and has none."""
+    from focalkit.tuning.classifiers import OutOfFold, classifier_trainer
+
+    if isinstance(estimator, OutOfFold):
+        return estimator
     if hasattr(estimator, "get_params") and not isinstance(estimator, type):
         trainer = EstimatorTrainer(estimator)
         if {"alpha", "gamma"} <= set(trainer.parameters):
             return trainer
-    elif callable(estimator) and not isinstance(estimator, type):
+        return classifier_trainer(estimator, seed)
+    if callable(estimator) and not isinstance(estimator, type):
         return FunctionTrainer(estimator)
-    contract = "be a classifier with parameters alpha and gamma, a name, or a function fit_score(spec, train, test)"
+    contract = "be a classifier, a name, out-of-fold predictions, or a function fit_score(spec, train, test)"
     contracts.reject("estimator", contract, estimator, "E.g. FocalClassifier().")
 
 
@@ -110,6 +139,9 @@ class EstimatorTrainer:
         """Whether it has keep_hardest."""
         return "keep_hardest" in self.parameters
 
+    focuses = weighs = resamples = True
+    notes: tuple[Message, ...] = ()
+
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:
@@ -119,41 +151,78 @@ class EstimatorTrainer:
         model = whole.steps[-1][1] if isinstance(whole, Pipeline) else whole
         model.set_params(**dict(cells[0].params))
         train_y = data.targets[train]
+        weight = None if data.weight is None else data.weight[train]
         train_X = _safe_indexing(data.X, train)
         if prepare is not None:
             train_X = prepare.fit_transform(train_X, train_y)
         test_X = _safe_indexing(data.X, test)
         if prepare is not None:
             test_X = prepare.transform(test_X)
-        if type(model).fit is FocalClassifier.fit:
-            yield from _linear(model, cells, train_X, train_y, test_X, data.n_classes)
+        yield from resampled(plain_fit(model), cells, train_X, train_y, weight, test_X, data.n_classes, train)
+        cells = [cell for cell in cells if cell.resample is None]
+        if not cells:
             return
-        for cell, fitted in _path(model, self.chained, cells, train_X, train_y):
+        if type(model).fit is FocalClassifier.fit:
+            yield from _linear(model, cells, train_X, train_y, weight, test_X, data.n_classes)
+            return
+        for cell, fitted in _path(model, self.chained, cells, train_X, train_y, weight):
             posterior = np.zeros((len(test), data.n_classes))
-            posterior[:, fitted.classes_] = _posterior(fitted, cell, test_X, train_y)
+            posterior[:, fitted.classes_] = _posterior(fitted, cell, test_X, data.masses(train))
             logits = fitted.decision_function(test_X) if hasattr(fitted, "decision_function") else None
             yield cell, Prediction(posterior, np.asarray(fitted.predict(test_X)).ravel(), logits)
 
 
-def _path(model: Any, chained: bool, cells: Sequence[Cell], X: Any, y: Any) -> Iterator[tuple[Cell, Any]]:
+def plain_fit(model: Any) -> Fit:
+    """Training a copy of a classifier with alpha and gamma by plain cross-entropy."""
+
+    def fit(X: Any, y: NDArray[Any], weight: Any) -> Any:
+        options = {} if weight is None else {"sample_weight": weight}
+        return clone(model).set_params(alpha=None, gamma=0.0).fit(X, y, **options)
+
+    return fit
+
+
+def resampled(
+    fit: Fit,
+    cells: Sequence[Cell],
+    X: Any,
+    y: NDArray[Any],
+    weight: Any,
+    test_X: Any,
+    n_classes: int,
+    train: NDArray[np.intp],
+) -> Iterator[tuple[Cell, Prediction]]:
+    """The rivals that change the training rows; what they draw is a matter of the rows ``train`` alone."""
+    for cell in cells:
+        if cell.resample is None or cell.tau is not None:
+            continue
+        members, tilt = fit_rival(fit, cell.resample, X, y, weight, n_classes, int(train.sum()))
+        given = averaged(members, test_X, n_classes)
+        posterior = given / tilt
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        yield cell, Prediction(posterior, given.argmax(axis=1), None)
+
+
+def _path(model: Any, chained: bool, cells: Sequence[Cell], X: Any, y: Any, weight: Any) -> Iterator[tuple[Cell, Any]]:
     """Every fitted model; chained, each starts from its neighbour: along alpha at gamma = 0, then along gamma."""
     fits = [cell for cell in cells if cell.tau is None]
+    weights = {} if weight is None else {"sample_weight": weight}
     if not chained:
         for cell in fits:
-            yield cell, clone(model).set_params(**_parameters(cell)).fit(X, y)
+            yield cell, clone(model).set_params(**_parameters(cell)).fit(X, y, **weights)
         return
     model.set_params(warm_start=True)
-    plain = copy.deepcopy(model.set_params(alpha=None, gamma=0.0).fit(X, y))
+    plain = copy.deepcopy(model.set_params(alpha=None, gamma=0.0).fit(X, y, **weights))
     for alpha in dict.fromkeys(cell.alpha for cell in fits):
         if alpha is not None:
-            model.set_params(alpha=alpha).fit(X, y)
+            model.set_params(alpha=alpha).fit(X, y, **weights)
         walker = copy.deepcopy(model)
         for cell in fits:
             if cell.alpha == alpha and cell.keep_hardest is None:
-                yield cell, walker if cell.gamma == 0 else walker.set_params(gamma=cell.gamma).fit(X, y)
+                yield cell, walker if cell.gamma == 0 else walker.set_params(gamma=cell.gamma).fit(X, y, **weights)
     for cell in fits:
         if cell.keep_hardest is not None:
-            yield cell, copy.deepcopy(plain).set_params(keep_hardest=cell.keep_hardest).fit(X, y)
+            yield cell, copy.deepcopy(plain).set_params(keep_hardest=cell.keep_hardest).fit(X, y, **weights)
 
 
 def _parameters(cell: Cell) -> dict[str, Any]:
@@ -162,7 +231,7 @@ def _parameters(cell: Cell) -> dict[str, Any]:
 
 
 def _linear(
-    model: FocalClassifier, cells: Sequence[Cell], X: Any, y: Any, test_X: Any, n_classes: int
+    model: FocalClassifier, cells: Sequence[Cell], X: Any, y: Any, weight: Any, test_X: Any, n_classes: int
 ) -> Iterator[tuple[Cell, Prediction]]:
     """All cells of a linear model fitted together, and their logits as one product."""
     fits = [cell for cell in cells if cell.tau is None]
@@ -170,7 +239,7 @@ def _linear(
     for fitted, cell in zip(models, fits, strict=True):
         for name, value in {**_parameters(cell), "warm_start": False}.items():
             setattr(fitted, name, value)
-    for said in fit_together(models, X, y):
+    for said in fit_together(models, X, y, weight):
         if said is not None:
             warnings.warn(said, ConvergenceWarning, stacklevel=2)
     width = len(models[0].coef_)
@@ -188,14 +257,14 @@ def _linear(
         yield cell, Prediction(posterior, fitted.classes_[index], logits)
 
 
-def _posterior(model: Any, cell: Cell, X: Any, train_y: NDArray[Any]) -> NDArray[np.float64]:
+def _posterior(model: Any, cell: Cell, X: Any, masses: NDArray[Any]) -> NDArray[np.float64]:
     """Probabilities of ``model.classes_`` under the training prior: alpha's tilt is divided out."""
     given = np.asarray(model.predict_proba(X), np.float64)
     if cell.alpha is None:
         return given
     weights = getattr(model, "alpha_", None)
     if weights is None:
-        weights = alpha_vector(cell.alpha, np.bincount(train_y)[model.classes_])
+        weights = alpha_vector(cell.alpha, masses[model.classes_])
     given = given / weights
     return np.asarray(given / given.sum(axis=1, keepdims=True))
 
@@ -209,6 +278,7 @@ class FunctionTrainer:
     - ``train`` and ``test`` are sorted row numbers, integer arrays: what they number (arrays, a
       torch Dataset, files) is the function's own affair, in the order of ``y``. No test row may
       reach the training, early stopping included.
+    - Weights of rows are its own affair as well: ``tune(sample_weight=…)`` weighs the classes and the scores.
     - ``params`` are the parameters that ``space`` draws; without trials there are none.
     - It returns logits of the rows ``test``: (n_test, n_classes) with the classes in sorted order,
       also those that no training row has, or for two classes (n_test,), those of the second. Torch
@@ -235,11 +305,15 @@ class FunctionTrainer:
         """The spec says what to keep."""
         return True
 
+    focuses = weighs = True
+    resamples = False
+    notes: tuple[Message, ...] = ()
+
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:
         """One call for each cell."""
-        counts = np.bincount(data.targets[train], minlength=data.n_classes)
+        counts = data.masses(train)
         for cell in cells:
             if cell.tau is not None:
                 continue

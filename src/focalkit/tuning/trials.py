@@ -20,6 +20,7 @@ from sklearn.base import clone
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit.tuning.classifiers import ClassifierTrainer
 from focalkit.tuning.grid import Grid
 from focalkit.tuning.trainers import EstimatorTrainer, Trainer
 
@@ -65,14 +66,14 @@ def _small_grid(trial: Any, grid: Grid, trainer: Trainer, space: Space) -> Grid:
     taken = {"alpha", "gamma", "keep_hardest"} & set(params)
     if taken:
         contracts.reject("space", "leave alpha, gamma and keep_hardest alone", sorted(taken), "They are drawn already.")
-    if isinstance(trainer, EstimatorTrainer):
+    if isinstance(trainer, EstimatorTrainer | ClassifierTrainer):
         try:
             clone(trainer.model).set_params(**params)
         except ValueError:
             contracts.reject("space", f"name parameters of {trainer.name}", sorted(params), "See its get_params().")
     alphas = (None, f"power:{beta:g}") if beta else (None,)
     gammas = (0.0, gamma) if gamma else (0.0,)
-    return Grid(alphas, gammas, mined, tuple(sorted(params.items())))
+    return Grid(alphas, gammas, mined, tuple(sorted(params.items())), grid.rivals)
 
 
 def default_space(trainer: Trainer) -> Space:

@@ -10,7 +10,7 @@ import time
 import warnings
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,14 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """What every unit needs; sent to each process once."""
+    """What every unit needs; sent to each process once. ``scored`` (n_classes,) are the classes that folds score."""
 
     trainer: Trainer
     data: Data
     splits: tuple[Split, ...]
     plans: tuple[Plan, ...]
     cutoff: float | None = None
+    scored: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class UnitScores:
     """
 
     scores: NDArray[np.float64]
-    decided: NDArray[np.int32]
+    decided: NDArray[Any]
     ce_logits: NDArray[np.float64] | None
     n_unconverged: int
 
@@ -90,15 +91,20 @@ def _end_with_parent() -> None:
 def _scored(task: Task, plan: Plan, split: Split) -> UnitScores:
     targets, n_classes = task.data.targets, task.data.n_classes
     test_y = targets[split.test]
-    counts = np.bincount(targets[split.train], minlength=n_classes)
+    counts = task.data.masses(split.train)
     prior = counts / counts.sum()
+    if task.scored is not None:
+        prior = np.where(task.scored, prior, 0.0)  # no shift goes to a class that cannot be scored
+    weight = None if task.data.weight is None else task.data.weight[split.test]
     scores = np.full((len(plan), len(METRICS)), np.nan)
-    decided = np.zeros((len(plan), len(taus_of(n_classes)) + 2, 2, n_classes), np.int32)
+    decided = np.zeros(
+        (len(plan), len(taus_of(n_classes)) + 2, 2, n_classes), np.int32 if weight is None else np.float64
+    )
     logits = None
     for cell, found in task.trainer.predictions(task.data, plan, split.train, split.test):
         at = plan.index(cell)
-        scores[at] = score(test_y, found.decisions, found.posterior, counts)
-        decided[at] = count_decisions(found.posterior, found.decisions, test_y, prior, task.cutoff)
+        scores[at] = score(test_y, found.decisions, found.posterior, counts, weight)
+        decided[at] = count_decisions(found.posterior, found.decisions, test_y, prior, task.cutoff, weight)
         if cell == Cell() and split.repeat == 0 and found.logits is not None:
             logits = np.asarray(found.logits, np.float64)
     return UnitScores(scores, decided, logits, 0)

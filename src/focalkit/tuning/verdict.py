@@ -66,8 +66,8 @@ class Estimate:
 class FamilyVerdict:
     """One family on one metric.
 
-    ``cell`` is what all folds together choose, ``apparent`` its mean score; ``expected`` is the
-    score of the family with its choice made without the scoring fold; ``gain`` the paired
+    ``cell`` is what all folds together choose, ``apparent`` its mean score; ``picks`` are the cells that are chosen
+    without each fold, and ``expected`` is their score in that fold; ``gain`` the paired
     difference to plain cross-entropy, positive where the family is better; ``adjusted_p`` its
     p-value after Holm. ``price`` is what the gain must exceed, ``p_worse`` the probability that the
     family is worse than plain cross-entropy by more than the margin.
@@ -81,6 +81,7 @@ class FamilyVerdict:
     adjusted_p: float
     price: float = 0.0
     p_worse: float = float("nan")
+    picks: tuple[int, ...] = ()
 
     @property
     def merit(self) -> float:
@@ -112,6 +113,16 @@ class Verdict(Shown):
         """The family whose expected gain, less its price, comes next to the recommendation's."""
         others = [family for family in self.families if family is not self.recommended]
         return max(others, key=lambda family: family.merit)
+
+    @property
+    def best_rival(self) -> FamilyVerdict:
+        """The rival of plain cross-entropy with the largest expected gain."""
+        return max(self.families[1:], key=lambda family: family.gain.mean)
+
+    @property
+    def free_rival(self) -> FamilyVerdict:
+        """The best of the remedies that need no retraining, plain cross-entropy among them."""
+        return max((f for f in self.families if f.family in FREE), key=lambda family: family.gain.mean)
 
     @property
     def plain_stands(self) -> bool:
@@ -158,7 +169,7 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     plain = float(sign * gain[cells[FAMILIES[0]][0]].mean())
     margin = MARGIN * _scale(judged, plain, 5.0)
     rows: list[dict[str, Any]] = []
-    for family, (pick, honest) in chosen.items():
+    for family, (pick, honest, picks) in chosen.items():
         cell = cells[family][pick]
         difference = estimate(honest - chosen[FAMILIES[0]][1], n_splits)
         rows.append(
@@ -170,12 +181,13 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
                 "gain": difference,
                 "price": 0.01 * worth * _scale(judged, plain, 1.0) if family not in FREE else 0.0,
                 "p_worse": difference.p_below(-margin),
+                "picks": tuple(cells[family][i] for i in picks),
             }
         )
     adjusted = holm(np.array([row["gain"].p_value for row in rows[1:]]))
     families = tuple(FamilyVerdict(**row, adjusted_p=float(p)) for row, p in zip(rows, [1.0, *adjusted], strict=True))
     if proof:
-        recommended = families[_climb([honest for _, honest in chosen.values()], n_splits)]
+        recommended = families[_climb([honest for _, honest, _ in chosen.values()], n_splits)]
     else:
         recommended = max(families, key=lambda family: family.merit)  # of equals the cheapest
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
@@ -262,22 +274,22 @@ def best_lead(gain: NDArray[np.float64], n_splits: int) -> int:
 
 def _chosen_per_fold(
     gain: NDArray[np.float64], result: TuneResult, choose: Callable[[NDArray[np.float64], int], int]
-) -> tuple[int, NDArray[np.float64]]:
-    """The cell chosen on all folds, and per fold the score of the cell chosen without that fold.
+) -> tuple[int, NDArray[np.float64], list[int]]:
+    """The cell chosen on all folds, and per fold the score of the cell chosen without that fold, and that cell.
 
     The choice uses the other folds of the same repeat: their test rows are disjoint from the
     fold's own, while another repeat would have scored the very same rows.
     """
     n_splits = result.folds.n_splits
     pick = choose(gain, n_splits)
-    honest = np.empty(gain.shape[1])
+    picks: list[int] = []
     for fold in range(gain.shape[1]):
         others = result.repeat_of_fold == result.repeat_of_fold[fold]
         others[fold] = False
         if not others.any():
             others = np.arange(gain.shape[1]) != fold
-        honest[fold] = gain[choose(gain[:, others], n_splits), fold]
-    return pick, honest
+        picks.append(choose(gain[:, others], n_splits))
+    return pick, gain[picks, np.arange(gain.shape[1])], picks
 
 
 def _climb(honest: list[NDArray[np.float64]], n_splits: int) -> int:

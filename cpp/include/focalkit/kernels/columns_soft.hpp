@@ -57,13 +57,14 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
             const V w = modulation<Power::any>(at, gamma);
             value = value + weighted(share, loss(at, w));
             if constexpr (order > 0) {
-                const V d = share * scale * d1<Power::any>(at, w, gamma);
+                const V share_scaled = scaled(share, scale);
+                const V d = share_scaled * d1<Power::any>(at, w, gamma);
                 const V safe_q = others / total;
                 store(weight + place, d);
                 d1_lead = where(leads, d, d1_lead);
                 first_sum = first_sum + where(leads, zero, -d / safe_q);
                 if constexpr (order > 1) {
-                    const V dd = share * scale * d2(at, w, gamma);
+                    const V dd = share_scaled * d2(at, w, gamma);
                     store(h + place, dd);
                     d2_lead = where(leads, dd, d2_lead);
                     second_sum = second_sum + where(leads, zero, (d + dd) / (safe_q * safe_q));

@@ -237,7 +237,7 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
     const T s = static_cast<T>(job.label_smoothing);
     const bool streamed = grad_at != block.z && job.stream;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
-    V positive_scaled = rounded<V>(scale * positive), negative_scaled = rounded<V>(scale * negative);
+    V positive_scaled = rounded<V>(scaled(positive, scale)), negative_scaled = rounded<V>(scaled(negative, scale));
     LossSum sum = total;
     V part{};
     Between<V> between;
@@ -248,7 +248,8 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
         if constexpr (!uniform) {
             gamma = load(block.gamma + i);
             positive = load(block.positive + i), negative = load(block.negative + i);
-            positive_scaled = rounded<V>(scale * positive), negative_scaled = rounded<V>(scale * negative);
+            positive_scaled = rounded<V>(scaled(positive, scale));
+            negative_scaled = rounded<V>(scaled(negative, scale));
         }
         V value, grad{}, hess{};
         if constexpr (soft) {

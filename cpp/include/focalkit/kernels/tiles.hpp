@@ -149,6 +149,14 @@ struct Rows {
     }
 };
 
+/// ``weight * scale``. Floats are in range here (src/evaluate.cpp sees to that); in float64, which nothing wider can
+/// take the place of, the largest number stands for infinity, so that 0 times it is 0.
+template <class V>
+FOCALKIT_INLINE V scaled(V weight, V scale) {
+    if constexpr (sizeof(typename Lane<V>::type) == 4) return weight * scale;
+    return minimum(largest_finite<V>(), V(weight * scale));
+}
+
 template <class T>
 T parameter(const PerClass& of, std::int64_t k, T otherwise) {
     return of ? static_cast<const T*>(of.values)[of.per_class ? k : 0] : otherwise;
@@ -260,7 +268,8 @@ bool read_rows(const Job& job, std::int64_t first, int count, int columns, const
     } else if (weigh) {
         sums.weight.add(static_cast<double>(counted) * job.unit);
     }
-    for (int r = 0; r < columns; ++r) rows.scaled[r] = rows.weight[r] * scale;
+    for (int r = 0; r < columns; r += width<T>)
+        store(rows.scaled + r, scaled(load(rows.weight + r), constant<Vec<T>>(scale)));
     sums.counted += counted;
     return counted != count;
 }

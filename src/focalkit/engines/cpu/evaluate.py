@@ -17,9 +17,8 @@ from focalkit._core import contracts, reduction
 from focalkit._core.call import Call, Result
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.cpu.fast import compute
-
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def evaluate(call: Call, order: int, out: Any = None) -> Result:
@@ -75,13 +74,6 @@ def without_ignored(spec: LossSpec, targets: NDArray[Any]) -> tuple[NDArray[Any]
     if counted.all():
         return targets, None
     return np.where(counted, targets, np.zeros_like(targets)), np.ascontiguousarray(counted).reshape(-1)
-
-
-def beyond_float32(spec: LossSpec) -> bool:
-    """Whether a gamma is too large for float32: then narrower logits are computed in float64."""
-    gamma = spec.gamma
-    largest: float = max(gamma) if isinstance(gamma, tuple) else gamma  # type: ignore[assignment]
-    return largest > _LARGEST_FLOAT32
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:

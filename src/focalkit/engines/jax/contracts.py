@@ -107,6 +107,10 @@ def _normalizer(spec: LossSpec, normalizer: Any, targets: Any, axis: int) -> Any
     number = contracts.normalizer_number(normalizer if known else 1.0, spec.reduction)
     if getattr(normalizer, "ndim", 0):
         contracts.normalizer_number(normalizer, spec.reduction)
+    smallest = float(jnp.finfo(OPS.wide_dtype).smallest_normal)
+    if number is not None and 0 < number < smallest:
+        contract = f"be at least {smallest:.3g}, the smallest normal {OPS.wide_dtype.name}, or 0"
+        contracts.reject("normalizer", contract, number, "Set jax_enable_x64, or divide the loss by less.")
     if number == 0 and host.readable(targets):
         counted = reduction.counted(spec, np.asarray(targets), axis, NUMPY)
         contracts.normalizer_of_nothing(number, int(np.count_nonzero(counted)))

@@ -17,6 +17,7 @@ from jax.custom_derivatives import SymbolicZero
 from focalkit._core import contracts, host
 from focalkit._core.call import class_axis
 from focalkit._core.spec import LossSpec, cached_spec
+from focalkit.engines import _inputs
 from focalkit.engines.jax import kernels
 from focalkit.engines.jax.contracts import operands_of
 from focalkit.engines.jax.kernels import Operands
@@ -39,8 +40,10 @@ def dispatch(
     parameters = {name: x for name, x in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(x)}
     numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
     spec = cached_spec(link, *numbers, options)
-    operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite, **parameters)
-    return _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
+    wide = _wide(spec, logits, normalizer)
+    operands = operands_of(spec, wide, targets, sample_weight, normalizer, check_finite, **parameters)
+    value = _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
+    return value if wide is logits else value.astype(logits.dtype)
 
 
 def loss_grad_hess(
@@ -58,8 +61,10 @@ def loss_grad_hess(
     if out is not None:
         remedy = "JAX arrays do not change: take the gradient that is returned, and donate the logits to jax.jit."
         contracts.reject("out", "be None for arrays of JAX", type(out).__name__, remedy)
-    operands = operands_of(spec, logits, targets, sample_weight, normalizer, check_finite)
-    value, grad, *rest = _evaluate(_without_parameters(spec), 2 if hess else 1, False, operands)
+    wide = _wide(spec, logits, normalizer)
+    operands = operands_of(spec, wide, targets, sample_weight, normalizer, check_finite)
+    results = _evaluate(_without_parameters(spec), 2 if hess else 1, False, operands)
+    value, grad, *rest = results if wide is logits else (part.astype(logits.dtype) for part in results)
     return value, grad, rest[0] if rest else None
 
 
@@ -67,6 +72,12 @@ def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ..
     """Loss and derivatives from operands that were checked; a gradient is written over the logits."""
     result: tuple[Any, ...] = _evaluate(spec, order, True, operands)
     return result
+
+
+def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
+    """The logits; in the widest dtype that JAX has (``jax_enable_x64``) where float32 would overflow on the way."""
+    number = normalizer if isinstance(normalizer, float | int) else None
+    return logits.astype(OPS.wide_dtype) if _inputs.beyond_float32(spec, number) else logits
 
 
 @lru_cache(maxsize=256)

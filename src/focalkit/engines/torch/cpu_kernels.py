@@ -14,8 +14,9 @@ from focalkit._core import contracts
 from focalkit._core.call import Call, Result
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _cpu
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.cpu import fast
-from focalkit.engines.cpu.evaluate import beyond_float32, changed, without_ignored
+from focalkit.engines.cpu.evaluate import changed, without_ignored
 from focalkit.engines.torch import contracts as torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements
@@ -67,14 +68,14 @@ def is_small(spec: LossSpec, logits: Tensor, targets: Tensor) -> bool:
     )
 
 
-def small(spec: LossSpec, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss and gradient of a batch that :func:`is_small`."""
-    value, grad = torch.empty_like(_NUMBER[logits.dtype]), torch.empty_like(logits)
+def small(spec: LossSpec, logits: Tensor, targets: Tensor, grad: Tensor | None) -> Tensor:
+    """Loss of a batch that :func:`is_small`; its gradient is written to ``grad``, C order, where there is one."""
+    value = torch.empty_like(_NUMBER[logits.dtype])
     n, k = logits.shape
-    at = logits.data_ptr(), targets.data_ptr(), grad.data_ptr(), value.data_ptr()
+    at = logits.data_ptr(), targets.data_ptr(), 0 if grad is None else grad.data_ptr(), value.data_ptr()
     if not _cpu.evaluate_at(fast.plan_of(spec), *at, n, k, 1, logits.dtype is _FLOAT64):
         value, *_ = _carefully(Call(spec, logits.detach(), targets), grad, None)
-    return value, grad
+    return value
 
 
 def _carefully(call: Call, grad: Tensor | None, hess: Tensor | None) -> Result:

@@ -26,8 +26,10 @@ def attempt(spec: LossSpec, logits: Tensor, targets: Any, normalizer: Any, check
     ):
         return None
     recorded = logits.requires_grad and torch.is_grad_enabled()
-    if recorded and normalizer is None and not check_finite and cpu_kernels.is_small(spec, logits, targets):
-        return autograd.recorded_small(logits, targets, spec)  # type: ignore[no-any-return]
+    if normalizer is None and not check_finite and cpu_kernels.is_small(spec, logits, targets):
+        if recorded:
+            return autograd.recorded_small(logits, targets, spec)  # type: ignore[no-any-return]
+        return cpu_kernels.small(spec, logits, targets, None)
     call = Call(spec, logits, targets, None, normalizer, OF_THE_SPEC, result_dtype(logits), check_finite)
     if recorded:
         return autograd.recorded(call, Route.KERNELS)

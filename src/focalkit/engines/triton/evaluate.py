@@ -43,9 +43,9 @@ def available(device: torch.device) -> bool:
 
 def evaluate(call: Call, order: int = 0, out: Tensor | None = None, grad_dtype: torch.dtype | None = None) -> Result:
     """Loss and, from ``order`` 1, the gradient: into ``out``, which may be the logits, or fresh in ``grad_dtype``."""
-    if call.logits.numel() == 0:
+    if call.logits.numel() == 0 or composite.beyond_float32(call):
         value, grad, _ = composite.evaluate(call, min(order, 1))
-        return Result(value, grad if out is None else out)
+        return Result(value, grad if out is None or grad is None else out.copy_(grad))
     with torch.no_grad(), on_device(call.logits.device):
         job, xp = job_of(call), composite.Ops(call.logits.device)
         keep = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 
 from focalkit._core.message import Finding
 from focalkit.report.format import visible
 from focalkit.report.messages import LANGUAGES, say, word
-from focalkit.report.sections import Code, Lines, Section, Table, Text, Verdict
+from focalkit.report.sections import Brief, Code, Lines, Section, Table, Text, Verdict
 
 #: Rows of a table that no search cuts.
 MOST_ROWS = 1000
@@ -49,6 +50,8 @@ def parts(some: Sequence[object]) -> str:
             out.append(lines(part))
         elif isinstance(part, Verdict):
             out.append(verdict(part))
+        elif isinstance(part, Brief):
+            out.append(brief(part))
         elif isinstance(part, Code):
             out.append(code(part))
     return "".join(out)
@@ -82,6 +85,16 @@ def verdict(of: Verdict) -> str:
         rest = word("sentence.gap", language).join(escape(visible(say(text, language))) for text in of.texts)
         body.append(f'<div class="said" lang="{language}"><p>{before}<strong>{head}</strong></p><p>{rest}</p></div>')
     return f'<div class="verdict">{"".join(body)}</div>'
+
+
+def brief(of: Brief) -> str:
+    """The lines to act on, as a list of labels and what they say."""
+    body = [f"<dt>{said(label)}</dt><dd>{both(partial(_joined, texts))}</dd>" for label, texts in of.lines]
+    return f'<dl class="brief">{"".join(body)}</dl>'
+
+
+def _joined(texts: Sequence[Text], language: str) -> str:
+    return word("sentence.gap", language).join(say(text, language) for text in texts)
 
 
 def code(of: Code) -> str:

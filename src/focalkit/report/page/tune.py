@@ -28,15 +28,15 @@ def page(
     main = verdicts[0]
     ledger = out_of_fold(result)
     data = None if ledger is None else _live_data(ledger, result, main)
-    verdict = Section("verdict", "", [tune.said(result, one) for one in verdicts])
     at = Lines([Message("page.at", metric=main.metric.name)], bullets=False)
     surface = tune.surface(result, main)
     gains = tune.families(result, main)
     sections = [
-        verdict,
+        tune.brief(main),
         Section("use", Message("section.use"), [Code(code(result, main))]),
         Section("families", Message("page.families"), [at, gains, tune.every_figure(result, main)]),
         Section("surface", Message("page.surface", metric=main.metric.name), [_untitled(surface, "page.surface_note")]),
+        Section("verdict", Message("section.others"), [tune.said(result, one) for one in verdicts]),
         Section("ablations", Message("section.ablations"), tune.ablations(result).parts),
         Section("where", Message("section.tuned_where"), [_easy(ledger, result, main)]),
     ]

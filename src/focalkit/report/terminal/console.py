@@ -13,7 +13,7 @@ from rich.text import Text as Styled
 from focalkit._core.message import Finding
 from focalkit.report.format import visible
 from focalkit.report.messages import say, word
-from focalkit.report.sections import Code, Lines, Section, Table, Verdict
+from focalkit.report.sections import Brief, Code, Lines, Section, Table, Verdict
 from focalkit.report.terminal.table import Laid, fold, lay
 
 #: What stands for a sign where the terminal's encoding has none.
@@ -111,6 +111,8 @@ class Terminal:
                     self.line(bullet + self._text(text), "dim" if part.soft else None)
             elif isinstance(part, Verdict):
                 self._verdict(part)
+            elif isinstance(part, Brief):
+                self._brief(part)
             elif isinstance(part, Code):
                 self.console.print(in_encoding(part.text, self.console.encoding), style="cyan", soft_wrap=True)
             titled = False
@@ -137,6 +139,18 @@ class Terminal:
             if kind == "best" and laid.best is not None:
                 line.stylize("bold green", *laid.best)
             self.console.print(line, soft_wrap=True)
+
+    def _brief(self, brief: Brief) -> None:
+        """Each line begins with its label; the first is what to do."""
+        gap = word("sentence.gap", self.language)
+        for i, (label, texts) in enumerate(brief.lines):
+            before = self._text(word("brief.line", self.language, label=label))
+            rest = gap.join(self._text(text) for text in texts)
+            for j, piece in enumerate(fold(before + rest, self.console.width)):
+                line = Styled(piece, "" if i else "bold green")
+                if j == 0:
+                    line.stylize("bold default", 0, len(before))
+                self.console.print(line, soft_wrap=True)
 
     def _verdict(self, verdict: Verdict) -> None:
         before = self._text(word("sentence.colon", self.language, before=say(verdict.about, self.language)))
