@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: tune test docs lint types unit slow coverage oldest bench sanitize clean axe
+.PHONY: tune test docs lint types unit slow tensorflow coverage oldest bench sanitize clean axe
 
 $(VENV)/.for-tune: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,7 +38,14 @@ unit: $(VENV)/.for-test
 slow: $(VENV)/.for-test
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/laws
 	$(BIN)/python benchmarks/decide.py brute --cases 100000
+	$(MAKE) tensorflow
 	$(MAKE) sanitize FUZZ=600
+
+# The Keras losses on TensorFlow, which has an environment of its own: half a gigabyte that nothing else needs.
+tensorflow:
+	$(PYTHON) -m venv build/tensorflow
+	build/tensorflow/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[keras]" tensorflow-cpu pytest
+	build/tensorflow/bin/python -m pytest -p no:cacheprovider tests/keras -k tensorflow
 
 coverage: $(VENV)/.for-test
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=html:build/coverage

@@ -48,11 +48,14 @@ def cells() -> list[tuple[str, Loss, float | None]]:
         ("prior", Loss(gamma, alpha), prior) for gamma, alpha in ((0.0, None), (2.0, 0.25)) for prior in (0.01, None)
     ]
     ratio = [("ratio", Loss(gamma, alpha), 0.01) for gamma, alpha in ((0.0, None), (0.0, 0.75), (2.0, 0.25))]
-    return table_1a + table_1b + mined + plain + ratio
+    star = [("3", Loss(gamma, 0.25, star=beta), 0.01) for gamma, beta in ((2.0, 1.0), (4.0, 0.0))]
+    adjusted = [("adjusted", Loss(0.0, None, adjustment=-5.3), prior) for prior in (0.01, None)]  # log(1 / 200)
+    return table_1a + table_1b + mined + plain + ratio + star + adjusted
 
 
 def key_of(recipe: str, table: str, loss: Loss, prior: float | None, seed: int) -> str:
-    return json.dumps([recipe, table, asdict(loss), prior, seed])
+    options = {k: v for k, v in asdict(loss).items() if v is not None or k not in ("star", "adjustment")}
+    return json.dumps([recipe, table, options, prior, seed])
 
 
 def read(path: Path) -> dict[str, dict[str, Any]]:
@@ -116,6 +119,7 @@ def show(options: argparse.Namespace) -> None:
         recipe, table, loss, prior, _ = json.loads(key)
         name = (
             f"γ {loss['gamma']:g}, α {loss['alpha']}"
+            + "".join(f", {key} {loss[key]:g}" for key in ("star", "adjustment") if key in loss)
             if not loss["mining"]
             else f"OHEM {loss['mining']}, {loss['batch']}, {loss['nms']}"
         )

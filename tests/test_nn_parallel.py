@@ -71,6 +71,9 @@ def criteria():
         for a in (None, 0.3, [0.2, 0.5, 0.9]):
             yield SigmoidFocalLoss(2.0, a, reduction=reduction), bits, weight
         yield SigmoidFocalLoss(1.0, 0.3, reduction=reduction), soft, weight[:, None].expand(7, 3)
+        shift = {"logit_adjustment": [0.0, -1.0, -3.0], "margin": [0.1, 0.2, 0.5], "scale": 2.0}
+        yield SoftmaxFocalLoss(2.0, alpha, reduction=reduction, poly=1.0, **shift), ids, weight
+        yield SigmoidFocalLoss(1.0, 0.3, reduction=reduction, gamma_negative=4.0, clip=0.05), bits, weight
 
 
 def global_means(rank, sizes, wrap):
@@ -349,6 +352,9 @@ def shard_cases():
                 yield z, ids, axis, options | {"gamma": 2.0, "alpha": rng.uniform(size=7).tolist()}
                 yield z, ids, axis, options | {"gamma": rng.uniform(0, 3, 7), "sample_weight": None}
             yield z, ids, axis, {"gamma": 0.0, "normalizer": 5}
+            shift = {"logit_adjustment": np.linspace(-4, 0, 7), "margin": rng.random(7) * 0.5, "scale": 2.0}
+            for gamma, form in ((1.0, {}), (2.0, {"poly": 1.0}), (2.0, {"star": 1.0}), (0.0, {"dft": 1.0})):
+                yield z, ids, axis, {"gamma": gamma, **shift, **form}
 
 
 def all_shard_cases(rank, sizes):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,19 @@ def test_a_type_checker_agrees_with_the_uses(tmp_path):
     arguments = ["--strict", "--warn-unused-ignores", "--config-file", str(ROOT / "pyproject.toml")]
     said, errors, status = api.run([*arguments, "--cache-dir", str(tmp_path), str(ROOT / "tests" / "typed_uses.py")])
     assert status == 0, said + errors
+
+
+def test_pyright_agrees_with_the_uses(tmp_path):
+    """By basedpyright, which is pyright with all that it needs in one wheel."""
+    pytest.importorskip("basedpyright")
+    pytest.importorskip("torch")
+    settings = {"typeCheckingMode": "standard", "include": [str(ROOT / "tests" / "typed_uses.py")]}
+    settings |= {"extraPaths": [str(ROOT / "src")], "enableTypeIgnoreComments": True}
+    settings |= {"reportUnnecessaryTypeIgnoreComment": "error"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "basedpyright", "--project", str(tmp_path), "--pythonpath", sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_uses_run():

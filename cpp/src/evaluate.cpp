@@ -122,7 +122,7 @@ double kept(const Job& job) {
 /// ``unit``, which multiplies the weights.
 void divide_by(Job& job, double denominator, double restore) {
     if (restore == 1 && denominator > 0x1p-60 && denominator < 0x1p60) {
-        job.unit = job.restore = 1, job.scale = 1 / denominator;
+        job.unit = job.restore = 1, job.scale = job.logit_scale / denominator;
         return;
     }
     const int of_denominator = std::ilogb(denominator), of_restore = std::ilogb(restore);
@@ -132,7 +132,7 @@ void divide_by(Job& job, double denominator, double restore) {
               half = exponent > 60 || exponent < -60 ? std::clamp(exponent / 2, -most, most) : 0;
     const double largest = wide ? std::numeric_limits<double>::max() : std::numeric_limits<float>::max();
     job.unit = std::ldexp(1.0, -half);
-    job.scale = std::ldexp(1 / std::ldexp(denominator, -of_denominator), half - exponent);
+    job.scale = std::ldexp(job.logit_scale / std::ldexp(denominator, -of_denominator), half - exponent);
     job.scale = std::min(job.scale, largest);  // so that 0 times it is 0
     job.restore = std::ldexp(1.0, std::clamp(of_restore + half, -1000, 1000));
 }

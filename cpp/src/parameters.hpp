@@ -17,6 +17,7 @@ inline double unit_of(double largest, bool wide) {
     return exponent > room || exponent < -room ? std::ldexp(1.0, std::min(-exponent, 1000)) : 1;
 }
 
+constexpr double lowest_adjustment_of_float = -60;
 constexpr double largest_float = std::numeric_limits<float>::max();
 
 /// The nearest float, the largest where ``value`` is beyond.
@@ -32,6 +33,8 @@ public:
     ParameterColumn() = default;
     explicit ParameterColumn(std::vector<double> values) : values_(std::move(values)), wide_(values_) {
         for (double value : values_) narrow_.push_back(to_float(value));
+        // vectors are read to their end in whole registers
+        if (values_.size() > 1) wide_.resize(values_.size() + beyond), narrow_.resize(values_.size() + beyond);
     }
 
     /// Multiplies the numbers by a power of two for each type, such that the largest is within reach of it.
@@ -45,33 +48,41 @@ public:
 
     const std::vector<double>& values() const { return values_; }
     bool fits(std::int64_t classes) const {
-        return wide_.size() <= 1 || static_cast<std::int64_t>(wide_.size()) == classes;
+        return values_.size() <= 1 || static_cast<std::int64_t>(values_.size()) == classes;
     }
     PerClass view(bool wide) const {
         if (wide_.empty()) return {};
-        return {wide ? static_cast<const void*>(wide_.data()) : narrow_.data(), wide_.size() > 1};
+        return {wide ? static_cast<const void*>(wide_.data()) : narrow_.data(), values_.size() > 1};
     }
 
 private:
+    static constexpr std::size_t beyond = 16;
     std::vector<double> values_, wide_;
     std::vector<float> narrow_;
     double wide_unit_ = 1, narrow_unit_ = 1;
 };
 
 struct ParameterTable {
-    ParameterColumn gamma, alpha, alpha_other;
+    ParameterColumn gamma, alpha, alpha_other, adjustment, margin;
 
-    bool fit(std::int64_t classes) const { return gamma.fits(classes) && alpha.fits(classes); }
-    /// Whether gamma is too large for float32: such logits are computed in float64.
+    bool fit(std::int64_t classes) const {
+        return gamma.fits(classes) && alpha.fits(classes) && adjustment.fits(classes) && margin.fits(classes);
+    }
+    /// Whether gamma is too large for float32, or an exponential of the adjustments too small: such logits are computed
+    /// in float64.
     bool exceed_float() const {
-        return std::any_of(gamma.values().begin(), gamma.values().end(), [](double g) { return g > largest_float; });
+        return std::any_of(gamma.values().begin(), gamma.values().end(), [](double g) { return g > largest_float; }) ||
+               std::any_of(adjustment.values().begin(), adjustment.values().end(),
+                           [](double a) { return a < lowest_adjustment_of_float; });
     }
     /// Job::power; what counts is gamma in the type computed in, which may be 0 where the double is not.
     int power(bool wide) const {
         if (gamma.values().size() != 1) return power_of_any;
         return power_of(wide ? gamma.values()[0] : static_cast<double>(to_float(gamma.values()[0])));
     }
-    ClassParameters view(bool wide) const { return {gamma.view(wide), alpha.view(wide), alpha_other.view(wide)}; }
+    ClassParameters view(bool wide) const {
+        return {gamma.view(wide), alpha.view(wide), alpha_other.view(wide), adjustment.view(wide), margin.view(wide)};
+    }
 };
 
 }  // namespace focalkit

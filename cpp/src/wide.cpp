@@ -7,6 +7,8 @@
 namespace focalkit {
 namespace {
 
+constexpr std::int64_t beyond = 16;
+
 /// Calls ``visit(place in the array, place in C order)`` for every element.
 template <class Visit>
 void each_element(const Job& job, const Array& array, Visit visit) {
@@ -45,8 +47,8 @@ Wide::Wide(const Job& narrow) : job(narrow), narrow_(narrow) {
     if (job.order > 1) job.hess = like_logits();
     if (job.losses) job.losses = block(job.units());
     job.losses_unrounded = false;
-    for (PerClass* of : {&job.parameters.gamma, &job.parameters.alpha, &job.parameters.alpha_other})
-        *of = parameter(*of);
+    ClassParameters& of = job.parameters;
+    for (PerClass* one : {&of.gamma, &of.alpha, &of.alpha_other, &of.adjustment, &of.margin}) *one = parameter(*one);
 }
 
 double* Wide::block(std::int64_t size) { return blocks_.emplace_back(static_cast<std::size_t>(size)).data(); }
@@ -63,7 +65,7 @@ Array Wide::like_logits() {
 PerClass Wide::parameter(const PerClass& narrow) {
     if (!narrow) return narrow;
     const std::int64_t size = narrow.per_class ? job.classes : 1;
-    double* to = block(size);
+    double* to = block(size + beyond);  // vectors are read to their end in whole registers
     for (std::int64_t k = 0; k < size; ++k) to[k] = static_cast<double>(static_cast<const float*>(narrow.values)[k]);
     return {to, narrow.per_class};
 }

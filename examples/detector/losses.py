@@ -18,7 +18,9 @@ class Loss:
 
     ``alpha`` weighs positives and 1 − alpha negatives (None: 1 and 1). ``mining`` is None, "nms" (the batch of
     ``batch`` hardest anchors after suppression at ``nms``, over the whole minibatch as in the focal paper's
-    table 1d) or "1:3" (the same, with at most three negatives a positive).
+    table 1d) or "1:3" (the same, with at most three negatives a positive). ``star`` is β of the paper's convex FL*
+    (its appendix A); ``adjustment`` is added to every logit in training: the log-odds of foreground, so that what is
+    learned is what an evened-out set would teach (Menon et al. 2021).
     """
 
     gamma: float = 0.0
@@ -26,6 +28,8 @@ class Loss:
     mining: str | None = None
     batch: int = 128
     nms: float = 0.7
+    star: float | None = None
+    adjustment: float | None = None
 
 
 def targets_of(assigned: Tensor, labels: Tensor, n_classes: int) -> Tensor:
@@ -44,8 +48,9 @@ def classification_loss(
     n_positive = (assigned >= 0).sum().clamp(min=1)
     if loss.mining is None:
         return sigmoid_focal_loss(
-            logits, targets, loss.gamma, loss.alpha, ignore_index=-1, reduction="sum", normalizer=n_positive
-        )
+            logits, targets, loss.gamma, loss.alpha, ignore_index=-1, reduction="sum", normalizer=n_positive,
+            star=loss.star, logit_adjustment=loss.adjustment,
+        )  # fmt: skip
     kept = _hardest(loss, logits.detach(), targets, assigned, offsets.detach(), anchors)
     return sigmoid_focal_loss(
         logits[kept], targets[kept], loss.gamma, loss.alpha, reduction="sum", normalizer=kept.sum().clamp(min=1)

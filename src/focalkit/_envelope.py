@@ -33,5 +33,5 @@ def lower_envelope(intercept: Real, slope: Real, apart: float) -> tuple[Ints, Re
     array([1.])
     """
     first = np.empty(len(intercept), np.int64)
-    tables = (np.ascontiguousarray(values, np.float64) for values in (intercept, slope))
-    return (first, *_cpu.lower_envelope(*tables, apart, first))
+    y, s = (np.ascontiguousarray(values, np.float64) for values in (intercept, slope))
+    return (first, *_cpu.lower_envelope(y, s, apart, first))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,9 +15,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
+from focalkit._core.types import Alpha, Features
 from focalkit.linear_solver import Candidate, minimise
-from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
-from focalkit.weights import alpha_of_classes
+from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
+from focalkit.weights import adjustment_of, alpha_of_classes
 
 
 class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -52,6 +53,13 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Stop where the next step promises to lower the risk by less than ``tol ** 2`` of it.
     warm_start : bool
         Start from the last fit's coefficients (say along a path of gamma).
+    logit_adjustment : None, float or (n_classes,)
+        Added to the logits in training: a number is tau, for tau times the log of the training data's class
+        frequencies; a vector is in the order of ``classes_``. ``predict`` then decides for equally frequent classes,
+        and ``predict_proba`` still gives the training data's posterior. With an intercept the fit is the same as the
+        one without, whose intercept is shifted.
+    options : None or dict
+        Further fields of :class:`focalkit.LossSpec`: margin, scale, or those of a form such as ``{"poly": 1.0}``.
 
     Attributes
     ----------
@@ -62,6 +70,8 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The class weights as used.
     n_iter_ : int
     n_features_in_ : int
+    spec_ : LossSpec
+        The loss, without alpha.
 
     Notes
     -----
@@ -85,7 +95,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         gamma: float = 2.0,
-        alpha: Any = None,
+        alpha: Alpha = None,
         *,
         keep_hardest: float | int | None = None,
         C: float = 1.0,
@@ -93,6 +103,8 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         max_iter: int = 500,
         tol: float = 1e-4,
         warm_start: bool = False,
+        logit_adjustment: Any = None,
+        options: dict[str, Any] | None = None,
     ) -> None:
         self.gamma = gamma
         self.alpha = alpha
@@ -102,6 +114,8 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_iter = max_iter
         self.tol = tol
         self.warm_start = warm_start
+        self.logit_adjustment = logit_adjustment
+        self.options = options
 
     def __sklearn_tags__(self) -> Any:
         """Scikit-learn's capability tags: sparse input works."""
@@ -109,7 +123,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FocalClassifier:
+    def fit(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> FocalClassifier:
         """Fit to ``X`` (n, n_features), dense or sparse, and class labels ``y`` (n,).
 
         Parameters
@@ -135,30 +149,53 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             warnings.warn(found, ConvergenceWarning, stacklevel=2)
         return self
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: Features) -> NDArray[np.float64]:
         """Logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         logits = np.asarray(X @ self.coef_.T + self.intercept_)
         return logits[:, 0] if logits.shape[1] == 1 else logits
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Features) -> NDArray[Any]:
         """The class of the largest logit, (n,)."""
         logits = self.decision_function(X)
         index = (logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)
         return np.asarray(self.classes_[index])
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: Features) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
-        return recover_from_log_odds(log_odds_of_logits(self.decision_function(X)), self.gamma)
+        logits = self.decision_function(X)
+        if self._given:
+            return recover_from_logits(logits, self.spec_)
+        return recover_from_log_odds(log_odds_of_logits(logits), self.gamma)
 
-    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+    @property
+    def _given(self) -> bool:
+        """Whether the loss is another one than the focal loss."""
+        return self.logit_adjustment is not None or bool(self.options)
+
+    def predict_log_proba(self, X: Features) -> NDArray[np.float64]:
         """Logarithm of :meth:`predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
 
-def fit_together(models: Sequence[FocalClassifier], X: Any, y: Any, sample_weight: Any = None) -> list[str | None]:
+def _options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str, Any]:
+    """The fields of the spec beside gamma and alpha, for these class counts."""
+    options = dict(model.options or {})
+    known = ("margin", "scale", "poly", "star", "dft", "gce", "gamma_negative", "clip")
+    contracts.known_names(tuple(options), known)
+    adjustment = adjustment_of(model.logit_adjustment, counts)
+    if adjustment is not None:
+        contracts.class_vector("logit_adjustment", adjustment, len(counts))
+        two = len(counts) == 2
+        options["logit_adjustment"] = float(adjustment[1] - adjustment[0]) if two else adjustment
+    return options
+
+
+def fit_together(
+    models: Sequence[FocalClassifier], X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> list[str | None]:
     """Fit several models to the same data at once, each as its own ``fit`` would.
 
     Their logits are one product and their gradients another, so that many models take much less time
@@ -210,9 +247,10 @@ def fit_together(models: Sequence[FocalClassifier], X: Any, y: Any, sample_weigh
         last = getattr(model, "coef_", None) if model.warm_start else None
         n_logits = 1 if len(classes) == 2 else len(classes)
         start = (last, model.intercept_) if last is not None and last.shape == (n_logits, checked.shape[1]) else None
-        candidates.append(
-            Candidate(float(model.gamma), model.alpha_, 1 / (model.C * weight.sum()), model.keep_hardest, start)
-        )
+        options = _options_of(model, counts)
+        model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
+        penalty = 1 / (model.C * weight.sum())
+        candidates.append(Candidate(float(model.gamma), model.alpha_, penalty, model.keep_hardest, start, options))
     solutions = minimise(
         checked, targets, weight, candidates,
         n_classes=len(classes), fit_intercept=first.fit_intercept, tol=first.tol, max_iter=first.max_iter,

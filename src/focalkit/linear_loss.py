@@ -5,23 +5,25 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from focalkit._core import contracts, host
+from focalkit._core.call import numbers_and_arrays
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit._core.types import Array, Normalizer, TensorT
 
 
 def linear_softmax_focal_loss(
-    hidden: Any,
-    weight: Any,
-    targets: Any,
-    bias: Any = None,
+    hidden: TensorT,
+    weight: TensorT,
+    targets: Array,
+    bias: TensorT | None = None,
     *,
     gamma: PerClass = 2.0,
     alpha: PerClass | None = None,
-    sample_weight: Any = None,
-    normalizer: Any = None,
+    sample_weight: Array | None = None,
+    normalizer: Normalizer = None,
     logit_softcap: float | None = None,
     memory_budget: int | None = None,
     **options: Unpack[SpecOptions],
-) -> Any:
+) -> TensorT:
     r"""Focal loss of a model's last linear layer, which never holds all the logits (PyTorch and JAX).
 
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^{\gamma_t} \log p_t, \quad p = \mathrm{softmax}(W x + b)
@@ -98,10 +100,9 @@ def linear_softmax_focal_loss(
             contracts.reject(name, "need no gradient here", "a tensor that requires one", remedy)
     arguments = (hidden, weight, targets, bias, sample_weight, normalizer, logit_softcap, memory_budget)
     if not host.is_jax(hidden):
-        return linear_loss(LossSpec("softmax", gamma, alpha, **options), *arguments)
-    parameters = {name: value for name, value in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(value)}
-    numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
-    return linear_loss(LossSpec("softmax", *numbers, **options), *arguments, **parameters)
+        return linear_loss(LossSpec("softmax", gamma, alpha, **options), *arguments)  # type: ignore[no-any-return]
+    spec, given = numbers_and_arrays("softmax", gamma, alpha, options, host.is_jax)
+    return linear_loss(spec, *arguments, gamma=given.gamma, alpha=given.alpha)  # type: ignore[no-any-return]
 
 
 def linear_loss(spec: LossSpec, hidden: Any, *arguments: Any, **parameters: Any) -> Any:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts, definition, host, links
-from focalkit._core.spec import PerClass
-from focalkit._core.types import Array
+from focalkit._core import contracts, definition, forms, host, links
+from focalkit._core.spec import LossSpec, PerClass
+from focalkit._core.types import Array, Host
+
+if TYPE_CHECKING:
+    import jax
 
 
-def recover_posterior(probabilities: Array, gamma: PerClass, alpha: PerClass | None = None) -> NDArray[np.float64]:
+#: What the training loss was: its gamma, or all of it.
+Training: TypeAlias = "PerClass | LossSpec"
+
+
+@overload
+def recover_posterior(probabilities: Host, gamma: Training, alpha: PerClass | None = None) -> NDArray[np.float64]: ...
+@overload
+def recover_posterior(probabilities: jax.Array, gamma: Training, alpha: PerClass | None = None) -> jax.Array: ...
+def recover_posterior(probabilities: Host | Array, gamma: Training, alpha: PerClass | None = None) -> Any:
     r"""Undo the distortion of probabilities that were learned by a focal loss.
 
     .. math::
@@ -26,8 +37,10 @@ def recover_posterior(probabilities: Array, gamma: PerClass, alpha: PerClass | N
     ----------
     probabilities : (n, n_classes) with rows that sum to 1, or (n,) of positives
         What softmax (or sigmoid) makes of the model's logits.
-    gamma : float or (n_classes,), in [0, inf)
-        Of the training loss. For (n,) a number.
+    gamma : float or (n_classes,), in [0, inf), or a LossSpec
+        Of the training loss. For (n,) a number. A spec brings its own alpha, and whatever else the loss has: a form,
+        a margin, an adjustment, a scale. Its posterior is the training data's: logit adjustment is undone, so that
+        the model's own probabilities are those for equally frequent classes.
     alpha : None, float or (n_classes,), positive
         Of the training loss. For (n,) the weight in (0, 1) of positives, negatives having 1 - alpha.
 
@@ -51,6 +64,10 @@ def recover_posterior(probabilities: Array, gamma: PerClass, alpha: PerClass | N
     >>> recover_posterior(np.array([[0.694, 0.306]]), gamma=2.0).round(3)
     array([[0.9, 0.1]])
     """
+    if isinstance(gamma, LossSpec):
+        if alpha is not None:
+            contracts.reject("alpha", "be left out beside a LossSpec", alpha, "The spec has its own.")
+        return _of_spec(_probabilities(probabilities), gamma)
     xp = host.namespace(probabilities, gamma, alpha)
     p = _probabilities(probabilities)
     if p.ndim == 1:
@@ -86,6 +103,53 @@ def _per_class(name: str, value: Any, domain: contracts.Interval, remedy: str, n
     return vector
 
 
+def _of_spec(probabilities: Any, spec: LossSpec) -> NDArray[np.float64]:
+    """The posterior of training data, from what a softmax or sigmoid makes of the logits."""
+    p = np.asarray(probabilities, np.float64)
+    binary = spec.link == "sigmoid"
+    if (p.ndim == 1) != binary:
+        contract = f"have shape {'(n,)' if binary else '(n, n_classes)'} for a spec with the {spec.link} link"
+        contracts.reject("probabilities", contract, f"shape {p.shape}", "Take the columns of a sigmoid one by one.")
+    for name, value in spec.class_parameters().items():
+        contracts.class_vector(name, value, 1 if binary else p.shape[1])
+    with np.errstate(divide="ignore"):
+        log_p = np.log(np.column_stack([1 - p, p]) if binary else p)
+    return recover_from_logits(log_p[:, 1] - log_p[:, 0] if binary else log_p, spec)[:, 1 if binary else slice(None)]
+
+
+def recover_from_logits(logits: NDArray[np.float64], spec: LossSpec) -> NDArray[np.float64]:
+    """The posterior (n, n_classes) of training data from the logits that ``spec`` learned: (n,) for a sigmoid.
+
+    Raises
+    ------
+    InputError
+        Where the loss has no map back.
+    """
+    form = spec.form
+    if form is not None and (
+        form.name in (*forms.OF_SOFT_TARGETS, "steps") or (form.name in ("dft", "gce") and form.number == 1)
+    ):
+        remedy = "It drives probabilities to 0 and 1: calibrate them on other data, e.g. by isotonic regression."
+        if form.name == "steps":
+            remedy = "Where gamma steps several probabilities have one posterior: calibrate them on other data."
+        elif form.name in forms.OF_SOFT_TARGETS:
+            remedy = "Its outputs estimate the quality that it was given, not a class's probability."
+        contracts.reject("the spec", "have a map back from its minimiser to the posterior", spec, remedy)
+    adjustment, margin = (None if v is None else np.asarray(v) for v in spec.shift_vectors())
+    with np.errstate(all="ignore"):
+        z = logits * spec.scale if adjustment is None else logits * spec.scale + adjustment
+        m = log_odds_of_logits(z)
+        if spec.link == "softmax":
+            log_h = forms.log_h(m, np.asarray(spec.gamma), form, np, margin)
+            alpha = spec.alpha
+        else:
+            sides = [(np.asarray(g), f) for g, f in (spec.negatives, spec.positives)]
+            log_h = np.column_stack([forms.log_h(m[:, i], g, f, np) for i, (g, f) in enumerate(sides)])
+            weight = None if spec.alpha is None else float(np.asarray(spec.alpha).reshape(-1)[0])
+            alpha = None if weight is None else (1 - weight, weight)
+    return _normalised(log_h, alpha, np)
+
+
 def _recover(p: Any, gamma: Any, alpha: Any, xp: Any) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         m = xp.log(p) - xp.log(links.exclusive_sum(p, xp))
@@ -96,6 +160,11 @@ def recover_from_log_odds(m: Any, gamma: Any, alpha: Any = None, xp: Any = np) -
     """:func:`recover_posterior` from each class's log-odds (n, K), exact where probabilities have rounded to 1."""
     with np.errstate(all="ignore"):
         log_h = definition.log_h(m, gamma, xp)
+    return _normalised(log_h, alpha, xp)
+
+
+def _normalised(log_h: Any, alpha: Any, xp: Any) -> NDArray[np.float64]:
+    with np.errstate(all="ignore"):
         if alpha is not None:
             log_h = log_h - xp.log(alpha)
         top = log_h.max(axis=1, keepdims=True)
@@ -113,7 +182,11 @@ def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(links.softmax_log_odds_all(logits, np)[0])
 
 
-def shift_prior(probabilities: Array, prior: PerClass, tau: float = 1.0) -> NDArray[np.float64]:
+@overload
+def shift_prior(probabilities: Host, prior: PerClass, tau: float = 1.0) -> NDArray[np.float64]: ...
+@overload
+def shift_prior(probabilities: jax.Array, prior: PerClass, tau: float = 1.0) -> jax.Array: ...
+def shift_prior(probabilities: Host | Array, prior: PerClass, tau: float = 1.0) -> Any:
     r"""Posterior for a class balance other than the training data's; its argmax is the shifted decision.
 
     .. math:: \tilde\eta_k \propto \eta_k \, \pi_k^{-\tau}

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, host
-from focalkit._core.types import Array
+from focalkit._core.spec import LossSpec
+from focalkit._core.types import Alpha, Array, Host
+from focalkit._core.types import Scheme as SchemeName
 
-Counts: TypeAlias = "Array | Mapping[int, float]"
+if TYPE_CHECKING:
+    import jax
+
+Counts: TypeAlias = "Host | Array | Mapping[int, float]"
 
 SCHEMES = ("inverse", "balanced", "power", "sqrt", "median", "effective")
 
 
-def class_weights(counts: Counts, scheme: str = "balanced", *, beta: float | None = None) -> NDArray[np.float64]:
+@overload
+def class_weights(
+    counts: Host | Mapping[int, float], scheme: SchemeName = "balanced", *, beta: float | None = None
+) -> NDArray[np.float64]: ...
+@overload
+def class_weights(counts: jax.Array, scheme: SchemeName = "balanced", *, beta: float | None = None) -> jax.Array: ...
+def class_weights(counts: Counts, scheme: str = "balanced", *, beta: float | None = None) -> Any:
     r"""Weights alpha, one per class, from how many samples each class has.
 
     =============  ===========================================  =====================================
@@ -134,12 +145,13 @@ class Scheme(NamedTuple):
     name: str
     beta: float | None = None
 
-    def weights(self, counts: Any) -> NDArray[np.float64]:
+    def weights(self, counts: Counts) -> NDArray[np.float64]:
         """The weights for ``counts``."""
-        return class_weights(counts, self.name, beta=self.beta)
+        weights: NDArray[np.float64] = class_weights(counts, self.name, beta=self.beta)  # type: ignore[call-overload]
+        return weights
 
 
-def parse_alpha(alpha: Any) -> Scheme | float | tuple[float, ...] | None:
+def parse_alpha(alpha: Alpha | Scheme) -> Scheme | float | tuple[float, ...] | None:
     """Read alpha in any form that a user may give it in: the one grammar of all commands and functions.
 
     Parameters
@@ -194,7 +206,7 @@ def _scheme(alpha: str, name: str, parameter: str | None) -> Scheme:
     return scheme
 
 
-def alpha_vector(alpha: Any, counts: Any) -> NDArray[np.float64]:
+def alpha_vector(alpha: Alpha | Scheme, counts: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
     """Class weights (n_classes,) for these class counts, from an alpha as :func:`parse_alpha` reads it.
 
     For two classes a number in (0, 1) is the weight of the second class, the first having 1 - alpha.
@@ -216,7 +228,9 @@ def alpha_vector(alpha: Any, counts: Any) -> NDArray[np.float64]:
     return np.asarray(weights)
 
 
-def alpha_of_classes(alpha: Any, classes: NDArray[Any], counts: Any) -> NDArray[np.float64]:
+def alpha_of_classes(
+    alpha: Alpha | Scheme, classes: NDArray[Any], counts: Sequence[float] | NDArray[Any]
+) -> NDArray[np.float64]:
     """:func:`alpha_vector` in the order of ``classes``; ``alpha`` may also be a dict from class to weight."""
     if isinstance(alpha, Mapping):
         unknown = [name for name in alpha if name not in classes]
@@ -226,7 +240,33 @@ def alpha_of_classes(alpha: Any, classes: NDArray[Any], counts: Any) -> NDArray[
     return alpha_vector(alpha, counts)
 
 
-def prior_bias(prior: Any) -> Any:
+def adjustment_of(given: Any, counts: Any) -> tuple[float, ...] | None:
+    """Read ``logit_adjustment`` for these class counts: one number is tau, and the prior is theirs.
+
+    A vector is as long as the classes; an absent class counts as one sample.
+    """
+    if given is None:
+        return None
+    n = np.maximum(np.asarray(counts, np.float64), 1.0)
+    if isinstance(given, Mapping):
+        vector: Any = LossSpec(logit_adjustment=given).logit_adjustment
+    elif np.ndim(given):
+        vector = given
+    else:
+        tau = contracts.number("logit_adjustment", given, contracts.REAL, "1 is the balanced softmax.")
+        vector = tau * np.log(n / n.sum())
+    remedy = "Give tau, or one number per class."
+    checked = contracts.number_or_vector("logit_adjustment", vector, contracts.ADJUSTMENT, remedy)
+    assert isinstance(checked, tuple)
+    contracts.class_vector("logit_adjustment", checked, len(n))
+    return checked
+
+
+@overload
+def prior_bias(prior: float) -> float: ...
+@overload
+def prior_bias(prior: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]: ...
+def prior_bias(prior: float | Sequence[float] | NDArray[Any]) -> float | NDArray[np.float64]:
     r"""Initial bias of the last layer, so that training starts from the class prior.
 
     .. math:: b = \log\frac{\pi}{1 - \pi} \text{ (one probability)}, \qquad b_k = \log \pi_k \text{ (a distribution)}
@@ -261,4 +301,5 @@ def prior_bias(prior: Any) -> Any:
     vector = np.asarray(pi)
     if abs(vector.sum() - 1) > 1e-6:
         contracts.reject("prior", "sum to 1", float(vector.sum()), "Divide it by its sum.")
-    return np.log(vector)
+    bias: NDArray[np.float64] = np.log(vector)
+    return bias

@@ -35,7 +35,7 @@ def test_strides_do_not_matter(order):
 @pytest.mark.parametrize("n_classes", [1, 2, 3, 63, 64, 65, 5000])
 def test_any_number_of_classes_gives_the_reference_s_log_odds(n_classes):
     from focalkit._core import links
-    from focalkit.binning import log_odds
+    from focalkit.engines.cpu.ledger import log_odds
 
     rng = np.random.default_rng(n_classes)
     z, ids = rng.normal(size=(37, n_classes)) * 5, rng.integers(0, n_classes, 37)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes
@@ -118,4 +118,34 @@ def random_call(rng: np.random.Generator, *, dtype: Any = None, max_classes: int
         logits = strided(logits, rng)
     if rng.random() < 0.3:
         targets = strided(targets, rng)
+    if rng.random() < 0.4:
+        spec = neighbour(spec, classes, rng)
     return Call(spec, logits, targets, weight, normalizer)
+
+
+def neighbour(spec: LossSpec, classes: int, rng: np.random.Generator) -> LossSpec:
+    """The spec with shifted logits, another form, or both."""
+    changes: dict[str, Any] = {}
+    if rng.random() < 0.5:
+        changes["logit_adjustment"] = rng.normal(size=classes) * 2
+    if spec.link == "softmax" and rng.random() < 0.3:
+        changes["margin"] = rng.random(classes) * 0.5 if rng.random() < 0.7 else 0.35
+    if rng.random() < 0.3:
+        changes["scale"] = float(rng.choice([0.5, 2.0, 30.0]))
+    kind = str(rng.choice(["none", "poly", "star", "dft", "gce", "asymmetric", "quality"]))
+    if kind == "poly":
+        changes["poly"] = float(rng.choice([-0.5, 1.0, 4.0]))
+    elif kind == "star":
+        changes |= {"star": float(rng.normal()), "gamma": float(rng.choice([0.5, 2.0, 4.0]))}
+    elif kind in ("dft", "gce"):
+        changes |= {kind: float(rng.choice([0.3, 0.7, 1.0])), "gamma": 0.0}
+    elif kind != "none" and spec.link == "sigmoid":
+        changes["gamma"] = float(rng.choice([0.0, 1.0, 2.0, 1.5]))
+        if kind == "asymmetric":
+            changes |= {
+                "gamma_negative": float(rng.choice([0.0, 2.0, 4.0, 2.5])),
+                "clip": float(rng.choice([0.0, 0.05])),
+            }
+        else:
+            changes["quality"] = str(rng.choice(["quality", "varifocal"]))
+    return replace(spec, **changes)

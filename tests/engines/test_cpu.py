@@ -38,6 +38,20 @@ def assert_close(got: np.ndarray, want: np.ndarray, name: str, dtype: str, slack
     assert not bad.any(), f"{name}: {got[bad][:3]} for {want[bad][:3]}, allowed {limit[bad][:3]}"
 
 
+def size_of_shifted(spec: LossSpec, size: float) -> float:
+    """The largest log-odds that logits of this size make."""
+    shifts = (spec.logit_adjustment, spec.star)
+    added = sum(np.abs(np.asarray(0.0 if shift is None else shift)).max() for shift in shifts)
+    size = spec.scale * (size + np.max(np.asarray(0.0 if spec.margin is None else spec.margin))) + added
+    return size if spec.star is None else size * max(1.0, np.max(np.asarray(spec.gamma)))
+
+
+def powers_of(spec: LossSpec) -> float:
+    """By how much a form multiplies relative errors beside gamma; those of p - c grow near c."""
+    found = abs(spec.poly) + (spec.gamma_negative or 0.0) + 3 * (spec.quality is not None)
+    return found + (1 / spec.clip if spec.clip else 0.0) + 2 * (spec.scale - 1 if spec.scale > 1 else 0)
+
+
 def check_against_reference(call: Call) -> None:
     dtype = np.asarray(call.logits).dtype.name
     value, grad, hess = loss_grad_hess(*call.arguments(), **call.options())
@@ -47,6 +61,7 @@ def check_against_reference(call: Call) -> None:
     gamma = np.max(np.asarray(call.spec.gamma), initial=0)
     inner = EPS["float32"] if EPS[dtype] > EPS["float32"] else EPS[dtype]
     size = np.abs(np.where(np.isfinite(call.logits), call.logits, 0).astype(np.float64)).max(initial=0)
+    size, gamma = size_of_shifted(call.spec, size), gamma + powers_of(call.spec)
     slack = 8 * inner * (2 + gamma + np.log2(1 + max(call.logits.shape[1:], default=1)) + (1 + gamma) * size) + (
         EPS[dtype] if EPS[dtype] > inner else 0
     )

@@ -293,7 +293,7 @@ def test_other_devices_are_given_operations_and_the_processor_kernels():
 
 
 SHARDED = """
-import os
+import contextlib, os
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 import jax, jax.numpy as jnp, numpy as np, focalkit
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
@@ -319,6 +319,23 @@ def parts(z, t):
     return jax.lax.psum(value, "rows"), grad
 same(parts(z, t))
 same(jax.jit(parts)(z, t))
+mesh = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Explicit,))
+for context in (contextlib.nullcontext(), jax.set_mesh(mesh)):
+    with context:
+        z1, t1 = place(z), place(t)
+        same(program(z1, t1))
+        same(jax.value_and_grad(loss)(z1, t1))
+        assert jax.typeof(jax.jit(jax.grad(loss))(z1, t1)).sharding.spec == P("rows", None)
+        each = jax.jit(lambda z, t: focalkit.softmax_focal_loss(z, t, reduction="none"))(z1, t1)
+        assert jax.typeof(each).sharding.spec == P("rows")
+        bits = jax.jit(lambda z: focalkit.sigmoid_focal_loss(z, (z > 0).astype(int), reduction="none"))(z1)
+        assert jax.typeof(bits).sharding.spec == P("rows", None)
+        hidden, weight = place(rng.normal(size=(16, 3))), jnp.ones((5, 3))
+        head = jax.jit(jax.value_and_grad(lambda h, t: focalkit.linear_softmax_focal_loss(h, weight, t)))
+        value, grad = head(hidden, t1)
+        right_head = focalkit.softmax_focal_loss(np.asarray(hidden) @ np.ones((3, 5), "f"), t)
+        np.testing.assert_allclose(value, right_head, rtol=1e-6)
+        assert jax.typeof(grad).sharding.spec == P("rows", None)
 print("right")
 """
 
@@ -454,12 +471,12 @@ def test_out_is_refused_with_what_to_do_instead():
 def test_a_program_serves_every_gamma_and_alpha():
     z = jnp.asarray(RNG.normal(size=(7, 3)))
     focalkit.softmax_focal_loss(z, np.zeros(7, int), 2.0, 0.5)
-    from focalkit.engines.jax.evaluate import _evaluate
+    from focalkit.engines.jax.evaluate import _compiled
 
-    before = _evaluate._cache_size()
+    before = _compiled._cache_size()
     for gamma, alpha in ((0.0, 0.25), (1.5, 0.75)):
         focalkit.softmax_focal_loss(z, np.zeros(7, int), gamma, alpha)
-    assert _evaluate._cache_size() == before
+    assert _compiled._cache_size() == before
 
 
 def test_a_count_of_one_and_a_fraction_of_one_are_different_programs():

@@ -123,8 +123,83 @@ def softmax() -> list[dict[str, Any]]:
     return cases
 
 
+#: Every form with gammas and parameters that float32 holds exactly.
+FORMS = [
+    ("poly", 0.0, 0.75),
+    ("poly", 0.0, 8.0),  # symmetric cross-entropy
+    ("poly", 2.0, 1.0),
+    ("poly", 2.0, -0.5),
+    ("poly", 1.5, 0.5),
+    ("star", 2.0, 1.0),
+    ("star", 4.0, 0.0),
+    ("star", 0.5, -1.0),
+    ("dft", 0.0, 1.0),
+    ("dft", 0.0, 0.5),
+    ("gce", 0.0, 0.75),
+    ("gce", 0.0, 0.5),
+    ("clipped", 4.0, 0.0625),
+    ("clipped", 2.0, 0.25),
+    ("clipped", 1.0, 0.0625),
+    ("clipped", 0.0, 0.375),
+]
+FORM_SIZES = [2**-20, 0.25, 0.5, 1, 2, 2.5, 3, 4, 6, 8, 10, 12, 16, 16.75, 20, 32, 44, 80, 100, 200, 700, 1000]
+
+
+def form_blocks() -> list[dict[str, Any]]:
+    """The margins again, one block for each form; those of ``clipped`` are the asymmetric loss's negatives."""
+    blocks = []
+    for name, gamma, number in FORMS:
+        at = [-float(size) for size in reversed(FORM_SIZES)] + [0.0] + [float(size) for size in FORM_SIZES]
+        options = {"clip": number, "gamma_negative": gamma} if name == "clipped" else {name: number}
+        columns: dict[str, Any] = {"gamma": 0.0 if name == "clipped" else gamma, "options": options, "m": at}
+        rows = [truth.form_values(m, gamma, name, number) for m in at]
+        for column in ("loss", "d1", "d2"):
+            columns[column] = [digits(row[column].value) for row in rows]
+            columns[column + "_condition"] = [float(f"{row[column].condition:.4g}") for row in rows]
+        blocks.append(columns)
+    return blocks
+
+
+def shifted_case(logits: list[float], target: Any, gamma: float, options: dict[str, Any]) -> dict[str, Any]:
+    k = len(logits)
+    y = [float(j == target) for j in range(k)] if isinstance(target, int) else target
+    form = next(((name, value) for name, value in options.items() if name in ("poly", "star", "dft", "gce")), None)
+    shift = truth.Shift(options.get("logit_adjustment"), options.get("margin"), options.get("scale", 1), form)
+    values = truth.row_values(logits, y, [gamma] * k, shift)
+    case = {"logits": logits, "target": target, "gamma": gamma, "alpha": None, "options": options}
+    for name, parts in values.items():
+        case[name] = [digits(part.value) for part in parts]
+        case[name + "_condition"] = [float(f"{part.condition:.4g}") for part in parts]
+    return case
+
+
+def shifted() -> list[dict[str, Any]]:
+    """Softmax cases of adjusted and scaled logits, with margins."""
+    draw = random.Random(20200714)
+    cases = []
+    for k, scale in ((2, 4.0), (3, 30.0), (5, 1.0), (8, 100.0), (4, 10000.0), (20, 3.0)):
+        logits = [round(draw.uniform(-1, 1) * 512) * scale / 512 for _ in range(k)]
+        logits = [float(round(z * 64)) / 64 for z in logits]
+        adjustment = [-draw.randint(0, 640) / 64 for _ in range(k)]
+        margin = [draw.randint(0, 8) / 16 for _ in range(k)]
+        cuts = [0, *sorted(draw.randint(0, 64) for _ in range(k - 1)), 64]
+        soft = [(b - a) / 64 for a, b in itertools.pairwise(cuts)]
+        hard = draw.randrange(k)
+        for gamma, options in (
+            (0.0, {"logit_adjustment": adjustment}),
+            (2.0, {"logit_adjustment": adjustment}),
+            (0.0, {"margin": margin, "scale": 30.0}),
+            (1.0, {"logit_adjustment": adjustment, "margin": margin, "scale": 2.0}),
+            (2.0, {"logit_adjustment": adjustment, "poly": 1.0}),
+        ):
+            cases.append(shifted_case(logits, hard, gamma, options))
+            if k < 6:
+                cases.append(shifted_case(logits, soft, gamma, options))
+    return cases
+
+
 def main() -> None:
-    table = {"margins": margins(), "softmax": softmax()}
+    table = {"margins": margins(), "softmax": softmax(), "forms": form_blocks(), "shifted": shifted()}
     lines = [
         f'"{name}": [\n' + ",\n".join(json.dumps(v, separators=(",", ":")) for v in part) + "\n]"
         for name, part in table.items()

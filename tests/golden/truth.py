@@ -47,6 +47,76 @@ def margin(m: Any, gamma: Any) -> dict[str, tuple[Any, Any]]:
     return {"loss": (w * nll, w * nll), "d1": (-d1, d1), "d2": (w * sum(terms), w * sum(map(abs, terms)))}
 
 
+def form_value(m: Any, gamma: Any, name: str, number: Any) -> Any:
+    """The loss of a form at the log-odds ``m``, as its paper has it."""
+    m, gamma, number = mpf(m), mpf(gamma), mpf(number)
+    if name == "star":
+        return margin(gamma * m + number, 0)["loss"][0] / gamma
+    e = exp(-abs(m))
+    larger, smaller = 1 / (1 + e), e / (1 + e)
+    p, q = (larger, smaller) if m >= 0 else (smaller, larger)
+    nll = max(-m, mpf(0)) + log1p(e)
+    if name == "poly":
+        return q**gamma * nll + number * q ** (gamma + 1)
+    if name == "dft":
+        return ((1 - number) + number * p) * nll
+    if name == "gce":
+        return -mp.expm1(-number * nll) / number
+    v = q - number
+    return v**gamma * -log1p(-v) if v > 0 else mpf(0)
+
+
+def form_margin(m: Any, gamma: Any, name: str, number: Any) -> dict[str, tuple[Any, Any]]:
+    """Loss, d1 and d2 of a form, each as (value, sum of its terms' sizes). Derivatives by differences of the loss."""
+    m, g, k = mpf(m), mpf(gamma), mpf(number)
+    e = exp(-abs(m))
+    larger, smaller = 1 / (1 + e), e / (1 + e)
+    p, q = (larger, smaller) if m >= 0 else (smaller, larger)
+    nll = max(-m, mpf(0)) + log1p(e)
+    loss = form_value(m, g, name, k)
+    if name == "dft":  # whose weight is held
+        s = (1 - k) + k * p
+        return {"loss": (loss, loss), "d1": (-s * q, s * q), "d2": (s * p * q, s * p * q)}
+    with mp.workdps(130 + int(abs(m))):  # a loss near 1 has a derivative of e^m
+        d1 = mp.diff(lambda x: form_value(x, g, name, k), m, 1, h=mpf(10) ** -40)
+        d2 = mp.diff(lambda x: form_value(x, g, name, k), m, 2, h=mpf(10) ** -35)
+    sizes = [abs(loss), abs(d1), abs(d2)]
+    if name == "poly":
+        w, c = q**g, abs(k) * (g + 1)
+        sizes = [w * (nll + abs(k) * q), w * (q + g * p * nll + c * p * q)]
+        sizes.append(w * (p * (1 + 2 * g) * q + g**2 * p**2 * nll + g * p * q * nll + c * p * q * ((g + 1) * p + q)))
+    elif name == "gce":
+        sizes[2] = p**k * q * (p + k * q)
+    elif name == "clipped" and q > k:
+        v, u = q - k, p + k
+        w, t = v**g, -log1p(-v) / v
+        slope, bend = g * t + 1 / u, g * (abs(g - 1) * t + 2 / u) / v + 1 / u**2
+        sizes[2] = p * q * w * (p * q * bend + slope)
+    values = (loss, d1, d2)
+    return {name: pair for name, pair in zip(("loss", "d1", "d2"), zip(values, sizes, strict=True), strict=True)}
+
+
+def form_values(m: Any, gamma: Any, name: str, number: Any) -> dict[str, Value]:
+    """:func:`form_margin` with the sensitivity to ``m``, and to what is subtracted on the way."""
+    here, there = form_margin(m, gamma, name, number), form_margin(mpf(m) + STEP, gamma, name, number)
+    reach = abs(mpf(m))
+    if name == "star":
+        reach += abs(mpf(number)) / mpf(gamma)
+    if name == "clipped":  # q - c of a rounded q
+        reach += min(1 + exp(-mpf(m)), 4)  # q is near c where p is not small
+    return {
+        column: Value(value, size + reach * abs(there[column][0] - value) / STEP)
+        for column, (value, size) in here.items()
+    }
+
+
+def quality_value(z: Any, y: Any, beta: Any) -> Any:
+    """|y - p|^beta times cross-entropy."""
+    z, y = mpf(z), mpf(y)
+    p = 1 / (1 + exp(-z))
+    return abs(y - p) ** mpf(beta) * (y * log1p(exp(-z)) + (1 - y) * log1p(exp(z)))
+
+
 def margin_values(m: Any, gamma: Any) -> dict[str, Value]:
     """:func:`margin` with the sensitivity to ``m``."""
     here, there = margin(m, gamma), margin(mpf(m) + STEP, gamma)
@@ -66,9 +136,36 @@ def others(values: list[Any]) -> list[Any]:
     return [left + right for left, right in zip(before, reversed(after), strict=True)]
 
 
-def row(logits: list[Any], weights: list[Any], gammas: list[Any]) -> dict[str, list[tuple[Any, Any]]]:
-    """One softmax row: the loss sum_k weights_k loss(m_k), its gradient and Hessian diagonal."""
-    n, top = len(logits), max(logits)
+@dataclass(frozen=True)
+class Shift:
+    """Logits become ``scale z + adjustment``, the true class's log-odds lose ``scale margin``."""
+
+    adjustment: Any = None
+    margin: Any = None
+    scale: Any = 1
+    form: Any = None  # name and number, as a pair
+
+    def of(self, k: int) -> Any:
+        return mpf(self.adjustment[k]) - max(map(mpf, self.adjustment)) if self.adjustment else mpf(0)
+
+    def less(self, k: int) -> Any:
+        return mpf(self.scale) * mpf(self.margin[k]) if self.margin else mpf(0)
+
+
+NO_SHIFT = Shift()
+
+
+def row(
+    given: list[Any], weights: list[Any], gammas: list[Any], shift: Shift = NO_SHIFT, moved: list[Any] | None = None
+) -> dict[str, list[tuple[Any, Any]]]:
+    """One softmax row: the loss sum_k weights_k loss(m_k), its gradient and Hessian diagonal.
+
+    ``moved`` perturbs the logits after they have been shifted.
+    """
+    n, s = len(given), mpf(shift.scale)
+    highest = max(given)
+    logits = [s * (z - highest) + shift.of(k) + (moved[k] if moved else 0) for k, z in enumerate(given)]
+    top = max(logits)
     e = [exp(z - top) if z != -inf else mpf(0) for z in logits]
     loss, grad, hess = [[mpf(0), mpf(0)]], [[mpf(0), mpf(0)] for _ in e], [[mpf(0), mpf(0)] for _ in e]
 
@@ -82,8 +179,15 @@ def row(logits: list[Any], weights: list[Any], gammas: list[Any]) -> dict[str, l
         rest = [e[j] if j != k else mpf(0) for j in range(n)]
         total = sum(rest)
         m = -inf if not e[k] else mp.log(e[k] / total) if total else inf
-        at = margin(m, gammas[k])
+        less = shift.less(k)
+        at = form_margin(m - less, gammas[k], *shift.form) if shift.form else margin(m - less, gammas[k])
         (d1, d1_size), (d2, d2_size) = at["d1"], at["d2"]
+        if less and not isinf(m):  # the difference rounds
+            near = margin(m - less + STEP, gammas[k])
+            add(loss[0], mpf(0), weight * less * abs(near["loss"][0] - at["loss"][0]) / STEP)
+            d1_size += less * abs(near["d1"][0] - d1) / STEP
+            d2_size += less * abs(near["d2"][0] - d2) / STEP
+        d1, d1_size, d2, d2_size = s * d1, s * d1_size, s * s * d2, s * s * d2_size
         add(loss[0], weight * at["loss"][0], weight * at["loss"][1])
         add(grad[k], weight * d1, weight * d1_size)
         add(hess[k], weight * d2, weight * d2_size)
@@ -92,24 +196,39 @@ def row(logits: list[Any], weights: list[Any], gammas: list[Any]) -> dict[str, l
                 continue
             r, not_r = rest[j] / total, beyond / total
             add(grad[j], -weight * d1 * r, weight * d1_size * r)
-            add(hess[j], weight * (d2 * r**2 - d1 * r * not_r), weight * (d2_size * r**2 + d1_size * r * not_r))
+            add(
+                hess[j],
+                weight * (d2 * r**2 - s * d1 * r * not_r),
+                weight * (d2_size * r**2 + s * d1_size * r * not_r),
+            )
     return {"loss": loss, "grad": grad, "hess": hess}
 
 
-def row_values(logits: list[Any], weights: list[Any], gammas: list[Any]) -> dict[str, list[Value]]:
-    """:func:`row` with the sensitivities to the logits."""
+def row_values(
+    logits: list[Any], weights: list[Any], gammas: list[Any], shift: Shift = NO_SHIFT
+) -> dict[str, list[Value]]:
+    """:func:`row` with the sensitivities to the logits, and to those that are shifted."""
     z = [mpf(v) for v in logits]
     weights, top = [mpf(w) for w in weights], max(z)
-    here = row(z, weights, gammas)
+    here = row(z, weights, gammas, shift)
     scales = {name: [size for _, size in parts] for name, parts in here.items()}
     for j, own in enumerate(z):
         if own in (-inf, top):
             continue
-        there = row([v + STEP * (i == j) for i, v in enumerate(z)], weights, gammas)
+        there = row([v + STEP * (i == j) for i, v in enumerate(z)], weights, gammas, shift)
         for name, parts in here.items():
             for i, (value, _) in enumerate(parts):
                 if not isinf(value):
                     scales[name][i] += (top - own) * abs(there[name][i][0] - value) / STEP
+    for j in range(len(z) if shift.adjustment or shift.scale != 1 else 0):
+        if z[j] == -inf:
+            continue
+        there = row(z, weights, gammas, shift, [STEP * (i == j) for i in range(len(z))])
+        for name, parts in here.items():
+            for i, (value, _) in enumerate(parts):
+                if not isinf(value):
+                    size = abs(shift.of(j)) + abs(mpf(shift.scale) * (top - z[j]))
+                    scales[name][i] += size * abs(there[name][i][0] - value) / STEP
     return {
         name: [Value(value, scale) for (value, _), scale in zip(parts, scales[name], strict=True)]
         for name, parts in here.items()

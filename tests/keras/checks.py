@@ -1,5 +1,6 @@
 """What the losses of focalkit.keras promise, on the backend that KERAS_BACKEND names; run by ``test_keras.py``."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -184,6 +185,28 @@ def test_a_model_is_fitted_saved_and_loaded(dtype, jit_compile, tmp_path):
     again = keras.saving.load_model(tmp_path / "net.keras")
     assert again.loss.get_config() == criterion.get_config()
     assert again.evaluate(X, Y, verbose=0) == pytest.approx(net.evaluate(X, Y, verbose=0), rel=1e-5)
+
+
+def test_jax_computes_in_one_call_of_the_kernels():
+    if keras.backend.backend() != "jax":
+        pytest.skip("JAX alone")
+    import jax
+
+    for loss, y in ((SoftmaxFocalLoss(), IDS), (SigmoidFocalLoss(alpha=0.25), BITS)):
+        lowered = jax.jit(jax.value_and_grad(lambda z, y, loss=loss: loss(y, z))).lower(Z, y)
+        assert lowered.as_text().count("@focalkit_loss(") == 1
+
+
+def test_two_devices_train_as_one():
+    if keras.backend.backend() != "jax":
+        pytest.skip("a strategy of one process: JAX's")
+    found = []
+    for distribution in (None, keras.distribution.DataParallel(devices=keras.distribution.list_devices()[:2])):
+        with distribution.scope() if distribution else contextlib.nullcontext():
+            net = model()
+            net.compile(keras.optimizers.SGD(0.1), SoftmaxFocalLoss(2.0, [0.5, 1.0, 2.0]))
+            found.append(net.fit(X, Y, batch_size=48, epochs=2, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 def test_torch_compiles_the_loss_without_a_graph_break():

@@ -43,6 +43,47 @@ def test_margins_keep_the_budget(engine, dtype, form):
             assert_within_budget(result, value, block[column + "_condition"], gamma, 2, dtype)
 
 
+def form_blocks(dtype):
+    for block in TABLE["forms"]:
+        keep = [exact(m, dtype) for m in block["m"]]
+        columns = {name: numbers(column)[keep] for name, column in block.items() if name not in ("gamma", "options")}
+        yield block["gamma"], block["options"], columns
+
+
+@pytest.mark.parametrize("form", ["sigmoid positive", "sigmoid negative", "softmax of two classes"])
+def test_forms_keep_the_budget(engine, dtype, form):
+    for gamma, options, block in form_blocks(dtype):
+        m, sign = block["m"], -1 if form == "sigmoid negative" else 1
+        if "clip" in options and form != "sigmoid negative":
+            continue  # the asymmetric loss's positives are the focal loss's
+        if form == "softmax of two classes":
+            logits, targets = np.stack([m, 0 * m], axis=1), np.zeros(len(m), int)
+            spec = LossSpec("softmax", gamma, reduction="none", **options)
+            got = engine.loss_grad_hess(spec, logits.astype(dtype), targets)
+            got = (got[0], got[1][:, 0], got[2][:, 0])
+        else:
+            spec = LossSpec("sigmoid", gamma, reduction="none", **options)
+            got = engine.loss_grad_hess(spec, (sign * m).astype(dtype), np.full(len(m), int(sign > 0)))
+        for name, result in zip(QUANTITIES, got, strict=True):
+            column = MARGIN_NAMES[name]
+            value = block[column] * (sign if name == "grad" else 1)
+            power = max(gamma, options.get("gamma_negative", 0.0), options.get("poly", 0.0))
+            assert_within_budget(result, value, block[column + "_condition"], power + 1, 2, dtype)
+
+
+def test_shifted_softmax_cases_keep_the_budget(engine, dtype):
+    cases = [case for case in softmax_cases("shifted") if exact_case(case, dtype)]
+    for case in engine.thinned(cases):
+        logits, hard = case["logits"], isinstance(case["target"], int)
+        targets = np.array([case["target"]]) if hard else np.array([case["target"]]).astype(dtype)
+        spec = LossSpec("softmax", case["gamma"], reduction="none", **case["options"])
+        got = engine.loss_grad_hess(spec, logits[None].astype(dtype), targets)
+        scale = case["options"].get("scale", 1.0)
+        for name, result in zip(QUANTITIES, (got[0], got[1][0], got[2][0]), strict=True):
+            condition = case[name + "_condition"]
+            assert_within_budget(result, case[name], condition, case["gamma"] + 1, len(logits), dtype, scale**2)
+
+
 def exact_case(case, dtype):
     return exact(case["logits"], dtype) and (isinstance(case["target"], int) or exact(case["target"], dtype))
 

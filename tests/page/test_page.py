@@ -61,6 +61,30 @@ def test_moved_sliders_show_python_s_shares(visit, text, ledger, gamma, beta):
     assert page.text_content("#gamma-value") == f"{gamma:.2f}"
 
 
+@pytest.mark.parametrize(
+    ("form", "gamma", "fields"),
+    [
+        ("poly", 2.0, {"poly": 1.0}),
+        ("star", 2.0, {"star": 1.0}),
+        ("dft", 0.0, {"dft": 1.0}),
+        ("gce", 0.0, {"gce": 0.7}),
+    ],
+)
+def test_another_form_of_the_loss_shows_python_s_shares(visit, text, ledger, form, gamma, fields):
+    page = visit(text)
+    move(page, "gamma", gamma)
+    move(page, "beta", 0)
+    page.select_option("#form", form)
+    shares = ledger.shares(gamma, "none", fields)
+    for name, want in (("loss", shares.loss.share), ("grad", shares.grad.share)):
+        assert np.allclose(page.evaluate(f"Array.from(focalkit.now.{name})"), want, rtol=1e-3, atol=1e-6)
+    assert f"form={form}" in page.evaluate("new Promise(done => setTimeout(() => done(location.hash), 400))")
+    page.reload()
+    assert page.evaluate("focalkit.state.form") == form
+    page.click("#reset")
+    assert page.evaluate("focalkit.state.form") == "focal"
+
+
 def test_cross_entropy_and_easy_shares_are_python_s(visit, text, ledger):
     page, plain = visit(text), ledger.shares(0.0)
     assert column(page, "lossBefore") == [f"{100 * s:.1f}" for s in plain.loss.share]

@@ -10,6 +10,9 @@ namespace focalkit {
 /// Storage types; half types are computed in float.
 enum class Type : int { f32, f64, f16, bf16, i8, u8, i32, i64 };
 
+/// Which function of the log-odds the loss is; see math/forms.hpp. The last three are the sigmoid's.
+enum class Form : int { focal, poly, star, dft, gce, asymmetric, quality, varifocal };
+
 struct Half {
     std::uint16_t bits;
 };
@@ -35,6 +38,10 @@ struct Job {
     std::int64_t weight_outer = 0, weight_inner = 0, weight_classes = 0;
     const std::uint8_t* keep = nullptr;  // per row or (sigmoid) element: what hard example mining leaves of the counted
     ClassParameters parameters;          // in the type computed in
+    double logit_scale = 1;              // multiplies the logits
+    Form form = Form::focal;
+    double form_number = 0;  // its own parameter
+    double form_gamma = 0;   // asymmetric: gamma of the negatives
     double label_smoothing = 0;
     std::int64_t ignore_index = -100;
     // Powers of two that keep weights of any size within the type computed in; see src/evaluate.cpp.
@@ -54,6 +61,8 @@ struct Job {
     FOCALKIT_SHARED_INLINE std::int64_t rows() const { return outer * inner; }
     /// How many losses there are: one per row, or per element of a sigmoid's.
     FOCALKIT_SHARED_INLINE std::int64_t units() const { return sigmoid ? rows() * classes : rows(); }
+    /// Whether logits are scaled or adjusted before the loss.
+    FOCALKIT_SHARED_INLINE bool adjusts() const { return logit_scale != 1 || parameters.adjustment; }
 };
 
 /// Loads once what another thread, or another process by a mapped file, may change meanwhile; an ordinary load may be

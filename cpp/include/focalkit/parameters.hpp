@@ -25,9 +25,13 @@ struct ClassParameters {
     PerClass gamma;        // always given
     PerClass alpha;        // weight of the true class (softmax) or of positives (sigmoid)
     PerClass alpha_other;  // sigmoid: 1 - alpha, the weight of negatives
+    PerClass adjustment;   // added to the logits (times Job::logit_scale); softmax: none of them above 0
+    PerClass margin;       // softmax: subtracted from the log-odds of the true class
 
     /// Whether anything differs from class to class.
     FOCALKIT_SHARED_INLINE bool vary() const { return gamma.per_class || alpha.per_class; }
+    /// Whether the loss is one of shifted logits.
+    FOCALKIT_SHARED_INLINE bool shift() const { return adjustment || margin; }
 };
 
 }  // namespace focalkit

@@ -25,16 +25,27 @@ struct Plan {
     double label_smoothing;
     std::int64_t ignore_index;
     int class_axis;
+    double logit_scale;
+    Form form;
+    double form_number, form_gamma;
     ParameterTable parameters;
 
     Plan(bool sigmoid, int reduction, double label_smoothing, std::int64_t ignore_index, int class_axis,
-         std::vector<double> gamma, std::optional<std::vector<double>> alpha)
+         double logit_scale, int form, double form_number, double form_gamma, std::vector<double> gamma,
+         std::optional<std::vector<double>> alpha, std::optional<std::vector<double>> adjustment,
+         std::optional<std::vector<double>> margin)
         : sigmoid(sigmoid),
           reduction(static_cast<Reduction>(reduction)),
           label_smoothing(label_smoothing),
           ignore_index(ignore_index),
-          class_axis(class_axis) {
+          class_axis(class_axis),
+          logit_scale(logit_scale),
+          form(static_cast<Form>(form)),
+          form_number(form_number),
+          form_gamma(form_gamma) {
         parameters.gamma = ParameterColumn(std::move(gamma));
+        if (adjustment) parameters.adjustment = ParameterColumn(std::move(*adjustment));
+        if (margin) parameters.margin = ParameterColumn(std::move(*margin));
         if (!alpha) return;
         if (sigmoid) {
             std::vector<double> other;
@@ -204,7 +215,7 @@ public:
         if (job.classes == 1 && !plan_.sigmoid && !checked_) return "logits: one class, of which the caller warns";
         if (job.classes > std::int64_t{1} << 30) return "logits: more classes than an id of 32 bits tells apart";
         if (!plan_.parameters.fit(job.classes)) return "spec: a vector as long as other logits";
-        if (job.type != Type::f64 && plan_.parameters.exceed_float()) return "spec: gamma beyond float32";
+        if (job.type != Type::f64 && plan_.parameters.exceed_float()) return "spec: parameters beyond float32";
         if (!shaped_like_logits(z_.view(), axis_, job.logits)) return "logits: unaligned or unevenly strided";
         return nullptr;
     }
@@ -314,6 +325,8 @@ std::optional<double> run(const Plan& plan, Job& job, double normalizer) {
     const bool wide = job.type == Type::f64;
     job.parameters = plan.parameters.view(wide);
     job.label_smoothing = plan.label_smoothing, job.ignore_index = plan.ignore_index;
+    job.logit_scale = plan.logit_scale;
+    job.form = plan.form, job.form_number = plan.form_number, job.form_gamma = plan.form_gamma;
     job.power = plan.parameters.power(wide);
 
     Outcome outcome;
@@ -374,7 +387,9 @@ bool call_at(const Plan& plan, std::uintptr_t logits, std::uintptr_t targets, st
 
 void bind_evaluate(nb::module_& module) {
     nb::class_<Plan>(module, "Plan")
-        .def(nb::init<bool, int, double, std::int64_t, int, std::vector<double>, std::optional<std::vector<double>>>());
+        .def(nb::init<bool, int, double, std::int64_t, int, double, int, double, double, std::vector<double>,
+                      std::optional<std::vector<double>>, std::optional<std::vector<double>>,
+                      std::optional<std::vector<double>>>());
     module.def("evaluate", &call, nb::arg("plan"), nb::arg("logits"), nb::arg("targets"),
                nb::arg("sample_weight").none(), nb::arg("grad").none(), nb::arg("hess").none(),
                nb::arg("losses").none(), nb::arg("keep").none(), nb::arg("normalizer"), nb::arg("order"),

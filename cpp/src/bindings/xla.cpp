@@ -28,7 +28,19 @@ namespace focalkit {
 namespace {
 
 // The operands and results, in this order; what is not given has no entries.
-enum Operand { Logits, Targets, Gamma, Alpha, AlphaOther, SampleWeight, Keep, Normalizer, n_operands };
+enum Operand {
+    Logits,
+    Targets,
+    Gamma,
+    Alpha,
+    AlphaOther,
+    AdjustmentOf,
+    MarginOf,
+    SampleWeight,
+    Keep,
+    Normalizer,
+    n_operands
+};
 enum Result { Loss, Grad, Hess };
 
 std::optional<Type> type_of(XLA_FFI_DataType dtype) {
@@ -180,6 +192,10 @@ private:
         constexpr std::int64_t no_id = std::numeric_limits<std::int64_t>::min();
         job_.ignore_index = std::isnan(ignored_) ? no_id : static_cast<std::int64_t>(ignored_);
         job_.label_smoothing = attributes_.get<double>("label_smoothing");
+        job_.logit_scale = attributes_.get<double>("logit_scale");
+        job_.form = static_cast<Form>(attributes_.get<std::int64_t>("form"));
+        job_.form_number = attributes_.get<double>("form_number");
+        job_.form_gamma = attributes_.get<double>("form_gamma");
         job_.type = z.type, job_.target_type = operands_[Targets].type;
         job_.soft = job_.target_type <= Type::bf16;
         job_.order = static_cast<int>(results_.size()) - 1;
@@ -197,7 +213,8 @@ private:
             const View& view = operands_[operand];
             return view.size ? PerClass{at(view), view.size > 1} : PerClass{};
         };
-        job.parameters = {per_class(Gamma), per_class(Alpha), per_class(AlphaOther)};
+        job.parameters = {per_class(Gamma), per_class(Alpha), per_class(AlphaOther), per_class(AdjustmentOf),
+                          per_class(MarginOf)};
         const PerClass& gamma = job.parameters.gamma;
         job.power = gamma.per_class ? power_of_any : power_of(number(gamma.values, operands_[Gamma].type));
         if (operands_[SampleWeight].size) weigh(job, at(operands_[SampleWeight]));

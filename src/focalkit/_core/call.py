@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from focalkit._core.spec import LossSpec
+from focalkit._core.forms import NAMES
+from focalkit._core.spec import LossSpec, cached_spec
 
 
 class ClassParameters(NamedTuple):
@@ -20,6 +22,19 @@ class ClassParameters(NamedTuple):
 
 #: Those of the spec are meant.
 OF_THE_SPEC = ClassParameters()
+
+
+def numbers_and_arrays(
+    link: str, gamma: Any, alpha: Any, options: Any, is_array: Callable[[Any], bool], cached: bool = True
+) -> tuple[LossSpec, ClassParameters]:
+    """The spec of the parameters that are numbers, and those that are arrays of an engine's library beside it."""
+    gammas, alphas = is_array(gamma), is_array(alpha)
+    neutral = 0.0 if options.get("star") is None else 1.0
+    numbers = neutral if gammas else gamma, None if alphas else alpha
+    spec = cached_spec(link, *numbers, options) if cached else LossSpec(link, *numbers, **options)
+    if not (gammas or alphas):
+        return spec, OF_THE_SPEC
+    return spec, ClassParameters(gamma if gammas else None, alpha if alphas else None)
 
 
 class Call(NamedTuple):
@@ -51,6 +66,14 @@ class Result(NamedTuple):
     loss: Any
     grad: Any = None
     hess: Any = None
+
+
+def form_numbers(spec: LossSpec) -> tuple[int, float, float]:
+    """The form as kernels take it: its number among ``forms.NAMES``, its parameter, and gamma of negatives."""
+    if spec.form is None:
+        return 0, 0.0, 0.0
+    negatives = spec.negatives[0] if spec.form.name == "asymmetric" else 0.0
+    return NAMES.index(spec.form.name), spec.form.number, negatives
 
 
 def class_axis(spec: LossSpec, n_axes: int) -> int:

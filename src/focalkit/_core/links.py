@@ -12,6 +12,17 @@ whose logit is -inf cannot be: it takes no part (r_j = 0).
 """
 
 
+def adjusted(logits, scale, adjustment, xp):
+    """``scale * z + adjustment`` of each row, less ``scale`` times its largest logit, which changes no softmax.
+
+    The difference of the logits comes first: it is often exact, and no digits of a small adjustment are lost beside
+    large logits. ``adjustment`` is (n_classes,) or None.
+    """
+    largest = xp.stop_gradient(xp.max(logits, -1)[..., None])
+    below = (logits - xp.where(largest == -xp.inf, xp.zeros_like(largest), largest)) * scale
+    return below if adjustment is None else below + adjustment
+
+
 def exclusive_sum(x, xp):
     """For each entry of non-negative ``x``, the sum of all the others along the last axis.
 
@@ -59,15 +70,15 @@ def softmax_log_odds(logits, targets, xp):
     return log_odds(own, largest, log_rest, xp), r, rest
 
 
-def log_odds(own, largest, log_rest, xp):
-    """``own - (largest + log_rest)``: the difference of the logits first, which is often exact.
+def log_odds(own, largest, log_rest, xp, scale=1):
+    """``scale (own - largest) - log_rest``: the difference of the logits first, which is often exact.
 
     A class at -inf has no odds whatever the others are, unless there are no others at all; +inf is an
     error of the model, and NaN as in logsumexp.
     """
     difference = xp.where(own == xp.inf, xp.full_like(own, xp.nan), own - largest)
     difference = xp.where((own == -xp.inf) & (largest > -xp.inf), xp.full_like(own, -xp.inf), difference)
-    return difference - log_rest
+    return difference * scale - log_rest
 
 
 def softmax_log_odds_all(logits, xp):

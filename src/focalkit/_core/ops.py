@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import definition, links
+from focalkit._core import definition, forms, links
+from focalkit._core.forms import Form
 
 
 class Ops(ABC):
@@ -23,6 +24,7 @@ class Ops(ABC):
     exp: Any
     log: Any
     log1p: Any
+    expm1: Any
     floor: Any  # of counts, as ceil
     ceil: Any
     isnan: Any
@@ -98,6 +100,14 @@ class Ops(ABC):
         """``definition.loss``, differentiable where the library differentiates."""
 
     @abstractmethod
+    def form_loss(self, m: Any, gamma: Any, form: Form) -> Any:
+        """``forms.loss`` of a form, differentiable where the library differentiates."""
+
+    @abstractmethod
+    def soft_loss(self, z: Any, y: Any, gamma: Any, form: Form) -> Any:
+        """``forms.soft_loss``, likewise."""
+
+    @abstractmethod
     def log_odds(self, logits: Any, ids: Any) -> Any:
         """``m`` (n,) of the classes ``ids`` in ``logits`` (n, n_classes), differentiable in the logits."""
 
@@ -111,7 +121,7 @@ class NumPyOps(Ops):
 
     inf, nan = np.inf, np.nan
     boolean, index, hair = np.bool_, np.int64, 1e-12
-    abs, exp, log, log1p, isnan = np.abs, np.exp, np.log, np.log1p, np.isnan
+    abs, exp, log, log1p, expm1, isnan = np.abs, np.exp, np.log, np.log1p, np.expm1, np.isnan
     floor, ceil = math.floor, math.ceil  # of counts, which are numbers of Python
     zeros_like, ones_like, full_like = (
         staticmethod(np.zeros_like),
@@ -177,6 +187,14 @@ class NumPyOps(Ops):
     def loss(self, m: Any, gamma: Any) -> Any:
         """``definition.loss``."""
         return definition.loss(m, gamma, self)
+
+    def form_loss(self, m: Any, gamma: Any, form: Form) -> Any:
+        """``forms.loss``."""
+        return forms.loss(m, gamma, form, self)
+
+    def soft_loss(self, z: Any, y: Any, gamma: Any, form: Form) -> Any:
+        """``forms.soft_loss``."""
+        return forms.soft_loss(z, y, gamma, form, self)
 
     def log_odds(self, logits: Any, ids: Any) -> Any:
         """``m`` (n,) of the classes ``ids``."""

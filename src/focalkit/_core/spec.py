@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache, wraps
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.forms import Form
 from focalkit._core.types import Reduction
 
 if TYPE_CHECKING:
@@ -25,9 +27,25 @@ _IGNORE = "Class ids are integers; NaN stands among the float targets of the sig
 PerClass: TypeAlias = "float | Sequence[float] | NDArray[Any] | Tensor"
 
 
+#: A per-class parameter made from the data: ``{"prior": …, "tau": …}`` or ``{"counts": …, "largest": …}``.
+FromData: TypeAlias = "Mapping[str, Any]"
+#: The fields of a spec that may have one value per class, in the order in which engines hand them on.
+CLASS_PARAMETERS = ("gamma", "alpha", "logit_adjustment", "margin")
+
+
 class SpecOptions(TypedDict, total=False):
     """The fields of :class:`LossSpec` that every loss function takes as keyword arguments."""
 
+    logit_adjustment: PerClass | FromData | None
+    margin: PerClass | FromData | None
+    scale: float
+    poly: float
+    star: float | None
+    dft: float
+    gce: float
+    gamma_negative: float | None
+    clip: float
+    quality: str | None
     label_smoothing: float
     ignore_index: float
     reduction: Reduction
@@ -48,8 +66,10 @@ class LossSpec:
     ----------
     link : {"softmax", "sigmoid"}
         Classes that exclude each other, or independent binary logits.
-    gamma : float or sequence of float, in [0, inf)
-        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own.
+    gamma : float or sequence of float, in [0, inf), or a table
+        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own. A table of rows
+        ``(p, gamma)`` has it step with the probability of the true class, which is not differentiated:
+        ``[(0.2, 5), (1, 3)]`` is FLSD-53. It becomes ``gamma_steps``.
     alpha : None, float or sequence of float
         None: no class weights. softmax: a weight in [0, inf) for all or for each class.
         sigmoid: a weight in [0, 1] for positives and 1 - alpha for negatives, for all or each column.
@@ -71,6 +91,33 @@ class LossSpec:
         ``1 / (1 + negatives_per_positive)`` of the places, the hardest first.
     class_axis : int
         Axis of the logits that holds the classes.
+    logit_adjustment : None, sequence of float (sigmoid: or float), or a mapping
+        Added to the logits before the loss: ``scale * z + a``. ``{"prior": pi, "tau": 1.0}`` is tau log pi_k (softmax;
+        counts do as well) or tau logit pi_k (sigmoid): logit adjustment, with tau = 1 the balanced softmax. Decisions
+        are then taken from the logits themselves.
+    margin : None, float, sequence of float >= 0, or a mapping
+        softmax: subtracted from the true class's logit, ``scale * (z_t - margin_t)``.
+        ``{"counts": n, "largest": 0.5}`` is LDAM's C n_k^(-1/4), whose largest is 0.5.
+    scale : float > 0
+        Multiplies the logits (and margins) before the loss; LDAM's s.
+    poly : float >= -1
+        Poly-1: ``poly * (1 - p_t)^(gamma + 1)`` is added to the loss. At gamma = 0 symmetric cross-entropy is
+        ``poly = 4 * beta / alpha``.
+    star : None or float
+        FL*: ``-log sigmoid(gamma * m + star) / gamma`` of the log-odds m of the true class; convex.
+    dft : float in [0, 1]
+        Dynamic fine-tuning: cross-entropy times ``(1 - dft) + dft * p_t``, a weight that is not differentiated.
+    gce : float in [0, 1]
+        Generalised cross-entropy ``(1 - p_t^gce) / gce``, for labels that may be wrong; 0 is cross-entropy.
+    gamma_negative : None or float >= 0
+        sigmoid, the asymmetric loss: gamma of negatives, where ``gamma`` is that of positives.
+    clip : float in [0, 1)
+        sigmoid, the asymmetric loss: taken from the probability of negatives, which have no loss below it.
+    quality : None, "quality" or "varifocal"
+        sigmoid, for targets between 0 and 1: ``|y - p|^gamma`` times cross-entropy, or ``y`` times cross-entropy where
+        y > 0 and the focal loss where y = 0.
+    gamma_steps : None or rows (p, gamma)
+        The table that was given as ``gamma``.
 
     Raises
     ------
@@ -92,6 +139,17 @@ class LossSpec:
     keep_hardest: float | int | None = None
     negatives_per_positive: float | None = None
     class_axis: int = 1
+    logit_adjustment: PerClass | FromData | None = None
+    margin: PerClass | FromData | None = None
+    scale: float = 1.0
+    poly: float = 0.0
+    star: float | None = None
+    dft: float = 0.0
+    gce: float = 0.0
+    gamma_negative: float | None = None
+    clip: float = 0.0
+    quality: str | None = None
+    gamma_steps: tuple[tuple[float, float], ...] | None = None
 
     def __post_init__(self) -> None:
         """Check each field against its domain and store it in its plain form."""
@@ -101,6 +159,9 @@ class LossSpec:
 
         contracts.one_of("link", self.link, LINKS)
         contracts.one_of("reduction", self.reduction, REDUCTIONS)
+        if _is_table(self.gamma):
+            store("gamma_steps", self.gamma)
+            store("gamma", 0.0)
         store(
             "gamma",
             contracts.number_or_vector(
@@ -134,6 +195,112 @@ class LossSpec:
                 contracts.reject(name, f"lie in [-2**{bits}, 2**{bits})", value, "Leave it out for the default.")
             store(name, int(value))
         self._check_mining(store)
+        self._check_shifts(store)
+        self._check_forms(store)
+
+    @property
+    def form(self) -> Form | None:
+        """The function of the log-odds, or of the logit and a soft target; None for the focal loss."""
+        if self.gamma_negative is not None or self.clip:
+            return Form("asymmetric", self.clip)
+        if self.quality is not None:
+            return Form(self.quality)
+        if self.gamma_steps is not None:
+            return Form("steps", 0.0, self.gamma_steps)
+        if self.star is not None:
+            return Form("star", self.star)
+        return next((Form(name, value) for name in ("poly", "dft", "gce") if (value := getattr(self, name))), None)
+
+    @property
+    def form_fields(self) -> dict[str, Any]:
+        """The fields that make the form, of those that differ from the default."""
+        return {f.name: getattr(self, f.name) for f in _FORM_FIELDS if getattr(self, f.name) != f.default}
+
+    @property
+    def negatives(self) -> tuple[Any, Form | None]:
+        """Gamma and form of the negatives of a sigmoid."""
+        if self.form is None or self.form.name != "asymmetric":
+            return self.gamma, self.form
+        gamma = self.gamma if self.gamma_negative is None else self.gamma_negative
+        return gamma, Form("clipped", self.clip) if self.clip else None
+
+    @property
+    def positives(self) -> tuple[Any, Form | None]:
+        """Gamma and form of the true class of a softmax and of the positives of a sigmoid."""
+        return self.gamma, None if self.form is not None and self.form.name == "asymmetric" else self.form
+
+    def class_parameters(self) -> dict[str, float | tuple[float, ...]]:
+        """The parameters that may differ from class to class, of those that are set: a number or one per class."""
+        given = {name: getattr(self, name) for name in CLASS_PARAMETERS}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def shifts(self) -> bool:
+        """Whether the loss is one of other logits than those that are given: scaled, adjusted or less a margin."""
+        return self.scale != 1 or self.logit_adjustment is not None or self.margin is not None
+
+    def without(self, *names: str) -> LossSpec:
+        """The same with neutral values in place of gamma and alpha, for who takes these from tensors."""
+        neutral = {"gamma": 0.0 if self.star is None else 1.0, "alpha": None}
+        return replace(self, **{name: neutral[name] for name in names}) if names else self
+
+    def shift_vectors(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+        """``logit_adjustment`` and ``scale * margin`` as kernels take them, None where there is none.
+
+        A softmax does not change with a constant added to all logits: its adjustments are moved to have 0 as the
+        largest, so that exponentials of logits below the largest stay within 1.
+        """
+        adjustment, margin = (
+            value if value is None or isinstance(value, tuple) else (value,)
+            for value in (self.logit_adjustment, self.margin)
+        )
+        if adjustment is not None and self.link == "softmax":
+            adjustment = tuple(a - max(adjustment) for a in adjustment)
+        return adjustment, None if margin is None else tuple(self.scale * m for m in margin)
+
+    def _check_forms(self, store: Any) -> None:
+        """The forms' own parameters; of several forms that exclude each other none is silently left out."""
+        remedy = "The default is the focal loss."
+        for name in ("poly", "dft", "gce", "clip"):
+            store(name, contracts.number(name, getattr(self, name), contracts.FORMS[name], remedy))
+        for name in ("star", "gamma_negative"):
+            if getattr(self, name) is not None:
+                store(name, contracts.number(name, getattr(self, name), contracts.FORMS[name], remedy))
+        if self.quality is not None:
+            contracts.one_of("quality", self.quality, ("quality", "varifocal"))
+        if self.gamma_steps is not None:
+            store("gamma_steps", _steps(self.gamma_steps))
+        given = self.form_fields
+        kinds = {"asymmetric" if name in ("gamma_negative", "clip") else name for name in given}
+        if len(kinds) > 1:
+            remedy = "Each is another function of the same log-odds: keep one of them."
+            contracts.reject("the form of the loss", "be one", ", ".join(given), remedy)
+        name = next(iter(given), None)
+        if self.link == "softmax" and name in ("gamma_negative", "clip", "quality"):
+            remedy = "A softmax has no negatives, and its soft targets are probabilities of classes: use the sigmoid."
+            contracts.reject(name, "be left out for the softmax link", given[name], remedy)
+        gammas: Any = self.gamma if isinstance(self.gamma, tuple) else (self.gamma,)
+        if name in ("dft", "gce", "gamma_steps") and any(gammas):
+            contracts.reject("gamma", f"be 0 beside {name}", self.gamma, f"{name} takes the place of its power.")
+        if name == "star" and not min(gammas) > 0:
+            contracts.reject("gamma", "be above 0 beside star", self.gamma, "FL* is divided by it.")
+        if kinds & {"asymmetric", "quality"} and isinstance(self.gamma, tuple):
+            contracts.reject("gamma", f"be one number beside {name}", self.gamma, "Give one for all columns.")
+
+    def _check_shifts(self, store: Any) -> None:
+        store("scale", contracts.number("scale", self.scale, contracts.POSITIVE, "1 leaves the logits as they are."))
+        if self.logit_adjustment is not None:
+            store("logit_adjustment", _adjustment(self.link, self.logit_adjustment))
+        if self.margin is None:
+            return
+        if self.link == "sigmoid":
+            remedy = "Independent columns have no true logit among others: use logit_adjustment."
+            contracts.reject("margin", "be None for the sigmoid link", self.margin, remedy)
+        given = self.margin
+        if isinstance(given, Mapping):
+            given = _margins(given)
+        remedy = "LDAM's are {'counts': n, 'largest': 0.5}."
+        store("margin", contracts.number_or_vector("margin", given, contracts.MARGIN, remedy))
 
     def _check_mining(self, store: Any) -> None:
         keep = self.keep_hardest
@@ -179,6 +346,65 @@ class LossSpec:
         return f"LossSpec({', '.join(shown)})"
 
 
+def _is_table(gamma: Any) -> bool:
+    """Whether gamma is rows of two numbers, not one number per class."""
+    return isinstance(gamma, list | tuple) and len(gamma) > 0 and all(isinstance(row, list | tuple) for row in gamma)
+
+
+def _steps(table: Any) -> tuple[tuple[float, float], ...]:
+    """Rows (p, gamma) by rising p, the last at 1."""
+    remedy = "E.g. gamma=[(0.2, 5), (1, 3)]: 5 where p_t is below 0.2, 3 above."
+    rows = tuple(tuple(row) for row in table)
+    if not rows or any(len(row) != 2 for row in rows):
+        contracts.reject("gamma", "have rows of two numbers, (p, gamma), as a table", table, remedy)
+    upper = [contracts.number("p in gamma's table", p, contracts.FRACTION, remedy) for p, _ in rows]
+    if any(a >= b for a, b in pairwise(upper)) or upper[-1] != 1:
+        contracts.reject("gamma", "have rising p, the last one 1, as a table", table, remedy)
+    gammas = [contracts.number("gamma", g, contracts.GAMMA, remedy) for _, g in rows]
+    return tuple(zip(upper, gammas, strict=True))
+
+
+def _adjustment(link: str, given: Any) -> float | tuple[float, ...]:
+    """What is added to the logits: as it is given, or tau times the log of a prior (sigmoid: its logit)."""
+    name = "logit_adjustment"
+    if isinstance(given, Mapping):
+        prior, tau = _entries(name, given, "prior", "tau", 1.0)
+        tau = contracts.number(f"{name}['tau']", tau, contracts.REAL, "1 is the balanced softmax.")
+        domain, remedy = contracts.PRIOR, "Give the frequency of positives of each column."
+        if link == "softmax":
+            domain, remedy = contracts.POSITIVE, "Give class frequencies or counts; an absent class counts as one."
+        values = contracts.number_or_vector(f"{name}['prior']", prior, domain, remedy)
+        if isinstance(values, tuple) and link == "softmax":
+            total = math.fsum(values)
+            given = tuple(tau * math.log(value / total) for value in values)
+        elif isinstance(values, tuple):
+            given = tuple(tau * (math.log(value) - math.log1p(-value)) for value in values)
+        else:
+            given = tau * (math.log(values) - math.log1p(-values)) if link == "sigmoid" else values
+    remedy = "E.g. {'prior': class_counts, 'tau': 1.0}."
+    value = contracts.number_or_vector(name, given, contracts.ADJUSTMENT, remedy)
+    if link == "softmax" and not isinstance(value, tuple):
+        contracts.reject(name, "have one entry per class for the softmax link", value, "One for all changes nothing.")
+    return value
+
+
+def _margins(given: Mapping[str, Any]) -> tuple[float, ...]:
+    """LDAM's C n_k^(-1/4), C such that the rarest class has the ``largest``."""
+    counts, largest = _entries("margin", given, "counts", "largest", 0.5)
+    largest = contracts.number("margin['largest']", largest, contracts.MARGIN, "LDAM has 0.5.")
+    remedy = "Give one number > 0 per class; an absent class counts as one."
+    n = contracts.number_or_vector("margin['counts']", counts, contracts.POSITIVE, remedy)
+    n = n if isinstance(n, tuple) else (n,)
+    return tuple(largest * (min(n) / count) ** 0.25 for count in n)
+
+
+def _entries(name: str, given: Mapping[str, Any], first: str, second: str, default: float) -> tuple[Any, Any]:
+    if first not in given or set(given) - {first, second}:
+        contract = f"be a vector, or a mapping with {first!r} and, if it is not {default:g}, {second!r}"
+        contracts.reject(name, contract, dict(given), f"E.g. {{{first!r}: …, {second!r}: {default:g}}}.")
+    return given[first], given.get(second, default)
+
+
 def cached_spec(link: str, gamma: PerClass, alpha: PerClass | None, options: Any) -> LossSpec:
     """The spec of a call; training loops ask for the same one again and again."""
     try:
@@ -202,4 +428,9 @@ def _named(known_init: Any) -> Any:
 
 LossSpec.__init__ = _named(LossSpec.__init__)  # type: ignore[method-assign]
 
+_FORM_FIELDS = tuple(
+    f
+    for f in fields(LossSpec)
+    if f.name in ("poly", "star", "dft", "gce", "gamma_negative", "clip", "quality", "gamma_steps")
+)
 _cached: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)

@@ -21,6 +21,7 @@ class FocalBooster:
     gamma: Any
     alpha: Any
     hessian: Any
+    options: Any
     focal_: FocalObjective
     _classes: NDArray[Any]
 
@@ -45,6 +46,7 @@ class FocalBooster:
         """Take over what :meth:`_as_text` gave, alpha as its user gave it."""
         objective, classes, self.alpha = _fitting.from_text(text, source)
         self.gamma, self.hessian = objective.gamma, objective.hessian
+        self.options = dict(objective.options) or None
         FocalBooster._remember(self, objective, classes)
 
 

@@ -16,7 +16,7 @@ from focalkit.boosting.metrics import METRICS
 from focalkit.boosting.objective import FocalObjective
 from focalkit.weights import alpha_of_classes
 
-OWN_PARAMETERS = ("gamma", "alpha", "hessian")
+OWN_PARAMETERS = ("gamma", "alpha", "hessian", "options")
 
 
 class Training(NamedTuple):
@@ -28,7 +28,7 @@ class Training(NamedTuple):
     objective: FocalObjective
 
 
-def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: str) -> Training:
+def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: str, options: Any = None) -> Training:
     """Check labels and weights; find classes, alpha, the scale and the start."""
     if y is None:
         contracts.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
@@ -46,7 +46,7 @@ def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: s
         got, remedy = "weights that are all zero", "Leave sample_weight out to weigh all alike."
         contracts.reject("sample_weight", "leave some sample a weight above zero", got, remedy)
     weights = alpha_of_classes(alpha, classes, counts)
-    objective = FocalObjective.from_counts(counts, gamma, weights, hessian=hessian)
+    objective = FocalObjective.from_counts(counts, gamma, weights, hessian=hessian, options=options)
     return Training(classes, targets.astype(np.int32), weight, objective)
 
 

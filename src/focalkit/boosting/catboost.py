@@ -7,26 +7,37 @@ sample after another (more): with many classes and rows the other two libraries 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit._core.types import Alpha, EvalSet, Features
 from focalkit.boosting import _fitting
+from focalkit.boosting._catboost_objective import NativeObjective, native_metric
 from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_method, refuse_parameters
-from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS, Metric
+from focalkit.boosting.metrics import DEFAULT_METRIC
 from focalkit.boosting.objective import DEFAULT_HESSIAN, FocalObjective
 
 with need("catboost", "FocalCatBoostClassifier", "catboost"):
     import catboost
 
 Array = NDArray[Any]
+__all__ = [
+    "REFUSED_METHODS",
+    "FocalCatBoostClassifier",
+    "NativeObjective",
+    "add_start",
+    "native_metric",
+    "start_baseline",
+]
 _PREDICTIONS = ("Class", "RawFormulaVal", "Probability", "LogProbability")
 #: CatBoost's metrics that go by the order of the scores or by the largest.
 _RIGHT_METRICS = frozenset(
@@ -58,7 +69,7 @@ def start_baseline(objective: FocalObjective, n_samples: int) -> NDArray[np.floa
     return np.full(n_samples, start[0]) if len(start) == 1 else np.tile(start, (n_samples, 1))
 
 
-def add_start(model: Any, objective: FocalObjective) -> None:
+def add_start(model: catboost.CatBoost, objective: FocalObjective) -> None:
     """Make the focal start the model's bias: CatBoost does not add a training baseline at prediction."""
     scale, bias = model.get_scale_and_bias()
     start = _start(objective)
@@ -69,65 +80,6 @@ def add_start(model: Any, objective: FocalObjective) -> None:
 def _start(objective: FocalObjective) -> NDArray[np.float64]:
     start = objective.start_scores
     return start if len(start) == 1 else start - start.mean()
-
-
-class NativeObjective:
-    """``loss_function`` of :class:`catboost.CatBoostClassifier`; signs are CatBoost's, which ascends.
-
-    For more than two classes also set ``classes_count`` (or ``eval_metric="MultiClass"``). The
-    Hessian is then the whole matrix, so it needs no factor to be a bound: "majorizer" is
-    (1 + gamma) G (diag p - p p^T) and "clipped" the exact matrix with d2 held at or above G p q.
-    "exact" is refused there: CatBoost solves with the matrix, and it need not be positive.
-    """
-
-    def __init__(self, objective: FocalObjective) -> None:
-        if objective.hessian == "exact" and objective.n_classes > 2:
-            remedy = "CatBoost needs a positive definite matrix."
-            contracts.reject("hessian", "be 'majorizer' or 'clipped' for more than two classes", "exact", remedy)
-        self.objective = objective
-
-    def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> list[tuple[float, float]]:
-        """First and second derivative of minus the loss for a block of samples of two classes."""
-        weight = None if weights is None else np.asarray(weights, np.float64)
-        grad, hess = self.objective.grad_hess(np.asarray(approxes), np.asarray(targets).astype(np.int32), weight)
-        return list(zip((-grad).tolist(), (-hess).tolist(), strict=True))
-
-    def calc_ders_multi(self, approxes: Any, target: float, weight: float) -> tuple[Array, Array]:
-        """Gradient (n_classes,) and Hessian (n_classes, n_classes) of minus the loss for one sample."""
-        grad, hess = self.objective.grad_hess_matrix(np.asarray(approxes), int(target), weight)
-        return -grad, -hess
-
-
-def native_metric(objective: FocalObjective, name: str) -> Any:
-    """``eval_metric`` of :class:`catboost.CatBoostClassifier` for training with :class:`NativeObjective`."""
-    metric = METRICS[contracts.one_of("metric", name, tuple(METRICS))]
-    return type(name, (_Metric,), {})(objective, metric)  # CatBoost calls a metric by its class's name
-
-
-class _Metric:
-    alpha_in_weights = False  # whether weights that are not all 1 are alpha times the samples' own
-
-    def __init__(self, objective: FocalObjective, metric: Metric) -> None:
-        self.objective = objective
-        self.metric = metric
-
-    def is_max_optimal(self) -> bool:
-        """Whether larger is better."""
-        return self.metric.larger_is_better
-
-    def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
-        """The figure, and 1 as its weight."""
-        scores = np.asarray(approxes[0]) if len(approxes) == 1 else np.column_stack(approxes)
-        targets = np.asarray(target).astype(np.int32)
-        weights = None if weight is None or len(weight) == 0 else np.asarray(weight, np.float64)
-        if self.alpha_in_weights and weights is not None and np.any(weights != 1):  # the training data
-            alpha = np.asarray(self.objective.alpha)[targets]
-            weights = np.divide(weights, alpha, out=np.zeros_like(weights), where=alpha > 0)
-        return self.metric.compute(self.objective, scores, targets, weights), 1.0
-
-    def get_final_error(self, error: float, weight: float) -> float:
-        """The figure as it is."""
-        return error / weight
 
 
 class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # type: ignore[misc]
@@ -151,6 +103,9 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         of the training samples, which CatBoost counts in its split scores and leaf averages too.
     hessian : {"clipped", "majorizer", "exact"}
         See :class:`focalkit.boosting.objective.FocalObjective`; "exact" for two classes only.
+    options : None or dict
+        Further fields of :class:`focalkit.LossSpec`: a form of the loss such as ``{"poly": 1.0}``, or
+        ``{"logit_adjustment": 1.0}``, which is tau for the training data's class frequencies.
     **kwargs
         Everything else that :class:`catboost.CatBoostClassifier` takes, ``loss_function`` excepted.
         ``eval_metric`` may be "recovered_log_loss" (the default where there is an ``eval_set``),
@@ -181,12 +136,21 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
     array([[1., 0.]])
     """
 
-    def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = DEFAULT_HESSIAN, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        gamma: float = 2.0,
+        alpha: Alpha = None,
+        hessian: str = DEFAULT_HESSIAN,
+        options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._init_params: dict[str, Any]
         self.gamma = gamma
         self.alpha = alpha
         self.hessian = hessian
+        self.options = options
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a model."""
@@ -197,6 +161,8 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         shown = self.get_params()
         if self.hessian == DEFAULT_HESSIAN:
             del shown["hessian"]
+        if self.options is None:
+            del shown["options"]
         own = {name: shown.pop(name) for name in _fitting.OWN_PARAMETERS if name in shown}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in {**own, **shown}.items())})"
 
@@ -216,16 +182,16 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        eval_set: Any = None,
+        X: Features,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        eval_set: EvalSet | None = None,
         *,
-        cat_features: Any = None,
-        text_features: Any = None,
-        embedding_features: Any = None,
-        baseline: Any = None,
-        init_model: Any = None,
+        cat_features: Sequence[str | int] | None = None,
+        text_features: Sequence[str | int] | None = None,
+        embedding_features: Sequence[str | int] | None = None,
+        baseline: ArrayLike | None = None,
+        init_model: str | PathLike[str] | catboost.CatBoost | None = None,
         **kwargs: Any,
     ) -> FocalCatBoostClassifier:
         """Fit to ``X`` (n, n_features) and class labels ``y`` (n,) of any kind.
@@ -258,7 +224,7 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         }
         X = _features(X, numeric=not any(kind is not None for kind in kinds.values()))
         check_consistent_length(X, y)
-        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
+        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian, self.options)
         objective = training.objective
         fresh = baseline is None and init_model is None
         _check_eval_set(eval_set)
@@ -340,7 +306,7 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
             raise AttributeError(message)
         return len(self.feature_names_)
 
-    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: Features, **kwargs: Any) -> NDArray[np.float64]:
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes).
 
         ``kwargs`` as for :meth:`catboost.CatBoostClassifier.predict`.
@@ -368,17 +334,17 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         for scores in super().staged_predict(X, prediction_type="RawFormulaVal", **kwargs):
             yield np.asarray(scores, np.float64)
 
-    def staged_predict(self, data: Any, prediction_type: str = "Class", **kwargs: Any) -> Iterator[NDArray[Any]]:
+    def staged_predict(self, data: Features, prediction_type: str = "Class", **kwargs: Any) -> Iterator[NDArray[Any]]:
         """What :meth:`predict` gives after each round; ``kwargs`` as for CatBoost's."""
         contracts.one_of("prediction_type", prediction_type, _PREDICTIONS)
         for scores in self._staged_scores(data, **kwargs):
             yield self._predicted(scores, prediction_type)
 
-    def staged_predict_proba(self, data: Any, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
+    def staged_predict_proba(self, data: Features, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
         """What :meth:`predict_proba` gives after each round; ``kwargs`` as for CatBoost's."""
         return self.staged_predict(data, "Probability", **kwargs)
 
-    def staged_predict_log_proba(self, data: Any, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
+    def staged_predict_log_proba(self, data: Features, **kwargs: Any) -> Iterator[NDArray[np.float64]]:
         """What :meth:`predict_log_proba` gives after each round; ``kwargs`` as for CatBoost's."""
         return self.staged_predict(data, "LogProbability", **kwargs)
 
@@ -389,31 +355,31 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
             return posterior if prediction_type == "Probability" else _log(posterior)
         return scores if prediction_type == "RawFormulaVal" else _fitting.decide(scores, self.classes_)
 
-    def predict(self, X: Any, prediction_type: str = "Class", **kwargs: Any) -> NDArray[Any]:
+    def predict(self, X: Features, prediction_type: str = "Class", **kwargs: Any) -> NDArray[Any]:
         """The class of the largest logit, (n,); "RawFormulaVal" gives the logits, "Probability" the posterior."""
         contracts.one_of("prediction_type", prediction_type, _PREDICTIONS)
         return self._predicted(self.decision_function(X, **kwargs), prediction_type)
 
-    def predict_proba(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: Features, **kwargs: Any) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
         scores = self.decision_function(X, **kwargs)
         return self.focal_.posterior(scores)
 
-    def predict_log_proba(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+    def predict_log_proba(self, X: Features, **kwargs: Any) -> NDArray[np.float64]:
         """Logarithm of :meth:`predict_proba`."""
         return _log(self.predict_proba(X, **kwargs))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Share of correct decisions."""
         return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
 
-    def save_model(self, fname: Any, format: str = "cbm", **kwargs: Any) -> None:
+    def save_model(self, fname: str | PathLike[str], format: str = "cbm", **kwargs: Any) -> None:
         """Save in a format of CatBoost's; "cbm" and "json" also hold the classes and the loss, as metadata."""
         check_is_fitted(self)
         self.get_metadata()["focalkit"] = self._as_text()
         super().save_model(fname, format=format, **kwargs)
 
-    def load_model(self, fname: Any, format: str = "cbm") -> FocalCatBoostClassifier:
+    def load_model(self, fname: str | PathLike[str], format: str = "cbm") -> FocalCatBoostClassifier:
         """Load what :meth:`save_model` saved."""
         params = dict(self._init_params)  # which CatBoost would replace by those of training, its loss among them
         super().load_model(fname, format=format)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit._core.types import Alpha, EvalSet, Features
 from focalkit.boosting import _fitting
 from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_parameters
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
@@ -40,7 +42,7 @@ def start_scores(objective: FocalObjective, n_samples: int) -> NDArray[np.float6
     return np.full(n_samples, start[0]) if objective.n_classes == 2 else np.tile(start, (n_samples, 1))
 
 
-def add_start(booster: Any, objective: FocalObjective) -> None:
+def add_start(booster: lightgbm.Booster, objective: FocalObjective) -> None:
     """Add the focal start to the leaves of the first trees, as LightGBM does with its own objectives.
 
     LightGBM does not add ``init_score`` at prediction; after this the booster's raw scores, and its
@@ -94,7 +96,7 @@ def sklearn_metric(objective: FocalObjective, name: str) -> Callable[[Array, Arr
 def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: Any) -> tuple[Array, Array]:
     # LightGBM's own factor on the diagonal of the softmax Hessian
     diagonal = objective.n_classes / (objective.n_classes - 1)
-    if objective.gamma > 0:  # LightGBM keeps derivatives in float32; at gamma = 0 rounding is to be its own
+    if objective.gamma > 0 or objective.options:  # kept in float32 there; of cross-entropy rounding is to be its own
         scores = scores.astype(np.float32)
     return objective.grad_hess(scores, np.asarray(labels).astype(np.int32), weight, diagonal=diagonal)
 
@@ -119,6 +121,9 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         libraries: LightGBM multiplies the softmax diagonal by K / (K - 1) only, which is no bound of
         the whole matrix (its own log loss diverges on many classes for that), and the majorizer's 1 + gamma
         makes up for it. For more than two classes a gamma below 1 shares LightGBM's risk.
+    options : None or dict
+        Further fields of :class:`focalkit.LossSpec`: a form of the loss such as ``{"poly": 1.0}``, or
+        ``{"logit_adjustment": 1.0}``, which is tau for the training data's class frequencies.
     **kwargs
         Everything else that :class:`lightgbm.LGBMClassifier` takes, ``objective`` excepted.
 
@@ -145,12 +150,21 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
     array([0, 1, 2])
     """
 
-    def __init__(self, *, gamma: float = 2.0, alpha: Any = None, hessian: str = "majorizer", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        gamma: float = 2.0,
+        alpha: Alpha = None,
+        hessian: str = "majorizer",
+        options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._Booster: Any
         self.gamma = gamma
         self.alpha = alpha
         self.hessian = hessian
+        self.options = options
 
     def _process_params(self, stage: str) -> dict[str, Any]:
         """Parameters of the booster: without this package's own, with the focal objective while fitting."""
@@ -166,20 +180,20 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
 
     def fit(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        init_score: Any = None,
-        eval_set: Any = None,
-        eval_names: Any = None,
-        eval_sample_weight: Any = None,
-        eval_class_weight: Any = None,
-        eval_init_score: Any = None,
-        eval_metric: Any = None,
-        feature_name: Any = "auto",
-        categorical_feature: Any = "auto",
-        callbacks: Any = None,
-        init_model: Any = None,
+        X: Features,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        init_score: ArrayLike | None = None,
+        eval_set: EvalSet | None = None,
+        eval_names: Sequence[str] | None = None,
+        eval_sample_weight: Sequence[ArrayLike] | None = None,
+        eval_class_weight: Sequence[float] | None = None,
+        eval_init_score: Sequence[ArrayLike] | None = None,
+        eval_metric: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | None = None,
+        feature_name: Sequence[str] | Literal["auto"] = "auto",
+        categorical_feature: Sequence[str | int] | Literal["auto"] = "auto",
+        callbacks: Sequence[Callable[..., Any]] | None = None,
+        init_model: str | PathLike[str] | lightgbm.Booster | lightgbm.LGBMModel | None = None,
     ) -> FocalLGBMClassifier:
         """Fit to ``X`` (n, n_features) and class labels ``y`` (n,) of any kind.
 
@@ -209,16 +223,17 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, y)
             counted = by_class if sample_weight is None else np.asarray(sample_weight) * by_class
-        training = _fitting.read_training(y, counted, self.gamma, self.alpha, self.hessian)
+        training = _fitting.read_training(y, counted, self.gamma, self.alpha, self.hessian, self.options)
         if isinstance(eval_set, tuple):
             eval_set = [eval_set]
-        for i, (_, part_y) in enumerate(eval_set or []):
+        parts: Sequence[Any] = eval_set or []
+        for i, (_, part_y) in enumerate(parts):
             _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
         fresh = init_score is None and init_model is None and self._starts_at_average()
         if fresh:
             init_score = start_scores(training.objective, len(training.targets))
             if eval_set and eval_init_score is None:
-                eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in eval_set]
+                eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in parts]
         asked = _fitting.metric_names(DEFAULT_METRIC if eval_metric is None else eval_metric)
         check_metrics("eval_metric", asked, _RIGHT_METRICS, all_right=False)
         self.focal_ = training.objective
@@ -271,7 +286,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         """Whether training starts at the constant of least focal risk, as LightGBM does at the average."""
         return bool(self.get_params().get("boost_from_average", True))
 
-    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: Features, **kwargs: Any) -> NDArray[np.float64]:
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes).
 
         ``kwargs`` as for :meth:`lightgbm.LGBMClassifier.predict`.
@@ -280,7 +295,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         return np.asarray(lightgbm.LGBMModel.predict(self, X, raw_score=True, **kwargs))
 
     def predict(
-        self, X: Any, raw_score: bool = False, pred_leaf: bool = False, pred_contrib: bool = False, **kwargs: Any
+        self, X: Features, raw_score: bool = False, pred_leaf: bool = False, pred_contrib: bool = False, **kwargs: Any
     ) -> Any:
         """The class of the largest logit, (n,); the flags as for :meth:`lightgbm.LGBMClassifier.predict`."""
         if pred_leaf or pred_contrib:
@@ -289,7 +304,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         return scores if raw_score else _fitting.decide(scores, self.classes_)
 
     def predict_proba(
-        self, X: Any, raw_score: bool = False, pred_leaf: bool = False, pred_contrib: bool = False, **kwargs: Any
+        self, X: Features, raw_score: bool = False, pred_leaf: bool = False, pred_contrib: bool = False, **kwargs: Any
     ) -> Any:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
         if raw_score or pred_leaf or pred_contrib:
@@ -297,14 +312,14 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         scores = self.decision_function(X, **kwargs)
         return self.focal_.posterior(scores)
 
-    def save_model(self, filename: Any) -> None:
+    def save_model(self, filename: str | PathLike[str]) -> None:
         """Save in LightGBM's own text format, which :class:`lightgbm.Booster` reads too, with classes and loss."""
         check_is_fitted(self)
         head, pandas, tail = self._Booster.model_to_string().rpartition("pandas_categorical:")
         held = self._as_text()
         Path(filename).write_text(f"{head}{_MARK}{held}\n{pandas}{tail}", encoding="utf-8")
 
-    def load_model(self, filename: Any) -> None:
+    def load_model(self, filename: str | PathLike[str]) -> None:
         """Load what :meth:`save_model` saved."""
         lines = Path(filename).read_text(encoding="utf-8").splitlines()
         held = next((line[len(_MARK) :] for line in reversed(lines) if line.startswith(_MARK)), None)

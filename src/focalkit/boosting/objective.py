@@ -14,19 +14,20 @@ repeated here: G p_k (1 - p_k) is cross-entropy's own Hessian times the ratio of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from focalkit._core import contracts, definition
+from focalkit._core import contracts, definition, forms
 from focalkit._core.spec import LossSpec
+from focalkit._core.types import Alpha
 from focalkit.losses import loss_grad_hess
-from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
-from focalkit.weights import alpha_vector
+from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
+from focalkit.weights import Counts, adjustment_of, alpha_vector
 
 HESSIANS = ("clipped", "majorizer", "exact")
 DEFAULT_HESSIAN = "clipped"
@@ -60,6 +61,8 @@ class FocalObjective:
         are Newton's; "majorizer" takes shorter ones; "exact" is negative where p_t < 0.0585, and is
         for comparison: boosters then take steps uphill or none. ``benchmarks/boosting.md`` has
         the measurements behind the default.
+    options : mapping
+        Further fields of :class:`focalkit.LossSpec`: logit_adjustment, margin, scale, or those of a form such as poly.
 
     Notes
     -----
@@ -82,6 +85,7 @@ class FocalObjective:
     start: tuple[float, ...]
     scale: float = 1.0
     hessian: str = DEFAULT_HESSIAN
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check each field against its domain."""
@@ -95,10 +99,19 @@ class FocalObjective:
         if len(self.alpha) == 2 and min(self.alpha) == 0:
             remedy = "A class of weight 0 is no class: give it a small weight."
             contracts.reject("alpha", "leave both classes a weight above 0", self.alpha, remedy)
+        if self.hessian == "majorizer" and self.unscaled_spec[0].form is not None:
+            remedy = "Use hessian='clipped': the bound (1 + gamma) G p (1 - p) is the focal loss's own."
+            contracts.reject("hessian", "be 'clipped' or 'exact' for this form of the loss", self.hessian, remedy)
 
     @classmethod
     def from_counts(
-        cls, counts: Any, gamma: float = 2.0, alpha: Any = None, *, hessian: str = DEFAULT_HESSIAN
+        cls,
+        counts: Counts,
+        gamma: float = 2.0,
+        alpha: Alpha = None,
+        *,
+        hessian: str = DEFAULT_HESSIAN,
+        options: Mapping[str, Any] | None = None,
     ) -> FocalObjective:
         """The objective of training data with ``counts`` (n_classes,) samples, or sums of weights, per class.
 
@@ -109,6 +122,9 @@ class FocalObjective:
         alpha : None, str, float or (n_classes,)
             As for :class:`focalkit.estimator.FocalClassifier`; scaled to mean 1 over the samples.
         hessian : {"clipped", "majorizer", "exact"}
+        options : mapping, optional
+            Further fields of :class:`focalkit.LossSpec`. A number as ``logit_adjustment`` is tau: the prior is that of
+            the counts.
 
         Returns
         -------
@@ -129,19 +145,24 @@ class FocalObjective:
         if not total > 0:
             contracts.reject("alpha", "leave a class with samples a weight above 0", alpha, "E.g. 'balanced'.")
         weights = np.ones_like(n) if np.ptp(weights) == 0 else weights * (n.sum() / total)
+        more = dict(options or {})
+        if "logit_adjustment" in more:
+            more["logit_adjustment"] = adjustment_of(more["logit_adjustment"], n)
         plain = cls(0.0, tuple(weights.tolist()), tuple(focal_start(weights * n, 0.0).tolist()))
-        start = tuple(focal_start(weights * n, gamma).tolist())
-        objective = cls(gamma, plain.alpha, start, hessian=hessian)
-        if gamma == 0:
+        objective = cls(gamma, plain.alpha, plain.start, hessian=hessian, options=more)
+        start = tuple(start_of(weights * n, objective.unscaled_spec[0]).tolist()) if more else None
+        start = start or tuple(focal_start(weights * n, gamma).tolist())
+        objective = cls(gamma, plain.alpha, start, hessian=hessian, options=more)
+        if gamma == 0 and not more:
             return objective
-        safe = cls(gamma, plain.alpha, start, hessian="clipped" if hessian == "exact" else hessian)
+        safe = replace(objective, hessian="clipped" if hessian == "exact" else hessian)
         scale = plain._start_curvature(n) / safe._start_curvature(n)
-        return cls(gamma, plain.alpha, start, scale, hessian)
+        return replace(objective, scale=scale)
 
     @property
     def is_cross_entropy(self) -> bool:
         """Whether this is the log loss itself."""
-        return self.gamma == 0 and all(weight == 1 for weight in self.alpha)
+        return self.gamma == 0 and all(weight == 1 for weight in self.alpha) and not self.options
 
     @property
     def n_classes(self) -> int:
@@ -189,12 +210,12 @@ class FocalObjective:
             scores = scores.T
         class_axis = 0 if transposed else 1
         spec, plain, normalizer = self._specs(class_axis)
-        curved = self.gamma == 0 or self.hessian != "majorizer"
+        curved = self._convex or self.hessian != "majorizer"
         _, grad, hess = loss_grad_hess(
             spec, scores, targets, sample_weight=sample_weight, normalizer=normalizer, hess=curved
         )
         factor = diagonal if self.n_classes > 2 else 1.0
-        if self.gamma > 0 and self.hessian != "exact":
+        if not self._convex and self.hessian != "exact":
             common = self._common(plain, scores, targets, grad, class_axis)
             if self.hessian == "clipped":
                 hess = np.maximum(hess, common, out=hess)
@@ -222,9 +243,9 @@ class FocalObjective:
     def _specs(self, class_axis: int) -> tuple[LossSpec, LossSpec, float]:
         """The loss and cross-entropy as the engine takes them, and the number to divide the first by."""
         spec, normalizer = self.unscaled_spec
-        plain = _CROSS_ENTROPY[spec.link]
+        plain = self._plain
         if class_axis == 0:
-            spec, plain = (LossSpec(s.link, s.gamma, s.alpha, reduction="sum", class_axis=0) for s in (spec, plain))
+            spec, plain = (replace(s, class_axis=0) for s in (spec, plain))
         return spec, plain, normalizer / self.scale
 
     def grad_hess_matrix(self, scores: Array, target: int, weight: float = 1.0) -> tuple[Array, Array]:
@@ -237,7 +258,7 @@ class FocalObjective:
         spec, _ = self.unscaled_spec
         factor = weight * self.scale
         _, grad, hess = loss_grad_hess(spec, scores, targets, hess=self.hessian != "majorizer")
-        _, slope, plain = loss_grad_hess(_CROSS_ENTROPY["softmax"], scores, targets)
+        _, slope, plain = loss_grad_hess(self._plain, scores, targets)
         grad = grad[0] * factor
         own = grad[target]  # d1
         q = -slope[0, target]
@@ -256,7 +277,7 @@ class FocalObjective:
             curvature = max(curvature, ratio * plain[0, target])
         u = -r
         u[target] = 1
-        spread = np.multiply.outer(r, r * own)
+        spread = np.multiply.outer(r, r * own * spec.scale)
         spread.flat[:: self.n_classes + 1] = 0
         spread.flat[:: self.n_classes + 1] = -spread.sum(axis=1)
         return grad, curvature * np.multiply.outer(u, u) + spread
@@ -264,18 +285,42 @@ class FocalObjective:
     @cached_property
     def unscaled_spec(self) -> tuple[LossSpec, float]:
         """The loss as the engine takes it, and the number to divide its sum by (1 for more than two classes)."""
+        options = dict(self.options)
         if self.n_classes > 2:
-            return LossSpec("softmax", self.gamma, self.alpha, reduction="sum"), 1.0
-        total = sum(self.alpha)
-        return LossSpec("sigmoid", self.gamma, self.alpha[1] / total, reduction="sum"), 1 / total
+            return LossSpec("softmax", self.gamma, self.alpha, reduction="sum", **options), 1.0
+        total, adjustment = sum(self.alpha), options.get("logit_adjustment")
+        if adjustment is not None and np.ndim(adjustment):
+            options["logit_adjustment"] = float(adjustment[1] - adjustment[0])
+        return LossSpec("sigmoid", self.gamma, self.alpha[1] / total, reduction="sum", **options), 1 / total
+
+    @cached_property
+    def _plain(self) -> LossSpec:
+        """Cross-entropy of the same logits."""
+        spec = self.unscaled_spec[0]
+        if not self.options:
+            return _CROSS_ENTROPY[spec.link]
+        shifts = {name: getattr(spec, name) for name in ("logit_adjustment", "margin", "scale")}
+        return LossSpec(spec.link, reduction="sum", **shifts)
+
+    @cached_property
+    def _convex(self) -> bool:
+        """Whether the exact Hessian is that of cross-entropy, or of a form that is convex in the log-odds."""
+        form = self.unscaled_spec[0].form
+        return (self.gamma == 0 and form is None) or (form is not None and form.name in ("star", "dft"))
 
     def posterior(self, scores: Array) -> NDArray[np.float64]:
         """Probabilities (n, n_classes) with gamma's distortion undone and alpha's tilt kept."""
-        return recover_from_log_odds(log_odds_of_logits(np.asarray(scores, np.float64)), self.gamma)
+        scores = np.asarray(scores, np.float64)
+        if self.options:
+            return recover_from_logits(scores, replace(self.unscaled_spec[0], alpha=None))
+        return recover_from_log_odds(log_odds_of_logits(scores), self.gamma)
 
     def population_posterior(self, scores: Array) -> NDArray[np.float64]:
         """Probabilities (n, n_classes) under the training data's own class balance: alpha divided out."""
         alpha = np.asarray(self.alpha)
+        if self.options:
+            posterior = self.posterior(scores) / np.where(alpha > 0, alpha, 1.0)
+            return np.asarray(posterior / posterior.sum(axis=1, keepdims=True))
         m = log_odds_of_logits(np.asarray(scores, np.float64))
         return recover_from_log_odds(m, self.gamma, np.where(alpha > 0, alpha, 1.0))
 
@@ -283,7 +328,51 @@ class FocalObjective:
 _CROSS_ENTROPY = {link: LossSpec(link, 0.0, reduction="sum") for link in ("softmax", "sigmoid")}
 
 
-def focal_start(weights: Any, gamma: float) -> NDArray[np.float64]:
+def start_of(weights: Any, spec: LossSpec) -> NDArray[np.float64]:
+    """:func:`focal_start` for any loss that a spec describes, without its alpha: scores as log-probabilities.
+
+    Where the loss drives probabilities to 0 and 1 and has no minimiser between, that of cross-entropy.
+    """
+    w = np.maximum(np.asarray(weights, np.float64), 1e-12 * np.sum(weights))
+    goal = np.log(w / w.sum())
+    form, (adjustment, margin) = spec.form, spec.shift_vectors()
+    u = goal
+    if form is None or (form.name != "steps" and not (form.name in ("dft", "gce") and form.number == 1)):
+        u = _minimiser(goal, spec, np.zeros(len(w)) if margin is None else np.broadcast_to(margin, len(w)))
+    if adjustment is not None:
+        u = u - (np.array([0.0, adjustment[0]]) if spec.link == "sigmoid" else np.asarray(adjustment))
+    z = u / spec.scale
+    return np.asarray(z - np.log(np.exp(z - z.max()).sum()) - z.max())
+
+
+def _minimiser(goal: NDArray[np.float64], spec: LossSpec, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-probabilities with log h_k(m_k) - goal_k the same for all classes, by Newton's steps on their logits."""
+    sides = [spec.positives] * len(goal) if spec.link == "softmax" else [spec.negatives, spec.positives]
+
+    def log_h(u: NDArray[np.float64]) -> NDArray[np.float64]:
+        m = log_odds_of_logits(u[None])[0]
+        values = [forms.log_h(m[k], np.float64(g), f, np, margin[k]) for k, (g, f) in enumerate(sides)]
+        return np.asarray(values) - goal
+
+    u = goal.copy()
+    for _ in range(200):
+        with np.errstate(all="ignore"):
+            value = log_h(u)
+            off = value - value.mean()
+            step = 1e-6
+            slopes = (np.stack([log_h(u + step * e) for e in np.eye(len(u))], 1) - value[:, None]) / step
+            slopes = slopes - slopes.mean(0)
+        newton = np.linalg.lstsq(slopes, off, rcond=1e-10)[0]
+        if not np.isfinite(newton).all():
+            break
+        size = np.abs(newton).max()
+        u = u - newton * min(1.0, 2.0 / max(size, 1e-300))
+        if size < 1e-9:
+            break
+    return np.asarray(u)
+
+
+def focal_start(weights: ArrayLike, gamma: float) -> NDArray[np.float64]:
     r"""The constant that minimises the focal risk, as log-probabilities (n_classes,).
 
     .. math:: \min_v \sum_k w_k (1 - v_k)^\gamma (-\log v_k), \qquad \sum_k v_k = 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit._core.types import Alpha, EvalSet, Features
 from focalkit.boosting import _fitting
 from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_parameters
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
@@ -104,6 +106,9 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         is ``reg_alpha``.
     hessian : {"clipped", "majorizer", "exact"}
         See :class:`focalkit.boosting.objective.FocalObjective`.
+    options : None or dict
+        Further fields of :class:`focalkit.LossSpec`: a form of the loss such as ``{"poly": 1.0}``, or
+        ``{"logit_adjustment": 1.0}``, which is tau for the training data's class frequencies.
     min_split_loss : float, optional
         Least loss reduction of a split.
     eval_metric : str, callable or list of them, optional
@@ -140,8 +145,9 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         self,
         *,
         gamma: float = 2.0,
-        alpha: Any = None,
+        alpha: Alpha = None,
         hessian: str = DEFAULT_HESSIAN,
+        options: dict[str, Any] | None = None,
         min_split_loss: float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -149,6 +155,7 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         self.gamma = gamma
         self.alpha = alpha
         self.hessian = hessian
+        self.options = options
         self.min_split_loss = min_split_loss
 
     def __sklearn_tags__(self) -> Any:
@@ -167,16 +174,16 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
 
     def fit(
         self,
-        X: Any,
-        y: Any,
+        X: Features,
+        y: ArrayLike,
         *,
-        sample_weight: Any = None,
-        base_margin: Any = None,
-        eval_set: Any = None,
+        sample_weight: ArrayLike | None = None,
+        base_margin: ArrayLike | None = None,
+        eval_set: EvalSet | None = None,
         verbose: bool | int = False,
-        xgb_model: Any = None,
-        sample_weight_eval_set: Any = None,
-        base_margin_eval_set: Any = None,
+        xgb_model: str | PathLike[str] | xgboost.Booster | xgboost.XGBModel | None = None,
+        sample_weight_eval_set: Sequence[ArrayLike] | None = None,
+        base_margin_eval_set: Sequence[ArrayLike] | None = None,
     ) -> FocalXGBClassifier:
         """Fit to ``X`` (n, n_features) and class labels ``y`` (n,) of any kind.
 
@@ -199,13 +206,13 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         refuse_parameters(given, ["objective"], "It is the focal loss; set gamma and alpha.", ["binary:logistic"])
         refuse_parameters(given, ["scale_pos_weight"], remedy, [1])
         X = _fitting.plain(X)
-        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian)
+        training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian, self.options)
         dtrain = self._matrix(None, X, training.targets, training.sample_weight, base_margin)
-        eval_set = eval_set or []
-        weights = sample_weight_eval_set or [None] * len(eval_set)
-        margins = base_margin_eval_set or [None] * len(eval_set)
+        parts: Sequence[Any] = eval_set or []
+        weights: Sequence[Any] = sample_weight_eval_set or [None] * len(parts)
+        margins: Sequence[Any] = base_margin_eval_set or [None] * len(parts)
         evals = []
-        for i, ((part_X, part_y), weight, margin) in enumerate(zip(eval_set, weights, margins, strict=True)):
+        for i, ((part_X, part_y), weight, margin) in enumerate(zip(parts, weights, margins, strict=True)):
             targets = _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
             weight = contracts.sample_weight_array(weight, targets.shape)
             evals.append((self._matrix(dtrain, _fitting.plain(part_X), targets, weight, margin), f"validation_{i}"))
@@ -288,7 +295,12 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         self.n_classes_ = len(classes)
 
     def decision_function(
-        self, X: Any, *, validate_features: bool = True, base_margin: Any = None, iteration_range: Any = None
+        self,
+        X: Features,
+        *,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[np.float64]:
         """Focal logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes)."""
         check_is_fitted(self)
@@ -304,34 +316,38 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
 
     def predict(
         self,
-        X: Any,
+        X: Features,
         *,
         output_margin: bool = False,
         validate_features: bool = True,
-        base_margin: Any = None,
-        iteration_range: Any = None,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[Any]:
         """The class of the largest logit, (n,); with ``output_margin`` the logits."""
-        options = {"base_margin": base_margin, "iteration_range": iteration_range}
+        options: dict[str, Any] = {"base_margin": base_margin, "iteration_range": iteration_range}
         scores = self.decision_function(X, validate_features=validate_features, **options)
         return scores if output_margin else _fitting.decide(scores, self.classes_)
 
     def predict_proba(
-        self, X: Any, validate_features: bool = True, base_margin: Any = None, iteration_range: Any = None
+        self,
+        X: Features,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
     ) -> NDArray[np.float64]:
         """Posterior probabilities (n, n_classes), with gamma's distortion undone and alpha's tilt kept."""
-        options = {"base_margin": base_margin, "iteration_range": iteration_range}
+        options: dict[str, Any] = {"base_margin": base_margin, "iteration_range": iteration_range}
         scores = self.decision_function(X, validate_features=validate_features, **options)
         return self.focal_.posterior(scores)
 
-    def save_model(self, fname: Any) -> None:
+    def save_model(self, fname: str | PathLike[str]) -> None:
         """Save in XGBoost's own format, with classes and loss as an attribute of the booster."""
         check_is_fitted(self)
         booster = self.get_booster()
         booster.set_attr(focalkit=self._as_text())
         booster.save_model(fname)
 
-    def load_model(self, fname: Any) -> None:
+    def load_model(self, fname: str | PathLike[str]) -> None:
         """Load what :meth:`save_model` saved."""
         booster = xgboost.Booster({"n_jobs": self.n_jobs} if self.n_jobs else None)
         booster.load_model(fname)

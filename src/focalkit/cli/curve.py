@@ -11,9 +11,29 @@ from focalkit.cli.options import OneLine, check_places, language_option, numbers
 from focalkit.report.messages import word
 
 
+def form_fields(text: str) -> dict[str, float]:
+    """Read ``name:number`` pairs, separated by commas, as fields of a LossSpec."""
+    names = ("poly", "star", "dft", "gce", "gamma_negative", "clip")
+    fields = {}
+    for part in text.split(","):
+        name, _, value = (piece.strip() for piece in part.partition(":"))
+        contracts.one_of("form", name, names, "E.g. --form poly:1")
+        try:
+            fields[name] = float(value)
+        except ValueError:
+            contracts.reject("form", "have a number after each colon", text, "E.g. --form poly:1")
+    return fields
+
+
 @click.command(cls=OneLine)
 @click.option(
     "--gamma", "gammas", default="0,0.5,1,2,5", show_default=True, help="γ of the curves, separated by commas."
+)
+@click.option(
+    "--form",
+    "form",
+    help="Another function of the same probability: poly:1, star:1, dft:1, gce:0.7, or gamma_negative:4,clip:0.05 "
+    "(the asymmetric loss's negatives). dft and gce go with --gamma 0.",
 )
 @click.option(
     "--out",
@@ -25,13 +45,14 @@ from focalkit.report.messages import word
 )
 @click.option("--png", "png", type=click.Path(path_type=Path, dir_okay=False), help="Write it as PNG to this file too.")
 @language_option
-def curve(gammas: str, out: Path, png: Path | None, language: str) -> None:
+def curve(gammas: str, form: str | None, out: Path, png: Path | None, language: str) -> None:
     """Draw the loss against the probability of the true class (Figure 1 of the focal loss paper)."""
     from focalkit.diagnosis import loss_curves
     from focalkit.io.atomic import write_bytes
     from focalkit.report.figures import draw_loss_curves, render
 
-    curves = loss_curves(numbers("gamma", gammas))
+    fields = {} if form is None else form_fields(form)
+    curves = loss_curves(numbers("gamma", gammas), form=fields)
     paths = [out] if png is None else [out, png]
     for path in paths:
         contracts.one_of(

@@ -213,7 +213,9 @@ def _amounts(column: Any) -> Any:
     try:
         return np.asarray(column, np.float64)
     except (TypeError, ValueError):
-        contracts.reject("cost column", "hold numbers", f"dtype {column.dtype}", "What missing each case costs.")
+        contracts.reject(
+            "cost column", "hold numbers", contracts.Words(f"dtype {column.dtype}"), "What missing each case costs."
+        )
 
 
 def _unlabelled(path: str, kind: str, asked: dict[str, Any]) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit._core.types import Array, Features
+from focalkit.decisions.goals import Goal
 
 with need("sklearn", "DecisionClassifier", "tune"):
     from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -35,10 +38,14 @@ with need("sklearn", "DecisionClassifier", "tune"):
 from sklearn import get_config
 
 from focalkit.decisions import inputs
-from focalkit.decisions.decide import Asked, learn
 from focalkit.decisions.goals import CaseCost, as_goal
+from focalkit.decisions.learn import Asked, learn
 from focalkit.decisions.report import DecisionReport
 from focalkit.decisions.rule import DecisionRule, plain
+
+if TYPE_CHECKING:
+    from sklearn.model_selection import BaseCrossValidator
+
 
 Real = NDArray[np.float64]
 
@@ -93,13 +100,13 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
 
     def __init__(
         self,
-        estimator: Any,
-        goal: Any = "balanced_accuracy",
+        estimator: BaseEstimator,
+        goal: Goal | str = "balanced_accuracy",
         *,
-        cv: Any = 5,
+        cv: int | BaseCrossValidator | Iterable[Any] = 5,
         learned: bool | None = None,
         calibrate: str | None = "auto",
-        prior: Any = None,
+        prior: Array | Mapping[Any, float] | None = None,
         n_jobs: int | None = None,
         random_state: int = 0,
     ) -> None:
@@ -114,13 +121,13 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
 
     def fit(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X: Features,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
-        costs: Any = None,
-        groups: Any = None,
-        probabilities: Any = None,
+        costs: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        probabilities: Array | None = None,
         **params: Any,
     ) -> DecisionClassifier:
         """Learn the rule out of fold, and the model on all rows.
@@ -151,7 +158,7 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
             contracts.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
         if _num_samples(X) == 0:
             contracts.reject("X", "have rows", "0 sample(s)", "Pass the rows to learn from.")
-        y = column_or_1d(y, warn=True)
+        y = np.asarray(column_or_1d(y, warn=True))
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             contracts.reject("y", "be finite", "Input y contains NaN or infinity (inf)", "Leave those rows out.")
         check_classification_targets(y)
@@ -273,7 +280,7 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         full[:, np.searchsorted(classes, model.classes_)] = p
         return full
 
-    def predict(self, X: Any, *, costs: Any = None) -> NDArray[Any]:
+    def predict(self, X: Features, *, costs: ArrayLike | None = None) -> NDArray[Any]:
         """Decisions (n,), "review" where a person decides; ``costs`` of each case where the goal is CaseCost."""
         check_is_fitted(self)
         p = self._aligned(self.estimator_, X, self.classes_)
@@ -283,13 +290,13 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         return np.asarray(self.classes_[ids])
 
     @available_if(_has("predict_proba"))  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> Real:
+    def predict_proba(self, X: Features) -> Real:
         """The estimator's own probabilities, unchanged."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
     @available_if(_has("predict_log_proba"))  # type: ignore[untyped-decorator]
-    def predict_log_proba(self, X: Any) -> Real:
+    def predict_log_proba(self, X: Features) -> Real:
         """The estimator's own log probabilities, unchanged."""
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_log_proba(X))

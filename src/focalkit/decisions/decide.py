@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,67 +11,36 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.spec import PerClass
+from focalkit._core.types import Array, Predictions
 from focalkit.decisions import inputs
-from focalkit.decisions.calibration import SURE, calibration, fit_calibration, log_losses
-from focalkit.decisions.figures import compare, promise
-from focalkit.decisions.fit import fit_rule, is_closed
-from focalkit.decisions.goals import Constraint, Goal, as_goal
-from focalkit.decisions.prior import PriorEstimate, estimate_prior
-from focalkit.decisions.report import Curve, DecisionReport, Promise, Sampled
-from focalkit.decisions.rule import DecisionRule, own_scale
-from focalkit.decisions.rules import Cutoff, Rule
-from focalkit.decisions.steps import Recover, Reweigh, Step, apply_all
+from focalkit.decisions.goals import Goal, as_goal
+from focalkit.decisions.label_rules import Labelled, decide_labels
+from focalkit.decisions.learn import Asked, learn
+from focalkit.decisions.rule import DecisionRule
+from focalkit.decisions.steps import Recover, Reweigh, Step
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
-#: Rows that a calibration map is fitted on at most, evenly over the classes.
-MOST_CALIBRATED = 50_000
-#: Cut-offs kept for curves, and rows kept of each class for pages.
-CURVE, SAMPLE = 300, 120
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a rule is made from rows: the same on all of them and on each fold's rest."""
-
-    goal: Goal
-    learned: bool | None
-    calibrate: str | None
-    new_prior: tuple[float, ...] | None
-
-    def fit(self, p: Real, y: Ints, w: Real | None, costs: Any) -> tuple[tuple[Step, ...], Rule]:
-        """Steps on ``p`` and the rule behind them."""
-        steps: list[Step] = []
-        if self.calibrate is not None:
-            rows = _some_of_each(y, MOST_CALIBRATED)
-            steps.append(fit_calibration(self.calibrate, p[rows[0]], y[rows[0]], _times(w, rows)))
-        k = 2 if p.ndim == 1 else p.shape[1]
-        if self.new_prior is not None:
-            ratio = np.array(self.new_prior) / frequencies(y, w, k)
-            steps.append(Reweigh(tuple(map(float, ratio))))
-            w = (np.ones(len(y)) if w is None else w) * ratio[y]
-        q = apply_all(tuple(steps), p)
-        return tuple(steps), fit_rule(self.goal, q, y, w, costs, learned=self.learned)
 
 
 def decide(
-    probabilities: Any,
-    targets: Any,
+    probabilities: Predictions,
+    targets: Array,
     goal: Goal | str | Any,
     *,
-    sample_weight: Any = None,
-    costs: Any = None,
+    sample_weight: Array | None = None,
+    costs: Array | None = None,
     classes: Sequence[Any] | None = None,
-    groups: Any = None,
+    groups: Array | None = None,
     cv: int | None = 5,
     learned: bool | None = None,
     gamma: PerClass | None = None,
     alpha: PerClass | None = None,
     keep_hardest: float | None = None,
-    sampling_rate: Any = None,
+    sampling_rate: float | Array | Mapping[Any, float] | None = None,
     calibrate: str | None = "auto",
-    prior: Any = None,
-    unlabelled: Any = None,
+    prior: Array | Mapping[Any, float] | None = None,
+    unlabelled: Predictions | None = None,
     random_state: int = 0,
 ) -> DecisionRule:
     """The decision rule that serves a goal best, with what it does per 1,000 cases before and after.
@@ -141,8 +109,6 @@ def decide(
     goal = as_goal(goal)
     data = inputs.read(probabilities, targets, sample_weight, classes, goal, costs)
     if data.multilabel:
-        from focalkit.decisions.label_rules import Labelled, decide_labels
-
         training = Labelled(gamma, alpha, keep_hardest, sampling_rate, calibrate, prior, unlabelled)
         return decide_labels(data, goal, cv, random_state, learned, training)
     notes: list[Message] = list(data.notes)
@@ -150,63 +116,6 @@ def decide(
     folds = inputs.make_folds(data, cv, groups, random_state)
     asked = Asked(goal, learned, calibrate, prior, unlabelled, random_state)
     return learn(data, folds, asked, undo, notes)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of :func:`learn`, as :func:`decide` takes it."""
-
-    goal: Goal
-    learned: bool | None = None
-    calibrate: str | None = "auto"
-    prior: Any = None
-    unlabelled: Any = None
-    random_state: int = 0
-
-
-def learn(
-    data: inputs.Data, folds: Ints | None, asked: Asked, undo: tuple[Step, ...] = (), notes: Sequence[Message] = ()
-) -> DecisionRule:
-    """A rule and its report from checked data; ``folds`` (n,) number the folds, None: nothing is cross-fitted."""
-    said, goal = list(notes), asked.goal
-    p = inputs.narrow(apply_all(undo, data.p))
-    method = _calibrated(asked.calibrate, goal, asked.learned, p, data, folds)
-    if method is not None and asked.calibrate == "auto":
-        said.append(Message("decide.calibrated", method=method))
-    new_prior, estimated = _prior(asked.prior, asked.unlabelled, data, undo, method, p, said)
-    recipe = Recipe(goal, asked.learned, method, new_prior)
-    steps, rule = recipe.fit(p, data.y, data.w, data.costs)
-    after, fold_rules, fold_cutoffs = _cross_fitted(recipe, p, data, folds, undo, (steps, rule))
-    before = inputs.narrow(data.p)
-    plain = (before > 0.5).astype(np.int64) if before.ndim == 1 else before.argmax(axis=1)
-    factor = None
-    if new_prior is not None:
-        factor = np.array(new_prior) / frequencies(data.y, data.w, data.k)
-    figures, how = compare(goal, plain, after, data.y, data.w, data.k, data.costs, factor, asked.random_state)
-    q = apply_all(steps, p)
-    report = DecisionReport(
-        n_rows=len(data.y),
-        class_weight=tuple(map(float, np.bincount(data.y, data.w, data.k))),
-        figures=figures,
-        interval=how,
-        cross_fitted=folds is not None,
-        fold_rules=fold_rules,
-        fold_cutoffs=fold_cutoffs,
-        promise=_promised(goal, rule, q, after, data, factor, said),
-        calibration=_calibration(q, data, factor),
-        calibration_before=_calibration(before, data, None),
-        prior=estimated,
-        notes=tuple(said),
-        curve=curve_of(before, data.y == 1, data.w, factor) if data.k == 2 else None,
-        sample=_sample(q, data, factor) if data.k > 2 else None,
-    )
-    return DecisionRule(rule, goal, data.classes, undo + steps, report)
-
-
-def frequencies(y: Ints, w: Real | None, k: int) -> Real:
-    """Weighted class frequencies (n_classes,)."""
-    counts = np.bincount(y, w, k).astype(np.float64)
-    return np.asarray(counts / counts.sum())
 
 
 def _undo(
@@ -241,146 +150,3 @@ def _undo(
             contracts.reject("sampling_rate", f"have {data.k} entries", rate, "E.g. [0.1, 1]: a tenth of class 0 kept.")
         steps.append(Reweigh(tuple(1 / v for v in values)))
     return tuple(steps)
-
-
-def _calibrated(
-    calibrate: str | None, goal: Goal, learned: bool | None, p: Real, data: inputs.Data, folds: Ints | None
-) -> str | None:
-    """The method to calibrate by, or None."""
-    if calibrate is None:
-        return None
-    if calibrate != "auto":
-        contracts.one_of("calibrate", calibrate, ("auto", "temperature", "focal_temperature", "isotonic", "beta"))
-        return calibrate
-    if folds is None or not is_closed(goal, learned):
-        return None
-    best, most = None, SURE
-    plain = log_losses(p, data.y)
-    w = np.ones(len(data.y)) if data.w is None else data.w
-    for method in ("temperature", "beta") if p.ndim == 1 else ("temperature",):
-        losses = np.empty(len(plain))
-        for fold in range(folds.max() + 1):
-            test = folds == fold
-            train = np.flatnonzero(~test)
-            some, times = _some_of_each(data.y[train], MOST_CALIBRATED)
-            rows = train[some]
-            step = fit_calibration(method, p[rows], data.y[rows], w[rows] * times)
-            losses[test] = log_losses(step.apply(p[test]), data.y[test])
-        gain = plain - losses
-        mean = float(np.average(gain, weights=w))
-        error = float(np.sqrt((w**2 * (gain - mean) ** 2).sum()) / w.sum())
-        if error > 0 and mean / error > most:
-            best, most = method, mean / error
-    return best
-
-
-def _prior(
-    prior: Any, unlabelled: Any, data: inputs.Data, undo: tuple[Step, ...], method: str | None, p: Real, notes: Any
-) -> tuple[tuple[float, ...] | None, PriorEstimate | None]:
-    """The frequencies that the rule is for: given, or estimated from predictions without targets."""
-    if prior is not None and unlabelled is not None:
-        contracts.reject("prior", "be given or estimated, not both", "prior and unlabelled", "Drop one of the two.")
-    if prior is not None:
-        return inputs.prior_vector(prior, data.k), None
-    if unlabelled is None:
-        return None, None
-    fresh = inputs.probabilities_like(unlabelled, data)
-    q, fresh = p, inputs.narrow(apply_all(undo, fresh))
-    if method is not None:
-        some, times = _some_of_each(data.y, MOST_CALIBRATED)
-        step = fit_calibration(method, q[some], data.y[some], _times(data.w, (some, times)))
-        fresh = step.apply(fresh)
-    found = estimate_prior(fresh, frequencies(data.y, data.w, data.k))
-    if not found.identifiable:
-        notes.append(Message("decide.unidentifiable"))
-    if found.at_edge:
-        notes.append(Message("decide.at_edge"))
-    pi = np.maximum(np.array(found.prior), 1e-6)
-    return tuple(map(float, pi / pi.sum())), found
-
-
-def _cross_fitted(
-    recipe: Recipe, p: Real, data: inputs.Data, folds: Ints | None, undo: tuple[Step, ...], whole: Any
-) -> tuple[NDArray[np.int64], tuple[Rule, ...], tuple[float, ...]]:
-    """Decisions on rows that their rule was not learned on, and the folds' rules."""
-    if folds is None:
-        steps, rule = whole
-        return rule.decide(apply_all(steps, p), data.costs), (), ()
-    after, rules, cutoffs = np.empty(len(p), np.int64), [], []
-    for fold in range(folds.max() + 1):
-        test = folds == fold
-        train = ~test
-        steps, rule = recipe.fit(p[train], data.y[train], data.weights(train), data.of_case(train))
-        after[test] = rule.decide(apply_all(steps, p[test]), data.of_case(test))
-        rules.append(rule)
-        if isinstance(rule, Cutoff):
-            cutoffs.append(own_scale(rule.cutoff, undo + steps))
-    return after, tuple(rules), tuple(cutoffs)
-
-
-def _promised(
-    goal: Goal, rule: Rule, q: Real, after: Any, data: inputs.Data, factor: Real | None, notes: list[Message]
-) -> Promise | None:
-    """Whether a constraint can be promised, and the sentence about it."""
-    if not isinstance(goal, Constraint):
-        return None
-    w = data.w if factor is None else (np.ones(len(data.y)) if data.w is None else data.w) * factor[data.y]
-    here, _, _ = promise(goal, rule.decide(q), data.y, w)
-    met = here <= goal.bound + 1e-9 if goal.at_most else here >= goal.bound - 1e-9
-    value, bound95, n = promise(goal, after, data.y, w)
-    kept = bound95 <= goal.bound if goal.at_most else bound95 >= goal.bound
-    positives = int((data.y == 1).sum())
-    values = {"kind": Message(f"decide.{goal.kind}"), "bound": f"{goal.bound:g}"}
-    if not met:
-        notes.append(Message("decide.unreachable", value=here, **values))
-    elif not kept:
-        key = "decide.no_promise_above" if goal.at_most else "decide.no_promise"
-        notes.append(Message(key, n=positives, edge=bound95, **values))
-    return Promise(goal.kind, goal.bound, value, bound95, n, positives, bool(met), bool(kept))
-
-
-def _calibration(p: Real, data: inputs.Data, factor: Real | None) -> Any:
-    if data.k != 2:
-        return None
-    w = data.w if factor is None else (np.ones(len(data.y)) if data.w is None else data.w) * factor[data.y]
-    return calibration(p, data.y == 1, w)
-
-
-def curve_of(p: Real, positive: NDArray[np.bool_], w: Real | None, factor: Real | None) -> Curve:
-    """Some hundred of all cut-offs on the model's own probabilities, evenly over those they catch and let pass."""
-    from focalkit.decisions.cutoffs import sort_cutoffs
-
-    found = sort_cutoffs(p, positive, w)
-    f = np.ones(2) if factor is None else factor
-    tp, fp = found.tp * f[1], found.fp * f[0]
-    half = CURVE // 2
-    at = [np.searchsorted(side, np.linspace(0, side[-1], half)) for side in (tp, fp)]
-    index = np.unique(np.concatenate([*at, [0, len(tp) - 1]]).clip(0, len(tp) - 1))
-    per = 1000 / (tp[-1] + fp[-1])
-    cut = tuple(found.at(int(i)) for i in index)
-    ends = (float(per * tp[-1]), float(per * fp[-1]))
-    return Curve(cut, tuple(map(float, per * tp[index])), tuple(map(float, per * fp[index])), *ends)
-
-
-def _sample(q: Real, data: inputs.Data, factor: Real | None) -> Sampled:
-    w = np.ones(len(data.y)) if data.w is None else data.w
-    rows, times = _some_of_each(data.y, SAMPLE * data.k)
-    weight = w[rows] * times
-    # the classes of the sample weigh what those of the data do
-    mass, have = np.bincount(data.y, w, data.k), np.bincount(data.y[rows], weight, data.k)
-    scale = np.where(have > 0, mass / np.where(have > 0, have, 1), 0.0) * (1.0 if factor is None else factor)
-    weight = weight * scale[data.y[rows]]
-    return Sampled(q[rows], data.y[rows].astype(np.int64), weight * 1000 / weight.sum())
-
-
-def _some_of_each(y: Ints, most: int) -> tuple[Ints, Real]:
-    """At most ``most`` rows, evenly of each class, and how many each stands for."""
-    if len(y) <= most:
-        return np.arange(len(y)), np.ones(len(y))
-    from focalkit.decisions.ascent import some_of_each
-
-    return some_of_each(y, most)
-
-
-def _times(w: Real | None, rows: tuple[Ints, Real]) -> Real:
-    return rows[1] if w is None else w[rows[0]] * rows[1]

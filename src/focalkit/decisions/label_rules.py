@@ -15,8 +15,9 @@ from focalkit.decisions.calibration import METHODS, SURE, fit_calibration, log_l
 from focalkit.decisions.goals import Constraint, Cost, Goal, Maximize
 from focalkit.decisions.label_figures import label_figures
 from focalkit.decisions.labels import fit_labels
+from focalkit.decisions.learn import curve_of
 from focalkit.decisions.prior import PriorEstimate, estimate_prior
-from focalkit.decisions.report import DecisionReport
+from focalkit.decisions.report import Curve, DecisionReport
 from focalkit.decisions.rule import DecisionRule, labels_array, plain
 from focalkit.decisions.rules import Cutoffs
 from focalkit.decisions.steps import EachLabel, Recover, Reweigh, Step
@@ -159,8 +160,9 @@ def _methods(
 ) -> tuple[str | None, ...]:
     """How each label is calibrated; None: not at all."""
     n = p.shape[1]
+    nothing: tuple[str | None, ...] = (None,) * n
     if calibrate is None or (calibrate == "auto" and (not closed or folds is None)):
-        return (None,) * n
+        return nothing
     if calibrate != "auto":
         contracts.one_of("calibrate", calibrate, ("auto", *METHODS))
     some = [min(int(y[:, k].sum()), int((1 - y[:, k]).sum())) >= FEWEST for k in range(n)]
@@ -222,7 +224,5 @@ def _prior(
     return prior, PriorEstimate(prior, errors, sure, edge)
 
 
-def _curve(data: inputs.Data, k: int, factor: Real | None) -> Any:
-    from focalkit.decisions.decide import curve_of
-
+def _curve(data: inputs.Data, k: int, factor: Real | None) -> Curve:
     return curve_of(data.p[:, k], data.labels[:, k] == 1, data.w, None if factor is None else factor[k])

@@ -9,7 +9,7 @@ import numpy as np
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.decisions.rules import Bands, Cutoff, Weighted
-from focalkit.decisions.steps import Reweigh
+from focalkit.decisions.steps import Reweigh, own_bands, own_scale
 
 if TYPE_CHECKING:
     from focalkit.decisions.rule import DecisionRule
@@ -47,8 +47,6 @@ def with_rule(made: DecisionRule, model: Any, initial_types: Any) -> Any:
 
 
 def _nodes(made: DecisionRule, score: str, helper: Any, numpy_helper: Any) -> tuple[list[Any], list[Any]]:
-    from focalkit.decisions.rule import own_bands, own_scale
-
     rule, constants = made.rule, []
 
     def constant(name: str, value: Any, kind: Any = np.float32) -> str:

@@ -6,18 +6,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.types import Array, Predictions
 from focalkit.decisions import sentences, snippets
 from focalkit.decisions.goals import CaseCost, Goal, goal_from_dict
-from focalkit.decisions.rules import REVIEW, Bands, Cutoff, Cutoffs, Rule, rule_from_dict
-from focalkit.decisions.steps import EachLabel, Step, apply_all, step_from_dict
+from focalkit.decisions.rules import REVIEW, Cutoff, Cutoffs, Rule, rule_from_dict
+from focalkit.decisions.steps import Step, apply_all, own_scale, step_from_dict
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from focalkit.decisions.report import DecisionReport
 
 Real = NDArray[np.float64]
@@ -84,7 +87,7 @@ class DecisionRule:
             contracts.reject("rule", "be one cut-off", type(self.rule).__name__, remedy)
         return own_scale(self.rule.cutoff, self.steps)
 
-    def decide(self, probabilities: Any, costs: Any = None) -> NDArray[np.int64]:
+    def decide(self, probabilities: Predictions, costs: Array | None = None) -> NDArray[np.int64]:
         """Class numbers (n,), -1 for a case that a person decides; of several labels 0 or 1 (n, n_labels).
 
         Parameters
@@ -107,15 +110,15 @@ class DecisionRule:
             of_case = self.goal.matrices(plain(costs), self.n_classes)
         return self.rule.decide(apply_all(self.steps, p), of_case)
 
-    def predict(self, probabilities: Any, costs: Any = None, *, review: Any = None) -> Any:
+    def predict(self, probabilities: Predictions, costs: Array | None = None, *, review: Any = None) -> Any:
         """Names of the classes decided for; ``review`` (None: the last class's type's "review") for a person's cases.
 
         Arrays give an array, PyTorch tensors a tensor of class numbers, pandas objects a Series with their index and
         polars frames a Series.
         """
-        ids = self.decide(probabilities, costs)
-        if hasattr(probabilities, "detach"):
-            return probabilities.new_tensor(ids).long()
+        ids, given = self.decide(probabilities, costs), cast(Any, probabilities)
+        if hasattr(given, "detach"):
+            return given.new_tensor(ids).long()
         if self.multilabel:
             return ids
         names = np.array(self.classes)
@@ -123,11 +126,11 @@ class DecisionRule:
             other = "review" if review is None else review
             names = np.array([*self.classes, other], object if names.dtype.kind not in "US" else None)
         out = names[ids]
-        if hasattr(probabilities, "iloc"):
+        if hasattr(given, "iloc"):
             from pandas import Series
 
-            return Series(out, index=probabilities.index, name="decision")
-        if type(probabilities).__module__.startswith("polars"):
+            return Series(out, index=given.index, name="decision")
+        if type(given).__module__.startswith("polars"):
             from polars import Series as PolarsSeries
 
             return PolarsSeries("decision", out)
@@ -221,7 +224,7 @@ class DecisionRule:
 
         return with_rule(self, model, initial_types)
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Axes | None = None) -> Any:
         """Draw what every cut-off would cost, or recall per class before and after; needs matplotlib.
 
         Raises
@@ -234,35 +237,6 @@ class DecisionRule:
         from focalkit.decisions.report import need_report
 
         return import_module("focalkit.report.rule_figure").draw_rule(need_report(self), self, ax)
-
-
-def own_scale(cutoff: float, steps: tuple[Step, ...]) -> float:
-    """The cut-off on probabilities before ``steps``, of two classes: they only ever rise, so by bisection."""
-    if not steps or not 0 <= cutoff < 1:
-        return cutoff
-    low, high = 0.0, 1.0
-    if apply_all(steps, np.array([0.0]))[0] > cutoff:
-        return -1.0
-    for _ in range(200):
-        middle = low + (high - low) / 2
-        if middle in (low, high):
-            break
-        if apply_all(steps, np.array([middle]))[0] > cutoff:
-            high = middle
-        else:
-            low = middle
-    return low
-
-
-def own_bands(rule: Bands, steps: tuple[Step, ...]) -> Bands:
-    """Bands on probabilities before ``steps``."""
-    return Bands(own_scale(rule.lower, steps), own_scale(rule.upper, steps))
-
-
-def own_cutoffs(rule: Cutoffs, steps: tuple[Step, ...]) -> tuple[float, ...]:
-    """Cut-offs on each label's probabilities before ``steps``."""
-    of_label = steps[0].labels if steps and isinstance(steps[0], EachLabel) else ((),) * len(rule.cutoffs)
-    return tuple(own_scale(cutoff, each) for cutoff, each in zip(rule.cutoffs, of_label, strict=True))
 
 
 def plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from focalkit._core.message import Message
 from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Weighted
+from focalkit.decisions.steps import own_bands, own_cutoffs, own_scale
 
 if TYPE_CHECKING:
     from focalkit.decisions.rule import DecisionRule
@@ -24,8 +25,6 @@ def short(value: float) -> str:
 
 def rule_sentence(made: DecisionRule) -> Message:
     """The rule in words, about the model's own probabilities where that is possible."""
-    from focalkit.decisions.rule import own_bands, own_cutoffs, own_scale
-
     rule, names = made.rule, [str(c) for c in made.classes]
     if isinstance(rule, Cutoff):
         cut = own_scale(rule.cutoff, made.steps)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from focalkit._core import contracts
 from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Weighted
-from focalkit.decisions.steps import Recover, Reweigh, Step, Temperature
+from focalkit.decisions.steps import Recover, Reweigh, Step, Temperature, own_bands, own_cutoffs, own_scale
 
 if TYPE_CHECKING:
     from focalkit.decisions.rule import DecisionRule
@@ -25,8 +25,6 @@ _TEMPERATURE = """\
 
 def numpy_source(made: DecisionRule) -> str:
     """A function ``decide(p)``: class numbers from probabilities, -1 where a person decides."""
-    from focalkit.decisions.rule import own_bands, own_cutoffs, own_scale
-
     rule = made.rule
     classes = f"# {made.sentence}\n# classes: {', '.join(f'{i} = {c}' for i, c in enumerate(made.classes))}\n"
     lines = ["import numpy as np", "", ""]
@@ -95,8 +93,6 @@ def _column(name: str) -> str:
 
 def sql(made: DecisionRule, columns: Sequence[str] | None = None) -> str:
     """A CASE expression; of labels one expression a line."""
-    from focalkit.decisions.rule import own_bands, own_cutoffs, own_scale
-
     rule = made.rule
     # names of one type: a person's cases are text
     doubtful = isinstance(rule, Bands) or getattr(rule, "review_cost", None) is not None

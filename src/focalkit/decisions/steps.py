@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit.decisions.rules import both_sides
+from focalkit.decisions.rules import Bands, Cutoffs, both_sides
 from focalkit.posterior import recover_posterior
 
 Real = NDArray[np.float64]
@@ -139,3 +139,32 @@ def apply_all(steps: tuple[Step, ...], p: Real) -> Real:
     for step in steps:
         p = step.apply(p)
     return p
+
+
+def own_scale(cutoff: float, steps: tuple[Step, ...]) -> float:
+    """The cut-off on probabilities before ``steps``, of two classes: they only ever rise, so by bisection."""
+    if not steps or not 0 <= cutoff < 1:
+        return cutoff
+    low, high = 0.0, 1.0
+    if apply_all(steps, np.array([0.0]))[0] > cutoff:
+        return -1.0
+    for _ in range(200):
+        middle = low + (high - low) / 2
+        if middle in (low, high):
+            break
+        if apply_all(steps, np.array([middle]))[0] > cutoff:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def own_bands(rule: Bands, steps: tuple[Step, ...]) -> Bands:
+    """Bands on probabilities before ``steps``."""
+    return Bands(own_scale(rule.lower, steps), own_scale(rule.upper, steps))
+
+
+def own_cutoffs(rule: Cutoffs, steps: tuple[Step, ...]) -> tuple[float, ...]:
+    """Cut-offs on each label's probabilities before ``steps``."""
+    of_label = steps[0].labels if steps and isinstance(steps[0], EachLabel) else ((),) * len(rule.cutoffs)
+    return tuple(own_scale(cutoff, each) for cutoff, each in zip(rule.cutoffs, of_label, strict=True))

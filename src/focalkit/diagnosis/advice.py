@@ -46,13 +46,14 @@ SharesOf = Callable[[PerClass], Shares]
 def contradicted(ledger: Ledger, gamma: PerClass | None = None, *, shares: SharesOf | None = None) -> Contradicted:
     """Look for probable label noise."""
     shares_of = ledger.shares if shares is None else shares
-    shares_at = shares_of(ledger.spec.gamma if gamma is None else gamma)
+    gamma = ledger.spec.gamma if gamma is None else gamma
+    shares_at = shares_of(gamma)
     weight = ledger.weight.sum(axis=1)
     below = bins.UPPER <= CONTRADICTED
     hard = ledger.weight[:, below].sum(axis=1)
     share = np.where(weight > 0, hard / np.where(weight > 0, weight, 1.0), 0.0)
     at = np.nonzero(ledger.weight * below)
-    sums = np.bincount(at[0], ledger._cell_sums(at, shares_at.gamma).loss, minlength=len(weight))
+    sums = np.bincount(at[0], ledger._cell_sums(at, *ledger._asked(gamma, None)).loss, minlength=len(weight))
     total = shares_at.loss.total
     loss = np.where(total > 0, np.minimum(sums / np.where(total > 0, total, 1.0), 1.0), 0.0)
     few = ledger.count[:, below].sum(axis=1) >= 2

@@ -12,7 +12,7 @@ from focalkit._core import contracts, links, reduction
 from focalkit._core.call import loss_shape
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
-from focalkit.binning import log_odds
+from focalkit.engines.cpu.ledger import log_odds
 
 Real = NDArray[np.float64]
 
@@ -79,7 +79,28 @@ class Batch:
             w = None if self.weight is None else self._flat(self.weight[piece], len(z))
             for i in range(0, len(z), step):
                 part = slice(i, i + step)
-                yield Chunk(first * inner + i, z[part], y[part], None if w is None else w[part])
+                yield Chunk(first * inner + i, self._shifted(z[part]), y[part], None if w is None else w[part])
+
+    def _shifted(self, z: NDArray[Any]) -> NDArray[Any]:
+        """The logits of the loss: scaled and adjusted as the spec says."""
+        spec = self.spec
+        if not spec.shifts:
+            return z
+        adjustment, _ = spec.shift_vectors()
+        shift = None if adjustment is None else np.asarray(adjustment)
+        wide = z.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            if spec.link == "softmax":
+                return np.asarray(links.adjusted(wide, spec.scale, shift, NUMPY))
+            return wide * spec.scale if shift is None else wide * spec.scale + shift
+
+    def _less(self, m: Real, row: NDArray[Any]) -> Real:
+        """Log-odds less the margins of their classes ``row``."""
+        _, margin = self.spec.shift_vectors()
+        if margin is None:
+            return m
+        ids = np.where((row >= 0) & (row < self.n_classes), row, 0)  # of those that are ignored nothing is kept
+        return m - np.broadcast_to(np.asarray(margin), (self.n_classes,))[ids]
 
     @staticmethod
     def _flat(array: NDArray[Any], n_rows: int) -> NDArray[Any]:
@@ -130,7 +151,7 @@ class Batch:
             contracts.reject(
                 "targets",
                 "name classes whose logit is above -inf",
-                f"class {column} in row {chunk.start + row}",
+                contracts.Words(f"class {column} in row {chunk.start + row}"),
                 "The loss there is infinite and has no shares: leave the row out, or unmask the class.",
             )
 
@@ -161,11 +182,13 @@ class Batch:
             with np.errstate(all="ignore"):
                 m, _, _, _ = links.softmax_log_odds_all(chunk.logits[rows].astype(np.float64), np)
             at = np.nonzero(mass[rows])
-            return Entries(at[1], m[at], mass[rows][at], chunk.start, np.flatnonzero(rows)[at[0]])
+            m_at = self._less(m[at], at[1])
+            return Entries(at[1], m_at, mass[rows][at], chunk.start, np.flatnonzero(rows)[at[0]])
         return self._hard_entries(chunk, self._log_odds(chunk)[0])
 
     def _hard_entries(self, chunk: Chunk, m: Real) -> Entries:
         ids, weight = chunk.targets.reshape(-1), chunk.weight
+        m = self._less(m, ids)
         keep = ids != self.spec.ignore_index
         if weight is not None:
             weight = weight.reshape(-1)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts, definition
+from focalkit._core import contracts, forms
+from focalkit._core.forms import Form
+from focalkit._core.spec import LossSpec
 from focalkit.diagnosis.expansion import cell_sums, ratio
+from focalkit.diagnosis.form_sums import form_sums
 
 Real = NDArray[np.float64]
 
@@ -20,14 +23,17 @@ GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
 
 @dataclass(frozen=True)
 class LossCurves:
-    """Figure 1: ``loss`` (n_gammas, n_points) in nats against ``p_t`` (n_points,)."""
+    """Figure 1: ``loss`` (n_gammas, n_points) in nats against ``p_t`` (n_points,); ``form`` as it was asked for."""
 
     gammas: tuple[float, ...]
     p_t: Real
     loss: Real
+    form: Mapping[str, Any] = field(default_factory=dict)
 
 
-def loss_curves(gammas: Sequence[float] = GAMMAS, n_points: int = 1000) -> LossCurves:
+def loss_curves(
+    gammas: Sequence[float] = GAMMAS, n_points: int = 1000, form: Mapping[str, Any] | None = None
+) -> LossCurves:
     r"""Loss against the probability of the true class, for several gammas.
 
     .. math:: \mathrm{FL}(p_t) = -(1 - p_t)^\gamma \log p_t
@@ -40,6 +46,9 @@ def loss_curves(gammas: Sequence[float] = GAMMAS, n_points: int = 1000) -> LossC
         One curve each; 0 is cross-entropy.
     n_points : int, at least 2
         Points on (0, 1], evenly spaced.
+    form : None or mapping
+        The fields of :class:`focalkit.LossSpec` that make another form, such as ``{"poly": 1.0}``; those of the
+        asymmetric loss draw its negatives, ``p_t`` being 1 - p.
 
     Returns
     -------
@@ -67,8 +76,22 @@ def loss_curves(gammas: Sequence[float] = GAMMAS, n_points: int = 1000) -> LossC
     p_t = np.arange(1, n_points + 1) / n_points
     with np.errstate(divide="ignore"):
         m = np.log(p_t) - np.log1p(-p_t)
-    loss = np.stack([definition.loss(m, np.float64(gamma), np) for gamma in values])
-    return LossCurves(tuple(values), p_t, loss)
+    fields = dict(form or {})
+    sides = [_side(gamma, fields) for gamma in values]
+    with np.errstate(all="ignore"):
+        loss = np.stack([forms.loss(m, np.float64(gamma), asked, np) for gamma, asked in sides])
+    return LossCurves(tuple(values), p_t, np.where(p_t == 1, np.maximum(loss, 0.0), loss), fields)
+
+
+def _side(gamma: float, fields: dict[str, Any]) -> tuple[float, Form | None]:
+    """Gamma and form of a curve."""
+    link = "sigmoid" if {"gamma_negative", "clip", "quality"} & fields.keys() else "softmax"
+    spec = LossSpec(link, gamma, **fields)
+    if spec.form is not None and spec.form.name in forms.OF_SOFT_TARGETS:
+        remedy = "It is a function of the logit and a target between 0 and 1."
+        contracts.reject("form", "be a function of the probability of the true class", fields, remedy)
+    power, asked = spec.negatives
+    return float(power), asked
 
 
 @dataclass(frozen=True)
@@ -112,13 +135,21 @@ def _rising(y: Real, x: Real) -> tuple[Real, Real]:
 
 
 def cumulative_curves(
-    names: tuple[str, ...], count: NDArray[Any], weight: Real, s1: Real, s2: Real, gamma: Real
+    names: tuple[str, ...],
+    count: NDArray[Any],
+    weight: Real,
+    s1: Real,
+    s2: Real,
+    gamma: Real,
+    form: Form | None = None,
 ) -> CumulativeCurves:
     """Figure 4's curves from tables (n_curves, n_bins), each curve with its own gamma (n_curves,)."""
     loss, error = np.zeros_like(weight), np.zeros_like(weight)
     curve, cell = np.nonzero(weight)
     at = (curve, cell)
-    sums = cell_sums(cell, count[at], weight[at], s1[at], s2[at], gamma[curve])
+    cells = cell, count[at], weight[at], s1[at], s2[at], gamma[curve]
+    with np.errstate(all="ignore"):
+        sums = cell_sums(*cells) if form is None else form_sums(*cells, form)
     loss[at], error[at] = sums.loss, sums.loss_error
     total, total_error = loss.sum(axis=1, keepdims=True), error.sum(axis=1, keepdims=True)
     share, share_error = ratio(_from_easiest(loss), _from_easiest(error), total, total_error)

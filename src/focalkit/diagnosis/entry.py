@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec, PerClass
+from focalkit._core.types import Array
 from focalkit.diagnosis import scan, storage
 from focalkit.diagnosis.batch import check_spec
 from focalkit.diagnosis.demo import NAMES, SEED, made_up_predictions
@@ -27,11 +28,11 @@ Progress = Callable[[int, float, float], None]
 
 
 def diagnose(
-    logits: Any,
-    targets: Any,
+    logits: Array,
+    targets: Array,
     spec: LossSpec | None = None,
     *,
-    sample_weight: Any = None,
+    sample_weight: Array | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Ledger:
     r"""Where the loss of these predictions goes, for every alpha and gamma.
@@ -111,7 +112,7 @@ def diagnose_files(
     against: str | Path | Sequence[str | Path] = (),
     train_gamma: PerClass | None = None,
     train_alpha: PerClass | None = None,
-    prior: Any = None,
+    prior: Array | Mapping[Any, float] | None = None,
     skip_damaged: bool = False,
     n_jobs: int | None = None,
     dask: str | None = None,
@@ -258,7 +259,9 @@ def _is_ledger(path: str) -> bool:
 def _only_of_predictions(**asked: Any) -> None:
     for name, value in asked.items():
         if value is not None and value != 0:
-            contracts.reject(name, "be asked of predictions", "a saved ledger, which has no rows", "Leave it out.")
+            contracts.reject(
+                name, "be asked of predictions", contracts.Words("a saved ledger, which has no rows"), "Leave it out."
+            )
 
 
 def _loaded(paths: Sequence[str]) -> Diagnosis:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit import binning
 from focalkit._core import contracts
+from focalkit._core.forms import OF_SOFT_TARGETS, Form
 from focalkit._core.shown import Shown
 from focalkit._core.spec import LossSpec, PerClass
+from focalkit._core.types import Array
 from focalkit.diagnosis import bins, storage
 from focalkit.diagnosis.batch import Batch, Entries, check_spec, row_names
 from focalkit.diagnosis.curves import CumulativeCurves, cumulative_curves
 from focalkit.diagnosis.expansion import cell_sums, rounding
+from focalkit.diagnosis.form_sums import form_sums
 from focalkit.diagnosis.shares import Shares, quantity
+from focalkit.engines.cpu import ledger as engine
 from focalkit.weights import Scheme, parse_alpha
 
 Real = NDArray[np.float64]
@@ -68,8 +71,8 @@ class Ledger(Shown):
         check_spec(spec)
         if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)) or n_classes < 1:
             contracts.reject("n_classes", "be a positive integer", n_classes, "It is the logits' class axis.")
-        for name in ("alpha", "gamma"):
-            contracts.class_vector(name, getattr(spec, name), int(n_classes))
+        for name, value in spec.class_parameters().items():
+            contracts.class_vector(name, value, int(n_classes))
         self.spec = spec
         self.n_classes = int(n_classes)
         shape = (self.n_classes * (1 if spec.link == "softmax" else 2), bins.N_BINS)
@@ -86,7 +89,7 @@ class Ledger(Shown):
         self.exact_grad: Real = np.zeros((shape[0], bins.N_ZONES))
         self.n_samples = 0
         self.n_ignored = 0
-        self._gamma = self._per_row(spec.gamma)
+        self._gamma, _ = self._asked(None, None)
 
     def __repr__(self) -> str:
         """Size and spec."""
@@ -94,7 +97,7 @@ class Ledger(Shown):
 
     # --- filling -----------------------------------------------------------------------------------------
 
-    def update(self, logits: Any, targets: Any, sample_weight: Any = None) -> None:
+    def update(self, logits: Array, targets: Array, sample_weight: Array | None = None) -> None:
         """Add a batch; the arguments are those of the losses. A refused batch leaves the ledger as it was."""
         if sample_weight is None and self._plain and self._added_at_once(logits, targets):
             return
@@ -103,7 +106,7 @@ class Ledger(Shown):
 
     def _added_at_once(self, logits: Any, targets: Any) -> bool:
         gamma = self._gamma[:1] if self._one_gamma else self._gamma
-        done = binning.update(logits, targets, self.n_classes, gamma, bins.DESCRIBED, self._tables)
+        done = engine.update(logits, targets, self.n_classes, gamma, bins.DESCRIBED, self._tables)
         self.n_samples += len(targets) if done else 0
         return done
 
@@ -115,16 +118,18 @@ class Ledger(Shown):
     def _plain(self) -> bool:
         """Whether class ids may be added as they come: one class each, no id that means another thing."""
         spec = self.spec
-        return spec.link == "softmax" and spec.label_smoothing == 0 and spec.ignore_index < 0 and spec.class_axis == 1
+        if spec.link != "softmax" or spec.shifts:
+            return False
+        return spec.label_smoothing == 0 and spec.ignore_index < 0 and spec.class_axis == 1
 
-    def take(self, logits: Any, targets: Any, sample_weight: Any = None) -> Iterator[Entries]:
+    def take(self, logits: Array, targets: Array, sample_weight: Array | None = None) -> Iterator[Entries]:
         """:meth:`update`, showing each part of the batch once it is added."""
         batch = Batch(self.spec, logits, targets, sample_weight)
         if batch.n_classes != self.n_classes:
             contracts.reject(
                 "logits",
                 f"have the {self.n_classes} classes of this ledger",
-                f"{batch.n_classes} classes",
+                contracts.Words(f"{batch.n_classes} classes"),
                 "Start another ledger for them.",
             )
         for entries in batch.read():
@@ -136,7 +141,7 @@ class Ledger(Shown):
 
     def _add(self, entries: Entries) -> None:
         gamma = self._gamma[:1] if self._one_gamma else self._gamma
-        binning.add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, self._tables)
+        engine.add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, self._tables)
 
     def __add__(self, other: Ledger) -> Ledger:
         """Return the ledger of both data sets; spec and classes must be the same."""
@@ -156,7 +161,12 @@ class Ledger(Shown):
 
     # --- asking ------------------------------------------------------------------------------------------
 
-    def shares(self, gamma: PerClass | None = None, alpha: PerClass | str | None = None) -> Shares:
+    def shares(
+        self,
+        gamma: PerClass | None = None,
+        alpha: PerClass | str | None = None,
+        form: Mapping[str, Any] | None = None,
+    ) -> Shares:
         """Loss and gradient per class, and from easy samples, before and after alpha.
 
         Parameters
@@ -167,6 +177,9 @@ class Ledger(Shown):
             None: the spec's. A scheme of :func:`focalkit.class_weights`, such as "balanced" or
             "power:0.25", counts the classes in the ledger (sigmoid: negatives against positives of
             each column); "none" weighs all alike. Numbers are as in :class:`focalkit.LossSpec`.
+        form : None or mapping
+            None: the spec's. The fields of another form, such as ``{"poly": 1.0}`` or ``{"dft": 1.0}`` (which takes
+            gamma=0); ``{}`` is the focal loss.
 
         Returns
         -------
@@ -178,10 +191,10 @@ class Ledger(Shown):
         InputError
             Where an argument breaks its contract.
         """
-        gammas = self._gamma if gamma is None else self._per_row(self._checked("gamma", gamma))
+        gammas, asked = self._asked(gamma, form)
         alphas = self.alpha_of(alpha)
         at = np.nonzero(self.weight)
-        sums = self._cell_sums(at, gammas)
+        sums = self._cell_sums(at, gammas, asked)
         zone = at[0] * bins.N_ZONES + bins.ZONE[at[1]]
 
         def by_zone(values: Any) -> Real:
@@ -194,7 +207,7 @@ class Ledger(Shown):
             (sums.loss, sums.loss_error, self.exact_loss),
             (sums.grad, sums.grad_error, self.exact_grad),
         ):
-            same = (gammas == self._gamma)[:, None]
+            same = (gammas == self._gamma)[:, None] & (asked is None)
             bound = rounding(count, gammas[:, None], exact)
             parts.append(quantity(np.where(same, exact, by_zone(value)), np.where(same, bound, by_zone(error)), alphas))
         mass = weight.sum(axis=1)
@@ -205,7 +218,9 @@ class Ledger(Shown):
             self.class_names, counts, mass, mass / everything, gammas, alphas, easy, very_easy, parts[0], parts[1]
         )
 
-    def cumulative(self, gamma: PerClass | None = None, by: str = "class") -> CumulativeCurves:
+    def cumulative(
+        self, gamma: PerClass | None = None, by: str = "class", form: Mapping[str, Any] | None = None
+    ) -> CumulativeCurves:
         """Share of the loss that the easiest samples carry (Lin et al. 2017, figure 4).
 
         Parameters
@@ -216,6 +231,8 @@ class Ledger(Shown):
             One curve per row of the ledger; or two, negatives (sigmoid: targets 0; softmax: class 0,
             the background) and positives; or one for everything. The last two need one gamma for
             all. No alpha: it cancels within a class or sign.
+        form : None or mapping
+            As for :meth:`shares`.
 
         Returns
         -------
@@ -228,9 +245,9 @@ class Ledger(Shown):
             Where an argument breaks its contract.
         """
         contracts.one_of("by", by, ("class", "sign", "all"))
-        gammas = self._gamma if gamma is None else self._per_row(self._checked("gamma", gamma))
+        gammas, asked = self._asked(gamma, form)
         if by == "class":
-            return cumulative_curves(self.class_names, self.count, self.weight, self.s1, self.s2, gammas)
+            return cumulative_curves(self.class_names, self.count, self.weight, self.s1, self.s2, gammas, asked)
         if np.unique(gammas).size > 1:
             contracts.reject(
                 "gamma", f"be one number for by={by!r}", gammas.tolist(), "Ask by='class', or for one gamma."
@@ -244,7 +261,7 @@ class Ledger(Shown):
             np.stack([table[group].sum(axis=0) for group in groups.values()])
             for table in (self.count, self.weight, self.s1, self.s2)
         )
-        return cumulative_curves(tuple(groups), count, weight, s1, s2, np.full(len(groups), gammas[0]))
+        return cumulative_curves(tuple(groups), count, weight, s1, s2, np.full(len(groups), gammas[0]), asked)
 
     def alpha_of(self, alpha: PerClass | str | None) -> Real:
         """One weight per row for an ``alpha`` as :meth:`shares` takes it."""
@@ -272,17 +289,55 @@ class Ledger(Shown):
         contracts.class_vector(name, checked, self.n_classes)
         return checked  # type: ignore[no-any-return]
 
+    def _asked(self, gamma: PerClass | None, form: Mapping[str, Any] | None) -> tuple[Real, Form | None]:
+        """Gamma of each row, and the form, None for the focal loss.
+
+        The spec's form, if no other is asked for, goes with a gamma that it has a place for; with any other the focal
+        loss is meant.
+        """
+        power = self.spec.gamma if gamma is None else gamma
+        fields = dict(form or {})
+        if form is None and self._takes(power):
+            fields = self.spec.form_fields
+        spec = LossSpec(self.spec.link, power, **fields)
+        contracts.class_vector("gamma", spec.gamma, self.n_classes)  # type: ignore[arg-type]
+        asked = spec.form
+        if asked is not None and asked.name == "asymmetric":
+            if spec.clip:
+                remedy = "Its negatives have no loss below the clip: ask with clip=0."
+                contracts.reject("form", "be one that a ledger answers for", fields, remedy)
+            asked = None
+        elif asked is not None and asked.name in (*OF_SOFT_TARGETS, "steps"):
+            remedy = "It depends on each target's value, or steps inside of a bin, which no table of log-odds holds."
+            contracts.reject("form", "be one that a ledger answers for", fields, remedy)
+        return self._gammas(spec), asked
+
+    def _takes(self, gamma: PerClass) -> bool:
+        """Whether the spec's form has a place for this gamma."""
+        if not {"dft", "gce", "gamma_steps", "star"} & self.spec.form_fields.keys():
+            return True
+        if self.spec.star is not None:
+            return bool(np.all(np.asarray(gamma) > 0))
+        return bool(np.all(np.asarray(gamma) == 0))
+
+    def _gammas(self, spec: LossSpec) -> Real:
+        """Gamma of each row; the asymmetric loss has two."""
+        if spec.form is None or spec.form.name != "asymmetric":
+            return self._per_row(spec.gamma)
+        return np.tile([float(spec.negatives[0]), float(spec.positives[0])], self.n_classes)
+
     def _per_row(self, gamma: PerClass) -> Real:
         vector = np.broadcast_to(np.asarray(gamma, np.float64), (self.n_classes,))
         return np.array(vector.repeat(len(self.class_names) // self.n_classes))
 
     @property
     def _one_gamma(self) -> bool:
-        return not isinstance(self.spec.gamma, tuple)
+        return bool((self._gamma == self._gamma[0]).all())
 
-    def _cell_sums(self, at: tuple[NDArray[Any], ...], gammas: Real) -> Any:
+    def _cell_sums(self, at: tuple[NDArray[Any], ...], gammas: Real, form: Form | None) -> Any:
+        cells = at[1], self.count[at], self.weight[at], self.s1[at], self.s2[at], gammas[at[0]]
         with np.errstate(all="ignore"):
-            return cell_sums(at[1], self.count[at], self.weight[at], self.s1[at], self.s2[at], gammas[at[0]])
+            return cell_sums(*cells) if form is None else form_sums(*cells, form)
 
     def plot(self, gamma: PerClass | None = None, alpha: PerClass | str | None = None, *, top: int = 20) -> Any:
         """Draw it: where the samples are, each class before and after, and Figure 4. Needs matplotlib.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core.spec import PerClass
+from focalkit._core.types import Array
 from focalkit.diagnosis.sample import Sample
 from focalkit.diagnosis.scoring import EVERYTHING, GROUPS, Exclusive, Independent, checked_prior
 
@@ -72,7 +73,7 @@ class Remedies:
 
 
 def remedies(
-    sample: Sample, *, prior: Any = None, gamma: PerClass | None = None, alpha: PerClass | None = None
+    sample: Sample, *, prior: Array | None = None, gamma: PerClass | None = None, alpha: PerClass | None = None
 ) -> Remedies | None:
     """Judge the free remedies; None where the sample is too small for it (fewer than 40 entries, or one class).
 

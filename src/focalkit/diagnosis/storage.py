@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,27 @@ EXACT = ("exact_loss", "exact_grad")
 ARRAYS = (*TABLES, *EXACT)
 
 _SPEC_FIELDS = ("link", "gamma", "alpha", "label_smoothing", "ignore_index", "class_axis")
+_MORE = (
+    "logit_adjustment",
+    "margin",
+    "scale",
+    "poly",
+    "star",
+    "dft",
+    "gce",
+    "gamma_negative",
+    "clip",
+    "quality",
+    "gamma_steps",
+)
 _BINS = {"low": bins.LOW, "high": bins.HIGH, "per_unit": bins.PER_UNIT, "extra_edges": [bins.LOG9]}
+
+
+def _others(spec: LossSpec) -> dict[str, Any]:
+    """What else makes the log-odds and the loss: only what differs from the default, as older versions wrote it."""
+    return {
+        f.name: getattr(spec, f.name) for f in fields(spec) if f.name in _MORE and getattr(spec, f.name) != f.default
+    }
 
 
 def dumps(ledger: Ledger) -> str:
@@ -37,7 +58,7 @@ def dumps(ledger: Ledger) -> str:
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "spec": {name: getattr(ledger.spec, name) for name in _SPEC_FIELDS},
+        "spec": {name: getattr(ledger.spec, name) for name in _SPEC_FIELDS} | _others(ledger.spec),
         "bins": _BINS,
         "n_classes": ledger.n_classes,
         "n_samples": ledger.n_samples,
@@ -82,4 +103,6 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
             raise ValueError(message)
         return spec, n_classes, state
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        contracts.reject("text", "be the whole JSON of a ledger", f"{type(error).__name__}: {error}", remedy)
+        contracts.reject(
+            "text", "be the whole JSON of a ledger", contracts.Words(f"{type(error).__name__}: {error}"), remedy
+        )

@@ -9,8 +9,14 @@ class Plan:
         label_smoothing: float,
         ignore_index: int,
         class_axis: int,
+        logit_scale: float,
+        form: int,
+        form_number: float,
+        form_gamma: float,
         gamma: Sequence[float],
         alpha: Sequence[float] | None,
+        adjustment: Sequence[float] | None,
+        margin: Sequence[float] | None,
     ) -> None: ...
 
 class Block:

@@ -12,6 +12,7 @@ from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_LOWEST_ADJUSTMENT = -60.0  # exp of it leaves float32 its digits
 
 
 def read(
@@ -33,8 +34,8 @@ def read(
     z = contracts.logits_array(logits, library)
     axis = contracts.logits_shape(spec.link, z.shape, spec.class_axis)
     n_classes = z.shape[axis] if axis >= 0 else 1
-    for name in ("alpha", "gamma"):
-        contracts.class_vector(name, getattr(spec, name), n_classes)
+    for name, value in spec.class_parameters().items():
+        contracts.class_vector(name, value, n_classes)
     check = contracts.softmax_targets if spec.link == "softmax" else contracts.sigmoid_targets
     y = check(targets, z.shape, axis, spec.ignore_index, soft_slack, library)
     weight = contracts.sample_weight_array(sample_weight, loss_shape(spec, z.shape))
@@ -50,12 +51,13 @@ def read(
 def beyond_float32(spec: LossSpec, normalizer: float | None = None) -> bool:
     """Whether float32 would overflow on the way to results that it can hold; then narrower logits go through float64.
 
-    That is so for a gamma that float32 has not, for an alpha near the end of its range, and for a normalizer so small
-    that one over it is.
+    That is so for a gamma that float32 has not, for an alpha near the end of its range, for a normalizer so small
+    that one over it is, and for adjustments of logits so far apart that their exponentials have few digits.
     """
 
     def largest(value: Any) -> float:
         return max(value) if isinstance(value, tuple) else value or 0.0  # type: ignore[no-any-return]
 
     small = normalizer is not None and 0 < normalizer < 1e-12
-    return small or largest(spec.gamma) > _LARGEST_FLOAT32 or largest(spec.alpha) > 1e12
+    far = min(spec.shift_vectors()[0] or (0.0,)) < _LOWEST_ADJUSTMENT
+    return small or far or largest(spec.gamma) > _LARGEST_FLOAT32 or largest(spec.alpha) > 1e12

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from focalkit._core import definition, links, reduction
+from focalkit._core import definition, forms, links, reduction
 from focalkit._core.call import Call, Result, class_axis, loss_shape
+from focalkit._core.forms import Form
 from focalkit._core.ops import NUMPY, Ops
 from focalkit._core.spec import LossSpec
 
@@ -111,11 +112,26 @@ def sample_weight(call: Call, like: Any, ops: Ops) -> Any:
 
 
 def _softmax_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
+    return scaled(call.spec, _softmax_rows(call, axis, order, ops))
+
+
+def scaled(spec: LossSpec, terms: _Terms) -> _Terms:
+    """Derivatives in the logits from those in the logits times ``spec.scale``."""
+    if spec.scale == 1:
+        return terms
+    grad = None if terms.grad is None else terms.grad * spec.scale
+    return terms._replace(grad=grad, hess=None if terms.hess is None else terms.hess * spec.scale * spec.scale)
+
+
+def _softmax_rows(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     spec, parameters = call.spec, call.parameters
     k = call.logits.shape[axis]
     z = ops.astype(ops.moveaxis(call.logits, axis, -1).reshape((-1, k)), ops.compute_dtype(call.logits))
     gamma = ops.broadcast_to(parameter(parameters.gamma, spec.gamma, z, ops), (k,))
     alpha = ops.broadcast_to(alphas(spec, parameters.alpha, z, ops)[0], (k,))
+    adjustment, margin = shifts(spec, z, ops)
+    if margin is not None:
+        margin = ops.broadcast_to(margin, (k,))
     sample = sample_weight(call, z, ops)
     positive = reduction.positive(spec, call.targets, axis, ops).reshape(-1)
     counted = reduction.counted(spec, call.targets, axis, ops).reshape(-1)
@@ -127,46 +143,75 @@ def _softmax_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
         known = ((given >= 0) & (given < k)) | ~counted
         ids = ops.where(counted & known, given, ops.zeros_like(given))
         z = ops.where(counted[:, None], z, ops.zeros_like(z))  # what is ignored may be NaN
+        z = links.adjusted(z, spec.scale, adjustment, ops) if spec.shifts else z
         weight = reduction.class_weight(spec, ids, alpha, None, -1, ops)
         weight = ops.where(known, weight, ops.full_like(weight, ops.nan))  # an id that is none: the loss says so
         if spec.label_smoothing == 0:
             weight = weight if sample is None else weight * sample
-            return _Terms(*_hard_rows(z, ids, gamma[ids], weight, order, ops), weight, counted, positive)
+            of_true = None if margin is None else margin[ids]
+            return _Terms(
+                *_hard_rows(z, ids, gamma[ids], of_true, weight, spec.form, order, ops), weight, counted, positive
+            )
         one = ops.where(known, ops.ones_like(weight), ops.full_like(weight, ops.nan))
         y = ops.where(links.one_hot(ids, z, ops), one[:, None], ops.zeros_like(z))
+    if ops.is_float(call.targets) and spec.shifts:
+        z = links.adjusted(z, spec.scale, adjustment, ops)
     y = (1 - spec.label_smoothing) * y + spec.label_smoothing / k
     shares = y * alpha if sample is None else y * alpha * sample[:, None]
     weight = weight if sample is None else weight * sample
     gamma = ops.broadcast_to(gamma, z.shape)
-    return _Terms(*_soft_rows(z, gamma, shares, order, ops), weight, counted, positive)
+    return _Terms(*_soft_rows(z, gamma, margin, shares, spec.form, order, ops), weight, counted, positive)
 
 
-def _hard_rows(z: Any, ids: Any, gamma: Any, weight: Any, order: int, ops: Ops) -> tuple[Any, Any, Any]:
+def shifts(spec: LossSpec, like: Any, ops: Ops) -> tuple[Any, Any]:
+    """``logit_adjustment`` and ``scale * margin`` as arrays (1,) or (n_classes,), None where there is none."""
+    adjustment, margin = (None if v is None else ops.parameter(v, like) for v in spec.shift_vectors())
+    return adjustment, margin
+
+
+def less(m: Any, margin: Any) -> Any:
+    """Log-odds less the margin, where there is one."""
+    return m if margin is None else m - margin
+
+
+def value_at(m: Any, gamma: Any, form: Form | None, ops: Ops) -> Any:
+    """The loss at log-odds ``m``, differentiable where the library differentiates."""
+    return ops.loss(m, gamma) if form is None else ops.form_loss(m, gamma, form)
+
+
+def _hard_rows(
+    z: Any, ids: Any, gamma: Any, margin: Any, weight: Any, form: Form | None, order: int, ops: Ops
+) -> tuple[Any, Any, Any]:
     if order == 0:
-        return weighted(weight, ops.loss(ops.log_odds(z, ids), gamma), ops), None, None
+        return weighted(weight, value_at(less(ops.log_odds(z, ids), margin), gamma, form, ops), ops), None, None
     m, r, rest = links.softmax_log_odds(z, ids, ops)
-    value = weighted(weight, definition.loss(m, gamma, ops), ops)
+    m = less(m, margin)
+    value = weighted(weight, forms.loss(m, gamma, form, ops), ops)
     true = links.one_hot(ids, z, ops)
-    d1 = weight * definition.d1(m, gamma, ops)
+    d1 = weight * forms.d1(m, gamma, form, ops)
     grad = links.softmax_gradient(d1, true, r, ops)
     if order == 1:
         return value, grad, None
-    d2 = weight * definition.d2(m, gamma, ops)
+    d2 = weight * forms.d2(m, gamma, form, ops)
     return value, grad, links.softmax_hessian(d1, d2, true, r, rest, ops)
 
 
-def _soft_rows(z: Any, gamma: Any, weight: Any, order: int, ops: Ops) -> tuple[Any, Any, Any]:
+def _soft_rows(
+    z: Any, gamma: Any, margin: Any, weight: Any, form: Form | None, order: int, ops: Ops
+) -> tuple[Any, Any, Any]:
     """The expected loss; ``weight`` (n, n_classes) holds y_k alpha_k sample_weight."""
     if order == 0:
-        return ops.sum(weighted(weight, ops.loss(ops.log_odds_of_all(z), gamma), ops), -1), None, None
+        m = less(ops.log_odds_of_all(z), margin)
+        return ops.sum(weighted(weight, value_at(m, gamma, form, ops), ops), -1), None, None
     m, leading, r, rest = links.softmax_log_odds_all(z, ops)
-    value = ops.sum(weighted(weight, definition.loss(m, gamma, ops), ops), -1)
     p, q, _ = definition.probabilities(m, ops)
-    d1 = weight * definition.d1(m, gamma, ops)
+    m = less(m, margin)
+    value = ops.sum(weighted(weight, forms.loss(m, gamma, form, ops), ops), -1)
+    d1 = weight * forms.d1(m, gamma, form, ops)
     grad = links.softmax_gradient_soft(d1, p, q, leading, r, ops)
     if order == 1:
         return value, grad, None
-    d2 = weight * definition.d2(m, gamma, ops)
+    d2 = weight * forms.d2(m, gamma, form, ops)
     return value, grad, links.softmax_hessian_soft(d1, d2, p, q, leading, r, rest, ops)
 
 
@@ -184,6 +229,9 @@ def _sigmoid_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     targets = call.targets.reshape(-1)
     y = ops.astype(ops.where(counted, targets, ops.zeros_like(targets)), z.dtype)
     z = ops.where(counted, z, ops.zeros_like(z))  # what is ignored may be NaN
+    adjustment = per_element(shifts(spec, z, ops)[0])
+    z = z * spec.scale if spec.scale != 1 else z
+    z = z if adjustment is None else z + adjustment
     positive = reduction.positive(spec, y, axis, ops)
     of_positive, of_negative = (
         per_element(vector) for vector in alphas(spec, parameters.alpha, z, ops, parameters.alpha_other)
@@ -195,12 +243,24 @@ def _sigmoid_terms(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     if sample is not None:
         of_positive, of_negative, weight = of_positive * sample, of_negative * sample, weight * sample
     y = (1 - spec.label_smoothing) * y + spec.label_smoothing / 2
+    if spec.form is not None and spec.form.name in forms.OF_SOFT_TARGETS:
+        value = weighted(weight, ops.soft_loss(z, y, gamma, spec.form), ops)
+        slope, curve = forms.soft_slopes(z, y, gamma, spec.form, ops) if order else (None, None)
+        grad = None if order < 1 else (weight * slope)[:, None]
+        hess = None if order < 2 else (weight * curve)[:, None]
+        return scaled(spec, _Terms(value, grad, hess, weight, counted, positive))
     of_positive, of_negative = y * of_positive, (1 - y) * of_negative
+    (_, form), (gamma_negative, form_negative) = spec.positives, spec.negatives
+    if spec.form is not None and spec.form.name == "asymmetric":
+        gamma_negative = ops.broadcast_to(ops.parameter((gamma_negative,), z), z.shape)
+    else:
+        gamma_negative = gamma
 
-    def both(f: Callable[[Any, Any], Any], sign: int) -> Any:
-        return weighted(of_positive, f(z, gamma), ops) + sign * weighted(of_negative, f(-z, gamma), ops)
+    def both(f: Callable[[Any, Any, Any], Any], sign: int) -> Any:
+        first = weighted(of_positive, f(z, gamma, form), ops)
+        return first + sign * weighted(of_negative, f(-z, gamma_negative, form_negative), ops)
 
-    value = both(ops.loss, 1)
-    grad = both(lambda m, g: definition.d1(m, g, ops), -1)[:, None] if order >= 1 else None
-    hess = both(lambda m, g: definition.d2(m, g, ops), 1)[:, None] if order >= 2 else None
-    return _Terms(value, grad, hess, weight, counted, positive)
+    value = both(lambda m, g, f: value_at(m, g, f, ops), 1)
+    grad = both(lambda m, g, f: forms.d1(m, g, f, ops), -1)[:, None] if order >= 1 else None
+    hess = both(lambda m, g, f: forms.d2(m, g, f, ops), 1)[:, None] if order >= 2 else None
+    return scaled(spec, _Terms(value, grad, hess, weight, counted, positive))

@@ -32,11 +32,19 @@ def dialect(file: File) -> Dialect:
             start = position
             break
     if start is None or not names:
-        contracts.reject("FILE", "be a whole ARFF file", f"{file.name} without @attribute and @data", "Write it again.")
+        contracts.reject(
+            "FILE",
+            "be a whole ARFF file",
+            contracts.Words(f"{file.name} without @attribute and @data"),
+            "Write it again.",
+        )
     rest = text[len(text.encode()[:start].decode()) :]
     first = next((line for line in rest.splitlines() if line.strip() and not line.startswith("%")), "")
     if first.lstrip().startswith("{"):
         contracts.reject(
-            "FILE", "be dense ARFF", f"{file.name}, which is sparse", "Write every value, or save it as CSV."
+            "FILE",
+            "be dense ARFF",
+            contracts.Words(f"{file.name}, which is sparse"),
+            "Write every value, or save it as CSV.",
         )
     return Dialect(encoding, ",", ".", tuple(names), True, start, lines, quote="'")

@@ -31,12 +31,12 @@ def connected(address: Any, name: str, contract: str) -> Iterator[Any]:
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
-        contracts.reject(name, contract, f"{address}: {_first_line(error)}", remedy)
+        contracts.reject(name, contract, contracts.Words(f"{address}: {_first_line(error)}"), remedy)
     with _without_logs(), client:
         try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except OSError as error:
-            contracts.reject(name, contract, f"{address}: {_first_line(error)}", remedy)
+            contracts.reject(name, contract, contracts.Words(f"{address}: {_first_line(error)}"), remedy)
         yield client
 
 

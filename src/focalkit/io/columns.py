@@ -158,7 +158,9 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
     if len(set(names)) < len(names):
         once: set[str] = set()
         twice = sorted({name for name in names if name in once or once.add(name)})  # type: ignore[func-returns-value]
-        contracts.reject("FILE", "name each column once", f"{file} with {twice} twice", "Rename or drop one.")
+        contracts.reject(
+            "FILE", "name each column once", contracts.Words(f"{file} with {twice} twice"), "Rename or drop one."
+        )
     kind = dict(zip(names, found.kinds, strict=True))
     weight = None if asked.weight is None else column(asked.weight, names, file, "weight")
     groups = None if asked.groups is None else column(asked.groups, names, file, "groups")
@@ -245,7 +247,7 @@ def _logits(asked: str | None, rest: list[str], kind: dict[str, str], file: str,
     if found.told_from >= FEW and floats:
         odd += [n for n in numeric if kind[n] == "int"]
     if odd and len(numeric) > 1:
-        got = f"{file} with the columns {_shown(numeric)}, of which {_shown(odd)} may be none"
+        got = contracts.Words(f"{file} with the columns {_shown(numeric)}, of which {_shown(odd)} may be none")
         remedy = "Name them by --logits A,B,… (or by what they begin with), or leave others out by --drop."
         contracts.reject("logits", "be told apart from other columns", got, remedy)
     return numeric
@@ -263,7 +265,10 @@ def _asked(asked: str, rest: list[str], kind: dict[str, str], file: str) -> list
     text = [n for n in some if kind[n] == "text"]
     if text:
         contracts.reject(
-            "logits", "be columns of numbers", f"{_shown(text)} of {file}", "Name others by --logits A,B,…"
+            "logits",
+            "be columns of numbers",
+            contracts.Words(f"{_shown(text)} of {file}"),
+            "Name others by --logits A,B,…",
         )
     return some
 
@@ -273,7 +278,7 @@ def check(file: str, layout: Layout, names: Sequence[str]) -> None:
     n, n_targets = layout.n_classes, len(layout.targets)
     if n == 0:
         remedy = "Give one column per logit beside the target, or one list column."
-        contracts.reject("FILE", "hold logit columns", f"{file} with columns {list(names)}", remedy)
+        contracts.reject("FILE", "hold logit columns", contracts.Words(f"{file} with columns {list(names)}"), remedy)
     if layout.target_listed:
         return
     one_hot = layout.link == "softmax" and n_targets == n > 1

@@ -122,13 +122,13 @@ def times(values: Any, name: str, file: str, where: Any) -> NDArray[np.float64]:
             found = next((dates for dates in forms if dates.null_count == values.null_count), None)
             read = None if found is None else found.cast(pyarrow.int64())
     if read is None:
-        got = f"{values[0].as_py()!r} in {file}"
+        got = contracts.Words(f"{values[0].as_py()!r} in {file}")
         contracts.reject(f"time {name!r}", "hold numbers or dates", got, "Write dates as 2026-11-29.")
     out = np.asarray(read.cast(pyarrow.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     if np.isnan(out).any():
         at = int(np.isnan(out).argmax())
         row = where + at if isinstance(where, int) else where[at]
-        got = f"none in row {row} of {file}"
+        got = contracts.Words(f"none in row {row} of {file}")
         contracts.reject(f"time {name!r}", "have a value in every row", got, "Mend or drop the row.")
     return out
 
@@ -155,12 +155,14 @@ def _listed(column: Any, width: int, file: str, first: Any, what: str = "logits"
     def refuse(row: int, got: str) -> None:
         contract = f"be lists of {width} numbers"
         number = first + row if isinstance(first, int) else first[row]
-        contracts.reject(what, contract, f"{got} in row {number} of {file}", "Every row needs one for each class.")
+        contracts.reject(
+            what, contract, contracts.Words(f"{got} in row {number} of {file}"), "Every row needs one for each class."
+        )
 
     t = pyarrow.types
     value = column.type.value_type
     if not (t.is_integer(value) or t.is_floating(value) or t.is_decimal(value)):
-        got = f"{column.type} in {file}"
+        got = contracts.Words(f"{column.type} in {file}")
         contracts.reject(what, f"be lists of {width} numbers", got, "Write one number for each class.")
     if column.null_count:
         refuse(int(np.argmax(column.is_null().to_numpy(zero_copy_only=False))), "nothing")
@@ -259,7 +261,10 @@ def _reject_id(got: str, where: str, layout: Layout) -> None:
     elif layout.n_classes == 1:
         contract += ", or two names given by --classes NEGATIVE,POSITIVE"
     contracts.reject(
-        "targets", contract, f"{got} in {where}", "Name the target's column by --target, or mend the value."
+        "targets",
+        contract,
+        contracts.Words(f"{got} in {where}"),
+        "Name the target's column by --target, or mend the value.",
     )
 
 
@@ -286,7 +291,7 @@ def checked(p: Predicted, layout: Layout, file: str, complain: Complain, texts: 
         light = ~(p.sample_weight >= 0) | ~np.isfinite(p.sample_weight)
         if light.any():
             row = int(np.argmax(light))
-            got = f"{p.sample_weight[row]} in row {p.row_of(row)} of {file}"
+            got = contracts.Words(f"{p.sample_weight[row]} in row {p.row_of(row)} of {file}")
             message = f"sample_weight must be finite and not negative; got {got}."
             complain(file, str(p.row_of(row)), Message("damage.weight"), message, int(light.sum()))
             bad |= light
@@ -347,7 +352,7 @@ def _from_one_hot(p: Predicted, file: str) -> NDArray[Any]:
         several = y.sum(axis=1) != 1
         if several.any():
             row = int(several.argmax())
-            got = f"{int(y[row].sum())} ones in row {p.row_of(row)} of {file}"
+            got = contracts.Words(f"{int(y[row].sum())} ones in row {p.row_of(row)} of {file}")
             contracts.reject("targets", "be one-hot", got, "For independent classes use --link sigmoid.")
         return np.asarray(y.argmax(axis=1))
     return y.astype(np.float64)

@@ -96,7 +96,9 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         text = text.replace("\r", "\n")
     lines, cut = _lines(text, whole)
     if not any(line.strip() for line in lines):
-        contracts.reject("FILE", "begin with a line of values", f"{name}, empty", "There is nothing to read.")
+        contracts.reject(
+            "FILE", "begin with a line of values", contracts.Words(f"{name}, empty"), "There is nothing to read."
+        )
     top = next(i for i, line in enumerate(lines) if line.strip())
     delimiter = asked.delimiter
     if re.match(r"^sep=.\s*$", lines[top]):
@@ -155,7 +157,12 @@ def encoding_of(head: bytes, name: str = "FILE") -> str:
     if n_null:
         if n_null > len(head) // 4:
             return "utf-16-le" if head[1::2].count(0) >= head[::2].count(0) else "utf-16-be"
-        contracts.reject("FILE", "be text", f"{name} with bytes of value 0", "Is it a CSV file? Arrays go into .npz.")
+        contracts.reject(
+            "FILE",
+            "be text",
+            contracts.Words(f"{name} with bytes of value 0"),
+            "Is it a CSV file? Arrays go into .npz.",
+        )
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -165,7 +172,12 @@ def encoding_of(head: bytes, name: str = "FILE") -> str:
     if _mostly_utf8(head):
         return "utf-8"
     if sum(head.count(c) for c in range(32) if c not in (9, 10, 12, 13)) > len(head) // 1000:
-        contracts.reject("FILE", "be text", f"{name} with control characters", "Is it a CSV file? Arrays go into .npz.")
+        contracts.reject(
+            "FILE",
+            "be text",
+            contracts.Words(f"{name} with control characters"),
+            "Is it a CSV file? Arrays go into .npz.",
+        )
     # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes
     high = re.findall(rb"[\x80-\xff]+", head)
     if all(len(run) % 2 == 0 and all(0xA1 <= b <= 0xFE for b in run) for run in high[:-1] or high):
@@ -195,7 +207,7 @@ def _decoded(head: bytes, encoding: str, name: str, whole: bool) -> str:
         lenient = "replace" if encoding == "utf-8" else "strict"  # damaged lines are told where they are read
         text = codecs.getincrementaldecoder(encoding)(lenient).decode(head, final=whole)
     except UnicodeDecodeError as error:
-        got = f"{name}, with a byte at {error.start:,} that is none"
+        got = contracts.Words(f"{name}, with a byte at {error.start:,} that is none")
         contracts.reject("FILE", f"be {encoding} text", got, "Say which by --encoding, e.g. latin-1, cp1252, gb18030.")
     return text.removeprefix("\ufeff")
 

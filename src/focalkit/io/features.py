@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit._core.message import Message
+from focalkit._core.types import SupportsArrow
 from focalkit.io import screen
 from focalkit.io.alerts import Alert, names_said, say
 from focalkit.io.dialect import TextOptions
@@ -85,7 +86,7 @@ class Table:
 
 
 def read_table(
-    source: Any,
+    source: str | PathLike[str] | Sequence[str | PathLike[str]] | SupportsArrow,
     target: str | int | None = None,
     *,
     header: bool | None = None,
@@ -162,7 +163,9 @@ def read_table(
     found_labels = _suspected_header(found_labels, asked, alerts)
     features = [i for i in range(len(names)) if i not in used and i not in dropped]
     if not features:
-        contracts.reject("file", "have a column besides the target", f"columns {names}", "Check the delimiter.")
+        contracts.reject(
+            "file", "have a column besides the target", contracts.Words(f"columns {names}"), "Check the delimiter."
+        )
     if dropped:
         alerts.append(Alert("dropped", {"names": names_said([names[i] for i in sorted(dropped)])}))
     known = found_labels.known
@@ -171,7 +174,7 @@ def read_table(
     if n_without > said:
         alerts.append(Alert("missing_labels", {"n": n_without - said}))
     if not known.any():
-        contracts.reject("file", "have rows with a target", "none", "Check --target and the file.")
+        contracts.reject("file", "have rows with a target", contracts.Words("none"), "Check --target and the file.")
     alerts = [*check_classes(found_labels, names[index]), *alerts, *found_labels.alerts]
     ids = found_labels.codes[known]
     y = np.asarray(found_labels.values)[ids]
@@ -211,7 +214,7 @@ def _joined(parts: list[Columns], files: Sequence[File]) -> Columns:
     columns = []
     for part, file in zip(parts, files, strict=True):
         if sorted(part.names) != sorted(first.names):
-            got = f"{file.name} with {part.names[:6]}, after {files[0].name} with {first.names[:6]}"
+            got = contracts.Words(f"{file.name} with {part.names[:6]}, after {files[0].name} with {first.names[:6]}")
             contracts.reject("file", "have the same columns as the others", got, "Read them apart.")
     for i, name in enumerate(first.names):
         some = [part.columns[i if part.names == first.names else part.names.index(name)] for part in parts]
@@ -432,7 +435,10 @@ def _role(column: Any, what: str, name: str, known: NDArray[np.bool_]) -> NDArra
     if column.null_count and what != "groups":
         row = int(np.argmax(np.asarray(column.is_null()))) + 1
         contracts.reject(
-            f"{what} {name!r}", "have a value in every row", f"none in row {row}", "Mend or drop the rows."
+            f"{what} {name!r}",
+            "have a value in every row",
+            contracts.Words(f"none in row {row}"),
+            "Mend or drop the rows.",
         )
     if what == "groups":
         encoded = column.dictionary_encode()
@@ -449,7 +455,10 @@ def _role(column: Any, what: str, name: str, known: NDArray[np.bool_]) -> NDArra
         values = mended.values
     if values is None or not contracts.SAMPLE_WEIGHT.holds(values[known]):
         contracts.reject(
-            f"weights {name!r}", f"be numbers in {contracts.SAMPLE_WEIGHT}", "others", "Name another column."
+            f"weights {name!r}",
+            f"be numbers in {contracts.SAMPLE_WEIGHT}",
+            contracts.Words("others"),
+            "Name another column.",
         )
     return np.asarray(values[known], np.float64)
 

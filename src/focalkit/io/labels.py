@@ -143,7 +143,7 @@ def _as_numbers(words: list[str], name: str) -> dict[str, int]:
 def _too_many(n: int, name: str) -> None:
     if n > 50:
         remedy = "The target must hold classes; choose another column with --target."
-        contracts.reject(f"target {name!r}", "hold classes", f"{n:,} different fractions", remedy)
+        contracts.reject(f"target {name!r}", "hold classes", contracts.Words(f"{n:,} different fractions"), remedy)
 
 
 def _numbers(column: Any, name: str) -> Labels:
@@ -174,7 +174,7 @@ def check_classes(found: Labels, name: str) -> list[Alert]:
     counts = {value: n for value, n in zip(found.values, sizes, strict=True) if n}
     if len(counts) > max(50, len(codes) // 4):
         remedy = "The target must hold classes; choose another column with --target."
-        got = f"{len(counts):,} values in {len(codes):,} rows"
+        got = contracts.Words(f"{len(counts):,} values in {len(codes):,} rows")
         contracts.reject(f"target {name!r}", "hold classes that recur", got, remedy)
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
     alerts = [Alert("classes", {"classes": [(str(label), n) for label, n in ordered[:12]]})]

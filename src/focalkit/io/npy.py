@@ -163,7 +163,9 @@ def _npy(file: File) -> dict[str, Held]:
         except _ERRORS as error:
             stream.close()
             contract = "be a .npy file of a plain array"
-            contracts.reject("FILE", contract, f"{one.name}: {_said(error)}", "Write it by numpy.save.")
+            contracts.reject(
+                "FILE", contract, contracts.Words(f"{one.name}: {_said(error)}"), "Write it by numpy.save."
+            )
     return out
 
 
@@ -183,7 +185,9 @@ def _npz(file: File, verify: bool, known: Sequence[str] | None = KNOWN) -> dict[
         if known is not None and name not in out:
             close(out)
             remedy = "numpy.savez(…, logits=…, targets=…)"
-            contracts.reject("FILE", f"hold an array named {name}", f"{file.name} with {names}", remedy)
+            contracts.reject(
+                "FILE", f"hold an array named {name}", contracts.Words(f"{file.name} with {names}"), remedy
+            )
     return out
 
 
@@ -258,7 +262,7 @@ def _exactly(stream: Any, n: int, name: str) -> bytes:
     while len(data) < n:
         part = bytes(stream.read(n - len(data)))
         if not part:
-            got = f"{name}, which has become shorter"
+            got = contracts.Words(f"{name}, which has become shorter")
             contracts.reject("FILE", "stay whole while it is read", got, "Read it again.")
         data += part
     return data
@@ -267,7 +271,7 @@ def _exactly(stream: Any, n: int, name: str) -> bytes:
 def _refuse(name: str, kind: str, error: BaseException) -> NoReturn:
     if isinstance(error, contracts.InputError):
         raise error
-    got = f"{name}: {_said(error)}"
+    got = contracts.Words(f"{name}: {_said(error)}")
     contracts.reject("FILE", f"be a .{kind} file of plain arrays", got, "Write it by numpy.savez.")
 
 
@@ -303,7 +307,7 @@ def layout_of(arrays: dict[str, Held], asked: Asked, file: str) -> Layout:
             contracts.reject(name, f"be the array called {name} of an .npz file", given, "Save it under this name.")
     for name, array in (("targets", y), ("sample_weight", weight), *((n, arrays[n]) for n, g in beside.items() if g)):
         if array is not None and (array.shape[0] if array.shape else 1) != len(z):
-            got = f"shape {array.shape}"
+            got = contracts.Words(f"shape {array.shape}")
             remedy = "Save the arrays of the same rows."
             contracts.reject(name, f"have one entry for each of the {len(z)} rows of logits", got, remedy)
     n_classes = z.shape[1] if len(z.shape) > 1 else 1

@@ -51,7 +51,7 @@ def refuse(p: Predicted, layout: Layout, file: str) -> None:
     scale = scale_of(p, layout)
     if scale:
         kind = "probabilities" if scale == 1 else "probabilities in per cent"
-        got = f"{file}: rows of numbers in [0, {scale:g}] that sum to {scale:g}, so {kind}"
+        got = contracts.Words(f"{file}: rows of numbers in [0, {scale:g}] that sum to {scale:g}, so {kind}")
         contracts.reject("logits", "be raw model outputs", got, _TO_LOGITS)
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import bz2
-import errno
 import glob
-import gzip
 import io
-import lzma
 import re
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from focalkit._core import contracts, extras
+from focalkit._core import contracts
+from focalkit.io._streams import Answered, Decompressed, filesystem, need, opened, told
 
 #: What a file is, by its ending.
 FORMATS = {
@@ -95,7 +92,7 @@ class File:
         raw = self._raw()
         if self.compression:
             try:
-                return _Decompressed(_opened(raw, self), raw, self)
+                return Decompressed(opened(raw, self), raw, self)
             except BaseException:
                 raw.close()
                 raise
@@ -104,8 +101,8 @@ class File:
     def _raw(self) -> Any:
         if not self.url:
             return Path(self.path).open("rb")
-        with _told(self.url):
-            return _Answered(_filesystem(self.url).open(self.path, "rb"), self.url)
+        with told(self.url):
+            return Answered(filesystem(self.url).open(self.path, "rb"), self.url)
 
     def arrow(self) -> Any:
         """The same as an Arrow file, which can seek."""
@@ -117,149 +114,6 @@ class File:
                 stream = io.BytesIO(stream.read())
             return pyarrow.PythonFile(stream, mode="r")
         return pyarrow.OSFile(self.path)
-
-
-def need(package: str, what: str, extra: str = "io") -> Any:
-    """Import an optional package, or say what to install."""
-    import importlib
-
-    with extras.need(package, what, extra):
-        return importlib.import_module(package)
-
-
-def _opened(raw: Any, file: File) -> Any:
-    if file.compression == "gz":
-        return gzip.GzipFile(fileobj=raw)
-    if file.compression == "bz2":
-        return bz2.BZ2File(raw)
-    if file.compression == "xz":
-        return lzma.LZMAFile(raw)
-    if file.compression == "zst":
-        pyarrow = need("pyarrow", "reading .zst", "tune")
-        return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd")
-    return zipfile.ZipFile(raw).open(file.member)
-
-
-_BROKEN = (EOFError, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError, NotImplementedError)
-
-
-class _Decompressed(io.RawIOBase):
-    """A decompressed stream whose errors name the file."""
-
-    def __init__(self, stream: Any, raw: Any, file: File) -> None:
-        super().__init__()
-        self._stream, self._raw, self._file = stream, raw, file
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return self._file.compression != "zst"
-
-    def read(self, size: int = -1, /) -> bytes:
-        import zlib
-
-        try:
-            return bytes(self._stream.read(None if size < 0 and self._file.compression == "zst" else size))
-        except (*_BROKEN, zlib.error, OSError) as error:
-            if isinstance(error, OSError) and error.errno:
-                raise
-            _refuse_packed(self._file, error)
-
-    def readinto(self, buffer: Any, /) -> int:
-        part = self.read(len(buffer))
-        buffer[: len(part)] = part
-        return len(part)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return int(self._stream.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._stream.tell())
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-            self._raw.close()
-        super().close()
-
-
-def _refuse_packed(file: File, error: BaseException) -> NoReturn:
-    text = str(error) or type(error).__name__
-    if "password" in text or "encrypted" in text:
-        contracts.reject("FILE", "be readable", f"{file.name}, which is encrypted", "Decrypt it first.")
-    contracts.reject("FILE", f"be a whole .{file.compression} file", f"{file.name}: {text}", "Write it again.")
-
-
-class _Answered:
-    """A file that somebody's server sends: what it answers wrongly is told in one line."""
-
-    def __init__(self, stream: Any, url: str) -> None:
-        self._stream, self._url = stream, url
-
-    def read(self, size: int = -1) -> bytes:
-        with _told(self._url):
-            if size is not None and size < 0:
-                return self._all()
-            return bytes(self._stream.read(size))
-
-    def _all(self) -> bytes:
-        """Everything, if it ends: a server may send for ever."""
-        parts, n = [], 0
-        while part := self._stream.read(1 << 22):
-            parts.append(part)
-            n += len(part)
-            if getattr(self._stream, "size", None) is None and n > MOST_UNANNOUNCED:
-                got = f"{self._url}, which has sent {n >> 30} GiB without saying how much there is"
-                contracts.reject("FILE", "have an end", got, "Download it first.")
-        return b"".join(parts)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        with _told(self._url):
-            return int(self._stream.seek(offset, whence))
-
-    def seekable(self) -> bool:
-        return bool(self._stream.seekable()) and getattr(self._stream, "size", 0) is not None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def __enter__(self) -> _Answered:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-
-#: Bytes that are read into memory from a server that does not say how many there are.
-MOST_UNANNOUNCED = 1 << 32
-
-
-class _told:
-    """Errors of a server, or of its file system, in one line; errors of this machine as they are."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, (contracts.InputError, MemoryError, ImportError, KeyboardInterrupt)):
-            return
-        status = getattr(error, "status", None)
-        if isinstance(error, FileNotFoundError) and not status:
-            contracts.reject("FILE", "be an existing file", self._url, "Check the address.")
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENOMEM):
-            return
-        if isinstance(error, Exception):
-            what = f"status {status}" if status else (str(error).splitlines() or [""])[0][:100]
-            got = f"{self._url} ({type(error).__name__}{': ' + what if what else ''})"
-            contracts.reject("FILE", "be a URL that answers", got, "Check the address, or download the file first.")
-
-
-def _filesystem(url: str) -> Any:
-    return need("fsspec", "reading URLs").core.url_to_fs(url)[0]
 
 
 def find(words: tuple[str, ...]) -> tuple[File, ...]:
@@ -296,10 +150,10 @@ def recognised(file: File) -> File:
     for magic, what, remedy in _FOREIGN:
         if head.startswith(magic):
             remedy = _PYTORCH if file.path.endswith((".pt", ".pth", ".ckpt")) else remedy
-            contracts.reject("FILE", "hold a table", f"{file.name}, {what}", remedy)
+            contracts.reject("FILE", "hold a table", contracts.Words(f"{file.name}, {what}"), remedy)
     called = {"parquet": "Parquet", "ipc": "Arrow", "npz": ".npz", "npy": ".npy", "xlsx": "Excel"}.get(file.format)
     if called:
-        got = f"{file.name}, which does not begin as one"
+        got = contracts.Words(f"{file.name}, which does not begin as one")
         contracts.reject("FILE", f"be a whole {called} file", got, "Write it again.")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if file.format == "csv":
@@ -315,25 +169,31 @@ def recognised(file: File) -> File:
 def _of_zip(file: File) -> File:
     """A zip archive is a workbook, arrays, a PyTorch file, or one table in a box."""
     if file.compression:
-        contracts.reject("FILE", "hold a table", f"{file.name}, an archive in an archive", "Unpack it.")
+        contracts.reject(
+            "FILE", "hold a table", contracts.Words(f"{file.name}, an archive in an archive"), "Unpack it."
+        )
     with file.stream() as stream:
         try:
             names = [n for n in zipfile.ZipFile(stream).namelist() if not n.endswith("/")]
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             if file.format == "npz":
                 return file
-            contracts.reject("FILE", "be a whole .zip file", f"{file.name}: {error}", "Write it again.")
+            contracts.reject(
+                "FILE", "be a whole .zip file", contracts.Words(f"{file.name}: {error}"), "Write it again."
+            )
     if any(n.startswith("xl/") or n == "content.xml" for n in names):
         return replace(file, format="xlsx")
     if any(n.endswith("data.pkl") for n in names):
-        contracts.reject("FILE", "hold a table", f"{file.name}, a PyTorch file", _PYTORCH)
+        contracts.reject("FILE", "hold a table", contracts.Words(f"{file.name}, a PyTorch file"), _PYTORCH)
     if names and all(n.endswith(".npy") for n in names):
         return replace(file, format="npz")
     if any(n.startswith("word/") for n in names):
-        contracts.reject("FILE", "hold a table", f"{file.name}, a text document", "Save the table as CSV.")
+        contracts.reject(
+            "FILE", "hold a table", contracts.Words(f"{file.name}, a text document"), "Save the table as CSV."
+        )
     tables = [n for n in names if Path(n).suffix.lower() in FORMATS and not _hidden(n) and not n.startswith("__MACOSX")]
     if len(tables) != 1:
-        got = f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})"
+        got = contracts.Words(f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})")
         contracts.reject("FILE", "hold one table", got, "Unpack it, and name a table or the folder.")
     inside = replace(file, compression="zip", member=tables[0], format=FORMATS[Path(tables[0]).suffix.lower()])
     return recognised(inside)
@@ -357,7 +217,7 @@ def _at_url(word: str) -> list[File]:
         system, path = fsspec.core.url_to_fs(word)
     except (ImportError, ValueError) as error:
         contracts.reject("FILE", "be a URL that fsspec opens", word, f"{error}".splitlines()[0])
-    with _told(word):
+    with told(word):
         paths = _paths_at(system, path)
     return [_file(p, word) for p in paths]
 

@@ -11,12 +11,13 @@ from typing import Any, NoReturn
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.io import arff, npy
+from focalkit.io._streams import need
 from focalkit.io.alerts import Alert, names_said
 from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
 from focalkit.io.numbers import PLAIN_GAPS
 from focalkit.io.records import BLOCK, Records, Unexpected
-from focalkit.io.sources import File, need, recognised
+from focalkit.io.sources import File, recognised
 
 #: Names that a target column goes by when none is named.
 TARGETS = ("target", "targets", "label", "labels", "class", "y")
@@ -56,7 +57,10 @@ def read_columns(
     if file.format == "npz" or file.partner:
         return _arrays(file)
     contracts.reject(
-        "FILE", "be a table", f"{file.name}, which is {file.format}", "Give CSV, Parquet, Arrow, JSON, or an .npz."
+        "FILE",
+        "be a table",
+        contracts.Words(f"{file.name}, which is {file.format}"),
+        "Give CSV, Parquet, Arrow, JSON, or an .npz.",
     )
 
 
@@ -80,7 +84,7 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
     """A column by its name, or by its position from 0 (negative: from the end)."""
     if isinstance(word, str) and word in names:
         if list(names).count(word) > 1:
-            got = f"{word!r}, the name of {list(names).count(word)} columns"
+            got = contracts.Words(f"{word!r}, the name of {list(names).count(word)} columns")
             contracts.reject(what, "name one column", got, "Rename one, or give its position, counted from 0.")
         return list(names).index(word)
     try:
@@ -110,7 +114,7 @@ def _csv(
         if skip_damaged:
             damaged.append((line, row, what))
             return
-        got = f"{file.name}, line {line:,}: {what}"
+        got = contracts.Words(f"{file.name}, line {line:,}: {what}")
         contracts.reject("FILE", "be a CSV table", got, _REMEDY)
 
     # what the first rows look like is tried first: it spares Arrow a guess for each column, quoted line breaks and a
@@ -204,7 +208,7 @@ def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
     contracts.reject(
         "FILE",
         "be a CSV table",
-        f"{file.name}: {text}",
+        contracts.Words(f"{file.name}: {text}"),
         "Every line needs the same number of columns; --skip-damaged leaves others out.",
     )
 
@@ -220,7 +224,9 @@ def _columnar(file: File) -> Columns:
         if isinstance(error, FileNotFoundError):
             raise
         kind = "Parquet" if file.format == "parquet" else "Arrow"
-        contracts.reject("FILE", f"be a whole {kind} file", f"{file.name}: {first_line(error)}", "Write it again.")
+        contracts.reject(
+            "FILE", f"be a whole {kind} file", contracts.Words(f"{file.name}: {first_line(error)}"), "Write it again."
+        )
     return of_table(table)
 
 
@@ -249,7 +255,9 @@ def ipc_reader(file: File) -> Any:
     if magic == b"ARROW1":
         return ipc.open_file(source)
     if magic[:4] == b"FEA1":
-        contracts.reject("FILE", "be Arrow of version 2", f"{file.name}: Feather of version 1", "Write it again.")
+        contracts.reject(
+            "FILE", "be Arrow of version 2", contracts.Words(f"{file.name}: Feather of version 1"), "Write it again."
+        )
     return ipc.open_stream(source)
 
 
@@ -295,7 +303,10 @@ def _json(file: File) -> Any:
         raise
     except (ValueError, TypeError, pyarrow.ArrowException, RecursionError) as error:
         contracts.reject(
-            "FILE", "be JSON rows", f"{file.name}: {first_line(error)}", 'E.g. {"a": 1, "label": "x"} a line.'
+            "FILE",
+            "be JSON rows",
+            contracts.Words(f"{file.name}: {first_line(error)}"),
+            'E.g. {"a": 1, "label": "x"} a line.',
         )
 
 
@@ -314,7 +325,7 @@ def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
             return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         return value
-    contracts.reject("FILE", "be JSON rows", f"{file.name}, no list of objects", _JSON_ROWS)
+    contracts.reject("FILE", "be JSON rows", contracts.Words(f"{file.name}, no list of objects"), _JSON_ROWS)
 
 
 def _arrays(file: File) -> Columns:
@@ -341,7 +352,7 @@ def _arrays(file: File) -> Columns:
         columns += [_column(np.ascontiguousarray(wide[:, i])) for i in range(wide.shape[1])]
     if len(names) < 2 or not n:
         shown = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        got = f"{file.name} with {shown or 'no arrays'}"
+        got = contracts.Words(f"{file.name} with {shown or 'no arrays'}")
         contracts.reject("FILE", "hold arrays of features and labels", got, "numpy.savez(…, X=X, y=y)")
     alerts = [Alert("arrays_beside", {"names": names_said(beside), "n": n})] if beside else []
     return Columns(names, columns, alerts)
@@ -368,7 +379,9 @@ def _excel(file: File) -> Any:
             book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
             rows = book.get_sheet_by_index(0).to_python()
         except (calamine.CalamineError, ValueError, OSError) as error:
-            contracts.reject("FILE", "be an Excel workbook", f"{file.name}: {first_line(error)}", "Save it as CSV.")
+            contracts.reject(
+                "FILE", "be an Excel workbook", contracts.Words(f"{file.name}: {first_line(error)}"), "Save it as CSV."
+            )
     rows = [row for row in rows if any(cell not in ("", None) for cell in row)]
     if len(rows) < 2:
         contracts.reject("FILE", "hold a table in its first sheet", file.name, "Save the sheet as CSV.")

@@ -33,7 +33,7 @@ class Reader:
     def _damage(self, line: int, row: int, what: str) -> None:
         del row
         if self._on_line is None:
-            got = f"{self._file.name}, line {line:,}: {what}"
+            got = contracts.Words(f"{self._file.name}, line {line:,}: {what}")
             remedy = "Mend the line, name the encoding by --encoding, or leave lines out by --skip-damaged."
             contracts.reject("FILE", "be CSV with numbers for logits", got, remedy)
         self._on_line(line, what)
@@ -88,7 +88,7 @@ class Reader:
                 raise self.records.error from None
             if "Empty CSV" in str(error):
                 return
-            got = f"{self._file.name}: {self._plain(error)}"
+            got = contracts.Words(f"{self._file.name}: {self._plain(error)}")
             remedy = "Mend it, or drop columns that are neither logit nor target."
             contracts.reject("FILE", "be CSV with numbers for logits", got, remedy)
         finally:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import keras
 from focalkit._core.spec import LossSpec
@@ -45,7 +46,12 @@ class LedgerCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, x: Any, y: Any, spec: LossSpec, class_names: Sequence[str] | None = None, batch_size: int | None = None
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        spec: LossSpec,
+        class_names: Sequence[str] | None = None,
+        batch_size: int | None = None,
     ) -> None:
         super().__init__()
         self.x, self.y, self.spec = x, np.asarray(y), spec

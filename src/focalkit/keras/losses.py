@@ -1,14 +1,15 @@
 """The four losses as ``keras.losses.Loss``: one loss per sample, which Keras weighs, masks and reduces.
 
-On the torch backend the compiled kernels compute; on JAX and TensorFlow :mod:`focalkit.keras.composite`, which Keras
-differentiates. Half-precision policies compute in float32, as class ids would be rounded otherwise.
+On the torch and JAX backends focalkit's engines compute, loss and gradient in one pass of the compiled kernels; on
+TensorFlow :mod:`focalkit.keras.composite`, which Keras differentiates. Half-precision policies compute in float32, as
+class ids would be rounded otherwise.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 import focalkit
 import keras
@@ -21,31 +22,52 @@ __all__ = ["SigmoidCrossEntropy", "SigmoidFocalLoss", "SoftmaxCrossEntropy", "So
 
 #: Outputs in [0, 1] by chance: a batch of fewer logits is not judged.
 _ENOUGH = 8
+#: Backends whose arrays an engine of focalkit takes.
+_ENGINES = ("torch", "jax")
+
+KerasReduction: TypeAlias = Literal["sum", "sum_over_batch_size", "mean", "mean_with_sample_weight", "none"]
+
+
+class LossOptions(TypedDict, total=False):
+    """Keyword arguments that all four losses take."""
+
+    label_smoothing: float
+    from_logits: bool
+    reduction: KerasReduction | None
+    name: str | None
+    dtype: Any
+
+
+class SoftmaxOptions(LossOptions, total=False):
+    """Keyword arguments of the losses over mutually exclusive classes."""
+
+    ignore_class: int | None
+    axis: int
 
 
 class _Loss(keras.losses.Loss):  # type: ignore[misc]
-    """A loss over a :class:`focalkit.LossSpec`; its subclasses name the link."""
+    """A loss over a :class:`focalkit.LossSpec`; its subclasses name the link, and the parameters that may be set."""
 
     link = "softmax"
+    parameters: tuple[str, ...] = ("gamma", "alpha")
+    known_as = ""
 
     def __init__(
         self,
-        gamma: Any,
-        alpha: Any,
-        label_smoothing: float,
-        from_logits: bool,
-        reduction: Any,
-        name: str | None,
-        dtype: Any,
-        ignore_class: int | None = None,
-        axis: int = -1,
+        gamma: PerClass,
+        alpha: PerClass | None,
+        *,
+        label_smoothing: float = 0.0,
+        from_logits: bool = True,
+        reduction: KerasReduction | None = "sum_over_batch_size",
+        dtype: Any = None,
+        **named: Any,
     ) -> None:
         if from_logits is not True:
             remedy = "Leave the activation of the last layer out, and from_logits too."
             contracts.reject("from_logits", "be True", from_logits, remedy)
-        super().__init__(name=name, reduction=reduction, dtype=_at_least_float32(dtype))
+        super().__init__(reduction=reduction, dtype=_at_least_float32(dtype), **{"name": self.known_as, **named})
         self.spec = LossSpec(self.link, gamma, alpha, label_smoothing=label_smoothing, reduction="none")
-        self.ignore_class, self.axis = ignore_class, axis
         self._judged = False
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -80,16 +102,39 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the same loss again."""
         config = {**super().get_config(), "dtype": self.dtype, "label_smoothing": self.spec.label_smoothing}
-        for name in ("gamma", "alpha"):
+        for name in self.parameters:
             value = getattr(self.spec, name)
             config[name] = list(value) if isinstance(value, tuple) else value
         return config
 
-    def _options(self) -> dict[str, Any]:
-        return {"gamma": self.spec.gamma, "alpha": self.spec.alpha, "label_smoothing": self.spec.label_smoothing}
+    def _through_engine(self, y_true: Any, y_pred: Any, class_axis: int) -> Any:
+        """One loss per target from the engine that serves the backend's arrays."""
+        function = focalkit.softmax_focal_loss if self.link == "softmax" else focalkit.sigmoid_focal_loss
+        spec = self.spec
+        return function(
+            y_pred,
+            y_true,
+            spec.gamma,
+            spec.alpha,
+            label_smoothing=spec.label_smoothing,
+            reduction="none",
+            class_axis=class_axis,
+        )
 
 
 class _Softmax(_Loss):
+    def __init__(
+        self,
+        gamma: PerClass,
+        alpha: PerClass | None,
+        *,
+        ignore_class: int | None = None,
+        axis: int = -1,
+        **options: Unpack[LossOptions],
+    ) -> None:
+        super().__init__(gamma, alpha, **options)
+        self.ignore_class, self.axis = ignore_class, axis
+
     def _losses(self, y_true: Any, y_pred: Any) -> Any:
         axis = self.axis + len(y_pred.shape) if self.axis < 0 else self.axis
         dense = tuple(y_true.shape) == tuple(y_pred.shape)
@@ -101,9 +146,8 @@ class _Softmax(_Loss):
             if self.ignore_class is not None:
                 kept = ops.not_equal(y_true, self.ignore_class)
                 y_true = ops.where(kept, y_true, 0)
-        if keras.backend.backend() == "torch":
-            rest = {**self._options(), "reduction": "none", "class_axis": axis}
-            losses = focalkit.softmax_focal_loss(y_pred, y_true, **rest)
+        if keras.backend.backend() in _ENGINES:
+            losses = self._through_engine(y_true, y_pred, axis)
         else:
             losses = composite.softmax(self.spec, y_true, y_pred, axis, dense)
         if kept is not None:
@@ -124,10 +168,8 @@ class _Sigmoid(_Loss):
             y_true = ops.expand_dims(y_true, -1)
         elif len(y_pred.shape) == len(y_true.shape) - 1 and y_true.shape[-1] == 1:
             y_true = ops.squeeze(y_true, -1)
-        if keras.backend.backend() == "torch":
-            axis = max(len(y_pred.shape) - 1, 1)
-            rest = {**self._options(), "reduction": "none", "class_axis": axis}
-            losses = focalkit.sigmoid_focal_loss(y_pred, y_true, **rest)
+        if keras.backend.backend() in _ENGINES:
+            losses = self._through_engine(y_true, y_pred, max(len(y_pred.shape) - 1, 1))
         else:
             losses = composite.sigmoid(self.spec, y_true, y_pred)
         return losses if len(y_pred.shape) == 1 else ops.mean(losses, axis=-1)
@@ -174,21 +216,10 @@ class SoftmaxFocalLoss(_Softmax):
     >>> model.compile("adam", SoftmaxFocalLoss(gamma=2.0, alpha=[0.25, 1.0, 1.0]))  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        gamma: PerClass = 2.0,
-        alpha: PerClass | None = None,
-        *,
-        label_smoothing: float = 0.0,
-        ignore_class: int | None = None,
-        axis: int = -1,
-        from_logits: bool = True,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "softmax_focal_loss",
-        dtype: Any = None,
-    ) -> None:
-        rest = (label_smoothing, from_logits, reduction, name, dtype, ignore_class, axis)
-        super().__init__(gamma, alpha, *rest)
+    known_as = "softmax_focal_loss"
+
+    def __init__(self, gamma: PerClass = 2.0, alpha: PerClass | None = None, **options: Unpack[SoftmaxOptions]) -> None:
+        super().__init__(gamma, alpha, **options)
 
 
 @keras.saving.register_keras_serializable(package="focalkit")
@@ -222,18 +253,10 @@ class SigmoidFocalLoss(_Sigmoid):
     >>> model.compile("adam", SigmoidFocalLoss(gamma=2.0, alpha=0.25))  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        gamma: PerClass = 2.0,
-        alpha: PerClass | None = None,
-        *,
-        label_smoothing: float = 0.0,
-        from_logits: bool = True,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "sigmoid_focal_loss",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(gamma, alpha, label_smoothing, from_logits, reduction, name, dtype)
+    known_as = "sigmoid_focal_loss"
+
+    def __init__(self, gamma: PerClass = 2.0, alpha: PerClass | None = None, **options: Unpack[LossOptions]) -> None:
+        super().__init__(gamma, alpha, **options)
 
 
 @keras.saving.register_keras_serializable(package="focalkit")
@@ -254,26 +277,11 @@ class SoftmaxCrossEntropy(_Softmax):
     >>> model.compile("adam", SoftmaxCrossEntropy(alpha=[0.25, 1.0, 1.0]))  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        alpha: PerClass | None = None,
-        *,
-        label_smoothing: float = 0.0,
-        ignore_class: int | None = None,
-        axis: int = -1,
-        from_logits: bool = True,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "softmax_cross_entropy",
-        dtype: Any = None,
-    ) -> None:
-        rest = (label_smoothing, from_logits, reduction, name, dtype, ignore_class, axis)
-        super().__init__(0.0, alpha, *rest)
+    known_as = "softmax_cross_entropy"
+    parameters = ("alpha",)
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make the same loss again."""
-        config = super().get_config()
-        del config["gamma"]
-        return config
+    def __init__(self, alpha: PerClass | None = None, **options: Unpack[SoftmaxOptions]) -> None:
+        super().__init__(0.0, alpha, **options)
 
 
 @keras.saving.register_keras_serializable(package="focalkit")
@@ -294,20 +302,8 @@ class SigmoidCrossEntropy(_Sigmoid):
     >>> model.compile("adam", SigmoidCrossEntropy(alpha=0.75))  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        alpha: PerClass | None = None,
-        *,
-        label_smoothing: float = 0.0,
-        from_logits: bool = True,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "sigmoid_cross_entropy",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(0.0, alpha, label_smoothing, from_logits, reduction, name, dtype)
+    known_as = "sigmoid_cross_entropy"
+    parameters = ("alpha",)
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make the same loss again."""
-        config = super().get_config()
-        del config["gamma"]
-        return config
+    def __init__(self, alpha: PerClass | None = None, **options: Unpack[LossOptions]) -> None:
+        super().__init__(0.0, alpha, **options)

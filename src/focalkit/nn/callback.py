@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback
 
 from focalkit._core.spec import LossSpec
 from focalkit.nn.metric import LedgerMetric
 from focalkit.nn.shares import write_shares
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule, Trainer
 
 
 class LedgerCallback(Callback):
@@ -44,21 +47,29 @@ class LedgerCallback(Callback):
     def __init__(self, spec: LossSpec, n_classes: int, class_names: Sequence[str] | None = None) -> None:
         self.metrics = {stage: LedgerMetric(spec, n_classes, class_names) for stage in ("train", "validation")}
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Add a training batch."""
         self._add("train", outputs)
 
     def on_validation_batch_end(
-        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Add a validation batch."""
         self._add("validation", outputs)
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and start again."""
         self._write("train", trainer)
 
-    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write and start again."""
         self._write("validation", trainer)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit._core.types import Normalizer
 from focalkit.engines.torch import compiled
 from focalkit.linear_loss import linear_loss
 from focalkit.nn.module import PARAMETERS, HoldsSpec
@@ -73,13 +74,13 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
         bias: bool = False,
         logit_softcap: float | None = None,
         memory_budget: int | None = None,
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
         **options: Unpack[SpecOptions],
     ) -> None:
         spec = LossSpec("softmax", _number("gamma", gamma), _number("alpha", alpha), **options)
-        for name in PARAMETERS:
-            contracts.class_vector(name, getattr(spec, name), n_classes)
+        for name, value in spec.class_parameters().items():
+            contracts.class_vector(name, value, n_classes)
         super().__init__(in_features, n_classes, bias, device, dtype)
         self.logit_softcap, self.memory_budget = logit_softcap, memory_budget
         self.spec = spec
@@ -94,8 +95,8 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
         if not isinstance(spec, LossSpec) or spec.link != "softmax":
             contract = "be a LossSpec with the softmax link"
             contracts.reject("spec", contract, spec, "Independent columns have no softmax: use SigmoidFocalLoss.")
-        for name in PARAMETERS:
-            contracts.class_vector(name, getattr(spec, name), self.out_features)
+        for name, value in spec.class_parameters().items():
+            contracts.class_vector(name, value, self.out_features)
         self._spec = spec
         self._numbers, self._arguments = compiled.apart(spec)
 
@@ -107,7 +108,7 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
             super().__setattr__(name, value)
 
     def forward(  # type: ignore[override]
-        self, hidden: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None
+        self, hidden: Tensor, targets: Tensor, sample_weight: Tensor | None = None, normalizer: Normalizer = None
     ) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
         rest = (targets, self.bias, sample_weight, normalizer, self.logit_softcap, self.memory_budget)

@@ -69,7 +69,7 @@ class LedgerMetric(Metric):
     def update(self, logits: Tensor, targets: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch; the arguments are those of the losses."""
         ledger = Ledger(*self._arguments)
-        arrays = (None if t is None else _host(t) for t in (logits, targets, sample_weight))
+        arrays: Any = (None if t is None else _host(t) for t in (logits, targets, sample_weight))
         ledger.update(*arrays)
         for name in _TABLES:
             state = getattr(self, name)

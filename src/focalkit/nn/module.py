@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from focalkit._core import contracts
 from focalkit._core.call import ClassParameters
-from focalkit._core.spec import LossSpec, SpecOptions
+from focalkit._core.spec import LossSpec, PerClass, SpecOptions
+from focalkit._core.types import Normalizer
 from focalkit.engines.torch import _internals, compiled
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch.dispatch import NO_PARAMETERS, Parameters, loss, traced_loss
+from focalkit.engines.torch.fast import attempt
 from focalkit.losses import tensor_loss
 
 PARAMETERS = ("gamma", "alpha")
@@ -77,7 +79,13 @@ class Loss(HoldsSpec):
     alpha: Any
 
     def __init__(
-        self, link: str, gamma: Any, alpha: Any, options: Any, check_finite: bool = False, inplace: bool = False
+        self,
+        link: str,
+        gamma: PerClass | Tensor,
+        alpha: PerClass | Tensor | None,
+        options: SpecOptions,
+        check_finite: bool = False,
+        inplace: bool = False,
     ) -> None:
         super().__init__()
         self.check_finite = check_finite
@@ -139,9 +147,8 @@ class Loss(HoldsSpec):
         #: the tensors that count how often they were written, and how often that was
         self._written = [(t, t._version) for t in self._known if t is not None and not t.is_inference()]
         #: the spec less what stands in tensors, and the same as compiled code is given it
-        self._numbers = replace(
-            spec, gamma=spec.gamma if gamma is None else 0.0, alpha=spec.alpha if alpha is None else None
-        )
+        given = {"gamma": gamma, "alpha": alpha}
+        self._numbers = spec.without(*(name for name, tensor in given.items() if tensor is not None))
         self._arguments = compiled.arguments_of(self._numbers)
 
     def _tensors(self) -> Parameters:
@@ -184,7 +191,8 @@ class Loss(HoldsSpec):
         """
         tensors = gamma, alpha = self._tensors()
         if gamma is None and alpha is None:
-            if not compiling and not self._is_known(tensors):
+            known = self._known
+            if not compiling and (known[0] is not None or known[1] is not None):
                 self._follow()
             return NO_PARAMETERS
         if compiling or _internals.functional():
@@ -198,7 +206,9 @@ class Loss(HoldsSpec):
             self._follow()
         return NO_PARAMETERS
 
-    def forward(self, logits: Tensor, targets: Tensor, sample_weight: Any = None, normalizer: Any = None) -> Tensor:
+    def forward(
+        self, logits: Tensor, targets: Tensor, sample_weight: Tensor | None = None, normalizer: Normalizer = None
+    ) -> Tensor:
         """Return the loss, in nats; the arguments are those of the function of the same name."""
         if not isinstance(logits, Tensor):
             refuse_proxy(logits)
@@ -209,10 +219,14 @@ class Loss(HoldsSpec):
             arguments = self._arguments._replace(gamma=parameters.gamma, alpha=parameters.alpha)
             first = (self._numbers, logits, targets, sample_weight, normalizer, parameters)
             return traced_loss(*first, arguments=arguments)
+        if parameters is NO_PARAMETERS and not self.inplace and type(normalizer) is not str and not compiling:
+            value = attempt(self._spec, logits, targets, sample_weight, normalizer, self.check_finite)
+            if value is not None:
+                return value
         spec = self._spec if parameters is NO_PARAMETERS else self._numbers
         return loss(spec, logits, targets, sample_weight, normalizer, self.check_finite, self.inplace, parameters)
 
-    def total_weight(self, targets: Tensor, sample_weight: Any = None) -> Tensor:
+    def total_weight(self, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Return the sum of alpha_t * sample_weight over what is counted, by which "weighted_mean" divides.
 
         A scalar in float64. Added up over micro-batches, and over ranks by :func:`focalkit.nn.global_normalizer`, it is

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from torch import Tensor
 
 from focalkit._core.spec import PerClass, SpecOptions
+from focalkit._core.types import Normalizer
 from focalkit.engines.torch import class_parallel as torch_sharded
 from focalkit.engines.torch import data_parallel as torch_parallel
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
 
 __all__ = ["global_normalizer", "parallel_softmax_focal_loss"]
 
 
-def global_normalizer(local: Any, group: Any = None) -> Tensor:
+def global_normalizer(local: float | Tensor, group: ProcessGroup | None = None) -> Tensor:
     r"""Denominator of the whole batch's mean, for one rank's loss under DDP or FSDP.
 
     .. math:: \bar D = \frac{1}{W} \sum_{r=1}^{W} D_r
@@ -51,12 +56,12 @@ def global_normalizer(local: Any, group: Any = None) -> Tensor:
 def parallel_softmax_focal_loss(
     local_logits: Tensor,
     targets: Tensor,
-    group: Any = None,
+    group: ProcessGroup | None = None,
     gamma: PerClass = 2.0,
     alpha: PerClass | None = None,
     *,
-    sample_weight: Any = None,
-    normalizer: Any = None,
+    sample_weight: Tensor | None = None,
+    normalizer: Normalizer = None,
     **options: Unpack[SpecOptions],
 ) -> Tensor:
     r"""Focal loss over classes that are spread over ranks (vocabulary parallel).

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from focalkit._core.spec import PerClass
 from focalkit.diagnosis import Ledger
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
 
 def write_shares(
-    writer: Any,
+    writer: SummaryWriter,
     ledger: Ledger,
     step: int,
     *,

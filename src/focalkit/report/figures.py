@@ -35,7 +35,7 @@ def draw_loss_curves(curves: LossCurves) -> Figure:
     )
     axes.text(0.75, 1.22, r"$p_t > 0.5$", ha="center", va="top", color=FAINT, fontsize=10)
     for i, (gamma, loss) in enumerate(zip(curves.gammas, curves.loss, strict=True)):
-        name = rf"$\gamma = {gamma:g}$" + ("  (cross-entropy)" if gamma == 0 else "")
+        name = rf"$\gamma = {gamma:g}$" + ("  (cross-entropy)" if gamma == 0 and not curves.form else "")
         axes.plot(
             curves.p_t,
             np.minimum(loss, 10.0),
@@ -50,7 +50,10 @@ def draw_loss_curves(curves: LossCurves) -> Figure:
     axes.set_xticks(np.arange(0, 1.01, 0.2))
     axes.set_xlabel("probability of the true class,  $p_t$", fontsize=12, color=INK)
     axes.set_ylabel("loss  (nats)", fontsize=12, color=INK)
-    axes.set_title(r"$\mathrm{FL}(p_t) = -(1 - p_t)^{\gamma}\,\log p_t$", fontsize=14, color=INK, loc="left", pad=10)
+    title = r"$\mathrm{FL}(p_t) = -(1 - p_t)^{\gamma}\,\log p_t$"
+    if curves.form:
+        title = ", ".join(f"{name} = {value:g}" for name, value in curves.form.items())
+    axes.set_title(title, fontsize=14, color=INK, loc="left", pad=10)
     axes.legend(frameon=False, fontsize=11, loc="upper right", handlelength=2.8, labelspacing=0.55, labelcolor=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#999999")

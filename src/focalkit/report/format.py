@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+#: How a per cent sign follows its number.
+PERCENT = {"en": " %", "zh-CN": "%"}
 #: What stands where there is no figure.
 NONE = "–"
 
 
-def percent(share: float) -> str:
+def percent(share: float, language: str = "en") -> str:
     """A share in a sentence: one decimal, and never a bare zero for what is there."""
-    return NONE if math.isnan(share) else f"{points(share)} %"
+    return NONE if math.isnan(share) else f"{points(share)}{PERCENT[language]}"
 
 
 def points(share: float) -> str:
@@ -102,6 +104,21 @@ def _escaped(sign: str) -> str:
     )
 
 
+#: A character of Chinese, or its punctuation, on either side of a place where two texts meet.
+_HAN, _MARK, _LATIN = "\u3400-\u9fff", "\u3001\u3002\u2018-\u201d\uff01-\uff1f《》…", "0-9A-Za-z\u0391-\u03c9"
+_TIGHT = re.compile(rf"(?<=[{_HAN}{_MARK}]) (?=[{_HAN}{_MARK}])|(?<=[{_MARK}]) | (?=[{_MARK}])")
+_LOOSE = re.compile(rf"(?<=[{_HAN}])(?=[{_LATIN}])|(?<=[{_LATIN}])(?=[{_HAN}])")
+
+
+def spaced(before: str, after: str) -> str:
+    """Two pieces of Chinese text as one, with a blank where they meet if one is needed there, and none if not."""
+    left, right = before[-2:], after[:2]
+    joint = _LOOSE.sub(" ", _TIGHT.sub("", left + right))
+    if joint == left + right:
+        return before + after
+    return before[: len(before) - len(left)] + joint + after[len(right) :]
+
+
 def capital(text: str) -> str:
     """``text`` as the beginning of a sentence."""
     return text[:1].upper() + text[1:]
@@ -123,7 +140,9 @@ def entries(values: Sequence[Any], language: str = "en") -> str:
     """What stands in a file, word for word; of pairs the second is how often."""
     comma = _say("list.comma", language)
     return comma.join(
-        f"{_literal(entry[0])} ({entry[1]:,})" if isinstance(entry, (list, tuple)) else _literal(entry)
+        _say("list.counted", language, word=_literal(entry[0]), n=entry[1])
+        if isinstance(entry, (list, tuple))
+        else _literal(entry)
         for entry in values
     )
 
@@ -178,9 +197,10 @@ def span(value: dict[str, Any], language: str = "en") -> str:
     return _say("unit.span", language, low=low, high=high)
 
 
-def chance(p: float) -> str:
+def chance(p: float, language: str = "en") -> str:
     """A probability in per cent, never quite 0 or 100."""
-    return NONE if math.isnan(p) else "> 99 %" if p > 0.99 else "< 1 %" if p < 0.01 else f"{100 * p:.0f} %"
+    text = NONE if math.isnan(p) else "> 99" if p > 0.99 else "< 1" if p < 0.01 else f"{100 * p:.0f}"
+    return text if text == NONE else f"{text}{PERCENT[language]}"
 
 
 def thousandth(share: float) -> str:
@@ -197,7 +217,7 @@ def metric(name: str, language: str = "en") -> str:
 
 #: Formats that a catalogue may name.
 FORMATS: dict[str, Callable[[Any, str], str]] = {
-    "percent": lambda value, _: percent(value),
+    "percent": percent,
     "points": lambda value, _: points(value),
     "number": lambda value, _: number(value),
     "count": lambda value, _: count(value),
@@ -211,7 +231,7 @@ FORMATS: dict[str, Callable[[Any, str], str]] = {
     "marks": marks,
     "gain": gain,
     "span": span,
-    "chance": lambda value, _: chance(value),
+    "chance": chance,
     "change": lambda value, _: change(value),
     "score": lambda value, _: score(value["mean"], value["error"], value["judges"]),
     "alpha": alpha,

@@ -189,7 +189,9 @@ def in_words() -> Iterator[None]:
         first = (str(error).strip().splitlines() or [""])[0]
         remedy = "Put what prepares them before it, in a Pipeline."
         try:
-            contracts.reject("estimator", "train on these data", f"{type(error).__name__}: {first}", remedy)
+            contracts.reject(
+                "estimator", "train on these data", contracts.Words(f"{type(error).__name__}: {first}"), remedy
+            )
         except contracts.InputError as told:
             raise told from error
 
@@ -199,7 +201,9 @@ def aligned(fitted: Any, X: Any, n_classes: int) -> Real:
     with in_words():
         p = np.asarray(fitted.predict_proba(X), np.float64)
     if not np.isfinite(p).all():
-        contracts.reject("estimator", "predict probabilities", "NaN or inf", "Did the training diverge?")
+        contracts.reject(
+            "estimator", "predict probabilities", contracts.Words("NaN or inf"), "Did the training diverge?"
+        )
     full = np.zeros((len(p), n_classes))
     full[:, np.asarray(fitted.classes_, np.intp)] = p
     return full
@@ -253,7 +257,9 @@ class OutOfFold:
         full = np.column_stack([1 - p, p]) if p.ndim == 1 else np.asarray(p, np.float64)
         if full.shape != (n, n_classes):
             shape = f"have one row for each of the {n} labels and one column for each of the {n_classes} classes"
-            contracts.reject("probabilities", shape, f"shape {np.shape(p)}", "Of two classes one column will do.")
+            contracts.reject(
+                "probabilities", shape, contracts.Words(f"shape {np.shape(p)}"), "Of two classes one column will do."
+            )
         return OutOfFold(full)
 
     def predictions(

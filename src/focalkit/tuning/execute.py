@@ -143,7 +143,7 @@ def _check_cluster(client: Any) -> None:
     threads = set(client.nthreads().values())
     if threads - {1}:
         remedy = "Start them with --nthreads 1 and --nworkers N."
-        contracts.reject("dask", "have workers of one thread each", f"{max(threads)} threads", remedy)
+        contracts.reject("dask", "have workers of one thread each", contracts.Words(f"{max(threads)} threads"), remedy)
     here = worker_versions()
     try:
         everywhere = client.run(worker_versions)
@@ -156,5 +156,8 @@ def _check_cluster(client: Any) -> None:
             if here[name] != there[name]:
                 remedy = "Install the same version there."
                 contracts.reject(
-                    "dask", f"have {name} {here[name]} on every worker", f"{there[name]} on {worker}", remedy
+                    "dask",
+                    f"have {name} {here[name]} on every worker",
+                    contracts.Words(f"{there[name]} on {worker}"),
+                    remedy,
                 )

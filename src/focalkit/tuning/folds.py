@@ -94,7 +94,7 @@ def forward_folds(targets: NDArray[Any], groups: NDArray[Any], time: NDArray[Any
     """
     times, when = np.unique(time, return_inverse=True)
     if len(times) <= n_splits:
-        got = f"{len(times)} different times for {n_splits} folds and what is before the first"
+        got = contracts.Words(f"{len(times)} different times for {n_splits} folds and what is before the first")
         contracts.reject("time", "have more times than folds", got, "Ask for fewer folds.")
     before = np.concatenate([[0], np.cumsum(np.bincount(when))])
     cuts = np.searchsorted(before, np.arange(1, n_splits + 1) * len(when) / (n_splits + 1))
@@ -105,7 +105,7 @@ def forward_folds(targets: NDArray[Any], groups: NDArray[Any], time: NDArray[Any
         past = np.flatnonzero(when < low)
         train = past[~np.isin(groups[past], groups[test])]
         if len(np.unique(targets[train])) < 2:
-            got = f"{len(np.unique(targets[train]))} in the {len(train):,} rows before fold {fold + 1}"
+            got = contracts.Words(f"{len(np.unique(targets[train]))} in the {len(train):,} rows before fold {fold + 1}")
             contracts.reject("time", "leave two classes to train on before each fold", got, "Ask for fewer folds.")
         splits.append(Split(0, fold, train, test))
     return Folds(tuple(splits), len(splits), 1, (Message("note.forward", n=len(splits)),))

@@ -88,7 +88,10 @@ def for_table(text: str, trust: bool, table: Any, *, missing: bool) -> tuple[Any
             gone = [name for name in wanted if name not in table.feature_names]
             if gone:
                 contracts.reject(
-                    "estimator", "find its columns in the table", f"none called {gone[:5]}", "Check --drop."
+                    "estimator",
+                    "find its columns in the table",
+                    contracts.Words(f"none called {gone[:5]}"),
+                    "Check --drop.",
                 )
             return clone(model), table.frame()[wanted]
     else:

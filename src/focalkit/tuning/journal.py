@@ -179,7 +179,7 @@ class Journal:
                 if isinstance(error, contracts.InputError):
                     raise
                 said = body.decode(errors="replace")
-                got = f"{self._path}, {said[:60]}{'…' if len(said) > 60 else ''}"
+                got = contracts.Words(f"{self._path}, {said[:60]}{'…' if len(said) > 60 else ''}")
                 remedy = "Another program or version wrote it: name another file."
                 contracts.reject("journal", "hold records of this version of focalkit tune", got, remedy)
         return fresh
@@ -200,7 +200,7 @@ class Journal:
             return
         if record["cells"] != self._plans[plan]:
             remedy = "Another space or another version of Optuna drew them: name another file."
-            contracts.reject("journal", "hold the same draws", f"{self._path}, plan {plan}", remedy)
+            contracts.reject("journal", "hold the same draws", contracts.Words(f"{self._path}, plan {plan}"), remedy)
         self.done[unit] = _scores(record)
         fresh.append(unit)
 

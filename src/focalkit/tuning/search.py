@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import column_or_1d
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
+from focalkit._core.types import Features
 from focalkit.decisions import Constraint, Cost, Goal
 from focalkit.io.repeats import duplicate_groups
 from focalkit.tuning.classifiers import OutOfFold
@@ -30,11 +31,15 @@ from focalkit.tuning.trainers import Data, trainer_of
 from focalkit.tuning.trials import Space, draw
 from focalkit.tuning.units import Task, Unit
 
+if TYPE_CHECKING:
+    from distributed import Client
+    from sklearn.base import BaseEstimator
+
 
 def tune(
-    estimator: Any,
-    X: Any,
-    y: Any,
+    estimator: BaseEstimator | OutOfFold | str | Callable[..., Any],
+    X: Features,
+    y: ArrayLike,
     *,
     alphas: Sequence[Any] = ALPHAS,
     gammas: Sequence[float] = GAMMAS,
@@ -43,14 +48,14 @@ def tune(
     metric: str | Goal = "balanced_accuracy",
     n_splits: int = 5,
     n_repeats: int = 5,
-    groups: Any = None,
-    time: Any = None,
-    sample_weight: Any = None,
+    groups: ArrayLike | None = None,
+    time: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     seed: int = 0,
     n_trials: int = 0,
     space: Space | None = None,
     n_jobs: int = 1,
-    dask: Any = None,
+    dask: str | Client | None = None,
     journal: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TuneResult:
@@ -107,7 +112,7 @@ def tune(
         trial.suggest_float("C", 0.01, 100, log=True)}``; default: one for each known estimator.
     n_jobs : int
         Processes; -1 for all cores.
-    dask : str or distributed.Client, optional
+    dask : str or Client, optional
         "local", or the address of a scheduler, whose workers do the training.
     journal : path, optional
         Keeps every finished fold (or cell of a fold, where fits are independent); a run with the
@@ -138,7 +143,9 @@ def tune(
     _whole("n_trials", n_trials, 0)
     classes, targets = np.unique(_labels(y), return_inverse=True)
     if len(classes) < 2:
-        contracts.reject("y", "have at least two classes", f"{len(classes)}", "Nothing is to be told apart.")
+        contracts.reject(
+            "y", "have at least two classes", contracts.Words(f"{len(classes)}"), "Nothing is to be told apart."
+        )
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     groups = _groups(X, groups, len(targets))
     trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
@@ -162,7 +169,9 @@ def tune(
     held = np.array([data.masses(split.test) for split in folds.splits])
     if not held.any(axis=1).all():
         remedy = "Ask for fewer folds, or leave rows of weight 0 out."
-        contracts.reject("sample_weight", "leave each fold a weight above 0", "zeros alone in a fold", remedy)
+        contracts.reject(
+            "sample_weight", "leave each fold a weight above 0", contracts.Words("zeros alone in a fold"), remedy
+        )
     scored = np.asarray(held.any(axis=0))
     task = Task(trainer, data, folds.splits, plans, asked.goal.cutoff if isinstance(asked.goal, Cost) else None, scored)
     # the surface fold by fold, then trial after trial: an interrupted run has folds that are whole
@@ -211,7 +220,9 @@ def _labels(given: Any) -> NDArray[Any]:
     elif y.dtype.kind in "fcMm":
         missing = np.isnan(y) if y.dtype.kind in "fc" else np.isnat(y)
     if missing.any():
-        got = f"{int(missing.sum()):,} of {len(y):,} that are missing, the first in row {int(missing.argmax())}"
+        got = contracts.Words(
+            f"{int(missing.sum()):,} of {len(y):,} that are missing, the first in row {int(missing.argmax())}"
+        )
         contracts.reject("y", "have a label in every row", got, "Leave such rows out of X and y.")
     return y
 
@@ -220,7 +231,9 @@ def _weights(given: Any, targets: NDArray[Any], classes: NDArray[Any]) -> NDArra
     weight = contracts.sample_weight_array(given, targets.shape)
     assert weight is not None
     for k in np.flatnonzero(np.bincount(targets, weights=weight, minlength=len(classes)) == 0):
-        got = f"zeros alone for class {classes[k].item() if hasattr(classes[k], 'item') else classes[k]!r}"
+        got = contracts.Words(
+            f"zeros alone for class {classes[k].item() if hasattr(classes[k], 'item') else classes[k]!r}"
+        )
         contracts.reject("sample_weight", "leave each class a weight above 0", got, "Leave such rows out.")
     return np.asarray(weight, np.float64)
 

@@ -342,7 +342,14 @@ def _logits(given: Any, n_rows: int, n_classes: int) -> NDArray[np.float64]:
         logits = logits[:, 0]
     if logits.shape != (n_rows, n_classes) and not (n_classes == 2 and logits.shape == (n_rows,)):
         contract = f"return logits of shape ({n_rows}, {n_classes}), one row for each entry of test"
-        contracts.reject("fit_score", contract, f"shape {logits.shape}", "Classes without training rows have a column.")
+        contracts.reject(
+            "fit_score",
+            contract,
+            contracts.Words(f"shape {logits.shape}"),
+            "Classes without training rows have a column.",
+        )
     if np.isnan(logits).any() or np.isposinf(logits).any():
-        contracts.reject("fit_score", "return numbers", "NaN or inf among the logits", "Did the training diverge?")
+        contracts.reject(
+            "fit_score", "return numbers", contracts.Words("NaN or inf among the logits"), "Did the training diverge?"
+        )
     return logits

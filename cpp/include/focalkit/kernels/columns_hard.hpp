@@ -27,6 +27,7 @@ struct Columns {
     Direct<T> direct;
     T* z = nullptr;
     int columns = 0;
+    const Adjustment<T>* adjustment = nullptr;  // null: the logits are those of the loss
 
     /// The gradient of class ``k`` to where it belongs, from the exponentials in the tile.
     FOCALKIT_INLINE void write(std::int64_t k, int c, Vec<T> pull, Vec<T> d1, Vec<T> id) const {
@@ -87,21 +88,27 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
             V pull[U], d1[U], id[U];
             if (before)
                 for (int u = 0; u < U; ++u) before->group.load_pulls(c + u * N, pull[u], d1[u], id[u]);
-            const auto exp_pass = [&]<bool more, bool writes>() {
+            const auto exp_pass = [&]<bool more, bool writes, bool adjusted>() {
                 for (std::int64_t k = block; k < end; ++k)
                     for (int u = 0; u < U; ++u) {
                         T* at = z + k * columns + c + u * N;
-                        const V e = exp_nonpositive<V>(load(at) - anchor[u]);
+                        V distance = load(at) - anchor[u];
+                        if constexpr (adjusted) distance = distance * tile.adjustment->scale + tile.adjustment->one(k);
+                        const V e = exp_nonpositive<V>(distance);
                         if constexpr (kept) store(at, e);
                         if constexpr (more) prefetch(direct.from + k * direct.from_stride + c + u * N + columns);
                         if constexpr (writes) before->write(k, c + u * N, pull[u], d1[u], id[u]);
                         sum[u] = sum[u] + e;
                     }
             };
-            if (before && direct.more) exp_pass.template operator()<true, true>();
-            else if (before) exp_pass.template operator()<false, true>();
-            else if (direct.more) exp_pass.template operator()<true, false>();
-            else exp_pass.template operator()<false, false>();
+            const auto any_pass = [&]<bool adjusted>() {
+                if (before && direct.more) exp_pass.template operator()<true, true, adjusted>();
+                else if (before) exp_pass.template operator()<false, true, adjusted>();
+                else if (direct.more) exp_pass.template operator()<true, false, adjusted>();
+                else exp_pass.template operator()<false, false, adjusted>();
+            };
+            if (tile.adjustment) any_pass.template operator()<true>();
+            else any_pass.template operator()<false>();
             for (int u = 0; u < U; ++u) total[u] = total[u] + sum[u];
         }
         for (int u = 0; u < U; ++u) {
@@ -122,11 +129,12 @@ FOCALKIT_NOINLINE void column_hessians(const Columns<T>& tile, T* h, std::int64_
     const int columns = tile.columns;
     const T* z = tile.z;
     for (int c = 0; c < columns; c += N * U) {
-        V pull[U], d1[U], id[U], d2[U], total[U], lift[U], inverse[U], top[U] = {}, below[U] = {}, tops[U] = {},
-                                                                       rest[U];
+        V pull[U], d1[U], id[U], d2[U], slope[U], total[U], lift[U], inverse[U], top[U] = {}, below[U] = {},
+                                                                                 tops[U] = {}, rest[U];
         for (int u = 0; u < U; ++u) {
             group.load_pulls(c + u * N, pull[u], d1[u], id[u]);
             d2[u] = load(group.rows.d2 + c + u * N);
+            slope[u] = d1[u] * group.logit_scale;
             total[u] = load(group.total + c + u * N);
             lift[u] = lift_of<T>(total[u]);
             total[u] = total[u] * lift[u];
@@ -147,7 +155,7 @@ FOCALKIT_NOINLINE void column_hessians(const Columns<T>& tile, T* h, std::int64_
             for (int u = 0; u < U; ++u) {
                 const V e = load(z + k * columns + c + u * N) * lift[u];
                 const V others = where(e == top[u], rest[u], total[u] - e);
-                const V hess = softmax_hessian<V>(d1[u], d2[u], e * inverse[u], others * inverse[u]);
+                const V hess = softmax_hessian<V>(slope[u], d2[u], e * inverse[u], others * inverse[u]);
                 if (direct.to_hess) {
                     tile.write(k, c + u * N, pull[u], d1[u], id[u]);
                     tile.put(direct.to_hess + k * direct.to_hess_stride + c + u * N,
@@ -243,6 +251,7 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
     const std::int64_t begin = chunk * job.rows_per_chunk;
     const std::int64_t end = begin + job.rows_per_chunk < job.rows() ? begin + job.rows_per_chunk : job.rows();
     Columns<T> tiles[2];
+    const Adjustment<T> adjustment(job);
     const Columns<T>* before = nullptr;  // its gradient is yet to be written
     const auto write_before = [&] {
         if (before) column_gradients(*before, job.classes);
@@ -255,6 +264,8 @@ void softmax_columns_chunk(const Job& job, std::int64_t chunk, void* scratch, Pa
         if (before && before->columns != columns) write_before();
         Columns<T>& tile = tiles[odd];
         tile.columns = columns;
+        tile.adjustment = job.adjusts() ? &adjustment : nullptr;
+        tile.group.logit_scale = adjustment.scale;
         char* memory = static_cast<char*>(scratch) + (odd ? columns_scratch<T>(job, most) : 0);
         T* z = tile.z = tile.group.place(memory, columns);
         T* h = z + job.classes * columns;

@@ -1,5 +1,6 @@
 // Softmax over tiles with soft targets: class probabilities, or class ids with label smoothing.
 #pragma once
+#include "focalkit/math/forms.hpp"
 #include "focalkit/math/links.hpp"
 #include "focalkit/kernels/tiles.hpp"
 
@@ -7,22 +8,39 @@ namespace focalkit::FOCALKIT_ISA {
 
 constexpr int most_columns = 224;
 
+/// A vector of rows, scaled and adjusted in place by what each logit is below the ``largest``; returns the largest
+/// then.
+template <class T>
+FOCALKIT_NOINLINE Vec<T> adjust_columns(const Job& job, T* z, int columns, Vec<T> largest) {
+    using V = Vec<T>;
+    const T scale = static_cast<T>(job.logit_scale);
+    const V anchor = where(largest == -infinity<V>(), V{}, largest);
+    V found = constant<V>(-infinity<T>());
+    for (std::int64_t k = 0; k < job.classes; ++k) {
+        const V logit = (load(z + k * columns) - anchor) * scale + parameter(job.parameters.adjustment, k, T(0));
+        store(z + k * columns, logit);
+        found = maximum(logit, found);
+    }
+    return found;
+}
+
 /// Soft targets (dense: one per class). ``weight`` holds y_k alpha_k and becomes scratch; see
 /// softmax_log_odds_all, softmax_gradient_soft and softmax_hessian_soft in _links.py.
 ///
 /// Only the leading class b can have p_b > 1/2. Its odds, and r of the others given b, are summed
 /// without it; for every other class 1 - p_k >= 1/2 and subtracting its share from the sum is safe.
-template <int order, class T>
+template <Form form, int order, class T>
 Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, const Rows<T>& rows) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     const std::int64_t classes = job.classes;
-    const V one = constant<V>(T(1)), zero{};
+    const V one = constant<V>(T(1)), zero{}, number = constant<V>(static_cast<T>(job.form_number));
     LossSum total_loss;
     for (int c = 0; c < columns; c += N) {
         const V row_weight = load(rows.weight + c), scale = constant<V>(static_cast<T>(job.scale));
         V largest = load(z + c);
         for (std::int64_t k = 1; k < classes; ++k) largest = maximum(load(z + k * columns + c), largest);
+        if (job.adjusts()) largest = adjust_columns(job, z + c, columns, largest);
         // the first of the largest leads; ``rest`` is the sum of the others, ``second`` the largest of them
         V rest{}, second{}, lead = constant<V>(T(-1));
         for (std::int64_t k = 0; k < classes; ++k) {
@@ -50,21 +68,21 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
             const V e = load(e_tile + place);
             const auto leads = lead == constant<V>(static_cast<T>(k));
             const V others = where(leads, rest, one + where(rest > e, rest - e, zero));
-            const V m = log_odds(load(z + place), largest, others);
+            V m = log_odds(load(z + place), largest, others);
+            if (job.parameters.margin) m = m - parameter(job.parameters.margin, k, T(0));
             const V gamma = constant<V>(parameter(job.parameters.gamma, k, T(0)));
             const V share = load(weight + place) * row_weight;
-            const Probabilities<V> at = probabilities(m);
-            const V w = modulation<Power::any>(at, gamma);
-            value = value + weighted(share, loss(at, w));
+            const Slopes<V> f = slopes_at<form, Power::any, order>(m, gamma, number);
+            value = value + weighted(share, f.loss);
             if constexpr (order > 0) {
                 const V share_scaled = scaled(share, scale);
-                const V d = share_scaled * d1<Power::any>(at, w, gamma);
+                const V d = share_scaled * f.d1;
                 const V safe_q = others / total;
                 store(weight + place, d);
                 d1_lead = where(leads, d, d1_lead);
                 first_sum = first_sum + where(leads, zero, -d / safe_q);
                 if constexpr (order > 1) {
-                    const V dd = share_scaled * d2(at, w, gamma);
+                    const V dd = share_scaled * f.d2;
                     store(h + place, dd);
                     d2_lead = where(leads, dd, d2_lead);
                     second_sum = second_sum + where(leads, zero, (d + dd) / (safe_q * safe_q));
@@ -95,7 +113,7 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
                     const V r_rest = all_but(e, second, without_lead.rest(second)) / safe_rest;
                     const V from_lead = softmax_hessian(d1_lead, d2_lead, r, r_rest);
                     const V of_others = p * pull + p * p * (second_sum - class_second) + from_lead;
-                    store(h + place, dd + where(leads, to_lead, of_others));
+                    store(h + place, (dd + where(leads, to_lead, of_others)) * static_cast<T>(job.logit_scale));
                 }
             }
     }
@@ -152,9 +170,18 @@ template <class T>
 Sum soft_columns_of_job(const Job& job, T* z, T* tiles, int columns, const Rows<T>& rows) {
     const std::int64_t size = job.classes * columns;
     T *e = tiles, *weight = tiles + size, *h = tiles + 2 * size;
-    if (job.order == 0) return soft_columns<0>(job, z, e, weight, h, columns, rows);
-    if (job.order == 1) return soft_columns<1>(job, z, e, weight, h, columns, rows);
-    return soft_columns<2>(job, z, e, weight, h, columns, rows);
+    const auto of_form = [&]<Form form>() {
+        if (job.order == 0) return soft_columns<form, 0>(job, z, e, weight, h, columns, rows);
+        if (job.order == 1) return soft_columns<form, 1>(job, z, e, weight, h, columns, rows);
+        return soft_columns<form, 2>(job, z, e, weight, h, columns, rows);
+    };
+    switch (job.form) {
+        case Form::poly: return of_form.template operator()<Form::poly>();
+        case Form::star: return of_form.template operator()<Form::star>();
+        case Form::dft: return of_form.template operator()<Form::dft>();
+        case Form::gce: return of_form.template operator()<Form::gce>();
+        default: return of_form.template operator()<Form::focal>();
+    }
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

@@ -1,6 +1,6 @@
 // Sigmoid: every element by itself, in blocks that stay in the first cache.
 #pragma once
-#include "focalkit/math/definition.hpp"
+#include "focalkit/math/forms.hpp"
 #include "focalkit/kernels/tiles.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
@@ -183,6 +183,26 @@ FOCALKIT_INLINE void each_class_run(const Job& job, std::int64_t first, int coun
     }
 }
 
+/// Scales and adjusts a block of logits.
+template <class T>
+void adjust_elements(const Job& job, std::int64_t first, int count, T* z) {
+    const T scale = static_cast<T>(job.logit_scale);
+    const PerClass& of = job.parameters.adjustment;
+    if (of.per_class) {
+        const T* entries = static_cast<const T*>(of.values);
+        each_class_run(job, first, count, [=](int at, int n, std::int64_t k, std::int64_t step) {
+            const T* from = entries + k;
+            if (step)
+                for (int i = 0; i < n; ++i) z[at + i] = z[at + i] * scale + from[i];
+            else
+                for (int i = 0; i < n; ++i) z[at + i] = z[at + i] * scale + *from;
+        });
+    } else {
+        const T adjustment = parameter(of, 0, T(0));
+        for (int i = 0; i < count; ++i) z[i] = z[i] * scale + adjustment;
+    }
+}
+
 /// Fills per-element weights of positives and negatives, and exponents, where they are not constants.
 template <class T>
 void read_parameters(const Job& job, std::int64_t first, int count, bool some_skipped, Elements<T>& block) {
@@ -228,7 +248,7 @@ void read_parameters(const Job& job, std::int64_t first, int count, bool some_sk
 /// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are
 /// ``uniform`` they fill only the first vector of their arrays, and the losses go nowhere but to ``total``. Returns
 /// whether a target was neither 0 nor 1: then all is wrong unless the kernel is that of ``soft`` targets.
-template <Power power, int order, bool soft, bool uniform, class T>
+template <Form form, Power power, int order, bool soft, bool uniform, class T>
 bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block,
                    LossSum& total) {
     using V = Vec<T>;
@@ -238,6 +258,8 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
     const bool streamed = grad_at != block.z && job.stream;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
     V positive_scaled = rounded<V>(scaled(positive, scale)), negative_scaled = rounded<V>(scaled(negative, scale));
+    const T number = static_cast<T>(job.form_number), gamma_negative = static_cast<T>(job.form_gamma);
+    const int whole_negative = whole_of(gamma_negative), whole_gamma = whole_of(block.gamma[0]);
     LossSum sum = total;
     V part{};
     Between<V> between;
@@ -254,24 +276,65 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
         V value, grad{}, hess{};
         if constexpr (soft) {
             const V share = (T(1) - s) * y + T(0.5) * s, other_share = (T(1) - s) * (T(1) - y) + T(0.5) * s;
-            const Probabilities<V> at = probabilities(z), mirror = opposite(at, z);
-            const V w = modulation<power>(at, gamma), v = modulation<power>(mirror, gamma);
-            value = weighted<V>(share * positive, loss(at, w)) + weighted<V>(other_share * negative, loss(mirror, v));
-            const V weight_positive = share * positive_scaled, weight_negative = other_share * negative_scaled;
-            if constexpr (order > 0)
-                grad = weight_positive * d1<power>(at, w, gamma) - weight_negative * d1<power>(mirror, v, gamma);
-            if constexpr (order > 1) hess = weight_positive * d2(at, w, gamma) + weight_negative * d2(mirror, v, gamma);
+            if constexpr (form == Form::quality || form == Form::varifocal) {
+                const Slopes<V> f = soft_slopes<form, order>(z, V(share), V(other_share), block.gamma[0], whole_gamma);
+                const V weight = y * positive + (T(1) - y) * negative;
+                value = weighted(weight, f.loss);
+                grad = scaled(weight, scale) * f.d1, hess = scaled(weight, scale) * f.d2;
+            } else if constexpr (form != Form::focal) {
+                Slopes<V> f, g;
+                if constexpr (form == Form::asymmetric) {
+                    const Probabilities<V> at = probabilities(z);
+                    f = slopes<Form::focal, Power::any, order>(at, gamma, V{});
+                    g = negatives<order>(opposite(at, z), gamma_negative, whole_negative, number);
+                } else {
+                    f = slopes_at<form, power, order>(z, gamma, constant<V>(number));
+                    g = slopes_at<form, power, order>(-z, gamma, constant<V>(number));
+                }
+                value = weighted<V>(share * positive, f.loss) + weighted<V>(other_share * negative, g.loss);
+                grad = share * positive_scaled * f.d1 - other_share * negative_scaled * g.d1;
+                hess = share * positive_scaled * f.d2 + other_share * negative_scaled * g.d2;
+            } else {
+                const Probabilities<V> at = probabilities(z), mirror = opposite(at, z);
+                const V w = modulation<power>(at, gamma), v = modulation<power>(mirror, gamma);
+                value =
+                    weighted<V>(share * positive, loss(at, w)) + weighted<V>(other_share * negative, loss(mirror, v));
+                const V weight_positive = share * positive_scaled, weight_negative = other_share * negative_scaled;
+                if constexpr (order > 0)
+                    grad = weight_positive * d1<power>(at, w, gamma) - weight_negative * d1<power>(mirror, v, gamma);
+                if constexpr (order > 1)
+                    hess = weight_positive * d2(at, w, gamma) + weight_negative * d2(mirror, v, gamma);
+            }
         } else {
             const auto is_negative = y != T(1);
             between.look(y, is_negative);
             const V weight = where(is_negative, negative, positive);
-            const Probabilities<V> at = probabilities<V>(negated(z, is_negative));
-            const V w = modulation<power>(at, gamma);
-            if constexpr (uniform) value = weight * loss(at, w);  // no weight is 0
-            else value = weighted(weight, loss(at, w));
-            if constexpr (order > 0)  // d m / d z is 1 or -1
-                grad = where(is_negative, negative_scaled, -positive_scaled) * -d1<power>(at, w, gamma);
-            if constexpr (order > 1) hess = where(is_negative, negative_scaled, positive_scaled) * d2(at, w, gamma);
+            if constexpr (form != Form::focal) {
+                const V m = negated(z, is_negative);
+                Slopes<V> f;
+                if constexpr (form == Form::asymmetric) {
+                    const Probabilities<V> at = probabilities(m);
+                    f = slopes<Form::focal, power, order>(at, gamma, V{});
+                    const Slopes<V> g = negatives<order>(at, gamma_negative, whole_negative, number);
+                    f.loss = where(is_negative, g.loss, f.loss);
+                    f.d1 = where(is_negative, g.d1, f.d1), f.d2 = where(is_negative, g.d2, f.d2);
+                } else if constexpr (form == Form::varifocal) {
+                    f = slopes_at<Form::focal, Power::any, order>(m, where(is_negative, gamma, V{}), V{});
+                } else {
+                    f = slopes_at<form, power, order>(m, gamma, constant<V>(number));
+                }
+                value = weighted(weight, f.loss);
+                grad = where(is_negative, negative_scaled, -positive_scaled) * -f.d1;
+                hess = where(is_negative, negative_scaled, positive_scaled) * f.d2;
+            } else {
+                const Probabilities<V> at = probabilities<V>(negated(z, is_negative));
+                const V w = modulation<power>(at, gamma);
+                if constexpr (uniform) value = weight * loss(at, w);  // no weight is 0
+                else value = weighted(weight, loss(at, w));
+                if constexpr (order > 0)  // d m / d z is 1 or -1
+                    grad = where(is_negative, negative_scaled, -positive_scaled) * -d1<power>(at, w, gamma);
+                if constexpr (order > 1) hess = where(is_negative, negative_scaled, positive_scaled) * d2(at, w, gamma);
+            }
         }
         part = part + value;
         if (sizeof(T) == 8 || i / N % 4 == 3) sum.add(part), part = V{};  // few floats lose nothing that shows
@@ -290,11 +353,34 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
 template <bool soft, bool uniform, class T>
 bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block,
                           LossSum& total) {
-    const auto with_power = [&]<Power power>() {
-        if (job.order == 0) return sigmoid_block<power, 0, soft, uniform>(job, count, z, y, grad, block, total);
-        if (job.order == 1) return sigmoid_block<power, 1, soft, uniform>(job, count, z, y, grad, block, total);
-        return sigmoid_block<power, 2, soft, uniform>(job, count, z, y, grad, block, total);
+    const auto of_form = [&]<Form form, Power power>() {
+        if (job.order == 0) return sigmoid_block<form, power, 0, soft, uniform>(job, count, z, y, grad, block, total);
+        if (job.order == 1) return sigmoid_block<form, power, 1, soft, uniform>(job, count, z, y, grad, block, total);
+        return sigmoid_block<form, power, 2, soft, uniform>(job, count, z, y, grad, block, total);
     };
+    const auto with_power = [&]<Power power>() { return of_form.template operator()<Form::focal, power>(); };
+    if constexpr (!uniform) {
+        const auto any_power = [&]<Form form>() {
+            if constexpr (!soft) switch (job.power) {
+                    case 0: return of_form.template operator()<form, Power::zero>();
+                    case 1: return of_form.template operator()<form, Power::one>();
+                    case 2: return of_form.template operator()<form, Power::two>();
+                }
+            return of_form.template operator()<form, Power::any>();
+        };
+        switch (job.form) {
+            case Form::focal: break;
+            case Form::poly: return any_power.template operator()<Form::poly>();
+            case Form::star: return of_form.template operator()<Form::star, Power::any>();
+            case Form::dft: return of_form.template operator()<Form::dft, Power::zero>();
+            case Form::gce: return of_form.template operator()<Form::gce, Power::zero>();
+            case Form::asymmetric: return any_power.template operator()<Form::asymmetric>();
+            case Form::quality:  // of 0 and 1 it is the focal loss
+                if constexpr (soft) return of_form.template operator()<Form::quality, Power::any>();
+                break;
+            case Form::varifocal: return of_form.template operator()<Form::varifocal, Power::any>();
+        }
+    }
     switch (job.power) {
         case 0: return with_power.template operator()<Power::zero>();
         case 1: return with_power.template operator()<Power::one>();
@@ -341,7 +427,8 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
     const bool contiguous_logits = contiguous(job, job.logits);
     const bool aligned = reinterpret_cast<std::uintptr_t>(job.grad.data) % sizeof(Vec<T>) == 0;
     const bool contiguous_grad = job.order > 0 && contiguous(job, job.grad) && (aligned || !job.stream);
-    const bool varied = job.sample_weight || job.parameters.vary() || job.losses || job.unit != 1;
+    const bool varied =
+        job.sample_weight || job.parameters.vary() || job.losses || job.unit != 1 || job.form != Form::focal;
     LossSum losses;
     bool look = job.order > 0 && job.grad.data == job.logits.data;  // at soft targets before anything is written over
     for (std::int64_t first = begin; first < end; first += Elements<T>::most) {
@@ -364,11 +451,12 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
         const T* z = block.z;
         T* grad = block.z;
         if constexpr (sizeof(S) == sizeof(T)) {  // no copies between where that can be
-            if (contiguous_logits && !some_skipped && padded == count)
+            if (contiguous_logits && !some_skipped && padded == count && !job.adjusts())
                 z = static_cast<const T*>(job.logits.data) + first;
             if (contiguous_grad && padded == count) grad = static_cast<T*>(job.grad.data) + first;
         }
         if (z == block.z) load_elements<T, S>(job, job.logits, first, count, block.z);
+        if (job.adjusts()) adjust_elements(job, first, count, block.z);
         const T* y = seen.y;
         if (some_skipped && y != block.y) {  // masked elements contribute nothing, not even a NaN
             for (int i = 0; i < count; ++i) block.y[i] = y[i];
@@ -400,7 +488,11 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
         if (job.weigh) add_weights(block, y, count, per_element, sums.weight);
         if (job.losses) store_losses<T, S>(job, first, count, block.loss);
         if (job.order > 0 && grad == block.z) store_elements<T, S>(job, job.grad, first, count, block.z);
-        if (job.order > 1) store_elements<T, S>(job, job.hess, first, count, block.hess);
+        if (job.order > 1) {
+            if (job.logit_scale != 1)
+                for (int i = 0; i < count; ++i) block.hess[i] *= static_cast<T>(job.logit_scale);
+            store_elements<T, S>(job, job.hess, first, count, block.hess);
+        }
     }
     sums.loss.add(losses.sum());
     if (job.stream) stream_fence();

@@ -18,6 +18,7 @@ struct LongRow : RowSums<T> {
 
     LongRow(const Job& job, void* scratch)
         : classes(static_cast<int>(job.classes)), blocks((classes + block_of_row - 1) / block_of_row) {
+        this->logit_scale = static_cast<T>(job.logit_scale);
         anchor = this->place(scratch, width<T>);
         sum = anchor + whole_vectors<T>(blocks);
         factor = sum + whole_vectors<T>(blocks);
@@ -38,14 +39,19 @@ bool rows_wait(const Job& job) {
 }
 
 /// exp(e - anchor) in place, while what lies ``ahead`` is fetched and something else is written; returns the sum.
-template <class T, class S>
-FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, const S* ahead, StreamingWriter<T, true>& writes) {
+///
+/// ``adjusted``: exp(scale (e - anchor) + adjustment), the adjustments being those from class ``first`` on.
+template <bool adjusted, class T, class S>
+FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, Adjustment<T> adjustment, int first, const S* ahead,
+                          StreamingWriter<T, true>& writes) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = 4;
     const V at = constant<V>(anchor == -infinity<T>() ? T(0) : anchor);  // a block may be masked wholly
     V total[U] = {};
     const auto take = [&](int place, V& into) {
-        const V x = exp_nonpositive<V>(load(e + place) - at);
+        V distance = load(e + place) - at;
+        if constexpr (adjusted) distance = distance * adjustment.scale + adjustment.at(first + place);
+        const V x = exp_nonpositive<V>(distance);
         store(e + place, x);
         into = into + x;
         prefetch(ahead + place);
@@ -77,8 +83,9 @@ void write_row(const LongRow<T>& at, S* to, bool streamed) {
 
 /// The exponentials of a row without the true class ``t``, its largest logit and their sum. The row ``before`` is
 /// written meanwhile, if it waits.
-template <bool gradient, class T, class S>
-FOCALKIT_NOINLINE void exp_long_row(const S* row, int t, const LongRow<T>& at, const S* next, LongRow<T>& before) {
+template <bool gradient, bool adjusted, class T, class S>
+FOCALKIT_NOINLINE void exp_long_row(const S* row, int t, const LongRow<T>& at, Adjustment<T> adjustment, const S* next,
+                                    LongRow<T>& before) {
     using V = Vec<T>;
     T largest = -infinity<T>();
     StreamingWriter<T, true> writes;
@@ -90,7 +97,8 @@ FOCALKIT_NOINLINE void exp_long_row(const S* row, int t, const LongRow<T>& at, c
         if (t >= j && t < j + n) e[t - j] = -infinity<T>();
         at.anchor[b] = anchor;
         if (before.to) start_block(before, b, writes);
-        at.sum[b] = exp_run(e, whole_vectors<T>(n), anchor, b + 1 < at.blocks ? row + j + n : next, writes);
+        at.sum[b] = exp_run<adjusted>(e, whole_vectors<T>(n), anchor, adjustment, j,
+                                      b + 1 < at.blocks ? row + j + n : next, writes);
         writes.finish();
         largest = anchor > largest ? anchor : largest;
     }
@@ -102,7 +110,9 @@ FOCALKIT_NOINLINE void exp_long_row(const S* row, int t, const LongRow<T>& at, c
     for (int b = at.blocks; b < lanes; ++b) at.anchor[b] = -infinity<T>(), at.sum[b] = 0;
     V total{};
     for (int b = 0; b < lanes; b += width<T>) {
-        const V f = exp_nonpositive<V>(load(at.anchor + b) - constant<V>(largest));
+        V distance = load(at.anchor + b) - constant<V>(largest);
+        if constexpr (adjusted) distance = distance * adjustment.scale;
+        const V f = exp_nonpositive<V>(distance);
         store(at.factor + b, f);
         total = total + f * load(at.sum + b);
     }
@@ -125,7 +135,8 @@ FOCALKIT_NOINLINE void write_hessian(const LongRow<T>& at, S* to, bool streamed)
         const T here = reduce_max(most) * (at.factor[b] * lift);
         top = here > top ? here : top;
     });
-    RowHessian<T, false> row(total, inverse_of<T>(constant<Vec<T>>(total))[0], top, at.rows.d1[0], at.rows.d2[0]);
+    RowHessian<T, false> row(total, inverse_of<T>(constant<Vec<T>>(total))[0], top, at.rows.d1[0] * at.logit_scale,
+                             at.rows.d2[0]);
     if (row.leads()) {
         each_block([&](int b, int j, int n) { row.add(at.e + j, whole_vectors<T>(n), at.factor[b] * lift); });
         row.exclude_largest();
@@ -157,7 +168,8 @@ void softmax_long_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, 
         if (rows.kept[0]) {
             const S* row = logits + row_place(job, job.logits, r);
             const S* next = r + 1 < job.rows() ? logits + row_place(job, job.logits, r + 1) : row;
-            exp_long_row<(order > 0)>(row, rows.id[0], at, next, before);
+            if (job.adjusts()) exp_long_row<(order > 0), true>(row, rows.id[0], at, Adjustment<T>(job), next, before);
+            else exp_long_row<(order > 0), false>(row, rows.id[0], at, Adjustment<T>(job), next, before);
         }
         sums.loss.add(row_tails_of_job<order>(job, at, width<T>));
         if (job.losses) store_losses<T, S>(job, r, 1, rows.loss);

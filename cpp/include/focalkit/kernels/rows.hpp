@@ -4,6 +4,7 @@
 // the row alone is then done for many rows at once, a lane a row; and the exponentials are scaled into the
 // result, with stores that do not read it first where it is large.
 #pragma once
+#include "focalkit/math/forms.hpp"
 #include "focalkit/math/links.hpp"
 #include "focalkit/kernels/tiles.hpp"
 
@@ -31,6 +32,7 @@ template <class T>
 struct RowSums {
     Rows<T> rows;
     T *largest, *total, *pull;
+    T logit_scale = 1;  // multiplies the logits, and the Hessian once more than the gradient
 
     static std::int64_t bytes(int lanes) {
         return Rows<T>::bytes(lanes) + 3 * lanes * static_cast<std::int64_t>(sizeof(T)) + 64;
@@ -85,38 +87,79 @@ FOCALKIT_INLINE void scale_run(const T* e, int n, T factor, S* to, bool streamed
     if (j < n) store_some(to + j, V(load_some(e + j, n - j, T(0)) * f), n - j);
 }
 
+/// How logits become those of the loss, beside their largest: ``scale (z - largest) + adjustment``. No adjustment is
+/// above 0, so that exponentials stay within 1; and the difference is taken first, which is often exact.
+template <class T>
+struct Adjustment {
+    const T* of_class = nullptr;  // null: none
+    T scale = 1;
+
+    explicit Adjustment(const Job& job)
+        : of_class(static_cast<const T*>(job.parameters.adjustment.values)), scale(static_cast<T>(job.logit_scale)) {}
+    FOCALKIT_INLINE Vec<T> at(std::int64_t k) const { return of_class ? load(of_class + k) : Vec<T>{}; }
+    FOCALKIT_INLINE T one(std::int64_t k) const { return of_class ? of_class[k] : T(0); }
+};
+
+/// What the true class's log-odds are shifted by: its adjustment less its margin.
+template <class T>
+FOCALKIT_INLINE Vec<T> true_shift(const Job& job, const Rows<T>& rows, int r) {
+    if (!job.parameters.shift()) return Vec<T>{};
+    T shift[width<T>];
+    for (int i = 0; i < width<T>; ++i) {
+        const std::int64_t id = rows.id[r + i];
+        shift[i] = parameter(job.parameters.adjustment, id, T(0)) - parameter(job.parameters.margin, id, T(0));
+    }
+    return load(shift);
+}
+
 /// Losses, and from the sums of exponentials the derivatives and the pull of each row.
-template <Power power, int order, class T>
-Sum row_tails(const RowSums<T>& group, int lanes) {
+template <Form form, Power power, int order, bool shifted, class T>
+Sum row_tails(const Job& job, const RowSums<T>& group, int lanes) {
     using V = Vec<T>;
     const Rows<T>& rows = group.rows;
+    const V logit_scale = constant<V>(group.logit_scale), number = constant<V>(static_cast<T>(job.form_number));
     LossSum total_loss;
     for (int r = 0; r < lanes; r += width<T>) {
         const V gamma = load(rows.gamma + r), sum = load(group.total + r);
-        const V m = log_odds(load(rows.true_logit + r), load(group.largest + r), sum);
-        const Probabilities<V> at = probabilities(m);
-        const V w = modulation<power>(at, gamma);
-        const V value = weighted(load(rows.weight + r), loss(at, w));
+        V m;
+        if constexpr (shifted)
+            m = log_odds(load(rows.true_logit + r), load(group.largest + r), sum, logit_scale,
+                         true_shift(job, rows, r));
+        else m = log_odds(load(rows.true_logit + r), load(group.largest + r), sum);
+        const Slopes<V> f = slopes_at<form, power, order>(m, gamma, number);
+        const V value = weighted(load(rows.weight + r), f.loss);
         store(rows.loss + r, value);
         total_loss.add(value);
         if constexpr (order > 0) {
-            const V d = load(rows.scaled + r) * d1<power>(at, w, gamma);
+            const V d = load(rows.scaled + r) * f.d1;
             store(rows.d1 + r, d);
             store(group.pull + r, pull_back(d, sum));
         }
-        if constexpr (order > 1) store(rows.d2 + r, V(load(rows.scaled + r) * d2(at, w, gamma)));
+        if constexpr (order > 1) store(rows.d2 + r, V(load(rows.scaled + r) * f.d2 * logit_scale));
     }
     return total_loss.sum();
 }
 
 template <int order, class T>
 Sum row_tails_of_job(const Job& job, const RowSums<T>& group, int lanes) {
-    switch (job.power) {
-        case 0: return row_tails<Power::zero, order>(group, lanes);
-        case 1: return row_tails<Power::one, order>(group, lanes);
-        case 2: return row_tails<Power::two, order>(group, lanes);
-        default: return row_tails<Power::any, order>(group, lanes);
+    const auto with_power = [&]<Form form, bool shifted>() {
+        switch (job.power) {
+            case 0: return row_tails<form, Power::zero, order, shifted>(job, group, lanes);
+            case 1: return row_tails<form, Power::one, order, shifted>(job, group, lanes);
+            case 2: return row_tails<form, Power::two, order, shifted>(job, group, lanes);
+            default: return row_tails<form, Power::any, order, shifted>(job, group, lanes);
+        }
+    };
+    switch (job.form) {
+        case Form::poly: return with_power.template operator()<Form::poly, true>();
+        case Form::star: return row_tails<Form::star, Power::any, order, true>(job, group, lanes);
+        case Form::dft: return row_tails<Form::dft, Power::zero, order, true>(job, group, lanes);
+        case Form::gce: return row_tails<Form::gce, Power::zero, order, true>(job, group, lanes);
+        default: break;
     }
+    const bool shifted = job.logit_scale != 1 || job.parameters.shift();
+    return shifted ? with_power.template operator()<Form::focal, true>()
+                   : with_power.template operator()<Form::focal, false>();
 }
 
 /// The Hessian of a row's other classes from their exponentials, r_j = e_j / total and 1 - r_j as ``all_but`` takes it:

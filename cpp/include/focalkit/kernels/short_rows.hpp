@@ -27,6 +27,7 @@ struct RowGroup : RowSums<T> {
         : most(rows_of_group<T>(job.classes)),
           classes(static_cast<int>(job.classes)),
           padded(whole_vectors<T>(job.classes)) {
+        this->logit_scale = static_cast<T>(job.logit_scale);
         parts = aligned(this->place(scratch, whole_vectors<T>(most)));
         e = parts + whole_vectors<T>(most) * width<T>;
         done = e + most * padded;
@@ -105,9 +106,9 @@ struct Writers {
 
 /// Their exponentials and the sum of each row, a few rows side by side. Meanwhile the rows behind, ``ahead``, are
 /// fetched, and those before are written.
-template <int order, class T, class S>
-FOCALKIT_NOINLINE void exp_rows(const RowGroup<T>& group, int count, int lanes, const S* ahead, std::int64_t stride,
-                                Writers<order, T>& before) {
+template <int order, bool adjusted, class T, class S>
+FOCALKIT_NOINLINE void exp_rows(const RowGroup<T>& group, Adjustment<T> adjustment, int count, int lanes,
+                                const S* ahead, std::int64_t stride, Writers<order, T>& before) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = rows_side_by_side, most = 32 * N;
     const int padded = group.padded;
@@ -123,16 +124,21 @@ FOCALKIT_NOINLINE void exp_rows(const RowGroup<T>& group, int count, int lanes, 
         for (int block = 0; block < padded; block += most) {  // two levels keep long sums exact
             const int end = block + most < padded ? block + most : padded;
             V part[U] = {};
-            for (int j = block; j < end; j += N)
+            for (int j = block; j < end; j += N) {
+                V adjustments{};
+                if constexpr (adjusted) adjustments = adjustment.at(j);
                 for (int u = 0; u < U; ++u) {
                     T* place = e + u * padded + j;
-                    const V x = exp_nonpositive<V>(load(place) - anchor[u]);
+                    V distance = load(place) - anchor[u];
+                    if constexpr (adjusted) distance = distance * adjustment.scale + adjustments;
+                    const V x = exp_nonpositive<V>(distance);
                     store(place, x);
                     part[u] = part[u] + x;
                     if constexpr (order > 1) top[u] = maximum(x, top[u]);
                     prefetch(next + u * stride + j);
                     writes.advance();
                 }
+            }
             for (int u = 0; u < U; ++u) sum[u] = sum[u] + part[u];
         }
         for (int u = 0; u < U && r + u < count; ++u) {
@@ -166,7 +172,7 @@ FOCALKIT_INLINE void write_hessian(const RowGroup<T>& group, int r, S* to) {
     if (group.lift[r] != 1)
         for (int j = 0; j < group.padded; ++j) e[j] *= group.lift[r];
     RowHessian<T, true> row(group.total[r] * group.lift[r], group.inverse[r], group.top[r] * group.lift[r],
-                            group.rows.d1[r], group.rows.d2[r]);
+                            group.rows.d1[r] * group.logit_scale, group.rows.d2[r]);
     if (row.leads()) row.add(e, group.padded, T(1)), row.exclude_largest();
     row.write(e, group.classes, T(1), to, false);
     if (group.rows.kept[r]) narrow(group.rows.d2[r], to + group.rows.id[r]);
@@ -204,7 +210,10 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
         read_rows(job, first, count, lanes, rows, sums);
         copy_rows<T, S>(job, group, first, count, lanes);
         const std::int64_t next = first + 2 * group.most <= job.rows() ? first + group.most : first;
-        exp_rows(group, count, lanes, logits + row_place(job, job.logits, next), job.logits.inner, before);
+        const S* ahead = logits + row_place(job, job.logits, next);
+        if (job.adjusts())
+            exp_rows<order, true>(group, Adjustment<T>(job), count, lanes, ahead, job.logits.inner, before);
+        else exp_rows<order, false>(group, Adjustment<T>(job), count, lanes, ahead, job.logits.inner, before);
         for (int r = 0; r < lanes; ++r)
             if (!rows.kept[r]) group.blank(r);
         sums.loss.add(row_tails_of_job<order>(job, group, lanes));

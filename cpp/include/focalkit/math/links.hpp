@@ -20,6 +20,13 @@ FOCALKIT_INLINE V log_odds(V true_logit, V largest, V total) {
     return where(true_logit == infinity<V>(), true_logit - true_logit, (true_logit - largest) - log_nonnegative(total));
 }
 
+/// The same of logits that are scaled, the true one of which is shifted.
+template <class V>
+FOCALKIT_INLINE V log_odds(V true_logit, V largest, V total, V scale, V shift) {
+    const V distance = (true_logit - largest) * scale + shift;
+    return where(true_logit == infinity<V>(), true_logit - true_logit, distance - log_nonnegative(total));
+}
+
 /// A running sum of e_j that can tell, without cancelling, the sum of all but any one of them.
 ///
 /// ``total - e_j`` loses its digits only where e_j is more than half of the total, and only the

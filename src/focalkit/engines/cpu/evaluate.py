@@ -17,6 +17,7 @@ from focalkit._core import contracts, reduction
 from focalkit._core.call import Call, Result
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
+from focalkit.engines import plain
 from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.cpu.fast import compute
 
@@ -27,6 +28,11 @@ def evaluate(call: Call, order: int, out: Any = None) -> Result:
     Arrays are made contiguous, aligned and native-endian where the kernels need it.
     """
     spec, normalizer = call.spec, call.normalizer
+    if spec.gamma_steps is not None:  # which no kernel has
+        found = plain.truth(call, order)
+        if out is not None and found.grad is not None:
+            out[...] = found.grad
+        return found if out is None else found._replace(grad=out)
     logits, targets, weight = _native(call.logits), _native(call.targets), call.sample_weight
     if logits.dtype != np.float64 and beyond_float32(spec):
         logits = logits.astype(np.float64)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts, reduction
-from focalkit._core.call import class_axis
+from focalkit._core.call import class_axis, form_numbers
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import REDUCTIONS, LossSpec
 from focalkit.engines import _cpu
@@ -32,6 +32,8 @@ def attempt(
         return None
     if sample_weight is not None and type(sample_weight) is not np.ndarray:
         return None
+    if spec.gamma_steps is not None:
+        return None  # which no kernel has
     if out is not None and type(out) is not np.ndarray:
         return None
     if normalizer is not None:
@@ -56,6 +58,8 @@ def refusal(
     for name, array in arrays.items():
         if type(array) is not np.ndarray and (array is not None or name in ("logits", "targets")):
             return f"{name}: no array of NumPy's own type"
+    if spec.gamma_steps is not None:
+        return "spec: a form that no kernel has"
     result = compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
     return result if isinstance(result, str) else None
 
@@ -186,8 +190,11 @@ def plan_of(spec: LossSpec) -> _cpu.Plan:
         spec.label_smoothing,
         NO_ID if math.isnan(spec.ignore_index) else int(spec.ignore_index),
         spec.class_axis,
+        spec.scale,
+        *form_numbers(spec),
         vector(spec.gamma),
         None if spec.alpha is None else vector(spec.alpha),
+        *(None if shift is None else list(shift) for shift in spec.shift_vectors()),
     )
     _last = (spec, plan)
     return plan

@@ -6,7 +6,6 @@ in targets, weights, alpha, gamma or the normalizer, comes from the composite im
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,12 +14,13 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from focalkit._core import contracts, host
-from focalkit._core.call import class_axis
-from focalkit._core.spec import LossSpec, cached_spec
+from focalkit._core.call import class_axis, numbers_and_arrays
+from focalkit._core.spec import LossSpec
 from focalkit.engines import _inputs
 from focalkit.engines.jax import kernels
 from focalkit.engines.jax.contracts import operands_of
 from focalkit.engines.jax.kernels import Operands
+from focalkit.engines.jax.meshes import automatic, of_results
 from focalkit.engines.jax.ops import OPS
 
 
@@ -37,13 +37,18 @@ def dispatch(
     inplace: bool,
 ) -> Any:
     """Compute one of the four losses; gamma and alpha may be arrays of JAX, which may be traced."""
-    parameters = {name: x for name, x in (("gamma", gamma), ("alpha", alpha)) if host.is_jax(x)}
-    numbers = 0.0 if "gamma" in parameters else gamma, None if "alpha" in parameters else alpha
-    spec = cached_spec(link, *numbers, options)
+    spec, given = numbers_and_arrays(link, gamma, alpha, options, host.is_jax)
     wide = _wide(spec, logits, normalizer)
-    operands = operands_of(spec, wide, targets, sample_weight, normalizer, check_finite, **parameters)
+    operands = operands_of(spec, wide, targets, sample_weight, normalizer, check_finite, given.gamma, given.alpha)
     value = _evaluate(_without_parameters(spec), 0, inplace, operands)[0]
     return value if wide is logits else value.astype(logits.dtype)
+
+
+def _evaluate(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
+    result: tuple[Any, ...] = automatic(
+        partial(_compiled, spec, order, inplace), operands, operands["logits"], partial(of_results, spec, order)
+    )
+    return result
 
 
 def loss_grad_hess(
@@ -70,7 +75,7 @@ def loss_grad_hess(
 
 def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ...]:
     """Loss and derivatives from operands that were checked; a gradient is written over the logits."""
-    result: tuple[Any, ...] = _evaluate(spec, order, True, operands)
+    result: tuple[Any, ...] = _compiled(spec, order, True, operands)
     return result
 
 
@@ -83,11 +88,11 @@ def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
 @lru_cache(maxsize=256)
 def _without_parameters(spec: LossSpec) -> LossSpec:
     """What a program is compiled for."""
-    return replace(spec, gamma=0.0, alpha=None)
+    return spec.without("gamma", "alpha")
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
-def _evaluate(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
+def _compiled(spec: LossSpec, order: int, inplace: bool, operands: Operands) -> tuple[Any, ...]:
     return _results(spec, order, inplace, operands)
 
 

@@ -8,6 +8,7 @@ it has none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -18,15 +19,19 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from focalkit._core import reduction
-from focalkit._core.call import Call, ClassParameters, class_axis, loss_shape
+from focalkit._core.call import Call, ClassParameters, class_axis, form_numbers, loss_shape
 from focalkit._core.spec import REDUCTIONS, LossSpec
 from focalkit.engines import _cpu, plain
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.jax.ops import OPS
 
 Operands: TypeAlias = dict[str, Any]
 
 _TARGET = "focalkit_loss"
-_IN_ORDER = ("logits", "targets", "gamma", "alpha", "alpha_other", "sample_weight", "keep", "normalizer")
+_IN_ORDER = ("logits", "targets", "gamma", "alpha", "alpha_other", "adjustment", "margin")
+_IN_ORDER += ("sample_weight", "keep", "normalizer")
+#: Kernels read vectors to the end of a register.
+_BEYOND = (0.0,) * 16
 _TARGET_DTYPES = ("int8", "uint8", "bool", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 
 jax.ffi.register_ffi_target(_TARGET, _cpu.xla_loss(), platform="cpu")
@@ -140,7 +145,11 @@ def _operations(
 def _kernels(
     *operands: Any, spec: LossSpec, order: int, names: tuple[str, ...], n_mapped: int, inplace: bool
 ) -> list[Any]:
-    given = _for_kernels(spec, dict(zip(names, operands, strict=True)), n_mapped)
+    given = dict(zip(names, operands, strict=True))
+    far = beyond_float32(spec.without("gamma"))
+    if spec.gamma_steps is not None or (far and OPS.compute_dtype(given["logits"]) != jnp.float64):
+        return _operations(*operands, spec=spec, order=order, names=names, n_mapped=n_mapped, inplace=inplace)
+    given = _for_kernels(spec, given, n_mapped)
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
         given["keep"] = _mined(spec, given, n_mapped)
     return _call(spec, order, given, n_mapped, inplace)
@@ -157,6 +166,10 @@ def _for_kernels(spec: LossSpec, given: Operands, n_mapped: int) -> Operands:
         if name in given:  # one number is a vector of one
             dtype = OPS.wide_dtype if name == "normalizer" else OPS.compute_dtype(logits)
             given[name] = given[name].astype(dtype).reshape((*given[name].shape[:n_mapped], -1))
+    for name, vector in zip(("adjustment", "margin"), spec.shift_vectors(), strict=True):
+        if vector is not None:
+            padded = jnp.asarray(vector if len(vector) == 1 else vector + _BEYOND, OPS.compute_dtype(logits))
+            given[name] = padded.reshape((*(1,) * n_mapped, -1))
     if "sample_weight" in given:
         given["sample_weight"] = _weights(spec, given["sample_weight"], logits.shape[n_mapped:], n_mapped)
     return given
@@ -174,8 +187,7 @@ def _weights(spec: LossSpec, weight: Any, shape: tuple[int, ...], n_mapped: int)
 
 def _mined(spec: LossSpec, given: Operands, n_mapped: int) -> Any:
     """What hard example mining keeps, chosen before losses are rounded to a half type."""
-    fields = {name: getattr(spec, name) for name in ("label_smoothing", "ignore_index", "class_axis")}
-    forward = LossSpec(spec.link, reduction="none", **fields)
+    forward = replace(spec, reduction="none", keep_hardest=None, negatives_per_positive=None)
     rest = {name: operand for name, operand in given.items() if name != "normalizer"}
     (losses,) = _call(forward, 0, rest, n_mapped, False, rounded=False)
 
@@ -190,7 +202,7 @@ def _mined(spec: LossSpec, given: Operands, n_mapped: int) -> Any:
 
 
 def _call(spec: LossSpec, order: int, given: Operands, n_mapped: int, inplace: bool, rounded: bool = True) -> list[Any]:
-    logits = given["logits"]
+    logits, (form, number, negative) = given["logits"], form_numbers(spec)
     shape, inner, each = logits.shape[n_mapped:], OPS.compute_dtype(logits), spec.reduction == "none"
     nothing = jnp.zeros((*(1,) * n_mapped, 0), inner)
     operands = [given.get(name, nothing) for name in _IN_ORDER]
@@ -207,6 +219,10 @@ def _call(spec: LossSpec, order: int, given: Operands, n_mapped: int, inplace: b
         class_axis=np.int64(class_axis(spec, len(shape))),
         ignore_index=np.float64(spec.ignore_index),
         label_smoothing=np.float64(spec.label_smoothing),
+        logit_scale=np.float64(spec.scale),
+        form=np.int64(form),
+        form_number=np.float64(number),
+        form_gamma=np.float64(negative),
     )
     return [loss.astype(logits.dtype) if rounded else loss, *derivatives]
 

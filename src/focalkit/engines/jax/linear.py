@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
+from jax.sharding import PartitionSpec
 
 from focalkit._core import contracts, reduction
 from focalkit._core.spec import LossSpec
 from focalkit.engines.jax import evaluate as engine
 from focalkit.engines.jax.contracts import floating, operands_of
 from focalkit.engines.jax.kernels import Operands
+from focalkit.engines.jax.meshes import automatic
 from focalkit.engines.jax.ops import OPS
 
 _LAYER = ("hidden", "weight", "bias")
@@ -68,11 +70,16 @@ def loss(
     operands |= given | {"hidden": given["hidden"].reshape(-1, given["hidden"].shape[-1])}
     on_host = jax.default_backend() == "cpu"
     layer = Layer(
-        replace(spec, gamma=0.0, alpha=None, class_axis=1),
+        replace(spec.without("gamma", "alpha"), class_axis=1),
         float(softcap or 0.0),
         budget or (_BUDGET_OF_HOST if on_host else _BUDGET_OF_DEVICE),
     )
-    value = _compiled(layer, operands)
+    (value,) = automatic(
+        lambda operands: (_compiled(layer, operands),),
+        operands,
+        operands["hidden"],
+        lambda hidden: (PartitionSpec(*([hidden[0]] if spec.reduction == "none" else [])),),
+    )
     return value.reshape(rows) if spec.reduction == "none" else value
 
 

@@ -17,6 +17,7 @@ class JaxOps:
     boolean = jnp.bool_
     stop_gradient = staticmethod(jax.lax.stop_gradient)
     loss, log_odds = staticmethod(definition.loss), staticmethod(definition.log_odds)
+    form_loss, soft_loss = staticmethod(definition.form_loss), staticmethod(definition.soft_loss)
     log_odds_of_all = staticmethod(definition.log_odds_of_all)
 
     def __getattr__(self, name: str) -> Any:

@@ -13,10 +13,12 @@ from focalkit.engines.torch import _internals, cpu_kernels, ops, routes
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch.routes import HALF_TYPES, Route
 
+_KERNELS, _TRITON = Route.KERNELS, Route.TRITON  # as attributes of the class they take their time
 
-def recorded(call: Call, route: Route) -> Tensor:
-    """The loss of a call whose logits require a gradient."""
-    return _fused(call.logits, call, route)  # type: ignore[no-any-return]
+
+def recorded(logits: Tensor, call: Call, route: Route) -> Tensor:
+    """The loss of logits that require a gradient; ``call`` is made without them, for the graph holds both."""
+    return _fused(logits, call, route)  # type: ignore[no-any-return]
 
 
 class _Fused(torch.autograd.Function):
@@ -26,15 +28,17 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, call: Call, route: Route) -> Tensor:
         values, out, wide = logits.detach(), None, None
         ctx.half = logits.dtype if logits.dtype in HALF_TYPES else None
-        ctx.call, ctx.route = call.with_logits(None), route  # the graph holds them
+        ctx.call, ctx.route = call, route
         if call.inplace:
             out = values
-        elif route is Route.TRITON:
+        elif route is _TRITON:
             wide = routes.gradient_dtype(logits)
         elif ctx.half is not None:  # the gradient stays wide until the upstream gradient has scaled it
             out = values = values.float()
-        call = ctx.call.with_logits(values)
-        value, grad, _ = routes.compute(call, route, 1, out, wide)
+        if route is _KERNELS:
+            value, grad, _ = cpu_kernels.evaluate(call, 1, out, values)
+        else:
+            value, grad, _ = routes.compute(call.with_logits(values), route, 1, out, wide)
         weight = call.sample_weight
         if call.inplace:
             torch.autograd.graph.increment_version(logits)
@@ -51,7 +55,7 @@ class _Fused(torch.autograd.Function):
             return _gradient_again(ctx, upstream), None, None
         (grad, *_), half = ctx.saved_tensors, ctx.half
         batched = _internals.is_batched(upstream)  # several upstream gradients at once
-        if ctx.route is Route.TRITON and upstream.dim() == 0 and not batched:
+        if ctx.route is _TRITON and upstream.dim() == 0 and not batched:
             gpu, dtype = routes.device_kernels(grad.device), half or grad.dtype
             return gpu.scale(grad, upstream, dtype, inplace=not _internals.keeps_graph()), None, None
         if upstream.dim() == 0 and upstream.is_cpu and not batched and upstream.item() == 1.0:

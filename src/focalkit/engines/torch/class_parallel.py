@@ -16,10 +16,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from focalkit._core import contracts, definition, links, reduction
+from focalkit._core import contracts, forms, links, reduction
 from focalkit._core.call import Call, loss_shape
 from focalkit._core.spec import LossSpec
 from focalkit.engines import plain
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import data_parallel as torch_parallel
 from focalkit.engines.torch import ops as composite
@@ -126,7 +127,9 @@ def _signature(spec: LossSpec, logits: Tensor, targets: Tensor, weight: Tensor |
     shapes = rows, tuple(targets.shape), None if weight is None else tuple(weight.shape)
     known = type(normalizer) if isinstance(normalizer, Tensor) else normalizer
     options = repr((shapes, logits.dtype, spec.reduction, spec.ignore_index, known))
-    parameters = np.array([*np.ravel(-1.0 if spec.alpha is None else spec.alpha), *np.ravel(spec.gamma)])
+    given = spec.class_parameters()
+    options += repr((tuple(given), spec.form))
+    parameters = np.array([entry for value in (spec.scale, *given.values()) for entry in np.ravel(value)])
     asked = zlib.crc32(parameters.tobytes(), zlib.crc32(options.encode()))
     bits = None if weight is None else weight.double().view(torch.int64)
     sums = [torch.zeros_like(targets.sum()) if t is None else _checksum(t) for t in (targets, bits)]
@@ -193,6 +196,7 @@ def _compute(shard: _Shard, with_grad: bool) -> tuple[Tensor, Tensor | None]:
     spec, moved = call.spec, call.logits.detach().movedim(axis, -1)
     rows, n_local = moved.shape[:-1], moved.shape[-1]
     dtype, xp = composite.compute_dtype(moved), composite.Ops(moved.device)
+    dtype = torch.float64 if beyond_float32(spec) else dtype
     e = torch.empty((*rows, max(1, n_local)), dtype=dtype, device=moved.device)
     e.copy_(moved if n_local else torch.full_like(e, -torch.inf))  # without classes, one that cannot be
     e = e.flatten(0, -2)
@@ -207,12 +211,19 @@ def _compute(shard: _Shard, with_grad: bool) -> tuple[Tensor, Tensor | None]:
     _put(e, column, own_class, torch.full_like(own, -torch.inf))
     largest = e.amax(1)
     _all_reduce(largest, "MAX", shard.group)
-    e.sub_(torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)[:, None]).exp_()
-    sums = torch.stack([e.sum(1), own])
+    e.sub_(torch.where(largest == -torch.inf, torch.zeros_like(largest), largest)[:, None])
+    adjustment, margin = plain.shifts(spec, e, xp)
+    if spec.scale != 1:
+        e.mul_(spec.scale)
+    if adjustment is not None:
+        e[:, :n_local].add_(adjustment[shard.first : shard.first + n_local])
+    sums = torch.stack([e.exp_().sum(1), own])
     _all_reduce(sums, "SUM", shard.group)
     others, own = sums
     total = torch.where(largest == -torch.inf, torch.ones_like(others), others)
-    m = links.log_odds(own, largest, total.log(), xp)
+    m = links.log_odds(own, largest, total.log(), xp, spec.scale)
+    for shift, sign in ((adjustment, 1), (margin, -1)):
+        m = m if shift is None else m + sign * shift.expand(shard.n_classes)[ids]
 
     gamma = plain.parameter(None, spec.gamma, m, xp).expand(shard.n_classes)[ids]
     alpha = plain.alphas(spec, None, m, xp)[0].expand(shard.n_classes)
@@ -221,7 +232,7 @@ def _compute(shard: _Shard, with_grad: bool) -> tuple[Tensor, Tensor | None]:
     weight = weight if sample is None else weight * sample
     scale = reduction.denominator(spec, counted, weight, call.normalizer, xp)
     scale = torch.ones((), device=m.device) if scale is None else scale
-    value = plain.weighted(weight, definition.loss(m, gamma, xp), xp)
+    value = plain.weighted(weight, forms.loss(m, gamma, spec.form, xp), xp)
     value = torch.where(counted, value, torch.zeros_like(value))
     if spec.reduction == "none":
         value = value.reshape(rows)
@@ -229,7 +240,7 @@ def _compute(shard: _Shard, with_grad: bool) -> tuple[Tensor, Tensor | None]:
         value = xp.total(value) / scale
     if not with_grad:
         return value.to(call.out_dtype), None
-    d1 = (weight * definition.d1(m, gamma, xp) / scale).to(dtype)
+    d1 = (weight * forms.d1(m, gamma, spec.form, xp) * (spec.scale / scale)).to(dtype)
     e.mul_((-d1 / total)[:, None])
     _put(e, column, own_class, d1)
     e.masked_fill_(~counted[:, None], 0)

@@ -8,7 +8,6 @@ reading would wait, they are constants of the graph, and gamma and alpha may be 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,14 +16,14 @@ from torch import Tensor
 
 from focalkit._core import contracts
 from focalkit._core.call import Call, ClassParameters
-from focalkit._core.spec import LossSpec
+from focalkit._core.forms import OF_SOFT_TARGETS
+from focalkit._core.spec import CLASS_PARAMETERS, LossSpec
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch import cpu_kernels as torch_kernels
 from focalkit.engines.torch.routes import gradient_dtype
 
 #: The spec as arguments: see :class:`Arguments`.
-SPEC = "Tensor? gamma, Tensor? alpha, float[]? gammas, float[]? alphas, Tensor? scalars, float[] constants, "
-SPEC += "int[] integers, str names"
+SPEC = "Tensor? gamma, Tensor? alpha, float[] vectors, Tensor? scalars, float[] constants, int[] integers, str names"
 _ARGUMENTS = "Tensor logits, Tensor targets, Tensor? sample_weight, Tensor? normalizer, " + SPEC + ", ScalarType dtype"
 
 torch.library.define("focalkit::loss", f"({_ARGUMENTS}) -> Tensor")
@@ -34,17 +33,16 @@ torch.library.define("focalkit::loss_and_gradient", f"({_ARGUMENTS}) -> (Tensor,
 class Arguments(NamedTuple):
     """A spec as arguments of the operators.
 
-    ``gamma`` and ``alpha`` are tensors that take the place of the spec's, ``gammas`` and ``alphas`` its vectors. Its
-    single numbers (gamma, alpha, label_smoothing, keep_hardest as a fraction and as a count, negatives_per_positive; 0
-    where there is none) stand in ``scalars`` or, where that is None, in ``constants``. ``integers`` are ignore_index
-    and class_axis, ``names`` the link, the reduction, whether the spec has an
-    alpha, and ignore_index where it is no integer.
+    ``gamma`` and ``alpha`` are tensors that take the place of the spec's; ``vectors`` are its per-class parameters that
+    are vectors, one behind the other. Its single numbers (per-class parameters, scale, label_smoothing, keep_hardest
+    as a fraction and as a count, negatives_per_positive; 0 where there is none) stand in ``scalars`` or, where that is
+    None, in ``constants``. ``integers`` are ignore_index, class_axis and how long each vector is, ``names`` the link,
+    the reduction, which per-class parameters are given, and ignore_index where it is no integer.
     """
 
     gamma: Tensor | None
     alpha: Tensor | None
-    gammas: list[float] | None
-    alphas: list[float] | None
+    vectors: list[float]
     scalars: Tensor | None
     constants: list[float]
     integers: list[int]
@@ -55,13 +53,15 @@ def arguments_of(
     spec: LossSpec, gamma: Tensor | None = None, alpha: Tensor | None = None, *, constant: bool = False
 ) -> Arguments:
     """The spec as arguments of the operators; its numbers as a tensor unless they are to be constants."""
-    gammas = list(spec.gamma) if isinstance(spec.gamma, tuple) else None
-    alphas = list(spec.alpha) if isinstance(spec.alpha, tuple) else None
+    per_class: list[Any] = [getattr(spec, name) for name in CLASS_PARAMETERS]
+    vectors = [value if isinstance(value, tuple) else () for value in per_class]
+    kind, form = form_arguments(spec)
     keep: Any = spec.keep_hardest or 0
     is_count = isinstance(keep, int)
     numbers: list[Any] = [
-        0.0 if gammas is not None else spec.gamma,
-        0.0 if alphas is not None else spec.alpha or 0.0,
+        *(0.0 if value is None or isinstance(value, tuple) else value for value in per_class),
+        spec.scale,
+        *form,
         spec.label_smoothing,
         0.0 if is_count else keep,
         keep if is_count else 0,
@@ -74,9 +74,27 @@ def arguments_of(
         scalars, numbers = torch.stack([zero + number for number in numbers]), []
     ignored, integer = spec.ignore_index, isinstance(spec.ignore_index, int)
     value = "integer" if integer else "nan" if ignored != ignored else f"{ignored}"
-    names = f"{spec.link} {spec.reduction} {'unweighted' if spec.alpha is None else 'weighted'} {value}"
-    integers = [int(ignored) if integer else 0, spec.class_axis]
-    return Arguments(gamma, alpha, gammas, alphas, scalars, numbers, integers, names)
+    given = "".join("0" if value is None else "1" for value in per_class)
+    names = f"{spec.link} {spec.reduction} {given} {value} {kind}"
+    integers = [int(ignored) if integer else 0, spec.class_axis, *(len(vector) for vector in vectors)]
+    return Arguments(gamma, alpha, [entry for v in vectors for entry in v], scalars, numbers, integers, names)
+
+
+def form_arguments(spec: LossSpec) -> tuple[str, list[float]]:
+    """The form by its name, its parameter and gamma of negatives."""
+    if spec.form is None:
+        return "focal", [0.0, 0.0]
+    negative = spec.negatives[0] if spec.form.name == "asymmetric" else 0.0
+    return spec.form.name, [spec.form.number, negative]
+
+
+def form_of(kind: str, number: float, negative: float) -> dict[str, Any]:
+    """The fields of a spec that make the form."""
+    if kind == "focal":
+        return {}
+    if kind == "asymmetric":
+        return {"clip": number, "gamma_negative": negative}
+    return {"quality": kind} if kind in OF_SOFT_TARGETS else {kind: number}
 
 
 def apart(spec: LossSpec) -> tuple[LossSpec, Arguments]:
@@ -86,9 +104,7 @@ def apart(spec: LossSpec) -> tuple[LossSpec, Arguments]:
         torch.tensor(vectors[name], dtype=torch.float64, device="cpu") if name in vectors else None
         for name in ("gamma", "alpha")
     )
-    numbers = replace(
-        spec, gamma=0.0 if "gamma" in vectors else spec.gamma, alpha=None if "alpha" in vectors else spec.alpha
-    )
+    numbers = spec.without(*vectors)
     return numbers, arguments_of(numbers, gamma, alpha)
 
 
@@ -99,11 +115,10 @@ def reduction_of(arguments: Arguments) -> str:
 
 def spec_of(arguments: Arguments) -> LossSpec:
     """The spec of such arguments, with the values of tensors in host memory."""
-    gamma, alpha, gammas, alphas, scalars, constants, integers, names = arguments
+    gamma, alpha, vectors, scalars, constants, integers, names = arguments
     numbers = constants if scalars is None else scalars.tolist()
-    first, second = gammas if gamma is None else values(gamma), alphas if alpha is None else values(alpha)
-    vectors = [None if vector is None else tuple(vector) for vector in (first, second)]
-    return _spec(*vectors, tuple(numbers), tuple(integers), names)
+    tensors = tuple(None if tensor is None else values(tensor) for tensor in (gamma, alpha))
+    return _spec(*tensors, tuple(vectors), tuple(numbers), tuple(integers), names)
 
 
 def values(tensor: Tensor) -> tuple[float, ...] | None:
@@ -115,23 +130,27 @@ def values(tensor: Tensor) -> tuple[float, ...] | None:
 def _spec(
     gammas: tuple[float, ...] | None,
     alphas: tuple[float, ...] | None,
+    vectors: tuple[float, ...],
     numbers: tuple[float, ...],
     integers: tuple[int, ...],
     names: str,
 ) -> LossSpec:
-    gamma, alpha, smoothing, fraction, count, ratio = numbers
-    ignore_index, class_axis = integers
-    link, reduction, weighted, ignored = names.split()
-
-    def parameter(vector: tuple[float, ...] | None, number: float | None) -> Any:
-        if vector is None:
-            return number
-        return vector if len(vector) > 1 else vector[0]
-
+    *single, scale, number, negative, smoothing, fraction, count, ratio = numbers
+    ignore_index, class_axis, *lengths = integers
+    link, reduction, given, ignored, kind = names.split()
+    per_class: dict[str, Any] = {}
+    rest = iter(vectors)
+    for name, value, length, there in zip(CLASS_PARAMETERS, single, lengths, given, strict=True):
+        vector = tuple(next(rest) for _ in range(length))
+        per_class[name] = vector or (value if there == "1" else None)
+    for name, tensor in (("gamma", gammas), ("alpha", alphas)):
+        if tensor is not None:
+            per_class[name] = tensor if len(tensor) > 1 else tensor[0]
     return LossSpec(
         link,
-        parameter(gammas, gamma),
-        parameter(alphas, alpha if weighted == "weighted" else None),
+        **per_class,
+        **form_of(kind, number, negative),
+        scale=scale,
         label_smoothing=smoothing,
         ignore_index=ignore_index if ignored == "integer" else float(ignored),
         reduction=reduction,

@@ -111,11 +111,13 @@ def _shapes(call: Call) -> None:
         contracts.reject("logits", contract, f"dtype {logits.dtype}", "Pass raw model outputs, e.g. logits.float().")
     axis = contracts.logits_shape(spec.link, shape, spec.class_axis)
     n_classes = shape[axis] if axis >= 0 else 1
-    for name in ("alpha", "gamma"):
-        tensor = getattr(call.parameters, name)
+    given = call.parameters._asdict()
+    for name, value in spec.class_parameters().items():
+        contracts.class_vector(name, value, n_classes)
+    for name, tensor in given.items():
         if tensor is None:
-            contracts.class_vector(name, getattr(spec, name), n_classes)
-        elif tensor.dim() > 1 or (tensor.dim() == 1 and tensor.shape[0] != n_classes):
+            continue
+        if tensor.dim() > 1 or (tensor.dim() == 1 and tensor.shape[0] != n_classes):
             contract = f"be a number or have one entry for each of the {n_classes} classes of the logits"
             contracts.reject(name, contract, f"shape {tuple(tensor.shape)}", "Pass one entry per class.")
     if targets.is_complex() or (targets.dtype.itemsize == 1 and targets.is_floating_point()):

@@ -26,23 +26,25 @@ _FLOAT32, _FLOAT64, _BFLOAT16 = torch.float32, torch.float64, torch.bfloat16
 _NUMBER = {dtype: torch.empty((), dtype=dtype, device=_HOST) for dtype in (_FLOAT32, _FLOAT64)}
 
 
-def evaluate(call: Call, order: int, out: Tensor | None = None) -> Result:
-    """Loss and, from ``order`` 1, the gradient (into ``out`` where given), 2 the Hessian's diagonal."""
-    spec, logits, targets, normalizer = call.spec, call.logits, call.targets, call.normalizer
+def evaluate(call: Call, order: int, out: Tensor | None = None, logits: Tensor | None = None) -> Result:
+    """Loss and, from ``order`` 1, the gradient (into ``out`` where given), 2 the Hessian's diagonal.
+
+    ``logits`` are those of the call unless they are given here: another call made of it would take its time.
+    """
+    logits, targets, normalizer = call.logits if logits is None else logits, call.targets, call.normalizer
     if normalizer is not None:
         if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
             normalizer = normalizer.item()
-        normalizer = contracts.normalizer_number(normalizer, spec.reduction)
-    if normalizer is not None or call.sample_weight is not None:
-        weight = None if call.sample_weight is None else _weights(call.sample_weight, logits)
-        call = Call(spec, logits, targets, weight, normalizer, *call[5:])
+        normalizer = contracts.normalizer_number(normalizer, call.spec.reduction)
+    weight = None if call.sample_weight is None else _weights(call.sample_weight, logits)
     grad = None if order < 1 else fresh(logits) if out is None else out
     hess = None if order < 2 else fresh(logits)
     # a normalizer of 0 is right where nothing is counted, which is to be looked at
     if not call.check_finite and normalizer != 0 and type(targets) is Tensor:
-        value = _call(call, grad, hess, False)
+        value = _call(call.spec, logits, targets, weight, normalizer, grad, hess, call.out_dtype, False)
         if not isinstance(value, str):
             return Result(value, grad, hess)
+    call = call._replace(logits=logits, sample_weight=weight, normalizer=normalizer)
     return _carefully(call, grad, hess)
 
 
@@ -100,8 +102,7 @@ def _carefully(call: Call, grad: Tensor | None, hess: Tensor | None) -> Result:
             grad = None if grad is None else fresh(logits)
             hess = None if hess is None else fresh(logits)
         logits = logits.resolve_neg()
-        arrays = {"logits": logits, "targets": targets, "sample_weight": weight, "normalizer": normalizer}
-        value = _call(call._replace(**arrays), grad, hess, True, counted)
+        value = _call(spec, logits, targets, weight, normalizer, grad, hess, call.out_dtype, True, counted)
         if not isinstance(value, str):
             if attempt:
                 pairs = zip(own, (grad, hess), strict=True)
@@ -115,11 +116,20 @@ def _carefully(call: Call, grad: Tensor | None, hess: Tensor | None) -> Result:
 
 
 def _call(
-    call: Call, grad: Tensor | None, hess: Tensor | None, checked: bool, counted: NDArray[np.bool_] | None = None
+    spec: LossSpec,
+    logits: Tensor,
+    targets: Tensor,
+    weight: NDArray[np.float64] | None,
+    normalizer: float | None,
+    grad: Tensor | None,
+    hess: Tensor | None,
+    out_dtype: torch.dtype | None,
+    checked: bool,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Tensor | str:
-    """The loss, or why the kernels refuse; derivatives are written. Weights are an array, the normalizer a number."""
-    spec, logits, targets, weight = call.spec, call.logits, call.targets, call.sample_weight
-    out_dtype = logits.dtype if call.out_dtype is None else call.out_dtype
+    """The loss, or why the kernels refuse; derivatives are written."""
+    if out_dtype is None:
+        out_dtype = logits.dtype
     half = (logits.dtype is _BFLOAT16) + 2 * (targets.dtype is _BFLOAT16)
     plan = fast.plan_of(spec)
     try:
@@ -146,7 +156,7 @@ def _call(
         None if hess is None else _memory(hess),
         None if losses is None else losses.numpy(),
         keep,
-        call.normalizer or 0.0,
+        normalizer or 0.0,
         0 if grad is None else 1 if hess is None else 2,
         half,
         checked,

@@ -162,7 +162,7 @@ def check_without_logits(spec: LossSpec, targets: Any, sample_weight: Any, n_cla
         torch_contracts.types(torch.empty(0), targets)
     shape = list(targets.shape)
     if spec.link == "softmax" and not composite.is_soft(targets):
-        known = [len(value) for value in (spec.alpha, spec.gamma) if isinstance(value, tuple)]
+        known = [len(value) for value in spec.class_parameters().values() if isinstance(value, tuple)]
         shape.insert(spec.class_axis % (len(shape) + 1), n_classes or [*known, 1 << 31][0])
     logits = torch.zeros((), dtype=torch.float64, device=targets.device).expand(shape)
     torch_contracts.check(Call(spec, logits, targets, sample_weight))

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import OF_THE_SPEC, Call, ClassParameters
-from focalkit._core.spec import LossSpec, cached_spec
+from focalkit._core.call import OF_THE_SPEC, Call, ClassParameters, numbers_and_arrays
+from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import _internals, autograd, fast, ops
 from focalkit.engines.torch import compiled as torch_operator
 from focalkit.engines.torch import contracts as torch_contracts
@@ -40,14 +40,14 @@ def loss_of(
     inplace: bool,
 ) -> Tensor:
     """Compute one of the four losses; gamma and alpha may be tensors."""
-    numbers = not isinstance(gamma, Tensor) and not isinstance(alpha, Tensor)
-    if numbers and not torch.compiler.is_compiling():
-        spec = cached_spec(link, gamma, alpha, options)
-        return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace)
-    given = ClassParameters(*(value if isinstance(value, Tensor) else None for value in (gamma, alpha)))
-    plain = 0.0 if given.gamma is not None else gamma, None if given.alpha is not None else alpha
-    spec, given = LossSpec(link, *plain, **options), OF_THE_SPEC if numbers else given
+    # torch.compile does not look into a cache
+    cached = not torch.compiler.is_compiling()
+    spec, given = numbers_and_arrays(link, gamma, alpha, options, _is_tensor, cached)
     return loss(spec, logits, targets, sample_weight, normalizer, check_finite, inplace, given)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
 
 
 def loss(
@@ -65,13 +65,15 @@ def loss(
 
     ``parameters`` are :class:`ClassParameters`, or gamma and alpha as a tuple.
     """
+    if spec.gamma_steps is not None:
+        kernels = False  # no kernel has it
     if type(normalizer) is str:
         call = Call(spec, logits, targets, sample_weight, parameters=ClassParameters(*parameters))
         spec, normalizer = _over_ranks(call, normalizer)
     if torch.compiler.is_compiling():
         return traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
-    if kernels and not inplace and sample_weight is None and parameters is OF_THE_SPEC:
-        value = fast.attempt(spec, logits, targets, normalizer, check_finite)
+    if kernels and not inplace and parameters is OF_THE_SPEC:
+        value = fast.attempt(spec, logits, targets, sample_weight, normalizer, check_finite)
         if value is not None:
             return value
     given = OF_THE_SPEC if parameters is OF_THE_SPEC else ClassParameters(*parameters)
@@ -103,6 +105,7 @@ def traced_loss(
     sample_weight = torch_contracts.weight_tensor(sample_weight, logits)
     others = (targets, sample_weight, normalizer, *given)
     recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
+    kernels = kernels and spec.gamma_steps is None
     if kernels and not recorded and not torch.compiler.is_exporting():
         on_gpu = logits.device.type == "cuda" and has_device_kernels(logits.device)
         if on_gpu or logits.device.type == "cpu":
@@ -132,7 +135,7 @@ def _any_loss(call: Call, kernels: bool) -> Tensor:
     if recorded and logits.requires_grad:
         if call.inplace:
             _may_overwrite(logits, call.targets, call.sample_weight)
-        return autograd.recorded(call, route)
+        return autograd.recorded(logits, call.with_logits(None), route)
     return compute(call, route, 0).loss  # type: ignore[no-any-return]
 
 
@@ -157,7 +160,9 @@ def loss_grad_hess(
     with torch.no_grad():
         arguments = (logits, targets, sample_weight, call.normalizer)
         on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
-        kernels = kernels and (on_host or _on_device(arguments)) and not _internals.transformed()
+        kernels = (
+            kernels and spec.gamma_steps is None and (on_host or _on_device(arguments)) and not _internals.transformed()
+        )
         value, grad, curvature = compute(call, route_of(logits, on_host, kernels), 2 if hess else 1, out)
         assert grad is not None
         if out is not None and not out.is_inference():
@@ -167,7 +172,7 @@ def loss_grad_hess(
 
 def over_logits(call: Call, order: int) -> Tensor:
     """Return the loss alone; from ``order`` 1 its gradient is written over the logits. Nothing is recorded."""
-    route = route_of(call.logits, call.logits.is_cpu, True)
+    route = route_of(call.logits, call.logits.is_cpu, call.spec.gamma_steps is None)
     return compute(call, route, order, call.logits if order else None).loss  # type: ignore[no-any-return]
 
 

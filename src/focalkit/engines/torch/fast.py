@@ -13,8 +13,10 @@ from focalkit.engines.torch import _internals, autograd, cpu_kernels
 from focalkit.engines.torch.routes import Route, result_dtype
 
 
-def attempt(spec: LossSpec, logits: Tensor, targets: Any, normalizer: Any, check_finite: bool) -> Tensor | None:
-    """Return the loss; None where a tensor is not an ordinary one of host memory, or a gradient is due in targets."""
+def attempt(
+    spec: LossSpec, logits: Tensor, targets: Any, sample_weight: Any, normalizer: Any, check_finite: bool
+) -> Tensor | None:
+    """Return the loss; None where a tensor is no ordinary one of host memory, or targets or weights need a gradient."""
     if not (
         type(logits) is Tensor
         and type(targets) is Tensor
@@ -25,12 +27,25 @@ def attempt(spec: LossSpec, logits: Tensor, targets: Any, normalizer: Any, check
         and not _internals.transformed()
     ):
         return None
+    if sample_weight is not None and (
+        type(sample_weight) is not Tensor or not sample_weight.is_cpu or sample_weight.requires_grad
+    ):
+        return None
     recorded = logits.requires_grad and torch.is_grad_enabled()
-    if normalizer is None and not check_finite and cpu_kernels.is_small(spec, logits, targets):
+    if (
+        normalizer is None
+        and sample_weight is None
+        and not check_finite
+        and cpu_kernels.is_small(spec, logits, targets)
+    ):
         if recorded:
             return autograd.recorded_small(logits, targets, spec)  # type: ignore[no-any-return]
         return cpu_kernels.small(spec, logits, targets, None)
-    call = Call(spec, logits, targets, None, normalizer, OF_THE_SPEC, result_dtype(logits), check_finite)
+    dtype = result_dtype(logits)
+    call = Call(spec, None, targets, sample_weight, normalizer, OF_THE_SPEC, dtype, check_finite)
     if recorded:
-        return autograd.recorded(call, Route.KERNELS)
-    return cpu_kernels.evaluate(call, 0).loss  # type: ignore[no-any-return]
+        return autograd.recorded(logits, call, _KERNELS)
+    return cpu_kernels.evaluate(call, 0, None, logits).loss  # type: ignore[no-any-return]
+
+
+_KERNELS = Route.KERNELS

@@ -275,8 +275,8 @@ def _check_rest(
     """Targets, weights and normalizer; values as far as the kernels do not check them. Return the normalizer."""
     torch_contracts.types(hidden, targets)
     rows, n_classes = tuple(hidden.shape[:-1]), weight.shape[0]
-    for name in ("alpha", "gamma"):
-        contracts.class_vector(name, getattr(spec, name), n_classes)
+    for name, value in spec.class_parameters().items():
+        contracts.class_vector(name, value, n_classes)
     integer, shape = not targets.is_floating_point(), (*rows, n_classes)
     contracts.softmax_targets_shape(integer, targets.dtype, tuple(targets.shape), shape, len(rows), "torch")
     if sample_weight is not None:

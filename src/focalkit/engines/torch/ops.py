@@ -12,6 +12,7 @@ from torch import Tensor
 
 from focalkit._core import ops
 from focalkit._core.call import Call, Result
+from focalkit._core.forms import Form
 from focalkit.engines import _inputs, plain
 from focalkit.engines.torch import definition
 
@@ -82,6 +83,14 @@ class Ops(definition.Namespace, ops.Ops):
     def loss(self, m: Tensor, gamma: Tensor) -> Any:
         """The loss as a function of the log-odds, with exact derivatives of every order."""
         return definition.loss(m, gamma)
+
+    def form_loss(self, m: Tensor, gamma: Tensor, form: Form) -> Any:
+        """The loss of a form, likewise."""
+        return definition.form_loss(m, gamma, form)
+
+    def soft_loss(self, z: Tensor, y: Tensor, gamma: Tensor, form: Form) -> Any:
+        """The loss of a form of soft targets, likewise."""
+        return definition.soft_loss(z, y, gamma, form)
 
     def log_odds(self, logits: Tensor, ids: Tensor) -> Any:
         """``m`` (n,) of the classes ``ids``."""

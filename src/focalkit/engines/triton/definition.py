@@ -9,6 +9,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+#: The forms that have kernels, as the kernels number them; 0 is the focal loss.
+FORMS = {"poly": 1, "star": 2, "dft": 3, "gce": 4}
 #: Which powers of q a whole call needs: those of gamma = 0, 1 and 2 cost no power at all.
 POWERS = {0.0: 0, 1.0: 1, 2.0: 2}
 ANY_POWER = 3
@@ -75,6 +77,38 @@ def d1(p, q, nll, w, gamma, POWER: tl.constexpr):
     else:
         slope = -w * (q + gamma * product_p_nll(p, nll))
     return slope
+
+
+@triton.jit
+def expm1(x):
+    """``exp(x) - 1`` for x <= 0: near 0 with u = exp(x), (u - 1) x / log u (Kahan)."""
+    u = tl.exp(x)
+    ratio = (u - 1) * (x / tl.where(u == 1, 1.0, tl.log(tl.where(u > 0, u, 1.0))))
+    return tl.where(x < -1, u - 1, tl.where(u == 1, x, ratio))
+
+
+@triton.jit
+def loss_and_d1(m, gamma, number, FORM: tl.constexpr, POWER: tl.constexpr):
+    """Loss and d1 of a form at log-odds ``m``, as ``forms`` has them; ``number`` is the form's own parameter."""
+    if FORM == 2:
+        _, q, nll, _ = probabilities(gamma * m + number)
+        value, slope = nll / gamma, -q
+    else:
+        p, q, nll, nll_other = probabilities(m)
+        if FORM == 3:
+            rest = 1 - number
+            value = tl.where(rest == 0, 0.0, rest * nll) + number * product_p_nll(p, nll)
+            slope = -(rest + number * p) * q
+        elif FORM == 4:
+            value = -expm1(-number * nll) / number
+            slope = -tl.exp(-number * nll) * q
+        else:
+            w = modulation(q, nll_other, gamma, POWER)
+            value, slope = loss(nll, w), d1(p, q, nll, w, gamma, POWER)
+            if FORM == 1:
+                value += number * w * q
+                slope -= number * (gamma + 1) * w * p * q
+    return value, slope
 
 
 @triton.jit

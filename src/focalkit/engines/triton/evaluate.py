@@ -19,7 +19,7 @@ from torch import Tensor
 from focalkit._core import reduction
 from focalkit._core.call import Call, Result
 from focalkit.engines.torch import ops as composite
-from focalkit.engines.triton.launch import FUSED, LANES, WIDE_FROM, Job, job_of, launch
+from focalkit.engines.triton.launch import FUSED, LANES, WIDE_FROM, Job, has_kernel, job_of, launch
 from focalkit.engines.triton.sigmoid import scaled
 from focalkit.engines.triton.softmax_hard import hard_rows
 
@@ -43,9 +43,14 @@ def available(device: torch.device) -> bool:
 
 def evaluate(call: Call, order: int = 0, out: Tensor | None = None, grad_dtype: torch.dtype | None = None) -> Result:
     """Loss and, from ``order`` 1, the gradient: into ``out``, which may be the logits, or fresh in ``grad_dtype``."""
-    if call.logits.numel() == 0 or composite.beyond_float32(call):
-        value, grad, _ = composite.evaluate(call, min(order, 1))
-        return Result(value, grad if out is None or grad is None else out.copy_(grad))
+    if call.logits.numel() == 0 or not has_kernel(call) or composite.beyond_float32(call):
+        with torch.no_grad():
+            value, grad, _ = composite.evaluate(call, min(order, 1))
+        if grad is not None and out is not None:
+            grad = out.copy_(grad)
+        elif grad is not None and grad_dtype is not None:
+            grad = grad.to(grad_dtype)
+        return Result(value, grad)
     with torch.no_grad(), on_device(call.logits.device):
         job, xp = job_of(call), composite.Ops(call.logits.device)
         keep = None

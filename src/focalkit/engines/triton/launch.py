@@ -13,7 +13,7 @@ from torch import Tensor
 
 from focalkit._core.call import Call, class_axis, loss_shape
 from focalkit.engines.torch import ops as composite
-from focalkit.engines.triton.definition import ANY_POWER, POWERS
+from focalkit.engines.triton.definition import ANY_POWER, FORMS, POWERS
 from focalkit.engines.triton.sigmoid import sigmoid_elements
 from focalkit.engines.triton.softmax_hard import hard_rows
 from focalkit.engines.triton.softmax_soft import soft_rows
@@ -48,6 +48,15 @@ class Job(NamedTuple):
     rows: tuple[int, ...]
     dtype: torch.dtype
     ignore_index: int
+
+
+def has_kernel(call: Call) -> bool:
+    """Whether there is one: not for shifted logits, and for another form than the focal loss with class ids alone."""
+    spec = call.spec
+    if spec.shifts or spec.form is None:
+        return not spec.shifts
+    hard = spec.link == "softmax" and not composite.is_soft(call.targets) and spec.label_smoothing == 0
+    return hard and spec.form.name in FORMS
 
 
 def job_of(call: Call) -> Job:
@@ -163,7 +172,10 @@ def _launch_softmax(
     options |= {"MULTIPLE": multiple, "WIDE": farthest >= WIDE_FROM, "COMPUTE": _compute(job)}
     options |= {"ROWS": rows, "COLUMNS": columns, "num_warps": warps, **FUSED}
     if hard:
-        hard_rows[grid](*pointers, losses, grad, *counts, *z, zc, *g, gc, **options)
+        form = job.call.spec.form
+        options["FORM"] = 0 if form is None else FORMS[form.name]
+        number = None if form is None else _constants((form.number,), job.dtype, job.logits.device)
+        hard_rows[grid](*pointers[:-1], number, scale, losses, grad, *counts, *z, zc, *g, gc, **options)
     else:
         options["HARD"] = not job.soft
         soft_rows[grid](*pointers, job.smooth, losses, grad, *counts, *z, zc, *g, gc, *y, yc, **options)

@@ -11,12 +11,9 @@ import triton.language as tl
 
 from focalkit.engines.triton.definition import (
     anchored_exp,
-    d1,
     log_odds,
     log_of_total,
-    loss,
-    modulation,
-    probabilities,
+    loss_and_d1,
     pull_of,
     weighted,
 )
@@ -37,12 +34,11 @@ from focalkit.engines.triton.tiles import (
 
 
 @triton.jit
-def hard_slope(own, largest, total, weight, g, POWER: tl.constexpr):
+def hard_slope(own, largest, total, weight, g, number, FORM: tl.constexpr, POWER: tl.constexpr):
     """Loss and d1, weighted, of rows whose other classes sum to ``total``."""
     m = log_odds(own, largest, log_of_total(total))
-    p, q, nll, nll_other = probabilities(m)
-    w = modulation(q, nll_other, g, POWER)
-    return weighted(weight, loss(nll, w)), weight * d1(p, q, nll, w, g, POWER)
+    value, slope = loss_and_d1(m, g, number, FORM, POWER)
+    return weighted(weight, value), weight * slope
 
 
 @triton.jit(do_not_specialize=["n_rows", "ignore_index"])
@@ -53,6 +49,7 @@ def hard_rows(
     keep,
     alpha,
     gamma,
+    number,
     scale,
     losses,
     grad,
@@ -71,6 +68,7 @@ def hard_rows(
     g1,
     g2,
     gc,
+    FORM: tl.constexpr,
     POWER: tl.constexpr,
     REDUCED: tl.constexpr,
     ON_CHIP: tl.constexpr,
@@ -101,7 +99,10 @@ def hard_rows(
         largest, total = sum_of_others(
             at, zc, t, inside, counted, n_classes, LAST, MULTIPLE, WIDE, COMPUTE, ROWS, COLUMNS
         )
-    value, slope = hard_slope(own, largest, total, weight, g, POWER)
+    of_form = 0.0
+    if FORM != 0:
+        of_form = tl.load(number)
+    value, slope = hard_slope(own, largest, total, weight, g, of_form, FORM, POWER)
     store_losses(losses, tl.where(counted, value, 0.0), rows, inside, REDUCED)
     if grad is not None:
         tl.debug_barrier()  # the gradient may go over the logits: all have read what they need

@@ -74,21 +74,7 @@ def soft_tile(
     z,
     k,
     there,
-    targets_at,
-    yc,
-    t,
-    inside,
-    counted,
-    weight,
-    alpha,
-    alpha_step,
-    gamma,
-    gamma_step,
-    smooth,
-    leader,
-    top,
-    rest,
-    m_leading,
+    row,
     HARD: tl.constexpr,
     POWER: tl.constexpr,
     LAST: tl.constexpr,
@@ -98,9 +84,12 @@ def soft_tile(
 ):
     """Of every class of a tile: loss and d1, weighted, p, -d1 / q by which it pulls the others, and whether it leads.
 
-    The weight is ``y_k alpha_k sample_weight``, the target smoothed. Only the leading class can have p > 1/2: its
-    log-odds come from a sum without it; for every other class 1 - p >= 1/2 and subtracting its share is safe.
+    ``row`` is what all tiles of a row have in common, in the order of the first statement. The weight is
+    ``y_k alpha_k sample_weight``, the target smoothed. Only the leading class can have p > 1/2: its log-odds come from
+    a sum without it; for every other class 1 - p >= 1/2 and subtracting its share is safe.
     """
+    targets_at, yc, t, inside, counted, weight, alpha, alpha_step, gamma, gamma_step, smooth, leading = row
+    leader, top, rest, m_leading = leading
     if HARD:
         y = (k == t[:, None]).to(COMPUTE)
     else:
@@ -213,70 +202,21 @@ def soft_rows(
             at, zc, leader, inside, counted, n_classes, LAST, MULTIPLE, WIDE, COMPUTE, ROWS, COLUMNS
         )
     m_leading = log_odds(top, largest, log_of_total(total))
-    rest = total * tl.exp(largest - top)
+    leading = (leader, top, total * tl.exp(largest - top), m_leading)
+    row = (targets_at, yc, t, inside, counted, weight, alpha, alpha_step, gamma, gamma_step, smooth, leading)
 
     value = tl.zeros((ROWS, COLUMNS), COMPUTE)
     slope_leading = tl.zeros((ROWS, COLUMNS), COMPUTE)
     pulls = tl.zeros((ROWS, COLUMNS), COMPUTE)
     rests = tl.zeros((ROWS, COLUMNS), COMPUTE)
     if ON_CHIP:
-        value, slope, p, pulls, leads = soft_tile(
-            z,
-            k,
-            there,
-            targets_at,
-            yc,
-            t,
-            inside,
-            counted,
-            weight,
-            alpha,
-            alpha_step,
-            gamma,
-            gamma_step,
-            smooth,
-            leader,
-            top,
-            rest,
-            m_leading,
-            HARD,
-            POWER,
-            LAST,
-            MULTIPLE,
-            COMPUTE,
-            COLUMNS,
-        )
+        value, slope, p, pulls, leads = soft_tile(z, k, there, row, HARD, POWER, LAST, MULTIPLE, COMPUTE, COLUMNS)
         slope_leading = tl.where(leads, slope, 0.0)
     else:
         for start in range(0, n_classes, COLUMNS):
             k, there = block(start, n_classes, LAST, MULTIPLE, WIDE, COLUMNS)
             z = load(at, k, zc, there, inside, counted, LAST, MULTIPLE, COMPUTE)
-            part, slope, p, pull, leads = soft_tile(
-                z,
-                k,
-                there,
-                targets_at,
-                yc,
-                t,
-                inside,
-                counted,
-                weight,
-                alpha,
-                alpha_step,
-                gamma,
-                gamma_step,
-                smooth,
-                leader,
-                top,
-                rest,
-                m_leading,
-                HARD,
-                POWER,
-                LAST,
-                MULTIPLE,
-                COMPUTE,
-                COLUMNS,
-            )
+            part, slope, p, pull, leads = soft_tile(z, k, there, row, HARD, POWER, LAST, MULTIPLE, COMPUTE, COLUMNS)
             value += part
             slope_leading += tl.where(leads, slope, 0.0)
             rests += tl.minimum(pulls, pull)  # each lane keeps its largest apart
@@ -294,31 +234,6 @@ def soft_rows(
             for start in range(0, n_classes, COLUMNS):
                 k, there = block(start, n_classes, LAST, MULTIPLE, WIDE, COLUMNS)
                 z = load(at, k, zc, there, inside, counted, LAST, MULTIPLE, COMPUTE)
-                part, slope, p, pull, leads = soft_tile(
-                    z,
-                    k,
-                    there,
-                    targets_at,
-                    yc,
-                    t,
-                    inside,
-                    counted,
-                    weight,
-                    alpha,
-                    alpha_step,
-                    gamma,
-                    gamma_step,
-                    smooth,
-                    leader,
-                    top,
-                    rest,
-                    m_leading,
-                    HARD,
-                    POWER,
-                    LAST,
-                    MULTIPLE,
-                    COMPUTE,
-                    COLUMNS,
-                )
+                part, slope, p, pull, leads = soft_tile(z, k, there, row, HARD, POWER, LAST, MULTIPLE, COMPUTE, COLUMNS)
                 part = soft_gradient(z, slope, p, pull, leads, d_leading, largest_pull, rest_of_pulls, largest, total)
                 store(to, k, gc, part * inverse, there, inside, counted, LAST, MULTIPLE)

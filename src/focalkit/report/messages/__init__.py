@@ -13,11 +13,11 @@ To add a section: a function that returns a ``Section`` (:mod:`focalkit.report.s
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from focalkit._core.message import Finding, Message
-from focalkit.report.format import FORMATS, entries
+from focalkit.report.format import FORMATS, entries, spaced
 from focalkit.report.messages import en, zh_cn
 
 CATALOGUES: dict[str, dict[str, str]] = {"en": en.MESSAGES, "zh-CN": zh_cn.MESSAGES}
@@ -38,6 +38,18 @@ class _Speaker(string.Formatter):
         if isinstance(value, (str, Finding)):
             value = say(value, self.language)
         return str(format(value, format_spec))
+
+    def vformat(self, format_string: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """The text; in Chinese with a blank between a character and a Latin word, and none beside its punctuation."""
+        if self.language != "zh-CN":
+            return super().vformat(format_string, args, kwargs)
+        text = ""
+        for literal, name, spec, conversion in self.parse(format_string):
+            text = spaced(text, literal)
+            if name is not None:
+                value = self.convert_field(self.get_field(name, args, kwargs)[0], conversion)  # type: ignore[arg-type]
+                text = spaced(text, self.format_field(value, spec or ""))
+        return text
 
 
 _SPEAKERS = {language: _Speaker(language) for language in LANGUAGES}

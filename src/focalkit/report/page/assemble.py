@@ -27,7 +27,7 @@ from focalkit.report.page.render import said, worded
 from focalkit.report.sections import Text
 
 SCRIPTS = (
-    *("language.js", "definition.js", "model.js", "charts.js", "classes.js"),
+    *("language.js", "definition.js", "forms.js", "model.js", "charts.js", "classes.js"),
     *("address.js", "page.js", "decide.js", "save.js"),
 )
 #: Cells of the table that a page carries at most; above, neighbouring bins are joined (p_t = 0.5 and 0.9 stay edges).

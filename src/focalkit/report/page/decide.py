@@ -10,8 +10,9 @@ import numpy as np
 from focalkit._core.message import Message
 from focalkit.decisions.goals import Cost, CostMatrix
 from focalkit.decisions.report import DecisionReport, need_report
-from focalkit.decisions.rule import DecisionRule, own_scale
+from focalkit.decisions.rule import DecisionRule
 from focalkit.decisions.rules import Bands, Cutoff, Weighted
+from focalkit.decisions.steps import own_scale
 from focalkit.report.decide import sections
 from focalkit.report.format import visible
 from focalkit.report.page import render

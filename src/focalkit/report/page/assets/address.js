@@ -6,6 +6,7 @@ const address = (() => {
 
   function write(state) {
     const parts = [`gamma=${short(state.gamma)}`, `beta=${short(state.beta)}`];
+    if (state.form !== "focal") parts.push(`form=${state.form}`);
     for (const [what, own] of Object.entries(state.own))
       if (own.size && own.size <= MOST_OWN) parts.push(`own-${what}=${[...own].map(([k, value]) => `${k}:${short(value)}`).join(",")}`);
     history.replaceState(null, "", `#${parts.join("&")}`);
@@ -15,7 +16,8 @@ const address = (() => {
 
   // What a hand or another page wrote there is checked: numbers in the sliders' ranges, rows that there are.
   function read(K) {
-    const given = new URLSearchParams(location.hash.slice(1)), state = { own: {} };
+    const given = new URLSearchParams(location.hash.slice(1)), state = { own: {} }, form = given.get("form");
+    state.form = Object.hasOwn(forms.CHOICES, form) ? form : "focal";
     for (const [what, most] of [["gamma", 5], ["beta", 1.5]]) {
       const value = given.has(what) ? Number(given.get(what)) : NaN;
       if (!(value >= 0 && value <= most)) return null;

@@ -25,7 +25,7 @@ const charts = (() => {
   const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
   // Figure 1 with the data's own p_t under it.
-  function lossCurve(svg, { gamma, others, before, after, words, percent }) {
+  function lossCurve(svg, { gamma, form, others, before, after, words, percent }) {
     const W = 560, H = 430, left = 46, right = 14, top = 30, split = 250, low = 396;
     frame(svg, W, H, words.curveLabel);
     const x = (p) => left + (W - left - right) * p;
@@ -37,17 +37,17 @@ const charts = (() => {
       svg.append(text(left - 8, y(v) + 4, v, { "text-anchor": "end", class: "tick" }));
     }
     svg.append(text(left - 34, top - 12, words.lossAxis, { class: "faint" }));
-    const curve = (g) => {
-      const points = [];
+    const curve = (g, name = "focal") => {
+      const points = [], f = name === "focal" ? null : forms.at(name, g);
       for (let i = 1; i <= 400; i++) {
-        const p = i / 400, l = definition.loss(Math.log(p) - Math.log1p(-p), g);
+        const p = i / 400, m = Math.log(p) - Math.log1p(-p), l = f ? f(m).loss : definition.loss(m, g);
         if (l <= 5) points.push([x(p), y(Number.isFinite(l) ? l : 0)]);
       }
       return path(points);
     };
     svg.append(make("path", { d: curve(0), class: "line before" }));
-    for (const g of others) svg.append(make("path", { d: curve(g), class: "line other" }));
-    if (gamma !== null) svg.append(make("path", { d: curve(gamma), class: "line after" }));
+    for (const g of others) svg.append(make("path", { d: curve(g, form), class: "line other" }));
+    if (gamma !== null) svg.append(make("path", { d: curve(gamma, form), class: "line after" }));
     // histogram
     const n = before.samples.length, most = Math.max(...before.samples, ...before.loss, ...after.loss, 1e-9);
     const scale = (s) => low - (low - split - 26) * (s / most);

@@ -38,18 +38,29 @@ const model = (() => {
   }
 
   // Sum of the loss and of |d1| over each cell of a row.
-  function cellLoss(row, gamma, i) {
+  function cellLoss(row, gamma, i, f) {
+    if (f) {
+      const { loss, bend } = f(row.m[i]);
+      return Math.max(row.w[i] * loss + 0.5 * row.v[i] * bend, 0);
+    }
     return Math.max(row.w[i] * definition.loss(row.m[i], gamma) + 0.5 * row.v[i] * definition.d2(row.m[i], gamma), 0);
   }
-  function cellGrad(row, gamma, i) {
+  function cellGrad(row, gamma, i, f) {
+    if (f) {
+      const { fall, turn } = f(row.m[i]);
+      return Math.max(row.w[i] * fall + 0.5 * row.v[i] * turn, 0);
+    }
     return Math.max(-(row.w[i] * definition.d1(row.m[i], gamma) + 0.5 * row.v[i] * definition.d3(row.m[i], gamma)), 0);
   }
 
-  function sums(row, gamma) {
+  const functionOf = (form, gamma) => (form === "focal" ? null : forms.at(form, gamma));
+
+  function sums(row, gamma, form = "focal") {
+    const f = functionOf(form, gamma);
     const out = { loss: 0, grad: 0, easyLoss: 0, veryEasyLoss: 0, easyGrad: 0, easyWeight: 0, veryEasyWeight: 0, cells: new Float64Array(row.m.length) };
     for (let i = 0; i < row.m.length; i++) {
-      const loss = cellLoss(row, gamma, i);
-      const grad = cellGrad(row, gamma, i);
+      const loss = cellLoss(row, gamma, i, f);
+      const grad = cellGrad(row, gamma, i, f);
       out.cells[i] = loss;
       out.loss += loss;
       out.grad += grad;
@@ -67,8 +78,8 @@ const model = (() => {
   }
 
   // Shares of loss and gradient per row, easy shares over all, for one gamma and one alpha per row.
-  function shares(book, gammas, alpha) {
-    const per = book.rows.map((row, k) => sums(row, gammas[k]));
+  function shares(book, gammas, alpha, form = "focal") {
+    const per = book.rows.map((row, k) => sums(row, gammas[k], form));
     const over = (what) => per.reduce((total, s, k) => total + alpha[k] * s[what], 0);
     const loss = over("loss"), grad = over("grad");
     const part = (a, b) => (b > 0 ? a / b : 0);
@@ -89,9 +100,9 @@ const model = (() => {
   }
 
   // alpha_k that give every row, or both sides of every column, the same share of the gradient at these gammas.
-  function equalising(book, gammas) {
+  function equalising(book, gammas, form = "focal") {
     return scaled(book, book.rows.map((row, k) => {
-      const grad = sums(row, gammas[k]).grad;
+      const grad = sums(row, gammas[k], form).grad;
       return grad > 0 ? 1 / grad : 0;
     }));
   }
@@ -144,10 +155,12 @@ const model = (() => {
   }
 
   // Figure 4: the easiest samples' share of the loss; without alpha, which cancels within a class.
-  function cumulative(rows, gammas) {
+  function cumulative(rows, gammas, form = "focal") {
     const cells = [];
-    for (const row of rows)
-      for (let i = 0; i < row.m.length; i++) cells.push([row.m[i], row.w[i], cellLoss(row, gammas[row.k], i)]);
+    for (const row of rows) {
+      const f = functionOf(form, gammas[row.k]);
+      for (let i = 0; i < row.m.length; i++) cells.push([row.m[i], row.w[i], cellLoss(row, gammas[row.k], i, f)]);
+    }
     cells.sort((a, b) => b[0] - a[0]);
     const samples = [0], loss = [0];
     for (const [, w, l] of cells) {

@@ -7,7 +7,7 @@ if (document.getElementById("ledger")) (() => {
   const { t } = language, { element, number } = classes;
   const K = book.rows.length, ones = new Array(K).fill(1), zeros = new Array(K).fill(0);
   // gamma and beta are for all classes; own has what single ones have for themselves, as [row, value]
-  const state = { gamma: 0, beta: 0, own: { alpha: new Map(), gamma: new Map() }, metric: "grad", sort: "gradAfter", down: true, query: "", shown: 20, group: "all" };
+  const state = { gamma: 0, beta: 0, form: "focal", own: { alpha: new Map(), gamma: new Map() }, metric: "grad", sort: "gradAfter", down: true, query: "", shown: 20, group: "all" };
   const BINS = 25;
   const plain = model.shares(book, zeros, ones), plainBins = model.histogram(book, BINS, plain, ones);
   const plainCurves = new Map();
@@ -21,7 +21,7 @@ if (document.getElementById("ledger")) (() => {
 
   function begin(left = null) {
     if (left) return void Object.assign(state, left);
-    Object.assign(state, { gamma: DATA.gamma, beta: DATA.beta });
+    Object.assign(state, { gamma: DATA.gamma, beta: DATA.beta, form: "focal" });
     const some = (values) => new Map((values || []).map((value, k) => [k, value]));
     state.own = { alpha: some(DATA.alpha && model.scaled(book, DATA.alpha)), gamma: some(DATA.gammas) };
   }
@@ -29,7 +29,7 @@ if (document.getElementById("ledger")) (() => {
   function compute() {
     alpha = model.alphas(book, state.beta).map((a, k) => state.own.alpha.get(k) ?? a);
     gammas = zeros.map((_, k) => state.own.gamma.get(k) ?? state.gamma);
-    now = model.shares(book, gammas, alpha);
+    now = model.shares(book, gammas, alpha, state.form);
   }
 
   // One class's own weight or gamma. Of a column, the other side's weight is what is left of 1, and gamma is shared.
@@ -77,7 +77,7 @@ if (document.getElementById("ledger")) (() => {
     const others = [...new Set(state.own.gamma.values())].slice(0, 12);
     const after = model.histogram(book, BINS, now, alpha);
     const gamma = state.own.gamma.size < K ? state.gamma : null;
-    charts.lossCurve($("curve"), { gamma, others, before: plainBins, after, words: language.words(), percent });
+    charts.lossCurve($("curve"), { gamma, form: state.form, others, before: plainBins, after, words: language.words(), percent });
     drawCumulative();
     if (sorted) order = chosen();
     drawClasses(sorted);
@@ -88,12 +88,15 @@ if (document.getElementById("ledger")) (() => {
   function drawControls() {
     const { alpha: ownAlpha, gamma: ownGamma } = state.own;
     const shown = (own, value) => (own.size < K ? value.toFixed(2) + (own.size ? " *" : "") : "*");
+    if ($("form").options[0]?.textContent !== t("form_focal"))  // first, and in another language
+      $("form").replaceChildren(...Object.keys(forms.CHOICES).map((name) => element("option", { value: name }, t(`form_${name}`))));
     const hint = (own, key) => (own.size ? fill("ownHint", own.size) : t(key));
     $("gamma-value").textContent = shown(ownGamma, state.gamma);
     $("beta-value").textContent = shown(ownAlpha, state.beta);
     $("gamma-hint").textContent = hint(ownGamma, "gammaHint");
     $("beta-hint").textContent = hint(ownAlpha, "betaHint");
     $("gamma").value = state.gamma;
+    $("form").value = state.form;
     $("beta").value = state.beta;
     const weights = ownAlpha.size ? t("custom") : `β ${state.beta.toFixed(2)}`;
     $("gamma").setAttribute("aria-valuetext", `γ ${state.gamma.toFixed(2)}`);
@@ -107,7 +110,7 @@ if (document.getElementById("ledger")) (() => {
   function drawCumulative() {
     const rows = rowsOf(state.group);
     if (!plainCurves.has(state.group)) plainCurves.set(state.group, model.cumulative(rows, zeros));
-    const before = plainCurves.get(state.group), after = model.cumulative(rows, gammas);
+    const before = plainCurves.get(state.group), after = model.cumulative(rows, gammas, state.form);
     charts.cumulative($("cumulative"), { curves: [{ curve: before, kind: "before" }, { curve: after, kind: "after" }], words: language.words() });
     $("half").textContent = fill("halfSaid", percent(model.hardestHalf(after)), percent(model.hardestHalf(before)));
   }
@@ -214,8 +217,9 @@ if (document.getElementById("ledger")) (() => {
     $(id).addEventListener("input", (event) => { state[what] = Number(event.target.value); state.own[own].clear(); later(); remember(); });
     $(id).addEventListener("change", () => later(true));
   }
+  $("form").addEventListener("change", (event) => { state.form = event.target.value; draw(true); remember(); });
   const own = (values) => new Map(values.map((value, k) => [k, value]));
-  $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas)); draw(true); remember(); });
+  $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas, state.form)); draw(true); remember(); });
   $("equalise-gamma").addEventListener("click", () => { state.own.gamma = own(model.equalisingGamma(book, alpha)); draw(true); remember(); });
   $("reset").addEventListener("click", () => { clearTimeout(told); begin(); draw(true); address.clear(); });
   $("search").addEventListener("input", (event) => { state.query = event.target.value; state.shown = 20; later(true); });

@@ -1,199 +1,16 @@
-"""Every input contract and every error text.
-
-A domain is declared once, as an :class:`Interval`; the checks read it and so do the random tests.
-"""
+"""Contracts of the arrays of a call: logits, targets, weights, normalizer, probabilities."""
 
 from __future__ import annotations
 
 import math
-import sys
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import host
-
-
-class InputError(ValueError):
-    """An argument breaks its contract; the message names it, the contract, the value and what to do."""
-
-
-def reject(name: str, contract: str, value: object, remedy: str) -> NoReturn:
-    """Raise the one form of error this package has."""
-    message = f"{name} must {contract}; got {_shown(value)}. {remedy}"
-    raise InputError(message)
-
-
-class Words(str):
-    """What was got, in words: it stands in an error without quotes."""
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def _shown(value: object) -> str:
-    text = repr(_as_written(value))
-    return text if len(text) <= 120 else text[:100] + "… " + text[-15:]
-
-
-def _as_written(value: Any) -> Any:
-    """Numbers and labels as the user wrote them: ``'a'`` and not ``np.str_('a')``."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if type(value) in (list, tuple):
-        return type(value)(_as_written(entry) for entry in value)
-    if type(value) is dict:
-        return {_as_written(key): _as_written(entry) for key, entry in value.items()}
-    return value
-
-
-class ArgumentNameError(InputError, TypeError):
-    """An argument has a name that does not exist here."""
-
-
-#: What other libraries call what has another name here.
-_PEERS_NAMES = {
-    "weight": "alpha= (class weights) or sample_weight= (weights of samples)",
-    "weights": "alpha= (class weights) or sample_weight= (weights of samples)",
-    "class_weight": "alpha=, a number or one per class (class_weights() makes such vectors)",
-    "class_weights": "alpha=, a number or one per class",
-    "pos_weight": "alpha=: the weight a of positives beside 1 - a of negatives, a = pos_weight / (1 + pos_weight), "
-    "times sample_weight=1 + pos_weight",
-    "size_average": "reduction=",
-    "reduce": "reduction=",
-    "smoothing": "label_smoothing=",
-    "ignore_class": "ignore_index=",
-    "avg_factor": "normalizer=",
-    "num_items_in_batch": "normalizer=",
-    "axis": "class_axis=",
-    "dim": "class_axis=",
-    "from_logits": "nothing: logits are what is always taken",
-    "apply_class_balancing": "alpha=, which is applied wherever it is given",
-    **dict.fromkeys(("x", "z", "input", "inputs", "preds", "pred", "y_pred", "logit", "predictions"), "logits="),
-    **dict.fromkeys(("y", "target", "label", "labels", "y_true"), "targets="),
-    **dict.fromkeys(("focusing", "focal_gamma", "gamma_f"), "gamma="),
-}
-
-
-def known_names(names: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse arguments that do not exist, by what they are called here."""
-    for name in names:
-        if name in known:
-            continue
-        here = _PEERS_NAMES.get(name)
-        remedy = f"Use {here}." if here else f"Known are {', '.join(known)}."
-        message = f"arguments must have the names that they have here; got {name!r}. {remedy}"
-        raise ArgumentNameError(message)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A real interval, e.g. ``Interval(0, 1, low_inclusive=False)``."""
-
-    low: float
-    high: float
-    low_inclusive: bool = True
-    high_inclusive: bool = True
-
-    def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-            return False
-        try:
-            number = float(value)
-        except OverflowError:  # an int that no float holds
-            return False
-        above = number >= self.low if self.low_inclusive else number > self.low
-        below = number <= self.high if self.high_inclusive else number < self.high
-        return above and below and -math.inf < number < math.inf
-
-    def holds(self, values: NDArray[Any]) -> bool:
-        """Whether every entry lies inside."""
-        above = values >= self.low if self.low_inclusive else values > self.low
-        below = values <= self.high if self.high_inclusive else values < self.high
-        return bool(np.all(above & below & np.isfinite(values)))
-
-    def __str__(self) -> str:
-        left = "[" if self.low_inclusive else "("
-        right = "]" if self.high_inclusive and math.isfinite(self.high) else ")"
-        return f"{left}{self.low:g}, {self.high:g}{right}"
-
-
-GAMMA = Interval(0, math.inf)
-ALPHA_SOFTMAX = Interval(0, math.inf)
-ALPHA_SIGMOID = Interval(0, 1)
-#: The weight of one of two classes where neither may be without weight.
-ALPHA_OF_TWO = Interval(0, 1, low_inclusive=False, high_inclusive=False)
-LABEL_SMOOTHING = Interval(0, 1)
-PROBABILITY = Interval(0, 1)
-PRIOR = Interval(0, 1, low_inclusive=False, high_inclusive=False)
-SAMPLE_WEIGHT = Interval(0, math.inf)
-POSITIVE = Interval(0, math.inf, low_inclusive=False)
-FRACTION = Interval(0, 1, low_inclusive=False)
-BETA_EFFECTIVE = Interval(0, 1, high_inclusive=False)
-
-
-def number(name: str, value: object, domain: Interval, remedy: str) -> float:
-    """A scalar of ``domain`` as a float."""
-    value = _one_number(value)
-    if value not in domain:
-        reject(name, f"be a number in {domain}", value, remedy)
-    return float(value)  # type: ignore[arg-type]
-
-
-def _one_number(value: object) -> object:
-    """An array or tensor of one number as that number; anything else as it is."""
-    if isinstance(value, (int, float, np.generic)) or getattr(value, "ndim", None) != 0:
-        return value
-    return host.array(value).item()
-
-
-def number_or_vector(name: str, value: object, domain: Interval, remedy: str) -> float | tuple[float, ...]:
-    """A scalar as a float, or a vector as a tuple, every entry in ``domain``."""
-    if isinstance(value, (int, float, np.integer, np.floating)) or getattr(value, "ndim", None) == 0:
-        return number(name, value, domain, remedy)
-    if isinstance(value, (list, tuple)) and value and all(type(entry) in (float, int) for entry in value):
-        if not all(entry in domain for entry in value):
-            reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
-        return tuple(float(entry) for entry in value)  # without NumPy, which torch.compile would trace
-    vector = _numbers(name, value, f"be a number or a vector of numbers in {domain}", remedy)
-    if vector.ndim != 1 or vector.size == 0 or not domain.holds(vector):
-        reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
-    return tuple(float(entry) for entry in vector)
-
-
-def array(name: str, value: object) -> NDArray[Any]:
-    """Whatever a user holds as a NumPy array; what NumPy would drop or refuse in its own words is refused."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        got, remedy = f"{int(np.ma.getmaskarray(value).sum())} masked entries", "Leave these samples out, or fill them."
-        reject(name, "be an array without a mask", got, remedy)
-    try:
-        return host.array(value)
-    except (TypeError, ValueError, OverflowError):
-        reject(name, "be an array", value, "Its rows must be equally long, and its entries numbers.")
-
-
-def _numbers(name: str, value: object, contract: str, remedy: str) -> NDArray[np.float64]:
-    """An array of numbers as float64: neither truth values nor strings, dates or complex numbers."""
-    given = array(name, value)
-    if given.dtype.kind not in "iufO" and given.dtype.name != "bfloat16":
-        reject(name, contract, value, remedy)
-    try:
-        return given.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):  # objects that are no numbers
-        reject(name, contract, value, remedy)
-
-
-def one_of(name: str, value: object, choices: Sequence[str], remedy: str = "") -> str:
-    """A string out of ``choices``."""
-    if not isinstance(value, str) or value not in choices:
-        reject(
-            name, "be one of " + ", ".join(repr(choice) for choice in choices), value, remedy or "Choose one of them."
-        )
-    return value
+from focalkit._core.contracts.domains import PROBABILITY, SAMPLE_WEIGHT, array, numbers, one_number
+from focalkit._core.contracts.errors import reject, warn
 
 
 def is_float_dtype(dtype: np.dtype[Any]) -> bool:
@@ -240,16 +57,8 @@ def logits_shape(link: str, shape: tuple[int, ...], class_axis: int) -> int:
         reject("logits", "have at least one class", f"shape {shape}", "Check class_axis.")
     if link == "softmax" and shape[axis] == 1:
         text = f"A softmax over one class, of logits of shape {shape}, has loss 0 and gradient 0 whatever the logits"
-        _warn(f"{text}. One logit for two classes is for the sigmoid loss.")
+        warn(f"{text}. One logit for two classes is for the sigmoid loss.")
     return axis
-
-
-def _warn(text: str) -> None:
-    """Warn where the user called this package."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "focalkit":
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, UserWarning, stacklevel=level - 1)
 
 
 def finite_logits(logits: NDArray[Any]) -> None:
@@ -263,17 +72,6 @@ def finite_logits(logits: NDArray[Any]) -> None:
             "be free of NaN and +inf",
             f"{int(bad.sum())} bad values, the first at {where}",
             "Check the model's output, e.g. its learning rate.",
-        )
-
-
-def class_vector(name: str, value: float | tuple[float, ...] | None, n_classes: int) -> None:
-    """A per-class vector must be as long as the logits' class axis."""
-    if isinstance(value, tuple) and len(value) != n_classes:
-        reject(
-            name,
-            f"be a number or have one entry for each of the {n_classes} classes of the logits",
-            f"{len(value)} entries",
-            "Pass one entry per class.",
         )
 
 
@@ -452,7 +250,7 @@ def sample_weight_array(value: object, rows: tuple[int, ...]) -> NDArray[np.floa
     """Weights of shape (n,) or one per target, as float64 broadcast to the targets' shape ``rows``."""
     if value is None:
         return None
-    weights = _numbers("sample_weight", value, "be numbers", "Pass one non-negative number per sample.")
+    weights = numbers("sample_weight", value, "be numbers", "Pass one non-negative number per sample.")
     sample_weight_shape(weights.shape, rows)
     if weights.shape != rows:
         weights = np.broadcast_to(weights.reshape(rows[:1] + (1,) * (len(rows) - 1)), rows)
@@ -466,6 +264,8 @@ def normalizer_number(value: object, reduction: str) -> float | None:
     """A denominator that takes the place of the mean's own; 0 is for :func:`normalizer_of_nothing` to judge."""
     if value is None:
         return None
+    if type(value) in (float, int) and 0 < value < 1e300 and reduction in ("mean", "sum"):
+        return float(value)  # as nearly always, and small batches feel the rest
     if isinstance(value, str) and value == "global":
         remedy = "'global', the mean over all ranks of torch.distributed, is for tensors of PyTorch."
         reject("normalizer", "be a number", value, remedy)
@@ -476,7 +276,7 @@ def normalizer_number(value: object, reduction: str) -> float | None:
             f"reduction {reduction!r}",
             "The loss is then the sum over the normalizer; drop one of the two.",
         )
-    value = _one_number(value)
+    value = one_number(value)
     if not isinstance(value, (int, float, np.generic)) and getattr(value, "ndim", 0) != 0:
         shape = tuple(getattr(value, "shape", ()))
         remedy = "Take its entry, normalizer[0]." if math.prod(shape) == 1 else "Sum it first, e.g. over ranks."

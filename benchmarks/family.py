@@ -1,0 +1,103 @@
+"""The neighbours of the focal loss beside the focal loss at gamma = 2, loss and gradient, in one interleaved run.
+
+    python benchmarks/family.py [--rounds 9] [--shapes a,b]
+
+Prints a Markdown table of medians, as multiples of the focal loss's own. timm's asymmetric loss is its formula in
+PyTorch, forward and backward.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+from cpu import SHAPES, make_case
+
+from focalkit import LossSpec, loss_grad_hess
+from focalkit.engines.cpu import machine
+
+SHAPES_HERE = [name for name in SHAPES if name != "512×128256"]
+
+
+def members(link: str, n_classes: int) -> dict[str, LossSpec]:
+    prior = 1.0 / np.arange(1, n_classes + 1)
+    adjustment: Any = np.log(prior / prior.sum()) if link == "softmax" else -2.0
+    found = {
+        "focal γ = 2": LossSpec(link, 2.0),
+        "logit adjustment": LossSpec(link, 2.0, logit_adjustment=adjustment),
+        "poly": LossSpec(link, 2.0, poly=1.0),
+        "star": LossSpec(link, 2.0, star=1.0),
+        "dft": LossSpec(link, dft=1.0),
+        "gce": LossSpec(link, gce=0.7),
+    }
+    if link == "softmax":
+        margin = {"counts": prior, "largest": 0.5}
+        return {**found, "LDAM": LossSpec(link, margin=margin, scale=1.5)}
+    return {
+        **found,
+        "asymmetric": LossSpec(link, 1.0, gamma_negative=4.0, clip=0.05),
+        "asymmetric, no clip": LossSpec(link, 1.0, gamma_negative=4.0),
+        "quality": LossSpec(link, 2.0, quality="quality"),
+        "varifocal": LossSpec(link, 2.0, quality="varifocal"),
+    }
+
+
+def timm_asymmetric(logits: np.ndarray, targets: np.ndarray) -> Any:
+    import torch
+
+    z, y = torch.from_numpy(logits).requires_grad_(), torch.from_numpy(targets)
+
+    def run() -> None:
+        z.grad = None
+        p = torch.sigmoid(z)
+        rest = (1 - p + 0.05).clamp(max=1)
+        loss = y * torch.log(p.clamp(min=1e-8)) + (1 - y) * torch.log(rest.clamp(min=1e-8))
+        pt = p * y + rest * (1 - y)
+        loss = loss * torch.pow(1 - pt, 1.0 * y + 4.0 * (1 - y))
+        (-loss.sum()).backward()
+
+    return run
+
+
+def measure(name: str, rounds: int, with_timm: bool) -> dict[str, float]:
+    case = make_case(name)
+    z, y = case.logits, case.targets
+    out = machine.fresh(z)
+    specs = members(case.link, z.shape[1] if z.ndim > 1 else 1)
+    runs = {key: (lambda spec=spec: loss_grad_hess(spec, z, y, hess=False, out=out)) for key, spec in specs.items()}
+    if with_timm and case.link == "sigmoid" and z.size <= 16_000_000:
+        runs["timm's asymmetric"] = timm_asymmetric(z, y)
+    times: dict[str, list[float]] = {key: [] for key in runs}
+    for run in runs.values():
+        run()
+    for _ in range(rounds):
+        for key, run in runs.items():
+            start = time.perf_counter()
+            run()
+            first = time.perf_counter() - start
+            more = 0 if first > 0.02 else int(min(0.02 / max(first, 1e-7), 2000))
+            start = time.perf_counter()
+            for _ in range(more):
+                run()
+            times[key].append((time.perf_counter() - start) / more if more else first)
+    return {key: float(np.median(values)) for key, values in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--shapes", default=",".join(SHAPES_HERE))
+    parser.add_argument("--no-timm", action="store_true")
+    options = parser.parse_args()
+    print(f"{machine.instruction_set()}, {machine.get_num_threads()} threads\n")
+    for name in options.shapes.split(","):
+        found = measure(name, options.rounds, not options.no_timm)
+        own = found["focal γ = 2"]
+        cells = " | ".join(f"{key} {value / own:.2f}" for key, value in found.items() if key != "focal γ = 2")
+        print(f"| {name} | {own * 1e3:.3f} ms | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

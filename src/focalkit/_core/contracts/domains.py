@@ -1,0 +1,147 @@
+"""Domains, each declared once as an :class:`Interval`, and checks of what is no array of samples.
+
+The checks read the domains, and so do the random tests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._core import host
+from focalkit._core.contracts.errors import reject
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A real interval, e.g. ``Interval(0, 1, low_inclusive=False)``."""
+
+    low: float
+    high: float
+    low_inclusive: bool = True
+    high_inclusive: bool = True
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            return False
+        try:
+            number = float(value)
+        except OverflowError:  # an int that no float holds
+            return False
+        above = number >= self.low if self.low_inclusive else number > self.low
+        below = number <= self.high if self.high_inclusive else number < self.high
+        return above and below and -math.inf < number < math.inf
+
+    def holds(self, values: NDArray[Any]) -> bool:
+        """Whether every entry lies inside."""
+        above = values >= self.low if self.low_inclusive else values > self.low
+        below = values <= self.high if self.high_inclusive else values < self.high
+        return bool(np.all(above & below & np.isfinite(values)))
+
+    def __str__(self) -> str:
+        left = "[" if self.low_inclusive else "("
+        right = "]" if self.high_inclusive and math.isfinite(self.high) else ")"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+
+GAMMA = Interval(0, math.inf)
+ALPHA_SOFTMAX = Interval(0, math.inf)
+ALPHA_SIGMOID = Interval(0, 1)
+#: The weight of one of two classes where neither may be without weight.
+ALPHA_OF_TWO = Interval(0, 1, low_inclusive=False, high_inclusive=False)
+LABEL_SMOOTHING = Interval(0, 1)
+REAL = Interval(-math.inf, math.inf, low_inclusive=False, high_inclusive=False)
+#: What may be added to a logit: exp of the difference of two of them is to be a number.
+ADJUSTMENT = Interval(-300, 300)
+MARGIN = Interval(0, math.inf)
+#: Of the numbers of a loss's form.
+FORMS = {
+    "poly": Interval(-1, math.inf),
+    "star": REAL,
+    "dft": Interval(0, 1),
+    "gce": Interval(0, 1),
+    "gamma_negative": GAMMA,
+    "clip": Interval(0, 1, high_inclusive=False),
+}
+PROBABILITY = Interval(0, 1)
+PRIOR = Interval(0, 1, low_inclusive=False, high_inclusive=False)
+SAMPLE_WEIGHT = Interval(0, math.inf)
+POSITIVE = Interval(0, math.inf, low_inclusive=False)
+FRACTION = Interval(0, 1, low_inclusive=False)
+BETA_EFFECTIVE = Interval(0, 1, high_inclusive=False)
+
+
+def number(name: str, value: object, domain: Interval, remedy: str) -> float:
+    """A scalar of ``domain`` as a float."""
+    value = one_number(value)
+    if value not in domain:
+        reject(name, f"be a number in {domain}", value, remedy)
+    return float(value)  # type: ignore[arg-type]
+
+
+def one_number(value: object) -> object:
+    """An array or tensor of one number as that number; anything else as it is."""
+    if isinstance(value, (int, float, np.generic)) or getattr(value, "ndim", None) != 0:
+        return value
+    return host.array(value).item()
+
+
+def number_or_vector(name: str, value: object, domain: Interval, remedy: str) -> float | tuple[float, ...]:
+    """A scalar as a float, or a vector as a tuple, every entry in ``domain``."""
+    if isinstance(value, (int, float, np.integer, np.floating)) or getattr(value, "ndim", None) == 0:
+        return number(name, value, domain, remedy)
+    if isinstance(value, (list, tuple)) and value and all(type(entry) in (float, int) for entry in value):
+        if not all(entry in domain for entry in value):
+            reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
+        return tuple(float(entry) for entry in value)  # without NumPy, which torch.compile would trace
+    vector = numbers(name, value, f"be a number or a vector of numbers in {domain}", remedy)
+    if vector.ndim != 1 or vector.size == 0 or not domain.holds(vector):
+        reject(name, f"be a number or a vector of numbers in {domain}", value, remedy)
+    return tuple(float(entry) for entry in vector)
+
+
+def array(name: str, value: object) -> NDArray[Any]:
+    """Whatever a user holds as a NumPy array; what NumPy would drop or refuse in its own words is refused."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        got, remedy = f"{int(np.ma.getmaskarray(value).sum())} masked entries", "Leave these samples out, or fill them."
+        reject(name, "be an array without a mask", got, remedy)
+    try:
+        return host.array(value)
+    except (TypeError, ValueError, OverflowError):
+        reject(name, "be an array", value, "Its rows must be equally long, and its entries numbers.")
+
+
+def numbers(name: str, value: object, contract: str, remedy: str) -> NDArray[np.float64]:
+    """An array of numbers as float64: neither truth values nor strings, dates or complex numbers."""
+    given = array(name, value)
+    if given.dtype.kind not in "iufO" and given.dtype.name != "bfloat16":
+        reject(name, contract, value, remedy)
+    try:
+        return given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):  # objects that are no numbers
+        reject(name, contract, value, remedy)
+
+
+def one_of(name: str, value: object, choices: Sequence[str], remedy: str = "") -> str:
+    """A string out of ``choices``."""
+    if not isinstance(value, str) or value not in choices:
+        reject(
+            name, "be one of " + ", ".join(repr(choice) for choice in choices), value, remedy or "Choose one of them."
+        )
+    return value
+
+
+def class_vector(name: str, value: float | tuple[float, ...] | None, n_classes: int) -> None:
+    """A per-class vector must be as long as the logits' class axis."""
+    if isinstance(value, tuple) and len(value) != n_classes:
+        reject(
+            name,
+            f"be a number or have one entry for each of the {n_classes} classes of the logits",
+            f"{len(value)} entries",
+            "Pass one entry per class.",
+        )

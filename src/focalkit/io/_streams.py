@@ -1,0 +1,178 @@
+"""Streams of bytes: decompressed, or from somebody's server, with errors that name the file."""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import importlib
+import io
+import lzma
+import zipfile
+from typing import Any, NoReturn, Protocol
+
+from focalkit._core import contracts, extras
+
+
+class Packed(Protocol):
+    """A file as far as it matters here."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def compression(self) -> str:
+        """How it is compressed."""
+        ...
+
+    @property
+    def member(self) -> str:
+        """Which file of an archive is meant."""
+        ...
+
+
+def need(package: str, what: str, extra: str = "io") -> Any:
+    """Import an optional package, or say what to install."""
+    with extras.need(package, what, extra):
+        return importlib.import_module(package)
+
+
+def opened(raw: Any, file: Packed) -> Any:
+    if file.compression == "gz":
+        return gzip.GzipFile(fileobj=raw)
+    if file.compression == "bz2":
+        return bz2.BZ2File(raw)
+    if file.compression == "xz":
+        return lzma.LZMAFile(raw)
+    if file.compression == "zst":
+        pyarrow = need("pyarrow", "reading .zst", "tune")
+        return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd")
+    return zipfile.ZipFile(raw).open(file.member)
+
+
+_BROKEN = (EOFError, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError, NotImplementedError)
+
+
+class Decompressed(io.RawIOBase):
+    """A decompressed stream whose errors name the file."""
+
+    def __init__(self, stream: Any, raw: Any, file: Packed) -> None:
+        super().__init__()
+        self._stream, self._raw, self._file = stream, raw, file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.compression != "zst"
+
+    def read(self, size: int = -1, /) -> bytes:
+        import zlib
+
+        try:
+            return bytes(self._stream.read(None if size < 0 and self._file.compression == "zst" else size))
+        except (*_BROKEN, zlib.error, OSError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            refuse_packed(self._file, error)
+
+    def readinto(self, buffer: Any, /) -> int:
+        part = self.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            self._raw.close()
+        super().close()
+
+
+def refuse_packed(file: Packed, error: BaseException) -> NoReturn:
+    text = str(error) or type(error).__name__
+    if "password" in text or "encrypted" in text:
+        contracts.reject(
+            "FILE", "be readable", contracts.Words(f"{file.name}, which is encrypted"), "Decrypt it first."
+        )
+    contracts.reject(
+        "FILE", f"be a whole .{file.compression} file", contracts.Words(f"{file.name}: {text}"), "Write it again."
+    )
+
+
+class Answered:
+    """A file that somebody's server sends: what it answers wrongly is told in one line."""
+
+    def __init__(self, stream: Any, url: str) -> None:
+        self._stream, self._url = stream, url
+
+    def read(self, size: int = -1) -> bytes:
+        with told(self._url):
+            if size is not None and size < 0:
+                return self._all()
+            return bytes(self._stream.read(size))
+
+    def _all(self) -> bytes:
+        """Everything, if it ends: a server may send for ever."""
+        parts, n = [], 0
+        while part := self._stream.read(1 << 22):
+            parts.append(part)
+            n += len(part)
+            if getattr(self._stream, "size", None) is None and n > MOST_UNANNOUNCED:
+                got = contracts.Words(f"{self._url}, which has sent {n >> 30} GiB without saying how much there is")
+                contracts.reject("FILE", "have an end", got, "Download it first.")
+        return b"".join(parts)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with told(self._url):
+            return int(self._stream.seek(offset, whence))
+
+    def seekable(self) -> bool:
+        return bool(self._stream.seekable()) and getattr(self._stream, "size", 0) is not None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __enter__(self) -> Answered:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+#: Bytes that are read into memory from a server that does not say how many there are.
+MOST_UNANNOUNCED = 1 << 32
+
+
+class told:
+    """Errors of a server, or of its file system, in one line; errors of this machine as they are."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, (contracts.InputError, MemoryError, ImportError, KeyboardInterrupt)):
+            return
+        status = getattr(error, "status", None)
+        if isinstance(error, FileNotFoundError) and not status:
+            contracts.reject("FILE", "be an existing file", self._url, "Check the address.")
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENOMEM):
+            return
+        if isinstance(error, Exception):
+            what = f"status {status}" if status else (str(error).splitlines() or [""])[0][:100]
+            got = contracts.Words(f"{self._url} ({type(error).__name__}{': ' + what if what else ''})")
+            contracts.reject("FILE", "be a URL that answers", got, "Check the address, or download the file first.")
+
+
+def filesystem(url: str) -> Any:
+    return need("fsspec", "reading URLs").core.url_to_fs(url)[0]

@@ -1,0 +1,139 @@
+"""What the curvature of the risk is: all of it, each class's block, or its diagonal; from a sample of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit.linear_solver.risk import logits_of
+from focalkit.linear_solver.rows import BLOCK_BYTES, Model, Rows, parts
+from focalkit.losses import loss_grad_hess
+
+PAIR_BYTES = 1 << 27
+"""Products of pairs of features are kept where they need no more than this."""
+
+
+def row_curvature(
+    rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]
+) -> Iterator[tuple[slice, Any, NDArray[Any], NDArray[Any], NDArray[np.intp]]]:
+    """For blocks of the sample: place, features, gradient, Hessian diagonal (n_models, rows[, K]), targets."""
+    at, factor = rows.sample()
+    targets = rows.targets[at]
+    whole = rows.once("sampled", lambda: sampled(rows, at))
+    height = max(1024, BLOCK_BYTES // (4 * len(models) * rows.n_logits))
+    given = theta.astype(np.float32)
+    totals = np.array([model.total for model in models])
+    for part in parts(len(targets), height):
+        X = whole[part]
+        logits = logits_of(X, given) if not rows.sparse else sparse_logits(rows, X, theta)
+        grad, hess = np.empty_like(logits), np.empty_like(logits)
+        for i, model in enumerate(models):
+            weight = model.weight
+            if weight is not None:
+                weight = weight[at][part]
+            if factor is not None:
+                weight = factor[part] if weight is None else weight * factor[part]
+            weight = np.full(len(targets[part]), 1 / totals[i]) if weight is None else weight / totals[i]
+            found = loss_grad_hess(model.spec, logits[i], targets[part], sample_weight=weight)
+            grad[i], hess[i] = found.grad, found.hess
+        yield part, X, grad, hess, targets[part]
+
+
+def sampled(rows: Rows, at: Any) -> Any:
+    """The features that the metric is computed from."""
+    return rows.X[at] if rows.sparse else rows.prepared(at, np.float32)
+
+
+def sparse_logits(rows: Rows, X: Any, theta: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Logits of sparse features."""
+    product = np.stack([X @ (t[: len(rows.scale)] / rows.scale[:, None]) for t in theta])
+    if rows.fit_intercept:
+        product += theta[:, -1:, :]
+    return np.asarray(product[:, :, 0] if rows.n_logits == 1 else product, np.float32)
+
+
+def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The curvature (n_models, p, p) of all coefficients, p = n_columns * n_logits, in theta's order."""
+    D, K = rows.n_columns, rows.n_logits
+    upper = np.triu_indices(K)
+    sums = np.zeros((len(upper[0]), len(models), D * (D + 1) // 2))
+    for part, X, grad, hess, targets in row_curvature(rows, models, theta):
+        pairs = _pairs(rows, part, X)
+        if K == 1:
+            sums[0] += np.maximum(hess, 0) @ pairs
+            continue
+        index = np.arange(len(targets))
+        d1, d2 = grad[:, index, targets], np.maximum(hess[:, index, targets], 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            others = np.where(d1[:, :, None] < 0, -grad / d1[:, :, None], 0)
+        others[:, index, targets] = 0  # r, the softmax over the other classes
+        pulled = -others
+        pulled[:, index, targets] = 1  # u = e_t - r
+        others, pulled = (np.ascontiguousarray(np.moveaxis(a, 2, 0)) for a in (others, pulled))
+        for at, (k, j) in enumerate(zip(*upper, strict=True)):
+            c = d2 * pulled[k] * pulled[j] + d1 * others[k] * others[j]
+            if k == j:
+                c -= d1 * others[k]
+            sums[at] += c @ pairs
+    matrix = np.empty((len(models), D, K, D, K))
+    first, second = np.triu_indices(D)
+    for at, (k, j) in enumerate(zip(*upper, strict=True)):
+        block = np.empty((len(models), D, D))
+        block[:, first, second] = sums[at]
+        block[:, second, first] = sums[at]
+        matrix[:, :, k, :, j] = block
+        matrix[:, :, j, :, k] = block
+    return _regular(matrix.reshape(len(models), D * K, D * K), np.repeat(rows.penalties(models)[:, :, 0], K, axis=1))
+
+
+def _pairs(rows: Rows, part: slice, X: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Products of all pairs of columns (rows, D (D + 1) / 2)."""
+    first, second = np.triu_indices(rows.n_columns)
+    n = len(rows.ready["sampled"])
+    if 4 * n * len(first) > PAIR_BYTES:
+        return X[:, first] * X[:, second]
+    whole = rows.ready["sampled"]
+    return rows.once("pairs", lambda: whole[:, first] * whole[:, second])[part]  # type: ignore[no-any-return]
+
+
+def blocks_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The curvature of each class's coefficients (n_models, n_logits, D, D)."""
+    D, K = rows.n_columns, rows.n_logits
+    sums = np.zeros((len(models), K, D, D))
+    for _, X, _, hess, _ in row_curvature(rows, models, theta):
+        h = np.maximum(hess, 0).reshape(len(models), -1, K)
+        for i in range(len(models)):
+            for k in range(K):
+                sums[i, k] += (X * h[i, :, k, None]).T @ X
+    flat = sums.reshape(len(models) * K, D, D)
+    penalties = np.repeat(rows.penalties(models)[:, :, 0], K, axis=0)
+    return _regular(flat, penalties).reshape(len(models), K, D, D)
+
+
+def diagonal(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The curvature of every coefficient by itself, shaped like theta."""
+    out = np.zeros(theta.shape)
+    width = len(rows.scale)
+    for _, X, _, hess, _ in row_curvature(rows, models, theta):
+        h = np.maximum(hess, 0).reshape(len(models), -1, rows.n_logits)
+        for i in range(len(models)):
+            if rows.sparse:
+                out[i, :width] += (X.multiply(X).T @ h[i]) / (rows.scale * rows.scale)[:, None]
+                out[i, width:] += h[i].sum(axis=0)
+            else:
+                out[i] += (X * X).T @ h[i]
+    out += rows.penalties(models)
+    floor = 1e-6 * out.max(axis=(1, 2), keepdims=True)
+    return np.asarray(np.maximum(out, np.maximum(floor, 1e-300)))
+
+
+def _regular(matrix: NDArray[np.float64], penalties: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add the penalties (m, p) to the diagonals of (m, p, p), and a little where a direction has no curvature."""
+    at = np.arange(matrix.shape[1])
+    matrix[:, at, at] += penalties
+    largest = matrix[:, at, at].max(axis=1, keepdims=True)
+    matrix[:, at, at] += np.maximum(1e-7 * matrix[:, at, at], 1e-9 * largest) + 1e-300
+    return matrix

@@ -1,0 +1,94 @@
+"""Minimising by steps: all models in lockstep, each with its own length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit.linear_solver.metric import Metric
+from focalkit.linear_solver.risk import risk
+from focalkit.linear_solver.rows import Model, Rows
+
+SMALL = 1 << 15
+"""Up to so many logits the first steps are taken in float64 too."""
+
+
+def descend(
+    rows: Rows, models: Sequence[Model], theta: NDArray[np.float64], tol: float, max_iter: int
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_]]:
+    """Minimise each model's risk; its coefficients, steps, and whether it converged."""
+    single = not rows.sparse and len(rows.targets) * rows.n_logits * len(models) > SMALL
+    steps = np.zeros(len(models), np.intp)
+    method = Metric(rows, len(models))
+    if single:
+        theta, steps, _ = take_steps(rows, models, theta, method, max(tol, 1e-3), max_iter, np.float32, steps)
+    return take_steps(rows, models, theta, method, tol, max_iter, np.float64, steps)
+
+
+def take_steps(
+    rows: Rows,
+    models: Sequence[Model],
+    theta: NDArray[np.float64],
+    method: Metric,
+    tol: float,
+    max_iter: int,
+    dtype: Any,
+    steps: NDArray[np.intp],
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_]]:
+    """Steps of all models in lockstep, each with its own length; finished ones drop out."""
+    theta, steps = theta.copy(), steps.copy()
+    value, grad = risk(rows, models, theta, dtype)
+    first = value.copy()
+    rounding = np.finfo(dtype).eps * (4 if dtype == np.float64 else 1)
+    direction, slope = np.zeros_like(theta), np.zeros(len(models))
+    length = np.ones(len(models))
+    fresh = np.ones(len(models), bool)  # whether a new direction is due
+    active = steps < max_iter
+    converged = np.zeros(len(models), bool)
+    decrement = np.full(len(models), np.inf)
+    while active.any():
+        due = np.flatnonzero(active & fresh)
+        if len(due):
+            found = method.directions([models[int(i)] for i in due], theta[due], grad[due], due)
+            descent = (found * grad[due]).sum(axis=(1, 2))
+            bad = ~(descent < 0)
+            found[bad], descent[bad] = -grad[due][bad], -(grad[due][bad] ** 2).sum(axis=(1, 2))
+            direction[due], slope[due], length[due] = found, descent, 1.0
+            decrement[due] = -0.5 * descent
+            ended = decrement[due] <= tol * tol * np.maximum(value[due], 1e-6 * first[due])
+            theta[due[ended]] += found[ended]  # the step is known, and only takes it nearer
+            converged[due[ended]] = True
+            active[due[ended]] = False
+            fresh[due] = False
+        at = np.flatnonzero(active)
+        if not len(at):
+            break
+        trial = theta[at] + length[at, None, None] * direction[at]
+        new_value, new_grad = risk(rows, [models[int(i)] for i in at], trial, dtype)
+        promised = length[at] * slope[at]
+        noise = rounding * np.abs(value[at])
+        good = new_value <= value[at] + 1e-4 * promised + noise
+        good &= np.isfinite(new_value)
+        for i, j in enumerate(at):
+            if good[i]:
+                method.learn(int(j), trial[i] - theta[j], new_grad[i] - grad[j])
+        accepted = at[good]
+        stuck = accepted[(value[accepted] - new_value[good] <= noise[good]) & (decrement[accepted] < 10 * noise[good])]
+        theta[accepted], value[accepted], grad[accepted] = trial[good], new_value[good], new_grad[good]
+        steps[accepted] += 1
+        fresh[accepted] = True
+        active[accepted] = steps[accepted] < max_iter
+        converged[stuck], active[stuck] = True, False
+        rejected = at[~good]
+        with np.errstate(all="ignore"):
+            curve = new_value[~good] - value[rejected] - promised[~good]
+            shrink = -promised[~good] / (2 * curve)
+        shrink = np.where(np.isfinite(shrink), shrink, 0.1)
+        length[rejected] *= np.clip(shrink, 0.1, 0.5)
+        lost = rejected[length[rejected] < 1e-10]
+        converged[lost] = decrement[lost] < np.maximum(tol * tol, 100 * rounding) * value[lost]
+        active[lost] = False
+    return theta, steps, converged

@@ -1,0 +1,103 @@
+"""The penalised focal risk of many models, its gradient, and the losses of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit.linear_solver.rows import Model, Rows
+from focalkit.losses import loss_grad_hess
+
+
+def risk(
+    rows: Rows, models: Sequence[Model], theta: NDArray[np.float64], dtype: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Risks (n_models,) and gradients shaped like theta (n_models, n_columns, n_logits)."""
+    if rows.sparse:
+        return _sparse_risk(rows, models, theta)
+    values = np.zeros(len(models))
+    grads = np.zeros(theta.shape)
+    given = theta.astype(dtype)
+    for part, X in rows.blocks(len(models), dtype):
+        logits = logits_of(X, given)
+        for i, model in enumerate(models):
+            weight = None if model.weight is None else model.weight[part]
+            found = loss_grad_hess(
+                model.spec, logits[i], rows.targets[part], sample_weight=weight, hess=False, out=logits[i]
+            )
+            values[i] += float(found.loss)
+        grads += pulled(X, logits)
+    return _with_penalty(rows, models, theta, values, grads)
+
+
+def _sparse_risk(
+    rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values, grads = np.zeros(len(models)), np.zeros(theta.shape)
+    width = len(rows.scale)
+    for i, model in enumerate(models):
+        logits = np.asarray(rows.X @ (theta[i, :width] / rows.scale[:, None]), np.float64)
+        if rows.fit_intercept:
+            logits += theta[i, -1]
+        flat = logits[:, 0] if rows.n_logits == 1 else logits
+        found = loss_grad_hess(model.spec, flat, rows.targets, sample_weight=model.weight, hess=False)
+        grad = found.grad.reshape(-1, rows.n_logits)
+        values[i] = float(found.loss)
+        grads[i, :width] = (rows.X.T @ grad) / rows.scale[:, None]
+        if rows.fit_intercept:
+            grads[i, -1] = grad.sum(axis=0)
+    return _with_penalty(rows, models, theta, values, grads)
+
+
+def _with_penalty(
+    rows: Rows,
+    models: Sequence[Model],
+    theta: NDArray[np.float64],
+    values: NDArray[np.float64],
+    grads: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    totals = np.array([model.total for model in models])
+    penalties = rows.penalties(models)
+    values = values / totals + 0.5 * (penalties * theta * theta).sum(axis=(1, 2))
+    return values, grads / totals[:, None, None] + penalties * theta
+
+
+def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Every row's weighted loss, (n_models, n)."""
+    out = np.empty((len(models), len(rows.targets)))
+    specs = [replace(model.spec, reduction="none") for model in models]
+    if rows.sparse:
+        parts: Any = [(slice(None), None)]
+    else:
+        parts = rows.blocks(len(models), np.float64)
+    for part, X in parts:
+        if X is None:
+            product = np.stack([rows.X @ (t[: len(rows.scale)] / rows.scale[:, None]) for t in theta])
+            if rows.fit_intercept:
+                product += theta[:, -1:, :]
+            logits = product[:, :, 0] if rows.n_logits == 1 else product
+        else:
+            logits = logits_of(X, theta)
+        for i, model in enumerate(models):
+            weight = None if model.weight is None else model.weight[part]
+            found = loss_grad_hess(specs[i], logits[i], rows.targets[part], sample_weight=weight, hess=False)
+            out[i, part] = found.loss
+    return out
+
+
+def logits_of(X: NDArray[Any], theta: NDArray[Any]) -> NDArray[Any]:
+    """(n_models, rows) for one logit, otherwise (n_models, rows, n_logits)."""
+    if theta.shape[2] == 1:
+        return np.asarray(theta[:, :, 0] @ X.T)
+    return np.asarray(np.matmul(X, theta))
+
+
+def pulled(X: NDArray[Any], grad: NDArray[Any]) -> NDArray[Any]:
+    """The gradient in theta from the one in the logits."""
+    if grad.ndim == 2:
+        return np.asarray(grad @ X)[:, :, None]
+    return np.asarray(np.matmul(X.T, grad))

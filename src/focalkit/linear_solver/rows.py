@@ -1,0 +1,196 @@
+"""The rows that all models share: features at one scale, class ids, weights; and a model on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._core.spec import LossSpec
+from focalkit.linear_solver.candidates import Candidate
+
+CURVATURE_ROWS = 4000
+"""Rows that the metric is computed from, at least; fewer rows are all used."""
+
+BLOCK_BYTES = 1 << 24
+"""Logits that exist at a time in a pass over the rows."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A candidate on certain rows: each row's weight, and what the sum of the losses is divided by."""
+
+    spec: LossSpec
+    weight: NDArray[np.float64] | None
+    total: float
+    penalty: float
+    keep_hardest: float | int | None
+
+    @classmethod
+    def of(cls, candidate: Candidate, rows: Rows) -> Model:
+        """The model of a candidate."""
+        link = "sigmoid" if rows.n_logits == 1 else "softmax"
+        weight = None
+        if rows.weight is not None or (candidate.class_weight != 1).any():
+            weight = candidate.class_weight[rows.targets]
+            weight = weight if rows.weight is None else weight * rows.weight
+        total = float(len(rows.targets) if weight is None else weight.sum())
+        spec = LossSpec(link, candidate.gamma, reduction="sum", **candidate.options)
+        return cls(spec, weight, total, candidate.penalty, candidate.keep_hardest)
+
+    def keeping(self, kept: NDArray[np.bool_]) -> Model:
+        """The same with the losses of ``kept`` rows alone."""
+        weight = kept.astype(np.float64) if self.weight is None else np.where(kept, self.weight, 0.0)
+        total = float(weight.sum())
+        return Model(self.spec, weight, total if total > 0 else 1.0, self.penalty, None)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features scaled to unit variance, class ids and weights; what every model has in common."""
+
+    X: Any
+    targets: NDArray[np.intp]
+    weight: NDArray[np.float64] | None
+    n_classes: int
+    fit_intercept: bool
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    sparse: bool
+    ready: dict[Any, Any]
+
+    @classmethod
+    def of(
+        cls,
+        X: Any,
+        targets: NDArray[np.intp],
+        weight: NDArray[np.float64] | None,
+        n_classes: int,
+        fit_intercept: bool,
+    ) -> Rows:
+        """Find the scales; rows of no weight do not count."""
+        sparse = hasattr(X, "multiply")
+        if weight is not None and (weight == weight[0]).all() and weight[0] == 1:
+            weight = None
+        share = np.full(len(targets), 1 / len(targets)) if weight is None else weight / weight.sum()
+        if sparse:
+            centre = np.zeros(X.shape[1])
+            square = np.asarray(X.multiply(X).T @ share, np.float64).ravel()
+        else:
+            centre, square = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+            for part in parts(len(targets), 16384):
+                block = np.asarray(X[part], np.float64)
+                centre += share[part] @ block
+            centre = centre if fit_intercept else np.zeros(X.shape[1])
+            for part in parts(len(targets), 16384):
+                block = np.asarray(X[part], np.float64) - centre
+                square += share[part] @ (block * block)
+        scale = np.sqrt(square)
+        scale[~(scale > 0)] = 1.0
+        return cls(X, targets, weight, n_classes, fit_intercept, centre, scale, sparse, {})
+
+    @property
+    def n_logits(self) -> int:
+        """One for two classes."""
+        return 1 if self.n_classes == 2 else self.n_classes
+
+    @property
+    def n_columns(self) -> int:
+        """Features and, where there is an intercept, a column of ones."""
+        return len(self.scale) + int(self.fit_intercept)
+
+    @property
+    def large(self) -> bool:
+        """Whether a scaled copy of the features is made block by block only."""
+        return len(self.targets) * self.n_columns > 1 << 22
+
+    def start(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Where the fit of a candidate starts (n_columns, n_logits): its own start, or the class prior."""
+        theta = np.zeros((self.n_columns, self.n_logits))
+        if candidate.start is not None:
+            coef, intercept = candidate.start
+            theta[: len(self.scale)] = coef.T * self.scale[:, None]
+            if self.fit_intercept:
+                theta[-1] = intercept + coef @ self.centre
+        elif self.fit_intercept:
+            counts = np.bincount(self.targets, self.weight, self.n_classes) * candidate.class_weight
+            log_counts = np.log(np.maximum(counts, 1e-12 * counts.sum()))
+            theta[-1] = log_counts[1] - log_counts[0] if self.n_logits == 1 else log_counts - log_counts.mean()
+        return theta
+
+    def coefficients(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coefficients and intercepts of the features as they were given."""
+        if self.n_logits > 1:
+            # what all classes share changes no probability, and at the minimum the penalty has made it 0
+            theta = theta - theta.mean(axis=1, keepdims=True)
+        coef = (theta[: len(self.scale)] / self.scale[:, None]).T
+        if not self.fit_intercept:
+            return np.ascontiguousarray(coef), np.zeros(self.n_logits)
+        return np.ascontiguousarray(coef), theta[-1] - coef @ self.centre
+
+    def penalties(self, models: Sequence[Model]) -> NDArray[np.float64]:
+        """The penalty's factor for each model and column, (n_models, n_columns, 1)."""
+        of_column = np.zeros(self.n_columns)
+        of_column[: len(self.scale)] = 1 / (self.scale * self.scale)
+        return np.array([model.penalty for model in models])[:, None, None] * of_column[:, None]
+
+    def prepared(self, part: Any, dtype: Any) -> NDArray[Any]:
+        """Scaled features of some rows, with the column of ones."""
+        block = np.empty((len(self.targets[part]), self.n_columns), dtype)
+        np.subtract(self.X[part], self.centre, out=block[:, : len(self.scale)], casting="unsafe")
+        block[:, : len(self.scale)] /= self.scale.astype(dtype)
+        block[:, len(self.scale) :] = 1
+        return block
+
+    def blocks(self, n_models: int, dtype: Any) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Slices of rows, each with its scaled features; small tables are scaled once."""
+        n = len(self.targets)
+        height = max(1024, BLOCK_BYTES // (np.dtype(dtype).itemsize * n_models * self.n_logits))
+        if not self.large:
+            whole = self.once((dtype, "X"), lambda: self.prepared(slice(None), dtype))
+            for part in parts(n, height):
+                yield part, whole[part]
+            return
+        for part in parts(n, min(height, 8192)):
+            yield part, self.prepared(part, dtype)
+
+    def sample(self) -> tuple[NDArray[np.intp] | slice, NDArray[np.float64] | None]:
+        """Rows for the metric, and how many rows each stands for: evenly from each class, rare ones whole."""
+        return self.once("sample", self._sample)  # type: ignore[no-any-return]
+
+    def _sample(self) -> tuple[NDArray[np.intp] | slice, NDArray[np.float64] | None]:
+        n, few = len(self.targets), CURVATURE_ROWS if self.n_logits == 1 else CURVATURE_ROWS // 2
+        wanted = max(few, 20 * self.n_columns)
+        if n <= 2 * wanted:
+            return slice(None), None
+        counts = np.bincount(self.targets, minlength=self.n_classes)
+        most = wanted // self.n_classes
+        # what the rare classes leave is the frequent ones'
+        for _ in range(self.n_classes):
+            spare = wanted - np.minimum(counts, most).sum()
+            open_classes = int((counts > most).sum())
+            if spare < open_classes or not open_classes:
+                break
+            most += spare // open_classes
+        chosen, factor = [], []
+        for k, count in enumerate(counts):
+            at = np.flatnonzero(self.targets == k)
+            take = min(int(count), most)
+            chosen.append(at[(np.arange(take) * count) // max(take, 1)])
+            factor.append(np.full(take, count / max(take, 1)))
+        return np.concatenate(chosen), np.concatenate(factor)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What is made on first use."""
+        if key not in self.ready:
+            self.ready[key] = make()
+        return self.ready[key]
+
+
+def parts(n: int, height: int) -> Iterator[slice]:
+    """Slices of at most ``height`` of ``n`` rows."""
+    for first in range(0, n, height):
+        yield slice(first, min(first + height, n))

@@ -1,0 +1,114 @@
+"""A ledger answers for the neighbours of the focal loss too, and its bounds hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from focalkit import InputError, LossSpec, loss_grad_hess
+from focalkit.diagnosis import Ledger, loss_curves
+from focalkit.diagnosis.advice import contradicted, starting_point
+
+RNG = np.random.default_rng(12)
+Z = RNG.normal(size=(4000, 4)) * 5
+T = RNG.choice(4, p=[0.9, 0.06, 0.03, 0.01], size=4000)
+Z[::50] *= 8  # into the open cells
+HARD = (RNG.random((4000, 4)) < 0.1).astype(int)
+
+FORMS = [
+    (2.0, {"poly": 1.0}),
+    (1.0, {"poly": -1.0}),
+    (0.0, {"poly": 40.0}),
+    (2.0, {"star": 1.0}),
+    (0.5, {"star": -1.0}),
+    (0.0, {"dft": 1.0}),
+    (0.0, {"dft": 0.25}),
+    (0.0, {"gce": 0.7}),
+    (0.0, {"gce": 1.0}),
+]
+
+
+def ledger_of(spec, z=Z, t=T):
+    ledger = Ledger(spec, 4)
+    ledger.update(z, t)
+    return ledger
+
+
+def sums_of(spec, z=Z, t=T):
+    """Loss and |d1| summed by class, from the samples themselves."""
+    spec = LossSpec(spec.link, spec.gamma, **spec.form_fields, reduction="none")
+    found = loss_grad_hess(spec, z, t, hess=False)
+    slope = np.abs(found.grad[np.arange(len(t)), t])
+    return (np.bincount(t, values, minlength=4) for values in (found.loss, slope))
+
+
+@pytest.mark.parametrize(("gamma", "form"), FORMS, ids=str)
+def test_shares_of_a_form_are_right_within_their_bounds(gamma, form):
+    spec = LossSpec(gamma=gamma, **form)
+    asked = ledger_of(LossSpec(gamma=2.0)).shares(gamma=gamma, form=form)
+    own = ledger_of(spec).shares()
+    for shares in (asked, own):
+        for part, want in zip((shares.loss, shares.grad), sums_of(spec), strict=True):
+            right = want / want.sum()
+            assert (np.abs(part.share - right) <= part.share_error).all()
+            assert part.share_error.max() < 1e-3
+
+
+def test_the_focal_loss_is_asked_of_a_form_s_ledger_by_no_fields():
+    spec = LossSpec(gamma=2.0)
+    right = ledger_of(spec).shares()
+    got = ledger_of(LossSpec(gamma=2.0, poly=1.0)).shares(form={})
+    np.testing.assert_array_equal(got.loss.share, right.loss.share)
+
+
+def test_a_ledger_of_shifted_logits_sees_what_training_saw():
+    shift = {"logit_adjustment": {"prior": [9000, 600, 300, 100]}, "margin": (0.1, 0.2, 0.3, 0.5), "scale": 2.0}
+    spec = LossSpec(gamma=1.0, **shift, reduction="none")
+    want = loss_grad_hess(spec, Z, T, hess=False).loss
+    got = ledger_of(spec).shares()
+    totals = np.bincount(T, want, minlength=4)
+    np.testing.assert_allclose(got.loss.share, totals / totals.sum(), rtol=1e-9)
+
+
+def test_the_asymmetric_loss_has_two_gammas_in_its_ledger():
+    spec = LossSpec("sigmoid", 1.0, gamma_negative=4.0, reduction="none")
+    losses = loss_grad_hess(spec, Z, HARD, hess=False).loss
+    want = np.array([losses[:, k][HARD[:, k] == side].sum() for k in range(4) for side in (0, 1)])
+    got = ledger_of(spec, Z, HARD).shares()
+    np.testing.assert_allclose(got.loss.share, want / want.sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("form", [{"clip": 0.05, "gamma_negative": 4.0}, {"quality": "quality"}])
+def test_what_no_table_of_log_odds_holds_is_refused(form):
+    with pytest.raises(InputError, match="be one that a ledger answers for"):
+        ledger_of(LossSpec("sigmoid"), Z, HARD).shares(gamma=1.0, form=form)
+    with pytest.raises(InputError, match="be one that a ledger answers for"):
+        Ledger(LossSpec("sigmoid", 1.0, **form), 4)
+
+
+@pytest.mark.parametrize(("gamma", "form"), FORMS, ids=str)
+def test_findings_and_starting_points_are_made_of_a_form_s_ledger_too(gamma, form):
+    ledger = ledger_of(LossSpec(gamma=gamma, **form))
+    noise, start = contradicted(ledger), starting_point(ledger)
+    assert np.isfinite(noise.loss).all()
+    assert np.isfinite(start.alpha).all()
+    plain = ledger_of(LossSpec()).shares().loss.share
+    np.testing.assert_allclose(ledger.shares(gamma=0.0, form={}).loss.share, plain, rtol=1e-6)
+
+
+def test_a_form_s_ledger_survives_json_and_adds():
+    spec = LossSpec(gamma=2.0, poly=1.0, margin=(0.1, 0.2, 0.3, 0.4))
+    whole, half = ledger_of(spec), Ledger(spec, 4)
+    half.update(Z[:2000], T[:2000])
+    other = Ledger.from_json(half.to_json())
+    other.update(Z[2000:], T[2000:])
+    np.testing.assert_allclose(other.shares().loss.share, whole.shares().loss.share, rtol=1e-12)
+
+
+def test_curves_of_forms_are_those_of_the_loss():
+    curves = loss_curves([2.0], 10, {"poly": 1.0})
+    p = curves.p_t
+    np.testing.assert_allclose(curves.loss[0], -((1 - p) ** 2) * np.log(p) + (1 - p) ** 3, atol=1e-12)
+    curves = loss_curves([1.0], 100, {"gamma_negative": 4.0, "clip": 0.05})
+    missing = np.maximum(1 - curves.p_t - 0.05, 0)
+    np.testing.assert_allclose(curves.loss[0], missing**4 * -np.log1p(-missing), atol=1e-12)

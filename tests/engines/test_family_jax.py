@@ -1,0 +1,83 @@
+"""The neighbours of the focal loss in JAX: by the kernels and in XLA's operations, mapped and differentiated twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax")
+
+import jax.numpy as jnp  # noqa: E402
+from tests.jax_adapter import by_operations  # noqa: E402
+from tests.laws.test_family import HARD, SIGMOID, SOFTMAX, T, Z, members  # noqa: E402
+
+import focalkit  # noqa: E402
+from focalkit import LossSpec, loss_grad_hess  # noqa: E402
+
+ALL = [(name, "softmax", *rest) for name, rest in SOFTMAX.items()]
+ALL += [(name, "sigmoid", *rest) for name, rest in SIGMOID.items()]
+every_member = pytest.mark.parametrize(
+    ("link", "gamma", "options"), [member[1:] for member in ALL], ids=[f"{m[1]} {m[0]}" for m in ALL]
+)
+FUNCTIONS = {"softmax": focalkit.softmax_focal_loss, "sigmoid": focalkit.sigmoid_focal_loss}
+z = Z[:6]
+
+
+def targets_of(link):
+    return T[:6] if link == "softmax" else HARD[:6]
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@every_member
+@pytest.mark.parametrize("by", ["kernels", "operations"])
+def test_every_member_is_the_truth_s(link, gamma, options, by):
+    if by == "operations" and len(options) == 1 and "logit_adjustment" not in options and "poly" not in options:
+        pytest.skip("compiles for a second")
+    spec, t = LossSpec(link, gamma, reduction="none", **options), targets_of(link)
+    want = loss_grad_hess(spec, z, t)
+    function = loss_grad_hess if by == "kernels" else by_operations
+    for got, right in zip(function(spec, jnp.asarray(z), jnp.asarray(t)), want, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-9, atol=1e-12)
+
+
+@every_member
+def test_second_derivatives_are_exact(link, gamma, options):
+    t = targets_of(link)
+
+    def loss(logits):
+        return FUNCTIONS[link](logits, jnp.asarray(t), gamma, reduction="sum", **options)
+
+    spec = LossSpec(link, gamma, reduction="sum", **options)
+    want = loss_grad_hess(spec, z, t)
+    np.testing.assert_allclose(jax.grad(loss)(jnp.asarray(z)), want.grad, rtol=1e-9, atol=1e-12)
+    hessian = jax.hessian(loss)(jnp.asarray(z))
+    diagonal = np.einsum("ijij->ij", np.asarray(hessian))
+    np.testing.assert_allclose(diagonal, want.hess, rtol=1e-7, atol=1e-10)
+
+
+def test_a_mapped_loss_is_that_of_each_row():
+    options = SOFTMAX["poly of adjusted logits"][1]
+    each = jax.vmap(lambda row, t: focalkit.softmax_focal_loss(row[None], t[None], 1.0, **options))
+    want = focalkit.softmax_focal_loss(z, T[:6], 1.0, reduction="none", **options)
+    np.testing.assert_allclose(each(jnp.asarray(z), jnp.asarray(T[:6])), want, rtol=1e-10)
+
+
+@members({name: SOFTMAX[name] for name in ("logit_adjustment", "margin", "dft")})
+def test_a_linear_layer_with_its_loss_is_the_two_in_turn(gamma, options):
+    rng = np.random.default_rng(3)
+    hidden, weight = jnp.asarray(rng.normal(size=(6, 3))), jnp.asarray(rng.normal(size=(5, 3)))
+    t = jnp.asarray(T[:6])
+
+    def one(weight):
+        return focalkit.linear_softmax_focal_loss(hidden, weight, t, gamma=gamma, **options)
+
+    def two(weight):
+        return focalkit.softmax_focal_loss(hidden @ weight.T, t, gamma, **options)
+
+    for got, right in zip(jax.value_and_grad(one)(weight), jax.value_and_grad(two)(weight), strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-10, atol=1e-13)

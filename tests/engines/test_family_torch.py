@@ -1,0 +1,129 @@
+"""The neighbours of the focal loss in every way PyTorch computes: compiled, transformed, twice, in half, in parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402
+from tests.laws.test_family import HARD, SIGMOID, SOFTMAX, T, Y, Z, members  # noqa: E402
+
+import focalkit  # noqa: E402
+from focalkit import LossSpec, loss_grad_hess  # noqa: E402
+from focalkit.engines.torch import compiled, dispatch  # noqa: E402
+from focalkit.nn import (  # noqa: E402
+    LinearFocalLoss,
+    SigmoidFocalLoss,
+    SoftmaxFocalLoss,
+    parallel_softmax_focal_loss,
+)
+
+z, t, y, hard = (torch.from_numpy(a[:12]) for a in (Z, T, Y, HARD))
+ALL = [(name, "softmax", *rest) for name, rest in SOFTMAX.items()]
+ALL += [(name, "sigmoid", *rest) for name, rest in SIGMOID.items()]
+every_member = pytest.mark.parametrize(
+    ("link", "gamma", "options"), [member[1:] for member in ALL], ids=[f"{m[1]} {m[0]}" for m in ALL]
+)
+
+
+def spec_of(link, gamma, options, **more):
+    return LossSpec(link, gamma, **options, **more)
+
+
+@every_member
+def test_the_operator_s_arguments_hold_the_whole_spec(link, gamma, options):
+    spec = spec_of(link, gamma, options, alpha=0.25)
+    assert compiled.spec_of(compiled.arguments_of(spec)) == spec
+    assert compiled.spec_of(compiled.apart(spec)[1]) == spec
+
+
+@every_member
+def test_second_derivatives_are_exact(link, gamma, options):
+    spec = spec_of(link, gamma, options, reduction="sum")
+    targets = t if link == "softmax" else hard
+    logits = z.clone().requires_grad_()
+
+    def loss(logits):
+        return dispatch.loss(spec, logits, targets)
+
+    (grad,) = torch.autograd.grad(loss(logits), logits, create_graph=True)
+    want = loss_grad_hess(spec, z.numpy(), targets.numpy())
+    torch.testing.assert_close(grad.detach(), torch.from_numpy(want.grad), rtol=1e-9, atol=1e-12)
+    for column in range(5):
+        (second,) = torch.autograd.grad(grad[:, column].sum(), logits, retain_graph=True)
+        torch.testing.assert_close(second[:, column], torch.from_numpy(want.hess[:, column]), rtol=1e-7, atol=1e-10)
+
+
+@every_member
+def test_functional_transforms_see_the_same_loss(link, gamma, options):
+    spec = spec_of(link, gamma, options, reduction="sum")
+    targets = t if link == "softmax" else hard
+    per_row = torch.func.vmap(
+        torch.func.grad(lambda row, target: dispatch.loss(spec, row[None], target[None])), randomness="error"
+    )
+    want = loss_grad_hess(spec, z.numpy(), targets.numpy()).grad
+    torch.testing.assert_close(per_row(z, targets), torch.from_numpy(want), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+def test_compiled_modules_are_the_same_and_follow_a_schedule():
+    torch._dynamo.reset()
+    for kind, targets, options in (
+        (SoftmaxFocalLoss, t, {"logit_adjustment": SOFTMAX["logit_adjustment"][1]["logit_adjustment"], "poly": 1.0}),
+        (SigmoidFocalLoss, hard, {"gamma_negative": 4.0, "clip": 0.05}),
+    ):
+        module = kind(1.0, **options)
+        run = torch.compile(module, fullgraph=True, backend="aot_eager")
+        name = "poly" if "poly" in options else "clip"
+        for value in (options[name], 0.125, 0.25):
+            setattr(module, name, value)
+            logits, other = z.clone().requires_grad_(), z.clone().requires_grad_()
+            run(logits, targets).backward()
+            module(other, targets).backward()
+            torch.testing.assert_close(logits.grad, other.grad, rtol=1e-12, atol=0)
+
+
+@members(SOFTMAX)
+def test_a_linear_layer_with_its_loss_is_the_two_in_turn(gamma, options):
+    torch.manual_seed(3)
+    head = LinearFocalLoss(6, 5, gamma, bias=True, **options).double()
+    hidden = torch.randn(12, 6, dtype=torch.float64, requires_grad=True)
+    head(hidden, t).backward()
+    got = hidden.grad, head.weight.grad.clone(), head.bias.grad.clone()
+    hidden.grad, head.weight.grad, head.bias.grad = None, None, None
+    logits = F.linear(hidden, head.weight, head.bias)
+    focalkit.softmax_focal_loss(logits, t, gamma, **options).backward()
+    for one, other in zip(got, (hidden.grad, head.weight.grad, head.bias.grad), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
+
+
+@members(SOFTMAX)
+def test_classes_in_one_shard_are_all_of_them(gamma, options):
+    logits, other = z.clone().requires_grad_(), z.clone().requires_grad_()
+    value = parallel_softmax_focal_loss(logits, t, gamma=gamma, **options)
+    want = focalkit.softmax_focal_loss(other, t, gamma, **options)
+    value.backward()
+    want.backward()
+    torch.testing.assert_close(value, want, rtol=1e-12, atol=0)
+    torch.testing.assert_close(logits.grad, other.grad, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@every_member
+def test_half_types_are_computed_in_float32(link, gamma, options, dtype):
+    targets = t if link == "softmax" else hard
+    spec = spec_of(link, gamma, options)
+    narrow, wide = z.to(dtype).requires_grad_(), z.to(dtype).float().requires_grad_()
+    dispatch.loss(spec, narrow, targets).backward()
+    dispatch.loss(spec, wide, targets).backward()
+    torch.testing.assert_close(narrow.grad, wide.grad.to(dtype), rtol=float(torch.finfo(dtype).eps), atol=1e-6)
+
+
+def test_a_module_shows_and_assigns_its_form():
+    module = SoftmaxFocalLoss(2.0, poly=1.0, logit_adjustment=np.log([0.5, 0.5]))
+    assert "poly=1.0" in repr(module)
+    module.poly = 0.0
+    module.logit_adjustment = None
+    assert module.spec == LossSpec(gamma=2.0)
