@@ -98,9 +98,17 @@ def _minimise(rows: Rows, candidates: Sequence[Candidate], tol: float, max_iter:
         anchor = descend(rows, [model], rows.start(Candidate(0.0, np.ones(rows.n_classes), 0.0))[None], 1e-2, max_iter)
         for i in free:
             theta[i] = predicted(rows, anchor[0][0], candidates[i])
-    if plain:
-        theta[plain], taken, converged[plain] = descend(rows, [models[i] for i in plain], theta[plain], tol, max_iter)
-        steps[plain] += taken
+    # the fits of cross-entropy first: each shows those of its weights and penalty where to start
+    first = [i for i in plain if candidates[i].gamma == 0]
+    for some in (first, [i for i in plain if candidates[i].gamma != 0]):
+        if not some:
+            continue
+        for i in some:
+            root = next((j for j in first if j != i and _of_one_weighting(candidates[i], candidates[j])), None)
+            if some is not first and root is not None and i in free:
+                theta[i] = predicted(rows, theta[root], candidates[i]._replace(class_weight=np.ones(rows.n_classes)))
+        theta[some], taken, converged[some] = descend(rows, [models[i] for i in some], theta[some], tol, max_iter)
+        steps[some] += taken
     if mined:
         # from the minimum over all rows: far from it the hardest rows are other ones
         for i in mined:
@@ -115,6 +123,16 @@ def _minimise(rows: Rows, candidates: Sequence[Candidate], tol: float, max_iter:
     return [
         Solution(*rows.coefficients(theta[i]), max(int(steps[i]), 1), bool(converged[i])) for i in range(len(models))
     ]
+
+
+def _of_one_weighting(one: Candidate, other: Candidate) -> bool:
+    """Whether two candidates differ in their gamma alone."""
+    return (
+        one.penalty == other.penalty
+        and one.keep_hardest == other.keep_hardest
+        and one.options == other.options
+        and np.array_equal(one.class_weight, other.class_weight)
+    )
 
 
 def _alike(mined: Candidate, plain: Candidate) -> bool:

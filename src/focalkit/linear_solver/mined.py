@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from focalkit._core import reduction
 from focalkit._core.ops import NUMPY
-from focalkit.linear_solver.descent import take_steps
 from focalkit.linear_solver.metric import Metric
 from focalkit.linear_solver.risk import losses as losses_of
+from focalkit.linear_solver.risk import risk
 from focalkit.linear_solver.rows import Model, Rows
 
 ROUNDS = 100
@@ -34,17 +33,14 @@ def mine(
     active = np.arange(len(models))
     kept, value = _hardest(rows, models, theta)
     method = Metric(rows, len(models))
-    for _ in range(ROUNDS):
-        held = [model.keeping(keep) for model, keep in zip(models, kept, strict=True)]
+    for _ in range(min(ROUNDS, max_iter)):
+        held = [models[int(i)].keeping(kept[int(i)]) for i in active]
         method.forget()
-        spent = np.ones(len(models), np.intp)
-        spent[active] = 0
-        theta_held, taken, _ = take_steps(rows, held, theta, method, 1e-3, 1, np.float64, spent)
-        found = theta_held[active]
-        steps[active] += taken[active]
+        _, grad = risk(rows, held, theta[active], np.float64)
+        direction = method.directions(held, theta[active], grad, active)
+        steps[active] += 1
         length, going = np.ones(len(active)), np.ones(len(active), bool)
         gained = np.zeros(len(active))
-        direction = found - theta[active]
         while going.any():
             at = np.flatnonzero(going)
             some = active[at]
@@ -74,7 +70,7 @@ def _hardest(
     everything = np.ones(losses.shape[1], bool)
     kept, value = [], np.empty(len(models))
     for i, model in enumerate(models):
-        spec = replace(model.spec, keep_hardest=model.keep_hardest)
+        spec = model.keeping_spec
         counted = everything if model.weight is None else model.weight > 0
         keep: NDArray[np.bool_] = reduction.kept(spec, losses[i], counted, everything, NUMPY, _largest)
         total = float(keep.sum() if model.weight is None else model.weight[keep].sum())

@@ -11,6 +11,12 @@ from focalkit.linear_solver.curvature import sampled, sparse_logits
 from focalkit.linear_solver.risk import logits_of
 from focalkit.linear_solver.rows import Rows
 
+GRID = np.linspace(-40, 40, 1601)
+"""Log-odds at which the map of a gamma is known."""
+
+LOOKED_AT = 1000
+"""Rows that tell by how much the logits are squeezed."""
+
 
 def predicted(rows: Rows, theta: NDArray[np.float64], candidate: Candidate) -> NDArray[np.float64]:
     """Where a candidate's minimum is, were the model right: from that of cross-entropy without weights.
@@ -20,9 +26,9 @@ def predicted(rows: Rows, theta: NDArray[np.float64], candidate: Candidate) -> N
     """
     at, _ = rows.sample()
     X = rows.once("sampled", lambda: sampled(rows, at))
-    logits = (logits_of(X, theta[None].astype(np.float32)) if not rows.sparse else sparse_logits(rows, X, theta[None]))[
-        0
-    ]
+    some = rows.once("some", lambda: X[:: max(1, X.shape[0] // LOOKED_AT)])
+    found = sparse_logits(rows, some, theta[None]) if rows.sparse else logits_of(some, theta[None].astype(np.float32))
+    logits = found[0]
     with np.errstate(divide="ignore"):
         shift = np.log(np.maximum(candidate.class_weight, 1e-12 * candidate.class_weight.max()))
     theta = theta.copy()
@@ -37,9 +43,8 @@ def predicted(rows: Rows, theta: NDArray[np.float64], candidate: Candidate) -> N
         theta[-1] += move
     if candidate.gamma == 0:
         return theta
-    grid = np.linspace(-40, 40, 1601)
-    odds = log_h(grid, candidate.gamma, np) - log_h(-grid, candidate.gamma, np)
-    squeezed = np.interp(margin, odds, grid)
+    odds = rows.once(("odds", candidate.gamma), lambda: log_h(GRID, candidate.gamma, np))
+    squeezed = np.interp(margin, odds - odds[::-1], GRID)
     if rows.n_logits == 1 and rows.fit_intercept:
         spread = margin - margin.mean()
         slope = float(spread @ squeezed) / max(float(spread @ spread), 1e-300)

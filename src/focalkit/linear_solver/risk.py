@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +68,6 @@ def _with_penalty(
 def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
     """Every row's weighted loss, (n_models, n)."""
     out = np.empty((len(models), len(rows.targets)))
-    specs = [replace(model.spec, reduction="none") for model in models]
     if rows.sparse:
         parts: Any = [(slice(None), None)]
     else:
@@ -84,7 +82,7 @@ def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> N
             logits = logits_of(X, theta)
         for i, model in enumerate(models):
             weight = None if model.weight is None else model.weight[part]
-            found = loss_grad_hess(specs[i], logits[i], rows.targets[part], sample_weight=weight, hess=False)
+            found = loss_grad_hess(model.each, logits[i], rows.targets[part], sample_weight=weight, hess=False)
             out[i, part] = found.loss
     return out
 

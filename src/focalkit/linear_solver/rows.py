@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,16 @@ class Model:
         total = float(len(rows.targets) if weight is None else weight.sum())
         spec = LossSpec(link, candidate.gamma, reduction="sum", **candidate.options)
         return cls(spec, weight, total, candidate.penalty, candidate.keep_hardest)
+
+    @cached_property
+    def each(self) -> LossSpec:
+        """The loss of every row by itself."""
+        return replace(self.spec, reduction="none")
+
+    @cached_property
+    def keeping_spec(self) -> LossSpec:
+        """The loss, of the hardest rows alone."""
+        return replace(self.spec, keep_hardest=self.keep_hardest)
 
     def keeping(self, kept: NDArray[np.bool_]) -> Model:
         """The same with the losses of ``kept`` rows alone."""

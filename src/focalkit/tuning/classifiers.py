@@ -66,6 +66,7 @@ class ClassifierTrainer:
         return False
 
     resamples = True
+    forks = False
 
     @property
     def weighs(self) -> bool:
@@ -248,7 +249,7 @@ class OutOfFold:
     probabilities: Any
 
     name = "OutOfFold"
-    chained = mines = focuses = weighs = resamples = False
+    chained = mines = focuses = weighs = resamples = forks = False
     notes: tuple[Message, ...] = (Message("note.predictions"),)
 
     def checked(self, n: int, n_classes: int) -> OutOfFold:

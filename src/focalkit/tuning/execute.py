@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
+import multiprocessing
 import signal
+import sys
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -23,6 +26,8 @@ Found = Generator[tuple[Unit, UnitScores], None, None]
 Compute = Callable[[Iterable[Unit]], Found]
 
 POLL_SECONDS = 0.2
+FORKS = sys.platform == "linux"
+KILLED = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
 
 
 def run_units(task: Task, units: Sequence[Unit], *, n_jobs: int, dask: Any, journal: Journal | None) -> Found:
@@ -65,6 +70,10 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
         with _client(dask, n_jobs) as client:
             yield lambda units: _on_cluster(client, task, units)
         return
+    if FORKS and task.trainer.forks:
+        with _forked(task, cpu_count() if n_jobs == -1 else n_jobs) as forked:
+            yield forked
+        return
     with parallel_config(backend="loky"):
         # one unit a message: each is seconds of work, and is kept as soon as it is done
         parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
@@ -75,19 +84,61 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
                 found = parallel(delayed(run_unit)(task, unit) for unit in units)
             yield from found
         except concurrent.futures.BrokenExecutor as error:
-            message = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
-            raise ChildProcessError(message) from error
+            raise ChildProcessError(KILLED) from error
 
     yield compute
 
 
+@contextmanager
+def _forked(task: Task, n_jobs: int) -> Iterator[Compute]:
+    """Copies of this process, which have the data and the libraries from their start.
+
+    A process that imports everything anew takes longer for it than the linear model for its fits. Other trainers may
+    hold threads that a copy would lack.
+    """
+    context = multiprocessing.get_context("fork")
+    with concurrent.futures.ProcessPoolExecutor(n_jobs, context, _inherit, (task,)) as pool:
+
+        def compute(units: Iterable[Unit]) -> Found:
+            waiting, running = iter(units), set[Any]()
+            try:
+                while True:
+                    with _held_back(), warnings.catch_warnings():
+                        # of threads beside fork: those of the libraries are put right by them, others do not compute
+                        warnings.simplefilter("ignore", DeprecationWarning)
+                        for unit in itertools.islice(waiting, 2 * n_jobs - len(running)):
+                            running.add(pool.submit(_run_inherited, unit))
+                    if not running:
+                        return
+                    done, running = concurrent.futures.wait(running, return_when="FIRST_COMPLETED")
+                    for future in done:
+                        yield future.result()
+            except concurrent.futures.BrokenExecutor as error:
+                raise ChildProcessError(KILLED) from error
+            finally:
+                for future in running:
+                    future.cancel()
+
+        yield compute
+
+
+_inherited: list[Task] = []
+
+
+def _inherit(task: Task) -> None:
+    _inherited[:] = [task]
+
+
+def _run_inherited(unit: Unit) -> tuple[Unit, UnitScores]:
+    return run_unit(_inherited[0], unit)
+
+
 def _on_cluster(client: Any, task: Task, units: Iterable[Unit]) -> Found:
     """Units on the workers of a Dask cluster, also on a single one: two for each worker are on their way at a time."""
-    killed = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
     waiting, watch = iter(units), cluster.Watch(client)
     running: dict[Any, Unit] = {}
     try:
-        with cluster.losses_said(killed):
+        with cluster.losses_said(KILLED):
             sent = client.scatter(task, broadcast=True, hash=False)
             while True:
                 n_workers = max(1, len(client.nthreads()))

@@ -82,6 +82,10 @@ class Trainer(Protocol):
         """Whether it can be trained on other rows than there are."""
 
     @property
+    def forks(self) -> bool:
+        """Whether copies of this process can train it."""
+
+    @property
     def notes(self) -> tuple[Message, ...]:
         """What a reader of the report should know of it."""
 
@@ -141,6 +145,11 @@ class EstimatorTrainer:
 
     focuses = weighs = resamples = True
     notes: tuple[Message, ...] = ()
+
+    @property
+    def forks(self) -> bool:
+        """Whether it is this package's linear model, whose kernels put their threads right."""
+        return type(self.model) is FocalClassifier
 
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
@@ -306,7 +315,7 @@ class FunctionTrainer:
         return True
 
     focuses = weighs = True
-    resamples = False
+    resamples = forks = False
     notes: tuple[Message, ...] = ()
 
     def predictions(
