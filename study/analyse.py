@@ -35,7 +35,7 @@ COSTS = {"cost_equal": 0.0, "cost_imbalance": 1.0, "cost_ten": 10.0}
 
 
 def collect(journal: Path, out: Path) -> None:
-    """One row a unit, procedure and outcome."""
+    """One row a unit, procedure and outcome; what ``out`` holds stays, units done again replace theirs."""
     rows = []
     for record in finished(journal).values():
         facts = {k: record[k] for k in ("learner", "table", "family", "repeat", "fold", "rows", "classes", "minority")}
@@ -47,7 +47,10 @@ def collect(journal: Path, out: Path) -> None:
         if record["note"]:
             print(f"left out: {record['key']}: {record['note']}")
     frame = pl.DataFrame(rows).with_columns(pl.col("value").cast(pl.Float32))
-    frame = frame.sort("learner", "table", "repeat", "fold", "procedure", "outcome")
+    if out.exists():
+        frame = pl.concat([pl.read_parquet(out), frame])
+    where = ["learner", "table", "repeat", "fold", "procedure", "outcome"]
+    frame = frame.unique(where, keep="last").sort(where)
     frame.write_parquet(out, compression="zstd", compression_level=19)
     print(f"{len(frame)} rows of {frame['table'].n_unique()} tables to {out} ({out.stat().st_size / 1e6:.1f} MB)")
 

@@ -3,8 +3,8 @@
 python study/run.py --wheels FOLDER [--data FOLDER] --journal study/journal --processes 2
 python study/run.py --wheels FOLDER --journal study/journal --learners linear --tables ecoli1 --dask tcp://HOST:8786
 
-A unit of work is one outer fold of one table with one learner. A unit that stands in any file of the journal is not
-done again; the file of a run that was killed is read as far as its lines are whole.
+A unit of work is one outer fold of one table with one learner. A unit that stands in any file of the journal, or in
+study/results.parquet, is not done again; the file of a run that was killed is read as far as its lines are whole.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ def _column(cells: list[str]) -> Real:
 
 def splits(X: Real, y: Ids, n_splits: int, n_repeats: int, seed: int) -> list[tuple[int, int, Ids, Ids]]:
     """Stratified folds in which equal rows stay together: repeat, fold, rows to train on, rows to score."""
-    from focalkit.tuning.folds import duplicate_groups, make_folds
+    from focalkit.io.repeats import duplicate_groups
+    from focalkit.tuning.folds import make_folds
 
     folds = make_folds(y, duplicate_groups(X), n_splits=n_splits, n_repeats=n_repeats, seed=seed)
     return [(s.repeat, s.fold, s.train, s.test) for s in folds.splits]
@@ -219,6 +220,16 @@ def finished(journal: Path) -> dict[str, dict[str, Any]]:
     return done
 
 
+def collected(results: Path) -> set[str]:
+    """Units that ``analyse.py collect`` has put into the results: a clone goes on from there."""
+    if not results.exists():
+        return set()
+    import polars as pl
+
+    rows = pl.read_parquet(results, columns=["learner", "table", "repeat", "fold"]).unique().iter_rows()
+    return {Unit(*row).key for row in rows}
+
+
 def write(path: Path, record: dict[str, Any]) -> None:
     """Append one line with its checksum, in one call."""
     text = json.dumps(record)
@@ -231,7 +242,7 @@ def write(path: Path, record: dict[str, Any]) -> None:
 
 def work(options: argparse.Namespace) -> Iterator[tuple[Unit, Table]]:
     """What is left: the linear model on all tables first, tables by rising size, so that a run cut short is whole."""
-    done = finished(options.journal)
+    done = set(finished(options.journal)) | collected(options.results)
     tables = [encode(entry, rows) for entry, rows in entries(options.wheels, options.data) if usable(entry)]
     tables.sort(key=lambda t: (len(t.y) * t.X.shape[1], t.entry.name))
     for learner in options.learners:
@@ -254,6 +265,7 @@ def main() -> None:
     parser.add_argument("--wheels", type=Path, required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--journal", type=Path, default=Path(__file__).parent / "journal")
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results.parquet")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
     parser.add_argument("--tables", nargs="*")
     parser.add_argument("--processes", type=int, default=1)

@@ -85,6 +85,20 @@ def test_results_carry_costs_in_units_of_the_better_constant_decision(tmp_path):
     )
 
 
+def test_what_is_in_the_results_is_not_done_again_and_stays_there(tmp_path):
+    results = tmp_path / "r.parquet"
+    for fold in range(2):
+        (tmp_path / str(fold)).mkdir()
+        run.write(tmp_path / str(fold) / "j.jsonl", run.do(run.Unit("linear", "made", 0, fold), made()))
+        collect(tmp_path / str(fold), results)
+    keys = {run.Unit("linear", "made", 0, fold).key for fold in range(2)}
+    assert run.collected(results) == keys
+    before = pl.read_parquet(results)
+    collect(tmp_path / "0", results)
+    assert pl.read_parquet(results).equals(before)
+    assert run.collected(tmp_path / "none.parquet") == set()
+
+
 @pytest.mark.parametrize("learner", ["linear", "lightgbm", "xgboost"])
 def test_the_posterior_of_weights_and_of_resampling_is_that_of_the_population(learner):
     if learner != "linear":
