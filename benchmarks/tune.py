@@ -9,14 +9,15 @@ precision and log loss.
 
     python benchmarks/tune.py table.csv … --command --repeats 5
 
-takes the wall time of whole processes instead, start and imports included: `focalkit tune TABLE --jobs 2`, and a script
-that reads the table with pandas and runs the grid search with n_jobs=2. BLAS has one thread in both.
+takes the wall and processor time of whole programs instead, start and imports included: `focalkit tune TABLE --jobs 2`,
+and a script that reads the table with pandas and runs the grid search with n_jobs=2. BLAS has one thread in both.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -78,20 +79,23 @@ def commands(table: Path, repeats: int) -> dict[str, list[str]]:
 
 
 def whole_programs(options: argparse.Namespace) -> None:
-    """Wall time of whole processes, interleaved, medians."""
-    print("| data | tune, s | GridSearchCV, s | ratio |\n|---|---|---|---|")
+    """Wall time and processor time of whole programs, their workers included, interleaved, medians."""
+    print("| data | tune, s | CPU s | GridSearchCV, s | CPU s | ratio of CPU |\n|---|---|---|---|---|---|")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     for table in options.tables:
-        spent: dict[str, list[float]] = {"ours": [], "theirs": []}
+        spent: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
         for _ in range(options.rounds):
             for side, command in commands(table, options.repeats).items():
                 if side == "theirs" and options.ours_only:
                     continue
-                start = time.perf_counter()
+                start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
                 subprocess.run(command, env=environment, check=True, capture_output=True)
-                spent[side].append(time.perf_counter() - start)
-        mine, other = (float(np.median(times or [np.nan])) for times in spent.values())
-        print(f"| {table.stem} | {mine:.1f} | {other:.1f} | {other / mine:.1f} |", flush=True)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                spent[side].append((time.perf_counter() - start, busy))
+        mine, other = (np.median(times or [(np.nan, np.nan)], axis=0) for times in spent.values())
+        figures = [f"{figure:.1f}" for figure in (*mine, *other, other[1] / mine[1])]
+        print("|", " | ".join([table.stem, *figures]), "|", flush=True)
 
 
 def main() -> None:
