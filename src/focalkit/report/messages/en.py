@@ -391,6 +391,7 @@ MESSAGES: dict[str, str] = {
     "rule.weighted_costs": "Decide the class with the least expected cost, each p times its weight ({weights:text}).",
     "rule.review": "{rule} A person decides where that cost is above {review}.",
     "decide.calibrated": "Calibrated by {method}: it lowers the log loss on rows that it was not fitted on.",
+    "decide.calibrated_labels": "{n} labels calibrated ({method}): that surely lowers their log loss.",
     "decide.mined": (
         "Hard example mining cannot be undone: what it did depends on the course of training. Calibration on these rows "
         "takes its place."
@@ -500,6 +501,10 @@ MESSAGES: dict[str, str] = {
     "cell.shift_closed": "CE, cut-off of the costs",
     "cell.closed": "{loss}, cut-off of the costs",
     "metric.accuracy": "accuracy",
+    "metric.error_rate": "error rate",
+    "metric.focal_loss": "focal loss",
+    "metric.recovered_log_loss": "log loss of the recovered posterior",
+    "metric.macro_average_precision": "macro average precision",
     "metric.g_mean": "geometric mean of recalls",
     "metric.kappa": "Cohen's κ",
     "metric.youden": "Youden's J",
