@@ -30,7 +30,7 @@ from focalkit.engines.jax.ops import OPS
 Operands: TypeAlias = dict[str, Any]
 
 _TARGET = "focalkit_loss"
-_IN_ORDER = ("logits", "targets", "gamma", "alpha", "alpha_other", "adjustment", "margin")
+_IN_ORDER: tuple[str, ...] = ("logits", "targets", "gamma", "alpha", "alpha_other", "adjustment", "margin")
 _IN_ORDER += ("sample_weight", "keep", "normalizer")
 #: Kernels read vectors to the end of a register.
 _BEYOND = (0.0,) * 16
