@@ -100,7 +100,7 @@ class Batch:
         if margin is None:
             return m
         ids = np.where((row >= 0) & (row < self.n_classes), row, 0)  # of those that are ignored nothing is kept
-        return m - np.broadcast_to(np.asarray(margin), (self.n_classes,))[ids]
+        return np.asarray(m - np.broadcast_to(np.asarray(margin), (self.n_classes,))[ids])
 
     @staticmethod
     def _flat(array: NDArray[Any], n_rows: int) -> NDArray[Any]:

@@ -566,4 +566,11 @@ MESSAGES: dict[str, str] = {
     "file.card": "model card: {path}",
     "file.model": "model: {path} (focalkit predict {path} FILE --trust)",
     "file.decisions": "decisions: {path}",
+    "source.rare_digit": "embedded digits, eights against all others: {n:count} rows × {width:count} features, {classes:count} classes",
+    "section.forest": "Gains over plain cross-entropy: {metric:metric}",
+    "page.forest_note": "Point: expected gain of the remedy as a procedure; line: 95 % interval; plain cross-entropy is at 0. Filled: the recommendation.",
+    "section.repeats": "Would more folds settle it?",
+    "page.repeats_note": "The recommendation’s gain with its 95 % interval after each repeat. More repeats narrow it only down to what the overlap of the training sets leaves; beyond that only more rows help.",
+    "page.repeats_axis": "repeats",
+    "page.within": "Outlined: within the noise of the best cell (one corrected standard error of the paired difference).",
 }

@@ -552,4 +552,11 @@ MESSAGES: dict[str, str] = {
     "file.card": "模型卡：{path}",
     "file.model": "模型：{path}（focalkit predict {path} FILE --trust）",
     "file.decisions": "决策：{path}",
+    "source.rare_digit": "内置手写数字，8 对其余：{n:count} 行 × {width:count} 个特征，{classes:count} 个类别",
+    "section.forest": "相对普通交叉熵的收益：{metric:metric}",
+    "page.forest_note": "点：按整个流程的预期收益；线：95% 区间；普通交叉熵在 0 处。实心：推荐方案。",
+    "section.repeats": "多做几次折分能见分晓吗？",
+    "page.repeats_note": "每次重复之后推荐方案的收益及其 95% 区间。更多重复只能把它缩小到训练集重叠所决定的程度；再往下只有更多的行才有用。",
+    "page.repeats_axis": "重复次数",
+    "page.within": "描边：与最好的格之差在噪声之内（配对差的一个修正标准误）。",
 }
