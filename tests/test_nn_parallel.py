@@ -206,6 +206,35 @@ def test_a_global_mean_over_nothing_is_zero(ranks):
         assert not grad.any()
 
 
+def nothing_over_zero(rank, kind):
+    """A loss and its gradient where no rank counts a target and the normalizer, their number, is 0."""
+    x, _ = features()
+    if kind == "linear":
+        criterion = DistributedDataParallel(LinearFocalLoss(4, 3).double())
+        ignored = torch.full((7,), -100)
+        loss = criterion(x, ignored, normalizer=dist_sum((ignored != -100).sum()))
+        loss.backward()
+        return loss.item(), gradient(criterion)
+    layers = DistributedDataParallel(model())
+    criterion = (SoftmaxFocalLoss if kind == "softmax" else SigmoidFocalLoss)(2.0, 0.5)
+    ignored = torch.full((7,) if kind == "softmax" else (7, 3), -100)
+    loss = criterion(layers(x), ignored, normalizer=dist_sum((ignored != -100).sum()))
+    loss.backward()
+    return loss.item(), gradient(layers)
+
+
+def dist_sum(count):
+    dist.all_reduce(count)
+    return count
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "linear"])
+def test_over_nothing_on_any_rank_a_normalizer_of_zero_gives_zero(ranks, kind):
+    for value, grad in ranks(2, nothing_over_zero, kind):
+        assert value == 0
+        assert not grad.any()
+
+
 def of_one_group(rank):
     group = dist.new_group([0, 2])  # every rank takes part in this
     if rank == 1:

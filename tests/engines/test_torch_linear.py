@@ -211,6 +211,16 @@ def test_a_mean_over_nothing_is_0_with_zero_gradients(n):
         assert all(bool((part == 0).all()) for part in parts)
 
 
+@pytest.mark.parametrize("zero", [0, 0.0, torch.tensor(0), torch.tensor(0.0)], ids=repr)
+@pytest.mark.parametrize("n", [0, 5])
+def test_over_nothing_a_normalizer_of_zero_gives_zero(n, zero):
+    arguments = layer(n=n)
+    arguments[2].fill_(-100)
+    for options in ({}, {"reduction": "sum"}, {"memory_budget": 4000}):
+        parts = value_and_grads(linear_softmax_focal_loss, arguments, {"normalizer": zero, **options})
+        assert all(bool((part == 0).all()) for part in parts)
+
+
 def test_ignored_rows_are_left_out_and_may_hold_anything():
     arguments = layer()
     clean = value_and_grads(linear_softmax_focal_loss, arguments, {})

@@ -82,7 +82,9 @@ def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ..
 def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
     """The logits; in the widest dtype that JAX has (``jax_enable_x64``) where float32 would overflow on the way."""
     number = normalizer if isinstance(normalizer, float | int) else None
-    return logits.astype(OPS.wide_dtype) if _inputs.beyond_float32(spec, number) else logits
+    if not OPS.is_float(logits) or not _inputs.beyond_float32(spec, number):
+        return logits
+    return logits.astype(OPS.wide_dtype)
 
 
 @lru_cache(maxsize=256)

@@ -21,7 +21,7 @@ from focalkit.engines.torch import contracts as torch_contracts
 
 _POOLED_FROM = 1 << 18  # elements
 _HOST = torch.device("cpu")  # whatever the default device is
-_FLOAT32, _FLOAT64, _BFLOAT16 = torch.float32, torch.float64, torch.bfloat16
+_FLOAT32, _FLOAT64, _BFLOAT16, _INT64 = torch.float32, torch.float64, torch.bfloat16, torch.int64
 #: One number of each dtype that small batches may have.
 _NUMBER = {dtype: torch.empty((), dtype=dtype, device=_HOST) for dtype in (_FLOAT32, _FLOAT64)}
 
@@ -48,18 +48,31 @@ def evaluate(call: Call, order: int, out: Tensor | None = None, logits: Tensor |
     return _carefully(call, grad, hess)
 
 
+def loss(
+    spec: LossSpec, logits: Tensor, targets: Tensor, sample_weight: Any, normalizer: Any, out_dtype: torch.dtype
+) -> Tensor | None:
+    """The loss alone, at once; None where something must be looked at, or copied, first."""
+    if normalizer is not None:
+        normalizer = contracts.normalizer_number(normalizer, spec.reduction)
+        if normalizer == 0:
+            return None
+    weight = None if sample_weight is None else _weights(sample_weight, logits)
+    value = _call(spec, logits, targets, weight, normalizer, None, None, out_dtype, False)
+    return None if isinstance(value, str) else value
+
+
 def is_small(spec: LossSpec, logits: Tensor, targets: Tensor) -> bool:
     """Whether this is a small batch in C order with nothing special: there every microsecond of the call counts."""
     return (
-        logits.numel() < _POOLED_FROM
+        targets.dtype is _INT64
+        and logits.numel() < _POOLED_FROM
+        and spec.reduction != "none"
         and logits.dtype in _NUMBER
-        and targets.dtype is torch.int64
         and logits.dim() == 2
         and targets.dim() == (1 if spec.link == "softmax" else 2)
         and targets.shape[0] == logits.shape[0]
         and (spec.link == "softmax" or targets.shape[1] == logits.shape[1])
         and spec.class_axis == 1
-        and spec.reduction != "none"
         and spec.keep_hardest is None
         and spec.negatives_per_positive is None
         and logits.layout is torch.strided

@@ -42,6 +42,10 @@ def attempt(
             return autograd.recorded_small(logits, targets, spec)  # type: ignore[no-any-return]
         return cpu_kernels.small(spec, logits, targets, None)
     dtype = result_dtype(logits)
+    if not recorded and not check_finite:
+        value = cpu_kernels.loss(spec, logits, targets, sample_weight, normalizer, dtype)
+        if value is not None:
+            return value
     call = Call(spec, None, targets, sample_weight, normalizer, OF_THE_SPEC, dtype, check_finite)
     if recorded:
         return autograd.recorded(logits, call, _KERNELS)
