@@ -1,4 +1,7 @@
-"""The metrics of decisions, each a sum over classes: one table for rules, tuning and reports.
+"""Every figure of merit in one table (:data:`MERITS`), and the metrics of decisions, each a sum over classes.
+
+Rules, tuning, diagnosis, boosters and reports choose from the table; how a figure is called is the catalogue's
+``metric.{name}``.
 
 A metric is a function of three numbers of each class: the weight that it holds (``true``), that it is decided
 (``named``) and that it is decided rightly (``hit``). It is written as a few terms summed over the classes and one
@@ -109,5 +112,36 @@ DECISION_METRICS = {
         DecisionMetric("mcc", _agreement, _mcc),
         DecisionMetric("kappa", _agreement, _kappa),
         DecisionMetric("youden", _recall, _informedness),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Merit:
+    """A figure of merit: its name, what it judges, which direction is better, and how it is scaled where it is shown.
+
+    ``judges`` is "decisions", "ranking" or "probabilities"; ``in_points``: times 100, as scores in [0, 1] are.
+    """
+
+    name: str
+    judges: str
+    larger_is_better: bool
+    in_points: bool = True
+
+
+MERITS = {
+    merit.name: merit
+    for merit in (
+        *(Merit(name, "decisions", True) for name in (*DECISION_METRICS, "macro_f1", "f1", "f2")),
+        *(Merit(bound, "decisions", True) for bound in ("precision", "recall", "false_positive_rate", "alerts")),
+        Merit("error_rate", "decisions", False),
+        Merit("cost", "decisions", False, in_points=False),
+        Merit("average_precision", "ranking", True),
+        Merit("macro_average_precision", "ranking", True),
+        Merit("log_loss", "probabilities", False, in_points=False),
+        Merit("recovered_log_loss", "probabilities", False, in_points=False),
+        Merit("focal_loss", "probabilities", False, in_points=False),
+        Merit("calibration_error", "probabilities", False, in_points=False),
+        Merit("expected_calibration_error", "probabilities", False, in_points=False),
     )
 }

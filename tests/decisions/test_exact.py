@@ -71,7 +71,7 @@ def check_line(rng):
 
     if costs is None:
         assert aim.value(decide(at)) == pytest.approx(first[0], abs=1e-9)
-    new, value = line_search(aim, events_of(p, at, c, costs), at[c])
+    new, value = line_search(aim, events_of(p.T, at, c, costs), at[c])
     moved = at.copy()
     moved[c] = new
     assert aim.value(decide(moved)) == pytest.approx(value, abs=1e-9)
@@ -106,7 +106,9 @@ def test_no_change_of_one_weight_improves_what_the_ascent_found():
         reached = score(goal, rule, p, y, w)
         assert reached >= aim.value(p.argmax(axis=1)) - 1e-12
         for c in range(3):
-            assert line_search(aim, events_of(p, np.array(rule.weights), c, None), rule.weights[c])[1] <= reached + 1e-9
+            assert (
+                line_search(aim, events_of(p.T, np.array(rule.weights), c, None), rule.weights[c])[1] <= reached + 1e-9
+            )
 
 
 def test_costs_are_the_closed_form_where_the_probabilities_are_true():

@@ -76,7 +76,7 @@ def test_the_code_of_a_booster_imports_it():
     result = replace(made_result(lambda c: 0.1 * (c.family == "focal")), estimator="FocalLGBMClassifier")
     code = snippet.code(result, judge(result))
     assert code.startswith("from focalkit.boosting import FocalLGBMClassifier\n")
-    assert "FocalLGBMClassifier(gamma=" in code
+    assert "RemedyClassifier(FocalLGBMClassifier(), gamma=" in code
     assert "StandardScaler" not in code
 
 
@@ -102,7 +102,7 @@ def test_the_code_of_a_training_function_calls_it_with_the_loss(family):
 def test_the_code_has_the_parameters_that_a_search_drew():
     result = made_result(lambda c: 0.1 * (c.family == "focal"))
     cells = tuple(replace(cell, params=(("C", 0.25),)) if cell.family == "focal" else cell for cell in result.cells)
-    assert "C=0.25)" in snippet.code(replace(result, cells=cells), judge(result))
+    assert "params={'C': 0.25}" in snippet.code(replace(result, cells=cells), judge(result))
 
 
 def test_the_verdict_says_what_becomes_of_a_thousand_cases_how_sure_it_is_and_what_it_costs():

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, log_loss, matthews_corrcoef
 
-from focalkit.tuning.scores import METRICS, NAMES, calibration_error, score
+from focalkit._metrics import MERITS
+from focalkit.boosting import metrics as boosting
+from focalkit.diagnosis import remedies
+from focalkit.report.messages import CATALOGUES, LANGUAGES
+from focalkit.tuning.scores import METRICS, NAMES, calibration_error, metric_named, score
 
 
 @pytest.fixture
@@ -77,3 +81,30 @@ def test_weights_that_are_all_alike_change_no_figure(predictions):
     for c in (1.0, 0.25, 7.0):
         same = score(targets, decisions, posterior, np.bincount(targets), np.full(390, c))
         assert same == pytest.approx(plain)
+
+
+def test_every_figure_of_merit_has_its_one_entry_and_its_words():
+    for name, merit in MERITS.items():
+        assert merit.name == name
+        assert merit.judges in ("decisions", "ranking", "probabilities")
+        for language in LANGUAGES:
+            assert f"metric.{name}" in CATALOGUES[language]
+    assert all(metric.merit is MERITS[metric.name] for metric in METRICS)
+    assert set(boosting.METRICS) <= set(MERITS)
+    assert set(remedies.METRICS) <= set(MERITS)
+    for name, metric in boosting.METRICS.items():
+        assert metric.larger_is_better == MERITS[name].larger_is_better
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "larger"),
+    [
+        ("macro_f1", "macro F1", True),
+        ("f_beta:0.5", "F0.5 of the second class", True),
+        ("cost:20", "cost of a case (a miss 20, a false alarm 1)", False),
+        ("precision:0.9", "recall at a precision of 0.9", True),
+    ],
+)
+def test_a_goal_s_words_and_direction_come_from_the_table(name, title, larger):
+    assert metric_named(name).title == title
+    assert metric_named(name).larger_is_better is larger

@@ -348,6 +348,9 @@ XLA_FFI_Error* error_of(const XLA_FFI_CallFrame& frame, XLA_FFI_Error_Code code,
     return frame.api->XLA_FFI_Error_Create(&made);
 }
 
+/// The minor version of the running XLA's interface, as its own header says; what calls for it does not always say it.
+std::int32_t running_minor = XLA_FFI_API_MINOR;
+
 /// XLA asks every handler for the interface that it was compiled for before it calls it.
 bool answers_metadata(const XLA_FFI_CallFrame& frame) {
     XLA_FFI_Extension_Base* extension = frame.extension_start;
@@ -355,7 +358,7 @@ bool answers_metadata(const XLA_FFI_CallFrame& frame) {
     XLA_FFI_Metadata& metadata = *reinterpret_cast<XLA_FFI_Metadata_Extension*>(extension)->metadata;
     metadata.api_version.major_version = XLA_FFI_API_MAJOR;
     // Minor versions add fields at the end, none of which is read here: any will do.
-    metadata.api_version.minor_version = frame.api ? frame.api->api_version.minor_version : XLA_FFI_API_MINOR;
+    metadata.api_version.minor_version = frame.api ? frame.api->api_version.minor_version : running_minor;
     metadata.traits = 0;
     return true;
 }
@@ -377,7 +380,13 @@ XLA_FFI_Error* loss(XLA_FFI_CallFrame* frame) {
 }  // namespace
 
 void bind_xla(nb::module_& module) {
-    module.def("xla_loss", [] { return nb::capsule(reinterpret_cast<void*>(&loss)); });
+    module.def(
+        "xla_loss",
+        [](std::int32_t minor) {
+            running_minor = minor;
+            return nb::capsule(reinterpret_cast<void*>(&loss));
+        },
+        nb::arg("minor"));
 }
 
 }  // namespace focalkit

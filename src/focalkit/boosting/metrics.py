@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._metrics import MERITS
 from focalkit.boosting.objective import FocalObjective
 from focalkit.losses import loss_grad_hess
 
@@ -61,12 +62,12 @@ def error_rate(objective: FocalObjective, scores: Array, targets: Array, sample_
 
 
 METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("focal_loss", False, focal_loss),
-        Metric("recovered_log_loss", False, log_loss),
-        Metric("macro_average_precision", True, macro_average_precision),
-        Metric("error_rate", False, error_rate),
+    name: Metric(name, MERITS[name].larger_is_better, compute)
+    for name, compute in (
+        ("focal_loss", focal_loss),
+        ("recovered_log_loss", log_loss),
+        ("macro_average_precision", macro_average_precision),
+        ("error_rate", error_rate),
     )
 }
 DEFAULT_METRIC = "recovered_log_loss"

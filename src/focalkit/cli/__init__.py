@@ -1,4 +1,4 @@
-"""The command line: ``focalkit tune``, ``focalkit diagnose``, ``focalkit decide``, ``focalkit curve``."""
+"""The command line: ``focalkit`` with its commands tune, predict, diagnose, decide and curve."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from focalkit.cli.curve import curve
 from focalkit.cli.decide import decide
 from focalkit.cli.diagnose import diagnose
 from focalkit.cli.options import one_line_errors
+from focalkit.cli.predict import predict
 from focalkit.cli.tune import tune
 
 
@@ -34,5 +35,5 @@ def main() -> None:
     """Where an imbalanced classifier's loss goes, which α and γ help, and that loss, exact and fast."""
 
 
-for command in (tune, diagnose, decide, curve):
+for command in (tune, predict, diagnose, decide, curve):
     main.add_command(command)

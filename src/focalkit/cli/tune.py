@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
@@ -36,11 +36,19 @@ from focalkit.weights import Scheme, parse_alpha
 #: Named here, so that --help needs no scikit-learn; a test holds them equal to the tables'.
 NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
 RIVALS = ("undersample", "oversample", "smote", "bagging", "self-paced")
+DEMOS = ("rare-digit", "long-tail")
 ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 
 
 @click.command(cls=OneLine)
 @click.argument("file", required=False)
+@click.option(
+    "--demo",
+    type=click.Choice(DEMOS),
+    default=DEMOS[0],
+    show_default=True,
+    help="Without FILE: a table where a remedy clearly wins, or one where plain cross-entropy is about as good.",
+)
 @click.option(
     "--target",
     metavar="NAME_OR_INDEX",
@@ -145,11 +153,20 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @place_option("--json", "json_file", "Write every figure to this file; -: to standard output.")
 @place_option("--html", "html_file", "Write one self-contained page to this file.")
+@place_option("--script", "script_file", "Write the Python that does it to this file.")
+@place_option("--card", "card_file", "Write a model card (Markdown) to this file.")
+@click.option(
+    "--save",
+    "model_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Train the recommendation on all rows and save it to this file (.joblib), for focalkit predict.",
+)
 @language_option
 @click.option("--verbose", is_flag=True, help="Every table, not the four lines alone.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
     file: str | None,
+    demo: str,
     target: str | None,
     header: bool | None,
     delimiter: str | None,
@@ -183,6 +200,9 @@ def tune(
     seed: int,
     json_file: Path | None,
     html_file: Path | None,
+    script_file: Path | None,
+    card_file: Path | None,
+    model_file: Path | None,
     language: str,
     verbose: bool,
     quiet: bool,
@@ -190,12 +210,15 @@ def tune(
     """Find out which α and γ help on the table FILE, and whether anything does.
 
     FILE is CSV, Parquet, Arrow, JSON, ARFF or Excel, compressed or not, a folder or glob of such, or a URL.
-    Without FILE it runs on an embedded long-tailed data set (scikit-learn's digits, thinned).
+    Without FILE it runs on an embedded data set (scikit-learn's digits: one digit against the others, coarse).
     """
     with need("rich", "the report", "tune"):
         from focalkit.report.terminal.console import Terminal, forgiving
     from focalkit import report
+    from focalkit.cli.problem import from_predictions, from_table, save
+    from focalkit.report.card import model_card
     from focalkit.report.export import as_json
+    from focalkit.report.snippet import code
     from focalkit.report.tune import sections
     from focalkit.tuning.collection import Progress as State
     from focalkit.tuning.scores import metric_named
@@ -203,7 +226,7 @@ def tune(
     from focalkit.tuning.verdict import judge_all
 
     forgiving(sys.stderr)
-    check_places(json_file, html_file, journal)
+    check_places(json_file, html_file, script_file, card_file, model_file, journal)
     context = click.get_current_context()
     if no_missing and missing:
         contracts.reject("missing", "go without --no-missing", list(missing), "Give one of the two.")
@@ -223,10 +246,13 @@ def tune(
             context, ("target", *READING, "kept", "groups", "weights", "time", "missing", "no_missing", "skip_damaged")
         )
     if predictions:
-        X, y, estimator, source, notes, folding = _predictions(file, target, text)
+        problem = from_predictions(file, target, text)
     else:
-        X, y, estimator, source, notes, folding = _problem(file, {**roles, **text}, name, strength, trust)
-    shown = not to_stdout(json_file, html_file)
+        problem = from_table(file, {**roles, **text}, name, strength, trust, demo)
+    source, notes = problem.source, problem.notes
+    if model_file is not None and predictions:
+        contracts.reject("save", "be left out with --predictions", str(model_file), "There is no model to train.")
+    shown = not to_stdout(json_file, html_file, script_file, card_file)
     if shown:  # before any work
         terminal = Terminal(language)
         terminal.line(f"focalkit tune · {say(source, language)}", "bold")
@@ -246,9 +272,9 @@ def tune(
             bar.update(state.done, state.total, word("progress.of", language, done=state.done, total=state.total), best)
 
         result = run(
-            estimator,
-            X,
-            y,
+            problem.estimator,
+            problem.X,
+            problem.y,
             alphas=[_alpha(part) for part in parts(alphas)],
             gammas=[number("--gamma", part) for part in parts(gammas)],
             keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in parts(keep)],
@@ -262,12 +288,19 @@ def tune(
             dask=dask,
             journal=journal,
             progress=tell,
-            **folding,
+            **problem.folding,
         )
+    result = replace(result, origin=problem.origin)
     verdicts = judge_all(result, worth=worth, proof=proof)
     # what was asked for is on disk before anything is said about it
     if json_file is not None:
         write_out(json_file, as_json(result, verdicts, source, notes))
+    if script_file is not None:
+        write_out(script_file, code(result, verdicts[0]) + "\n")
+    if card_file is not None:
+        write_out(card_file, model_card(result, verdicts, source, notes, command_line(context)))
+    if model_file is not None:
+        save(problem, result, verdicts[0], model_file)
     if html_file is not None:
         about: dict[str, Any] = {"source": source, "notes": notes, "command": command_line(context)}
         write_out(html_file, report.to_html(result, language=language, **about))
@@ -275,73 +308,17 @@ def tune(
         terminal.line()
         terminal.show(sections(result, verdicts, verbose=verbose))
         terminal.line()
-        for key, place in (("file.figures", json_file), ("file.page", html_file)):
+        for key, place in (
+            ("file.figures", json_file),
+            ("file.page", html_file),
+            ("file.script", script_file),
+            ("file.card", card_file),
+            ("file.model", model_file),
+        ):
             if place is not None:
                 terminal.word(key, path=place)
     if not result.finished:
         context.exit(130)
-
-
-def _problem(
-    file: str | None, asked: dict[str, Any], name: str, strength: float, trust: bool
-) -> tuple[Any, Any, Any, str, list[str], dict[str, Any]]:
-    """Features, labels, the pipeline for them, what to call it all, what was found out, and what the folds go by."""
-    from focalkit.io.features import read_table
-    from focalkit.tuning.datasets import load_long_tail_digits
-    from focalkit.tuning.estimators import NAMES, named_estimator
-    from focalkit.tuning.imported import behind_preparation, for_table, from_text
-
-    if file is None:
-        X, y = load_long_tail_digits()
-        source: str = Message("source.digits", n=len(y), width=X.shape[1], classes=len(set(y.tolist())))
-        if name in NAMES:
-            return X, y, named_estimator(name, X.shape[1], missing=False, C=strength), source, [], {}
-        return X, y, behind_preparation(from_text(name), X.shape[1], (), missing=False), source, [], {}
-    table = read_table(file, **asked)
-    n_classes = len(set(table.y.tolist()))
-    size = {"n": len(table.y), "width": table.X.shape[1], "classes": n_classes}
-    label = file.rstrip("/").rsplit("/", 1)[-1]
-    source = Message("source.table", file=label, target=table.target_name, **size)
-    missing = bool(np.isnan(table.X).any())
-    X = table.X
-    if name in NAMES:
-        estimator = named_estimator(name, X.shape[1], table.categorical, missing=missing, C=strength)
-        notes = [*table.notes, *_treatment(name, table.categorical, missing)]
-    else:
-        estimator, X = for_table(name, trust, table, missing=missing)
-        given = [step for step, _ in getattr(estimator, "steps", [])][:1] == ["prepare"]
-        notes = [*table.notes, *(_treatment("linear", table.categorical, missing) if given else [])]
-    folding = {"groups": table.groups, "time": table.time, "sample_weight": table.sample_weight}
-    return X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None}
-
-
-def _predictions(file: str | None, target: str | None, text: dict[str, Any]) -> tuple[Any, ...]:
-    """Out-of-fold predictions of a file as what there is to tune."""
-    from focalkit.decisions.files import read_predictions
-    from focalkit.tuning.classifiers import OutOfFold
-
-    if file is None:
-        contracts.reject("FILE", "be given with --predictions", None, "focalkit tune FILE --predictions")
-    reading = {name: value for name, value in text.items() if name in ("header", "delimiter", "decimal", "encoding")}
-    found = read_predictions([file], targets=(target,) if target else (), drop=text["drop"], **reading)
-    p, ids = found.probabilities, np.asarray(found.targets, np.intp)
-    if p.ndim == 1:
-        p = np.column_stack([1 - p, p])
-    names = np.arange(p.shape[1]) if found.classes is None else np.asarray(found.classes)
-    y, order = names[ids], np.argsort(names)
-    size = {"n": len(y), "classes": len(names)}
-    source = Message("source.out_of_fold", file=found.name, target=found.target, **size)
-    return None, y, OutOfFold(p[:, order]), source, [*found.alerts], {}
-
-
-def _treatment(name: str, categorical: tuple[int, ...], missing: bool) -> list[str]:
-    """What the estimator does with texts and gaps."""
-    n = len(categorical)
-    if name == "linear":
-        texts, gaps = Message("note.one_hot", n=n), Message("note.imputed")
-    else:
-        texts, gaps = Message("note.categories", n=n, name=name), Message("note.missing_left", name=name)
-    return [part for part, holds in zip((texts, gaps), (categorical, missing), strict=True) if holds]
 
 
 def _alpha(text: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._envelope import lower_envelope
 from focalkit._metrics import DecisionMetric
 
 Real = NDArray[np.float64]
@@ -23,7 +24,7 @@ Ints = NDArray[np.intp]
 APART = 1e-12
 ROUNDS = 20
 #: Rows on which several starts compete.
-MOST = 20_000
+FEWEST = 4_000
 
 
 class Events(NamedTuple):
@@ -57,28 +58,33 @@ class MetricAim:
         return float(self.metric.value(hit, named, true, self.beta))
 
     def along(self, events: Events) -> Real:
-        """What they are worth before the first event, and after each."""
+        """What they are worth before the first event, and after each; all events enter one class."""
         hit, named, true = counts(self.targets, events.first, self.weight, self.n_classes)
-        # each event takes part twice, for the class left and the class entered; those of a class stand together
-        pairs = np.stack([events.before, events.after], axis=1).ravel()
-        order = np.argsort(pairs.astype(np.uint16) if self.n_classes < 1 << 16 else pairs, kind="stable")
-        k, event = pairs[order], order // 2
-        row = events.row[event]
-        change = self.weight[row] * np.where(order % 2 == 0, -1.0, 1.0)
-        named_now = _running(change, k, named)
-        hit_now = _running(np.where(self.targets[row] == k, change, 0.0), k, hit)
-        metric = self.metric
-        end = metric.terms(hit_now, named_now, true[k], self.beta)
+        metric, m = self.metric, len(events.at)
         start = metric.terms(hit, named, true, self.beta)
         counted = np.ones(self.n_classes, bool)
         counted[0] = not metric.positive_only
-        sums = []
-        new_class = np.ones(len(k), bool)
-        new_class[1:] = k[1:] != k[:-1]
-        for before, after in zip(start, end, strict=True):
-            step = after - np.where(new_class, before[k], np.roll(after, 1))
-            by_event = np.bincount(event, np.where(counted[k], step, 0.0), minlength=len(events.at))
-            sums.append(np.concatenate([[0.0], np.cumsum(by_event)]) + before[counted].sum())
+        sums = [np.full(m + 1, term[counted].sum()) for term in start]
+        if m:
+            k, c = events.before, int(events.after[0])
+            target, weight = self.targets[events.row], self.weight[events.row]
+            if counted[c]:
+                now = hit[c] + np.cumsum(np.where(target == c, weight, 0.0)), named[c] + np.cumsum(weight)
+                for total, term, before in zip(sums, metric.terms(*now, true[c], self.beta), start, strict=True):
+                    total[1:] += term - before[c]
+            # events that leave one class stand together, in their order
+            order = np.argsort(k.astype(np.uint16) if self.n_classes < 1 << 16 else k, kind="stable")
+            k, target, weight = k[order], target[order], weight[order]
+            ends = np.cumsum(np.bincount(k, minlength=self.n_classes))
+            now = _running(np.where(target == k, -weight, 0.0), k, ends, hit), _running(-weight, k, ends, named)
+            heads = np.flatnonzero(np.diff(ends, prepend=0))
+            by_event = np.empty(m)
+            for total, term, before in zip(sums, metric.terms(*now, true[k], self.beta), start, strict=True):
+                step = np.diff(term, prepend=0.0)
+                first = np.concatenate([[0], ends[:-1]])[heads]
+                step[first] = term[first] - before[heads]
+                by_event[order] = np.where(counted[k], step, 0.0)
+                total[1:] += np.cumsum(by_event)
         return np.asarray(metric.finish(tuple(sums), true))
 
 
@@ -114,65 +120,45 @@ def counts(targets: Ints, decided: Ints, weight: Real, n_classes: int) -> tuple[
     return hit, named, np.bincount(targets, weight, n_classes).astype(np.float64)
 
 
-def _running(change: Real, k: Ints, start: Real) -> Real:
-    """Sums so far within each class, from ``start`` (n_classes,) on; classes stand together."""
+def _running(change: Real, k: Ints, ends: Ints, start: Real) -> Real:
+    """Sums so far within each class, from ``start`` (n_classes,) on; those of class k stand before ``ends[k]``."""
     total = np.cumsum(change)
-    first = np.searchsorted(k, np.arange(len(start)))
-    before = np.concatenate([[0.0], total])[first]
-    return np.asarray(total - before[k] + start[k])
+    before = np.concatenate([[0.0], total])[np.concatenate([[0], ends[:-1]])]
+    return np.asarray(total + (start - before)[k])
 
 
 def events_of(p: Real, w: Real, c: int, costs: Real | None) -> Events:
     """The events of weight ``c``, other weights being ``w`` (n_classes,).
 
-    ``costs`` is None for argmax of w p, else (n_classes, n_classes) or (n, n_classes, n_classes).
+    ``p`` is (n_classes, n): a class's probabilities stand together. ``costs`` is None for argmax of w p, else
+    (n_classes, n_classes) or (n, n_classes, n_classes).
     """
+    others = [k for k in range(len(w)) if k != c]
     if costs is None:
-        weighed = p * w
-        weighed[:, c] = -1.0
-        first = weighed.argmax(axis=1)
-        most = np.maximum(weighed[np.arange(len(p)), first], 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at = np.where(p[:, c] > 0, most / p[:, c], np.inf)
-        rows = np.flatnonzero(np.isfinite(at))
-        return _ordered(first, at[rows], rows, first[rows], np.full(len(rows), c))
-    without = p * np.where(np.arange(len(w)) == c, 0.0, w)
+        first = np.full(p.shape[1], others[0])
+        most = p[others[0]] * w[others[0]]
+        for k in others[1:]:
+            value = p[k] * w[k]
+            first[value > most] = k
+            np.maximum(most, value, out=most)
+        rows = np.flatnonzero(p[c] > 0)
+        with np.errstate(over="ignore"):
+            at = most[rows] / p[c][rows]
+        if np.isinf(at).any():
+            rows, at = rows[np.isfinite(at)], at[np.isfinite(at)]
+        return _ordered(first, at, rows, first[rows], np.full(len(rows), c))
+    # a line in the weight times p_c: the slopes of all rows are then those of the matrix
+    without = (p[others] * w[others, None]).T
     if costs.ndim == 2:
-        intercept, slope = without @ costs, p[:, c, None] * costs[c]
+        first, at, row, before, after = lower_envelope(without @ costs[others], costs[c][None], APART)
     else:
-        intercept, slope = np.einsum("ik,ikj->ij", without, costs), p[:, c, None] * costs[:, c]
-    return _envelope(intercept, slope)
-
-
-def _envelope(intercept: Real, slope: Real) -> Events:
-    """The lower envelope of each row's lines over (0, inf), walked from the left."""
-    n, k = intercept.shape
-    # next to 0 the least intercept decides, and of equal ones the least slope
-    least = intercept.min(axis=1, keepdims=True)
-    now = np.where(intercept <= least + APART * np.abs(least), slope, np.inf).argmin(axis=1)
-    first, at = now.copy(), np.zeros(n)
-    rows = np.arange(n)
-    found: list[tuple[Real, Ints, Ints, Ints]] = []
-    for _ in range(k - 1):
-        own_i, own_s = intercept[rows, now[rows], None], slope[rows, now[rows], None]
-        falls = own_s - slope[rows]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            meets = np.where(falls > 0, (intercept[rows] - own_i) / falls, np.inf)
-        meets = np.maximum(meets, at[rows, None])
-        nearest = meets.min(axis=1, keepdims=True)
-        # where several lines meet at once, the one that falls most goes on
-        to = np.where(meets <= nearest, falls, -np.inf).argmax(axis=1)
-        here = np.isfinite(nearest[:, 0]) & (falls[np.arange(len(rows)), to] > 0)
-        rows, to, place = rows[here], to[here], nearest[here, 0]
-        if not len(rows):
-            break
-        found.append((place, rows, now[rows], to))
-        now[rows], at[rows] = to, place
-    if not found:
-        empty = np.empty(0, np.intp)
-        return Events(first, np.empty(0), empty, empty, empty)
-    place, rows, before, after = (np.concatenate(part) for part in zip(*found, strict=True))
-    return _ordered(first, place, rows, before, after)
+        intercept = np.einsum("nk,nkj->nj", without, costs[:, others])
+        first, at, row, before, after = lower_envelope(intercept, costs[:, c], APART)
+    scale = p[c][row]
+    if not scale.all():
+        some = np.flatnonzero(scale)
+        at, row, before, after, scale = at[some], row[some], before[some], after[some], scale[some]
+    return _ordered(first, at / scale, row, before, after)
 
 
 def _ordered(first: Ints, at: Real, row: Ints, before: Ints, after: Ints) -> Events:
@@ -215,15 +201,17 @@ def line_search(aim: Any, events: Events, now: float) -> tuple[float, float]:
 def ascend(p: Real, aim: Any, starts: Real, targets: Ints, costs: Real | None = None) -> tuple[Real, float]:
     """Weights (n_classes,) that no change of one of them improves, the best from several ``starts``, and their worth.
 
-    Each round costs one sort of the events of every class. Where rows are many, the starts compete on some of each
-    class, and the winner goes on with all.
+    ``p`` is (n, n_classes). Each round costs one sort of the events of every class. Where rows are many, the starts
+    compete on some of each class, and the winner goes on with more of them, and with all.
     """
-    if len(targets) <= MOST:
-        return _best(p, aim, starts, costs)
-    rows, stand_for = some_of_each(targets)
-    of_rows = costs[rows] if costs is not None and costs.ndim == 3 else costs
-    w, _ = _best(p[rows], aim.part(rows, stand_for), starts, of_rows)
-    return _climb(p, aim, w, costs)
+    w, most = starts, FEWEST
+    while True:
+        rows, stand_for = some_of_each(targets, most) if most < len(targets) else (None, None)
+        if rows is None:
+            return _best(np.ascontiguousarray(p.T), aim, w, costs)
+        of_rows = costs[rows] if costs is not None and costs.ndim == 3 else costs
+        best, _ = _best(np.ascontiguousarray(p[rows].T), aim.part(rows, stand_for), w, of_rows)
+        w, most = best[None], most * 5
 
 
 def _best(p: Real, aim: Any, starts: Real, costs: Real | None) -> tuple[Real, float]:
@@ -232,18 +220,19 @@ def _best(p: Real, aim: Any, starts: Real, costs: Real | None) -> tuple[Real, fl
 
 
 def _climb(p: Real, aim: Any, start: Real, costs: Real | None) -> tuple[Real, float]:
-    w, worth = start.astype(np.float64).copy(), -np.inf
-    for _ in range(ROUNDS):
-        before = worth
-        for c in range(p.shape[1]):
-            w[c], worth = line_search(aim, events_of(p, w, c, costs), w[c])
+    """One weight after the other, until as many as there are have not helped in a row."""
+    w, worth, idle = start.astype(np.float64).copy(), -np.inf, 0
+    for step in range(ROUNDS * len(p)):
+        before, c = worth, step % len(p)
+        w[c], worth = line_search(aim, events_of(p, w, c, costs), w[c])
         w /= np.exp(np.log(w).mean())
-        if worth <= before + APART * max(1.0, abs(before)):
+        idle = idle + 1 if worth <= before + APART * max(1.0, abs(before)) else 0
+        if idle == len(p):
             break
     return w, float(worth)
 
 
-def some_of_each(targets: Ints, most: int = MOST) -> tuple[Ints, Real]:
+def some_of_each(targets: Ints, most: int) -> tuple[Ints, Real]:
     """At most ``most`` rows, evenly of each class, and how many each stands for."""
     sizes = np.bincount(targets)
     share = most // max(int((sizes > 0).sum()), 1)

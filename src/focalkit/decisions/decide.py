@@ -13,12 +13,10 @@ from focalkit._core.message import Message
 from focalkit._core.spec import PerClass
 from focalkit._core.types import Array, Predictions
 from focalkit.decisions import inputs
-from focalkit.decisions.goals import Constraint, Cost, Goal, Maximize, as_goal
-from focalkit.decisions.labels import fit_labels
+from focalkit.decisions.goals import Goal, as_goal
+from focalkit.decisions.label_rules import Labelled, decide_labels
 from focalkit.decisions.learn import Asked, learn
-from focalkit.decisions.report import DecisionReport
 from focalkit.decisions.rule import DecisionRule
-from focalkit.decisions.rules import Rule
 from focalkit.decisions.steps import Recover, Reweigh, Step
 
 Real = NDArray[np.float64]
@@ -76,12 +74,13 @@ def decide(
     keep_hardest : float, optional
         Share that hard example mining kept in training. It cannot be undone, which is said.
     sampling_rate : (n_classes,), optional
-        Share of each class that was kept for training, up to a factor: undone first.
+        Share of each class that was kept for training, up to a factor: undone first. Not of several labels.
     calibrate : {"auto", "temperature", "focal_temperature", "isotonic", "beta"} or None
         A map fitted to ``targets``. "auto": for goals of costs that are not ``learned``, temperature or (two classes)
         beta where it lowers the cross-fitted log loss by more than two standard errors.
     prior : (n_classes,), or the frequency of the second of two classes, optional
-        Class frequencies where the rule will be used, where they differ from those of ``targets``.
+        Class frequencies where the rule will be used, where they differ from those of ``targets``. Of several labels
+        (n_labels,): how frequent each is.
     unlabelled : like ``probabilities``, optional
         Predictions there: the frequencies are estimated from them.
     random_state : int
@@ -110,7 +109,8 @@ def decide(
     goal = as_goal(goal)
     data = inputs.read(probabilities, targets, sample_weight, classes, goal, costs)
     if data.multilabel:
-        return _decide_labels(data, goal, cv, random_state, learned)
+        training = Labelled(gamma, alpha, keep_hardest, sampling_rate, calibrate, prior, unlabelled)
+        return decide_labels(data, goal, cv, random_state, learned, training)
     notes: list[Message] = list(data.notes)
     undo = _undo(data, gamma, alpha, keep_hardest, sampling_rate, calibrate, notes)
     folds = inputs.make_folds(data, cv, groups, random_state)
@@ -150,46 +150,3 @@ def _undo(
             contracts.reject("sampling_rate", f"have {data.k} entries", rate, "E.g. [0.1, 1]: a tenth of class 0 kept.")
         steps.append(Reweigh(tuple(1 / v for v in values)))
     return tuple(steps)
-
-
-# --- several labels
-
-
-def _decide_labels(data: inputs.Data, goal: Goal, cv: int | None, seed: int, learned: bool | None) -> DecisionRule:
-    """A cut-off a label, cross-fitted; figures are means over labels of each label's, per 1,000 cases."""
-    from focalkit.decisions.label_figures import label_figures
-
-    if not isinstance(goal, Maximize | Constraint | Cost):
-        got = type(goal).__name__
-        contracts.reject("goal", "be one of two classes for each label", got, "E.g. 'f1', Cost(fn=9, fp=1).")
-    y, w = data.labels, data.w
-    rng = np.random.default_rng(seed)
-    folds = None if cv is None else np.asarray(rng.permutation(len(data.p)) % cv, np.intp)
-    closed = isinstance(goal, Cost) and not learned
-
-    def fit(rows: Any) -> tuple[Rule, float | None]:
-        if closed:
-            from focalkit.decisions.rules import Cutoffs
-
-            return Cutoffs((goal.cutoff,) * data.p.shape[1]), None  # type: ignore[union-attr]
-        inner = np.asarray(np.random.default_rng(seed + 1).permutation(int(rows.sum())) % 5, np.intp)
-        return fit_labels(goal, data.p[rows], y[rows], data.weights(rows), folds=inner)
-
-    every = np.ones(len(data.p), bool)
-    rule, kappa = fit(every)
-    after = rule.decide(data.p)
-    if folds is not None:
-        for fold in range(int(folds.max()) + 1):
-            after[folds == fold] = fit(folds != fold)[0].decide(data.p[folds == fold])
-    before = (data.p > 0.5).astype(np.int64)
-    figures, how = label_figures(goal, before, after, y, w, seed)
-    report = DecisionReport(
-        n_rows=len(data.p),
-        class_weight=tuple(map(float, (y if w is None else y * w[:, None]).sum(axis=0))),
-        figures=figures,
-        interval=how,
-        cross_fitted=folds is not None,
-        notes=tuple(data.notes),
-        kappa=kappa,
-    )
-    return DecisionRule(rule, goal, data.classes, (), report)

@@ -231,17 +231,19 @@ def best_cutoff(goal: Goal, cutoffs: Cutoffs) -> Rule:
     """The best of all cut-offs for a goal of two classes; of equally good ones that with the fewest alerts."""
     if isinstance(goal, Abstain):
         return _best_bands(goal, cutoffs)
-    hit, named, true = cutoffs.counts
-    second = None
+    index, second = cutoffs.rising, None
     if isinstance(goal, Maximize):
-        value = DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta)
+        value = DECISION_METRICS[goal.metric].value(*cutoffs.counts(index), goal.beta)
     elif isinstance(goal, Constraint):
-        value, second = constrained(goal, hit, named, true)
+        value, second = constrained(goal, *cutoffs.counts(index))
     else:
         assert isinstance(goal, Cost | CostMatrix)
         c = goal.array
-        value = -((c[0, 1] - c[0, 0]) * cutoffs.fp + (c[1, 1] - c[1, 0]) * cutoffs.tp)
-    return Cutoff(cutoffs.at(first_best(value, second)))
+        rise, fall = c[0, 1] - c[0, 0], c[1, 0] - c[1, 1]
+        if min(rise, fall) < 0:  # a matrix under which a mistake is a gain
+            index = np.arange(len(cutoffs.tp))
+        value = fall * cutoffs.tp[index] - rise * cutoffs.fp[index]
+    return Cutoff(cutoffs.at(int(index[first_best(value, second)])))
 
 
 def constrained(goal: Constraint, hit: Real, named: Real, true: Real) -> tuple[Real, Real]:

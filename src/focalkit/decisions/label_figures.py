@@ -15,9 +15,18 @@ Real = NDArray[np.float64]
 
 
 def label_figures(
-    goal: Goal, before: NDArray[Any], after: NDArray[Any], y: NDArray[Any], weight: Real | None, seed: int
+    goal: Goal,
+    before: NDArray[Any],
+    after: NDArray[Any],
+    y: NDArray[Any],
+    weight: Real | None,
+    seed: int,
+    factor: Real | None = None,
 ) -> tuple[tuple[Figure, ...], str]:
-    """Labels caught, missed and falsely raised per 1,000 cases, recall and precision as means over labels."""
+    """Labels caught, missed and falsely raised per 1,000 cases, recall and precision as means over labels.
+
+    ``factor`` (n_labels, 2) reweighs the rows without and with each label, for another prior.
+    """
     w = np.ones(len(y)) if weight is None else weight
     groups = np.random.default_rng(seed).permutation(len(y)) % GROUPS
     sides = []
@@ -26,7 +35,7 @@ def label_figures(
         for i, (truth, decided) in enumerate(((1, 1), (1, 0), (0, 1), (0, 0))):
             hit = w[:, None] * ((y == truth) & (said == decided))
             for g in range(GROUPS):
-                cells[g + 1, i] = hit[groups == g].sum(axis=0)
+                cells[g + 1, i] = hit[groups == g].sum(axis=0) * (1.0 if factor is None else factor[:, truth])
         cells[0] = cells[1:].sum(axis=0)
         cells[1:] = cells[0] - cells[1:]
         sides.append(_figures(goal, cells))

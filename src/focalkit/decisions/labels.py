@@ -37,8 +37,8 @@ def fit_labels(
 ) -> tuple[Cutoffs, float]:
     """Cut-offs of ``p`` (n, n_labels) for 0/1 ``targets`` of its shape, and the kappa they were shrunk with.
 
-    The goal is that of each label, averaged over labels. ``folds`` (n,) number the folds that choose kappa; it can be
-    given instead (0: each label alone).
+    The goal is that of each label, averaged over labels; ``weight`` is (n,), or (n, n_labels).
+    ``folds`` (n,) number the folds that choose kappa; it can be given instead (0: each label alone).
     """
     if kappa is None:
         if folds is None:
@@ -58,13 +58,18 @@ def fit_labels(
     return Cutoffs(tuple(map(float, _shrunk(own, common, n, kappa)))), float(kappa)
 
 
+def _of_label(weight: Real | None, k: int) -> Real | None:
+    """Weights of the rows for one label; they differ between labels where each has a prior of its own."""
+    return weight if weight is None or weight.ndim == 1 else weight[:, k]
+
+
 def _rows(weight: Real | None, rows: NDArray[np.bool_]) -> Real | None:
     return None if weight is None else weight[rows]
 
 
 def _sorted(p: Real, y: NDArray[Any], weight: Real | None, k: int) -> Sorted | None:
     """The label's cut-offs, or None where it has no positives or no negatives."""
-    found = sort_cutoffs(p[:, k], y[:, k] == 1, weight)
+    found = sort_cutoffs(p[:, k], y[:, k] == 1, _of_label(weight, k))
     return found if found.positives > 0 and found.negatives > 0 else None
 
 
@@ -72,13 +77,14 @@ def _estimates(goal: Goal, p: Real, y: NDArray[Any], weight: Real | None) -> tup
     """Each label's own cut-off (NaN without positives), the common one, and the positives of each."""
     own, n = np.full(p.shape[1], np.nan), np.zeros(p.shape[1])
     grid = np.unique(np.quantile(p, np.linspace(0, 1, GRID)))
-    total, w = np.zeros(len(grid)), np.ones(len(p)) if weight is None else weight
+    total = np.zeros(len(grid))
     for k in range(p.shape[1]):
         found = _sorted(p, y, weight, k)
         if found is None:
             continue
         own[k] = best_cutoff(goal, found).cutoff  # type: ignore[attr-defined]
-        of_positives = w[y[:, k] == 1]
+        w = _of_label(weight, k)
+        of_positives = np.ones(int((y[:, k] == 1).sum())) if w is None else w[y[:, k] == 1]
         n[k] = of_positives.sum() ** 2 / (of_positives**2).sum()
         total += _values(goal, found)[_index(found, grid)]
     return own, float(grid[int(np.argmax(total))]), n
@@ -91,7 +97,7 @@ def _index(found: Sorted, cutoff: Any) -> Any:
 
 def _values(goal: Goal, found: Sorted) -> Real:
     """What each cut-off is worth."""
-    hit, named, true = found.counts
+    hit, named, true = found.counts()
     if isinstance(goal, Maximize):
         return np.asarray(DECISION_METRICS[goal.metric].value(hit, named, true, goal.beta))
     if isinstance(goal, Constraint):

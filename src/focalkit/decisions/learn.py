@@ -99,7 +99,7 @@ def learn(
         calibration_before=_calibration(before, data, None),
         prior=estimated,
         notes=tuple(said),
-        curve=_curve(before, data, factor) if data.k == 2 else None,
+        curve=curve_of(before, data.y == 1, data.w, factor) if data.k == 2 else None,
         sample=_sample(q, data, factor) if data.k > 2 else None,
     )
     return DecisionRule(rule, goal, data.classes, undo + steps, report)
@@ -214,11 +214,11 @@ def _calibration(p: Real, data: inputs.Data, factor: Real | None) -> Any:
     return calibration(p, data.y == 1, w)
 
 
-def _curve(p: Real, data: inputs.Data, factor: Real | None) -> Curve:
+def curve_of(p: Real, positive: NDArray[np.bool_], w: Real | None, factor: Real | None) -> Curve:
     """Some hundred of all cut-offs on the model's own probabilities, evenly over those they catch and let pass."""
     from focalkit.decisions.cutoffs import sort_cutoffs
 
-    found = sort_cutoffs(p, data.y == 1, data.w)
+    found = sort_cutoffs(p, positive, w)
     f = np.ones(2) if factor is None else factor
     tp, fp = found.tp * f[1], found.fp * f[0]
     half = CURVE // 2

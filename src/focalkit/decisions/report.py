@@ -97,6 +97,7 @@ class DecisionReport:
     curve: Curve | None = field(default=None, repr=False)
     sample: Sampled | None = field(default=None, repr=False)
     kappa: float | None = None
+    curves: tuple[Curve, ...] = field(default=(), repr=False)
 
     def figure(self, name: str) -> Figure:
         """The figure of this name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from focalkit._core.message import Message
 from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Weighted
-from focalkit.decisions.steps import own_bands, own_scale
+from focalkit.decisions.steps import own_bands, own_cutoffs, own_scale
 
 if TYPE_CHECKING:
     from focalkit.decisions.rule import DecisionRule
@@ -36,7 +36,8 @@ def rule_sentence(made: DecisionRule) -> Message:
         values = {"lower": short(max(own.lower, 0.0)), "upper": short(min(own.upper, 1.0))}
         return Message("rule.bands", yes=names[1], no=names[0], **values)
     if isinstance(rule, Cutoffs):
-        return Message("rule.labels", n=len(names), low=short(min(rule.cutoffs)), high=short(max(rule.cutoffs)))
+        cuts = own_cutoffs(rule, made.steps)
+        return Message("rule.labels", n=len(names), low=short(max(min(cuts), 0.0)), high=short(min(max(cuts), 1.0)))
     if isinstance(rule, PerCase):
         return Message("rule.per_case")
     assert isinstance(rule, Weighted)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from focalkit._core import contracts
 from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Weighted
-from focalkit.decisions.steps import Recover, Reweigh, Step, Temperature, own_bands, own_scale
+from focalkit.decisions.steps import Recover, Reweigh, Step, Temperature, own_bands, own_cutoffs, own_scale
 
 if TYPE_CHECKING:
     from focalkit.decisions.rule import DecisionRule
@@ -36,7 +36,7 @@ def numpy_source(made: DecisionRule) -> str:
         body = [f"    return np.where(p > {own.upper!r}, 1, np.where(p > {own.lower!r}, -1, 0))"]
         what = "p (n,), the probability of class 1"
     elif isinstance(rule, Cutoffs):
-        body = [f"    return (np.asarray(p) > np.array({list(rule.cutoffs)!r})).astype(int)"]
+        body = [f"    return (np.asarray(p) > np.array({list(own_cutoffs(rule, made.steps))!r})).astype(int)"]
         what = "p (n, n_labels)"
     else:
         body = [line for step in made.steps for line in _numpy_step(step)]
@@ -111,7 +111,7 @@ def sql(made: DecisionRule, columns: Sequence[str] | None = None) -> str:
         flag, doubt = f"WHEN {cols[0]} > {own.upper!r} THEN {names[1]}", f"WHEN {cols[0]} > {own.lower!r} THEN 'review'"
         return f"CASE {flag} {doubt} ELSE {names[0]} END"
     if isinstance(rule, Cutoffs):
-        each = zip(cols, rule.cutoffs, strict=True)
+        each = zip(cols, own_cutoffs(rule, made.steps), strict=True)
         return ",\n".join(f"CASE WHEN {c} > {t!r} THEN 1 ELSE 0 END" for c, t in each)
     if isinstance(rule, PerCase):
         contracts.reject("rule", "be the same for all cases", "costs of each case", "Use to_numpy().")

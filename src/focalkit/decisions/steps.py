@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit.decisions.rules import Bands, both_sides
+from focalkit.decisions.rules import Bands, Cutoffs, both_sides
 from focalkit.posterior import recover_posterior
 
 Real = NDArray[np.float64]
@@ -105,11 +105,28 @@ class Beta(Step):
         return np.asarray(np.where(z >= 0, 1.0, e) / (1 + e))
 
 
+@dataclass(frozen=True)
+class EachLabel(Step):
+    """Of several labels: the steps of each, on its own probabilities."""
+
+    labels: tuple[tuple[Step, ...], ...]
+
+    def apply(self, p: Real) -> Real:
+        """Probabilities (n, n_labels) after each label's steps."""
+        return np.column_stack([apply_all(steps, p[:, k]) for k, steps in enumerate(self.labels)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The steps of each label as plain data."""
+        return {"step": "EachLabel", "labels": [[step.to_dict() for step in steps] for steps in self.labels]}
+
+
 STEPS: dict[str, type[Step]] = {c.__name__: c for c in (Recover, Reweigh, Temperature, Isotonic, Beta)}
 
 
 def step_from_dict(data: dict[str, Any]) -> Step:
     """The step that :meth:`Step.to_dict` wrote."""
+    if data.get("step") == "EachLabel":
+        return EachLabel(tuple(tuple(map(step_from_dict, steps)) for steps in data["labels"]))
     kind = STEPS.get(str(data.get("step")))
     if kind is None:
         contracts.reject("step", f"be one of {', '.join(STEPS)}", data.get("step"), "Was it saved by a newer version?")
@@ -145,3 +162,9 @@ def own_scale(cutoff: float, steps: tuple[Step, ...]) -> float:
 def own_bands(rule: Bands, steps: tuple[Step, ...]) -> Bands:
     """Bands on probabilities before ``steps``."""
     return Bands(own_scale(rule.lower, steps), own_scale(rule.upper, steps))
+
+
+def own_cutoffs(rule: Cutoffs, steps: tuple[Step, ...]) -> tuple[float, ...]:
+    """Cut-offs on each label's probabilities before ``steps``."""
+    of_label = steps[0].labels if steps and isinstance(steps[0], EachLabel) else ((),) * len(rule.cutoffs)
+    return tuple(own_scale(cutoff, each) for cutoff, each in zip(rule.cutoffs, of_label, strict=True))

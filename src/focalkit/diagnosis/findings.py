@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from focalkit._core.message import Finding, Message
+from focalkit._metrics import MERITS
 
 if TYPE_CHECKING:
     from focalkit.diagnosis.compare import Changes
@@ -114,7 +115,8 @@ def _on_remedy(way: Remedy) -> Finding:
         return Finding("decided", {"gain": _gain(f1, 100, 1), "verdict": sure(f1)})
     if way.name != "shifted":
         score = way.scores["log_loss"]
-        values = {"t": way.setting or 1.0, "gain": _gain(score, 1, 3), "verdict": sure(score, -1)}
+        sign = 1 if MERITS["log_loss"].larger_is_better else -1
+        values = {"t": way.setting or 1.0, "gain": _gain(score, 1, 3), "verdict": sure(score, sign)}
         return Finding(way.name, values)
     if not way.setting:
         return Finding("no_shift")

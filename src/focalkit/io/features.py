@@ -21,6 +21,7 @@ from focalkit._core.types import SupportsArrow
 from focalkit.io import screen
 from focalkit.io.alerts import Alert, names_said, say
 from focalkit.io.dialect import TextOptions
+from focalkit.io.encoding import Encoding
 from focalkit.io.labels import Labels, check_classes, labels
 from focalkit.io.numbers import MISSING, mend
 from focalkit.io.repeats import repeats
@@ -64,6 +65,23 @@ class Table:
     time: NDArray[Any] | None = None
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     categories: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the features became numbers, to make those of new rows alike."""
+        return Encoding(self.feature_names, self.categorical, self.categories)
+
+    def encode(self, source: Any, **reading: Any) -> NDArray[np.float64]:
+        """Features (n, n_features) of new rows: columns found by name, texts coded as here.
+
+        Parameters
+        ----------
+        source : path, URL, glob, or data frame
+            It needs no target; further columns are left aside.
+        **reading
+            ``header``, ``delimiter``, ``decimal``, ``encoding``, as for :func:`read_table`.
+        """
+        return self.encoding.matrix(source, **reading)
 
     def frame(self) -> Any:
         """The features as a pandas data frame with the file's names, its texts as texts."""

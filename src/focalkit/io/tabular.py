@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from sys import getrefcount
+from time import monotonic, sleep
 from typing import Any, NoReturn
 
 from focalkit._core import contracts
@@ -176,8 +178,9 @@ def _arrow_csv(
     if as_sniffed:
         numbers = (i for i, kind in enumerate(found.kinds) if kind != "text" and i not in keep)
         types |= {labels[i]: pyarrow.float64() for i in numbers}
-    return csv.read_csv(
-        pyarrow.PythonFile(records, mode="r"),
+    lent = _Lent(records)
+    table = csv.read_csv(
+        pyarrow.PythonFile(lent, mode="r"),
         csv.ReadOptions(column_names=labels, block_size=BLOCK, use_threads=threads),
         csv.ParseOptions(
             delimiter=_delimiter(found),
@@ -194,6 +197,25 @@ def _arrow_csv(
             decimal_point=found.decimal,
         ),
     )
+    _given_back(lent)
+    return table
+
+
+class _Lent:
+    """A stream that Arrow's threads hold for a moment longer than the call."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def _given_back(lent: _Lent, seconds: float = 1.0) -> None:
+    """Wait until no thread of Arrow's holds the stream: one that lets go of it while Python ends aborts the process."""
+    until = monotonic() + seconds
+    while getrefcount(lent) > 3 and monotonic() < until:  # the caller's, this one's, and getrefcount's own
+        sleep(1e-4)
 
 
 def _delimiter(found: Dialect) -> str:

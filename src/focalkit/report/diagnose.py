@@ -8,6 +8,7 @@ import numpy as np
 
 from focalkit._core.message import Finding
 from focalkit._core.spec import PerClass
+from focalkit._metrics import MERITS
 from focalkit.diagnosis.advice import MOST_GAMMA
 from focalkit.diagnosis.curves import GAMMAS
 from focalkit.diagnosis.remedies import METRICS, Remedies, Remedy, Score
@@ -202,10 +203,12 @@ def remedies(found: Diagnosis, top: int) -> Section:
     free = found.remedies
     assert free is not None
     columns = [Column(message("head.predictions"), figure=False)]
-    for metric, drop in zip(METRICS, (0, 1, 2, 3), strict=True):
+    for drop, metric in enumerate(METRICS):
         # of the largest probability, where tune's calibration error is of every class's
         name = "expected_calibration_error" if metric == "calibration_error" else metric
-        columns.append(Column(message("metric.down" if drop > 1 else "metric.up", metric=name), drop=drop))
+        columns.append(
+            Column(message("metric.up" if MERITS[name].larger_is_better else "metric.down", metric=name), drop=drop)
+        )
     rows: list[Sequence[Text]] = [[_name(way), *(_figure(way.scores[m], m) for m in METRICS)] for way in free.found]
     parts: list[Table | Lines] = [Table(columns, rows)]
     heads = accuracy_heads(free)
@@ -258,8 +261,8 @@ def _name(way: Remedy) -> Text:
 
 
 def _figure(score: Score, metric: str) -> str:
-    judges = "decisions" if metric in ("balanced_accuracy", "macro_f1") else "probabilities"
-    return write.score(score.value, score.error, judges)
+    merit = MERITS[metric]
+    return write.score(score.value, score.error, merit.judges if merit.in_points else "probabilities")
 
 
 def findings(found: Diagnosis) -> tuple[Finding, ...]:

@@ -2,76 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from focalkit.tuning.result import Cell, TuneResult
+from focalkit.tuning.deciding import strength
+from focalkit.tuning.remedy import RemedyClassifier
+from focalkit.tuning.result import Cell, Origin, TuneResult
 from focalkit.tuning.verdict import Verdict
+
+BOOSTERS = ("FocalXGBClassifier", "FocalLGBMClassifier", "FocalCatBoostClassifier")
 
 
 def code(result: TuneResult, verdict: Verdict) -> str:
-    """The lines that use the recommendation."""
-    cell = result.cells[verdict.recommended.cell]
-    tau: Any = cell.tau
-    if cell.tau == "chosen":
-        tau = float(result.taus.mean() if result.final_taus is None else result.final_taus[verdict.recommended.cell])
+    """The lines that use the recommendation; whole where it is known where the data came from."""
+    at = verdict.recommended.cell
     if result.estimator.endswith(")"):
-        return _code_of_function(result.estimator.partition("(")[0], cell, tau)
-    lines = [*_model(result.estimator, cell), "decisions = model.predict(X_new)"]
-    if tau is not None:
-        cutoff = getattr(verdict.metric.goal, "cutoff", None)
+        tau = None if result.cells[at].tau is None else strength(result, at)
+        return _code_of_function(result.estimator.partition("(")[0], result.cells[at], tau)
+    if result.estimator == "OutOfFold":
+        return _code_of_predictions(result, verdict)
+    origin = result.origin or _unknown(result)
+    arguments = [origin.estimator, *(f"{name}={value!r}" for name, value in remedy(result, verdict).items())]
+    call = f"model = RemedyClassifier({', '.join(arguments)})"
+    if len(call) > 100:
+        call = "model = RemedyClassifier(\n    " + ",\n    ".join(arguments) + ",\n)"
+    weight = "" if result.masses is None else f", {origin.weight}"
+    imports = _imports(["from focalkit.tuning import RemedyClassifier", *origin.imports])
+    return "\n".join([*imports, "", *origin.reading, call, f"model.fit(X, y{weight})", "", *origin.new])
+
+
+def remedy(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
+    """The recommendation as arguments of :class:`focalkit.tuning.RemedyClassifier`; those at their default left out."""
+    at = verdict.recommended.cell
+    cell = result.cells[at]
+    out: dict[str, Any] = {}
+    for name in ("alpha", "gamma", "keep_hardest", "resample"):
+        value = getattr(cell, name)
+        if value is not None and value != 0.0:
+            out[name] = list(value) if isinstance(value, tuple) else value
+    if cell.params:
+        out["params"] = dict(cell.params)
+    if cell.tau == "closed":
+        out["cutoff"] = float(f"{verdict.metric.goal.cutoff:.6g}")  # type: ignore[union-attr]
+    elif cell.tau is not None:
+        out["tau"] = strength(result, at)
+        if result.scored is not None and not result.scored.all():
+            out["never"] = [_plain(result.classes[k]) for k in np.flatnonzero(~result.scored)]
+    if result.seed:
+        out["random_state"] = result.seed
+    return out
+
+
+def fitted(result: TuneResult, verdict: Verdict, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    """The recommendation, trained on all rows."""
+    return RemedyClassifier(estimator, **remedy(result, verdict)).fit(X, y, sample_weight)
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if hasattr(label, "item") else label
+
+
+def _imports(lines: Sequence[str]) -> list[str]:
+    """One import a module, sorted."""
+    of: dict[str, set[str]] = {}
+    for line in lines:
+        if line.startswith("from "):
+            module, _, name = line.removeprefix("from ").partition(" import ")
+            of.setdefault(module, set()).add(name)
+    modules = [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(of.items())]
+    return [*sorted({line for line in lines if not line.startswith("from ")}), *modules]
+
+
+def _unknown(result: TuneResult) -> Origin:
+    """Where it is the user's arrays that were tuned: the names that they have in the documentation."""
+    new = ("decisions = model.predict(X_new)",)
+    if result.estimator == "FocalClassifier":
         imports = (
-            ["import numpy as np"] if tau == "closed" else ["import numpy as np", "from focalkit import shift_prior"]
-        )
-        lines = [*imports, *lines[:-1], *_decisions(cell, tau, cutoff, "make_pipeline" in "".join(lines))]
-        if result.scored is not None and not result.scored.all() and tau != "closed":
-            few = np.flatnonzero(~result.scored).tolist()
-            lines.insert(-1, f"posterior[:, {few}] = 0  # too few rows to be scored: no shift goes to them")
-    if result.masses is not None:
-        lines = [_weighted(line) for line in lines]
-    return "\n".join(lines)
-
-
-def _weighted(line: str) -> str:
-    """A line of a run whose rows were weighted."""
-    fit = "focalclassifier__sample_weight" if "make_pipeline(" in line else "sample_weight"
-    line = line.replace(".fit(X, y)", f".fit(X, y, {fit}=sample_weight)")
-    counted = "classes, index = np.unique(y, return_inverse=True)\ncounts = np.bincount(index, sample_weight)"
-    return line.replace("classes, counts = np.unique(y, return_counts=True)", counted)
-
-
-def _decisions(cell: Cell, tau: Any, cutoff: float | None, pipeline: bool) -> list[str]:
-    """Lines that decide by probabilities under the classes' own frequencies: what alpha tilts is divided out."""
-    lines = ["classes, counts = np.unique(y, return_counts=True)", "posterior = model.predict_proba(X_new)"]
-    if cell.alpha is not None:
-        model = "model[-1]" if pipeline else "model"
-        lines += [
-            f"posterior = posterior / {model}.alpha_",
-            "posterior = posterior / posterior.sum(axis=1, keepdims=True)",
-        ]
-    if tau == "closed":
-        return [*lines, f"decisions = classes[(posterior[:, 1] > {cutoff:.6g}).astype(int)]"]
-    return [
-        *lines,
-        f"posterior = shift_prior(posterior, counts / counts.sum(), tau={tau:.3g})",
-        "decisions = classes[posterior.argmax(axis=1)]",
-    ]
-
-
-def _model(estimator: str, cell: Cell) -> list[str]:
-    """Lines that fit the model; the linear one is scaled, a class of the user's own is theirs to import."""
-    if estimator == "FocalClassifier":
-        return [
+            "from focalkit.estimator import FocalClassifier",
             "from sklearn.pipeline import make_pipeline",
             "from sklearn.preprocessing import StandardScaler",
-            "from focalkit.estimator import FocalClassifier",
-            "",
-            f"model = make_pipeline(StandardScaler(), FocalClassifier({_arguments(cell)})).fit(X, y)",
-        ]
-    boosters = ("FocalXGBClassifier", "FocalLGBMClassifier", "FocalCatBoostClassifier")
-    imports = [f"from focalkit.boosting import {estimator}", ""] if estimator in boosters else []
-    return [*imports, f"model = {estimator}({_arguments(cell)}).fit(X, y)"]
+        )
+        return Origin(imports, (), "make_pipeline(StandardScaler(), FocalClassifier())", new)
+    if result.estimator in BOOSTERS:
+        return Origin((f"from focalkit.boosting import {result.estimator}",), (), f"{result.estimator}()", new)
+    return Origin((), (), "estimator", new)
+
+
+def _code_of_predictions(result: TuneResult, verdict: Verdict) -> str:
+    """Lines that decide on probabilities of new rows, (n, n_classes) in the order of the sorted classes."""
+    labels = [_plain(label) for label in result.classes]
+    how = remedy(result, verdict)
+    if "cutoff" in how:
+        decide = f"decisions = classes[(probabilities[:, 1] > {how['cutoff']}).astype(int)]"
+    elif "tau" in how:
+        prior = [float(f"{p:.6g}") for p in result.prior]
+        decide = f"decisions = classes[(probabilities / np.array({prior}) ** {how['tau']:g}).argmax(axis=1)]"
+    else:
+        decide = "decisions = classes[probabilities.argmax(axis=1)]"
+    return "\n".join(["import numpy as np", "", f"classes = np.array({labels!r})", decide])
 
 
 def _code_of_function(name: str, cell: Cell, tau: Any) -> str:
@@ -95,14 +125,3 @@ def _code_of_function(name: str, cell: Cell, tau: Any) -> str:
     return "\n".join(
         ["import numpy as np", f"from focalkit import {', '.join(names)}", "", *classes, *made, call, *shift, decide]
     )
-
-
-def _arguments(cell: Cell) -> str:
-    arguments: list[str] = [f"gamma={cell.gamma:g}"]
-    if cell.alpha is not None:
-        alpha: Any = list(cell.alpha) if isinstance(cell.alpha, tuple) else cell.alpha
-        arguments.append(f"alpha={alpha!r}")
-    if cell.keep_hardest is not None:
-        arguments.append(f"keep_hardest={cell.keep_hardest!r}")
-    arguments += [f"{name}={value!r}" for name, value in cell.params]
-    return ", ".join(arguments)

@@ -113,6 +113,21 @@ class Surface:
     standard_error: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a run's data and estimator came from, as lines of Python that make them again.
+
+    ``reading`` makes ``X`` and ``y``, ``estimator`` is an expression, ``new`` decides on new rows, and ``weight`` is an
+    expression for the weights of the rows.
+    """
+
+    imports: tuple[str, ...]
+    reading: tuple[str, ...]
+    estimator: str
+    new: tuple[str, ...]
+    weight: str = "sample_weight"
+
+
 @dataclass(frozen=True, repr=False)
 class TuneResult(Shown):
     """Scores of every cell in every fold; every table and verdict is computed from these.
@@ -124,7 +139,7 @@ class TuneResult(Shown):
     (n_cells, n_folds, 2, n_classes) counts in each fold each class's rows that were decided rightly and the
     rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data. ``masses``
     (n_classes,) are the weights of each class's rows where rows were weighted; ``scored`` (n_classes,) are the classes
-    that some fold scores: to no other does a shift go.
+    that some fold scores: to no other does a shift go. ``origin`` is where the data came from, where that is known.
     """
 
     cells: tuple[Cell, ...]
@@ -149,6 +164,7 @@ class TuneResult(Shown):
     final_taus: NDArray[np.float64] | None = None
     masses: NDArray[np.float64] | None = None
     scored: NDArray[np.bool_] | None = None
+    origin: Origin | None = None
 
     @property
     def prior(self) -> NDArray[np.float64]:

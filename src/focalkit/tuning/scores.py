@@ -9,52 +9,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.message import Message
+from focalkit._metrics import DECISION_METRICS, MERITS, Merit
 from focalkit.decisions import Constraint, Cost, Goal, Maximize
 from focalkit.decisions.goals import ALIASES
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of merit: its name, what it judges, and whether larger is better."""
+    """An entry of :data:`focalkit._metrics.MERITS` as tuning takes it: with the goal that its decisions serve.
+
+    ``name`` has a goal's numbers behind colons, as in "cost:100:1".
+    """
 
     name: str
-    title: str
-    judges: str
-    larger_is_better: bool
     goal: Goal | None = None
 
     @property
+    def merit(self) -> Merit:
+        """Its entry."""
+        return MERITS[self.name.partition(":")[0]]
+
+    @property
+    def title(self) -> str:
+        """Its name in English words."""
+        kind, *numbers = self.name.split(":")
+        return str(Message(f"metric.{kind}", **dict(zip("ab", [*numbers, "1", "1"], strict=False))))
+
+    @property
+    def judges(self) -> str:
+        """What it judges: decisions, ranking or probabilities."""
+        return self.merit.judges
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Which direction is better."""
+        return self.merit.larger_is_better
+
+    @property
     def shown_as(self) -> str:
-        """How its figures are written: as ``judges`` says, costs as they are."""
-        return "probabilities" if isinstance(self.goal, Cost) else self.judges
+        """How its figures are written: in points as scores are, or as they are, like probabilities' figures."""
+        return self.judges if self.merit.in_points else "probabilities"
 
 
 METRICS = (
-    Metric("balanced_accuracy", "balanced accuracy", "decisions", True, Maximize("balanced_accuracy")),
-    Metric("macro_f1", "macro F1", "decisions", True, Maximize("macro_f1")),
-    Metric("mcc", "Matthews correlation", "decisions", True, Maximize("mcc")),
-    Metric("average_precision", "average precision", "ranking", True),
-    Metric("log_loss", "log loss", "probabilities", False),
-    Metric("calibration_error", "calibration error", "probabilities", False),
+    Metric("balanced_accuracy", Maximize("balanced_accuracy")),
+    Metric("macro_f1", Maximize("macro_f1")),
+    Metric("mcc", Maximize("mcc")),
+    Metric("average_precision"),
+    Metric("log_loss"),
+    Metric("calibration_error"),
 )
 NAMES = tuple(metric.name for metric in METRICS)
 N_BINS = 15
-
-
-GOAL_TITLES = {
-    "accuracy": "accuracy",
-    "g_mean": "geometric mean of recalls",
-    "kappa": "Cohen's kappa",
-    "youden": "Youden's J",
-    "f_beta": "F{beta:g} of the second class",
-    "macro_f_beta": "macro F{beta:g}",
-}
-BOUNDS = {
-    "precision": "recall at a precision of {bound:g}",
-    "recall": "precision at a recall of {bound:g}",
-    "false_positive_rate": "recall at a false positive rate of {bound:g}",
-    "alerts": "recall at a share of alerts of {bound:g}",
-}
+BOUNDS = ("precision", "recall", "false_positive_rate", "alerts")
 
 
 def metric_named(name: str) -> Metric:
@@ -77,14 +85,12 @@ def metric_named(name: str) -> Metric:
     except ValueError:
         contracts.reject("metric", "have numbers after its colons", name, "E.g. cost:100:1 or precision:0.9.")
     if kind == "cost" and len(numbers) in (1, 2):
-        cost = Cost(numbers[0], *numbers[1:])
-        return Metric(name, f"cost of a case (a miss {cost.fn:g}, a false alarm {cost.fp:g})", "decisions", False, cost)
+        return Metric(name, Cost(numbers[0], *numbers[1:]))
     if kind in BOUNDS and len(numbers) == 1:
-        return Metric(name, BOUNDS[kind].format(bound=numbers[0]), "decisions", True, Constraint(kind, numbers[0]))
-    if (kind in GOAL_TITLES or kind in ALIASES) and len(numbers) <= ("beta" in GOAL_TITLES.get(kind, "")):
-        goal = Maximize(kind, *numbers)
-        return Metric(name, GOAL_TITLES[goal.metric].format(beta=goal.beta), "decisions", True, goal)
-    known = (*NAMES, *GOAL_TITLES, *ALIASES, "cost:FN:FP", *(f"{bound}:0.9" for bound in BOUNDS))
+        return Metric(name, Constraint(kind, numbers[0]))
+    if (kind in DECISION_METRICS or kind in ALIASES) and len(numbers) <= (kind in ("f_beta", "macro_f_beta")):
+        return Metric(name, Maximize(kind, *numbers))
+    known = (*NAMES, *DECISION_METRICS, *ALIASES, "cost:FN:FP", *(f"{bound}:0.9" for bound in BOUNDS))
     contracts.reject("metric", f"be one of {', '.join(dict.fromkeys(known))}", name, "See --help.")
 
 

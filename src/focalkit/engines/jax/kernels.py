@@ -7,9 +7,11 @@ it has none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
@@ -28,13 +30,22 @@ from focalkit.engines.jax.ops import OPS
 Operands: TypeAlias = dict[str, Any]
 
 _TARGET = "focalkit_loss"
-_IN_ORDER = ("logits", "targets", "gamma", "alpha", "alpha_other", "adjustment", "margin")
-_IN_ORDER += ("sample_weight", "keep", "normalizer")
+_PER_CLASS = ("gamma", "alpha", "alpha_other", "adjustment", "margin")
+_IN_ORDER = ("logits", "targets", *_PER_CLASS, "sample_weight", "keep", "normalizer")
 #: Kernels read vectors to the end of a register.
 _BEYOND = (0.0,) * 16
 _TARGET_DTYPES = ("int8", "uint8", "bool", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 
-jax.ffi.register_ffi_target(_TARGET, _cpu.xla_loss(), platform="cpu")
+
+def _minor_version() -> int:
+    """Of XLA's foreign function interface, from the header that comes with jaxlib."""
+    header = Path(jax.ffi.include_dir(), "xla", "ffi", "api", "c_api.h").read_text(encoding="utf-8")
+    found = re.search(r"#define XLA_FFI_API_MINOR (\d+)", header)
+    assert found is not None
+    return int(found[1])
+
+
+jax.ffi.register_ffi_target(_TARGET, _cpu.xla_loss(_minor_version()), platform="cpu")
 
 
 def evaluate(spec: LossSpec, order: int, operands: Operands, inplace: bool = False) -> tuple[Any, ...]:

@@ -391,6 +391,7 @@ MESSAGES: dict[str, str] = {
     "rule.weighted_costs": "Decide the class with the least expected cost, each p times its weight ({weights:text}).",
     "rule.review": "{rule} A person decides where that cost is above {review}.",
     "decide.calibrated": "Calibrated by {method}: it lowers the log loss on rows that it was not fitted on.",
+    "decide.calibrated_labels": "{n} labels calibrated ({method}): that surely lowers their log loss.",
     "decide.mined": (
         "Hard example mining cannot be undone: what it did depends on the course of training. Calibration on these rows "
         "takes its place."
@@ -458,6 +459,8 @@ MESSAGES: dict[str, str] = {
     "file.rule": "rule: {path}",
     "title.decide": "From probabilities to decisions",
     "js.dCutoffs": "Every cut-off",
+    "js.dLabel": "label",
+    "js.dNot": "not",
     "js.dCutoff": "cut-off",
     "js.dFn": "a missed case costs",
     "js.dFp": "a false alarm costs",
@@ -500,6 +503,10 @@ MESSAGES: dict[str, str] = {
     "cell.shift_closed": "CE, cut-off of the costs",
     "cell.closed": "{loss}, cut-off of the costs",
     "metric.accuracy": "accuracy",
+    "metric.error_rate": "error rate",
+    "metric.focal_loss": "focal loss",
+    "metric.recovered_log_loss": "log loss of the recovered posterior",
+    "metric.macro_average_precision": "macro average precision",
     "metric.g_mean": "geometric mean of recalls",
     "metric.kappa": "Cohen's κ",
     "metric.youden": "Youden's J",
@@ -557,4 +564,15 @@ MESSAGES: dict[str, str] = {
     "family.smote": "SMOTE",
     "family.bagging": "balanced bagging",
     "family.self-paced": "a self-paced ensemble",
+    "file.script": "script: {path}",
+    "file.card": "model card: {path}",
+    "file.model": "model: {path} (focalkit predict {path} FILE --trust)",
+    "file.decisions": "decisions: {path}",
+    "source.rare_digit": "embedded digits, eights against all others: {n:count} rows × {width:count} features, {classes:count} classes",
+    "section.forest": "Gains over plain cross-entropy: {metric:metric}",
+    "page.forest_note": "Point: expected gain of the remedy as a procedure; line: 95 % interval; plain cross-entropy is at 0. Filled: the recommendation.",
+    "section.repeats": "Would more folds settle it?",
+    "page.repeats_note": "The recommendation’s gain with its 95 % interval after each repeat. More repeats narrow it only down to what the overlap of the training sets leaves; beyond that only more rows help.",
+    "page.repeats_axis": "repeats",
+    "page.within": "Outlined: within the noise of the best cell (one corrected standard error of the paired difference).",
 }

@@ -1,0 +1,43 @@
+// Python's arrays to the lower envelope of straight lines. The caller makes sure that their shapes agree.
+#include "envelope.hpp"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <utility>
+
+#include "bindings/bindings.hpp"
+
+namespace nb = nanobind;
+
+namespace focalkit {
+namespace {
+
+using Table = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Line = nb::ndarray<std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+/// A NumPy array that owns the vector.
+template <class T>
+nb::ndarray<nb::numpy, T, nb::ndim<1>> hand_over(std::vector<T>&& values) {
+    auto* kept = new std::vector<T>(std::move(values));
+    const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return {kept->data(), {kept->size()}, owner};
+}
+
+nb::tuple envelope(Table intercept, Table slope, double apart, Line first) {
+    Changes found;
+    {
+        const nb::gil_scoped_release released;
+        const auto n = static_cast<std::int64_t>(intercept.shape(0)),
+                   lines = static_cast<std::int64_t>(intercept.shape(1));
+        found = lower_envelope(intercept.data(), slope.data(), slope.shape(0) > 1, n, lines, apart, first.data());
+    }
+    return nb::make_tuple(hand_over(std::move(found.at)), hand_over(std::move(found.row)),
+                          hand_over(std::move(found.before)), hand_over(std::move(found.after)));
+}
+
+}  // namespace
+
+void bind_envelope(nb::module_& module) { module.def("lower_envelope", &envelope); }
+
+}  // namespace focalkit

@@ -1,0 +1,184 @@
+"""What ``focalkit tune`` is to work on: data, estimator, and the lines of Python that make them again."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from focalkit._core import contracts
+from focalkit._core.message import Message
+
+#: Options of read_table that the script repeats where they are given.
+READ = (
+    "header", "delimiter", "decimal", "encoding", "drop", "keep", "groups", "weights", "time", "missing",
+    "skip_damaged",
+)  # fmt: skip
+NEW = "  # the file of the rows to decide"
+
+
+@dataclass
+class Problem:
+    """Features, labels and estimator; what to call it all, what was noted, what the folds go by, where it came from."""
+
+    X: Any
+    y: Any
+    estimator: Any
+    source: str
+    notes: list[str] = field(default_factory=list)
+    folding: dict[str, Any] = field(default_factory=dict)
+    origin: Any = None
+    encoding: Any = None
+
+
+def from_table(
+    file: str | None, asked: dict[str, Any], name: str, strength: float, trust: bool, demo: str = "rare-digit"
+) -> Problem:
+    """A table of a file, or an embedded one, and the estimator for it."""
+    from focalkit.io.features import read_table
+    from focalkit.tuning.estimators import NAMES, named_estimator
+    from focalkit.tuning.imported import for_table
+
+    if file is None:
+        return _embedded(name, strength, demo)
+    table = read_table(file, **asked)
+    label = file.rstrip("/").rsplit("/", 1)[-1]
+    size = {"n": len(table.y), "width": table.X.shape[1], "classes": len(set(table.y.tolist()))}
+    source = Message("source.table", file=label, target=table.target_name, **size)
+    missing = bool(np.isnan(table.X).any())
+    if name in NAMES:
+        X, estimator = table.X, named_estimator(name, table.X.shape[1], table.categorical, missing=missing, C=strength)
+        notes = [*table.notes, *_treatment(name, table.categorical, missing)]
+    else:
+        estimator, X = for_table(name, trust, table, missing=missing)
+        behind = [step for step, _ in getattr(estimator, "steps", [])][:1] == ["prepare"]
+        notes = [*table.notes, *(_treatment("linear", table.categorical, missing) if behind else [])]
+    folding = {"groups": table.groups, "time": table.time, "sample_weight": table.sample_weight}
+    return Problem(
+        X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None},
+        _origin(file, asked, table, name, strength, missing, X), table.encoding,
+    )  # fmt: skip
+
+
+def _embedded(name: str, strength: float, demo: str) -> Problem:
+    from focalkit.tuning.datasets import DEMOS
+    from focalkit.tuning.estimators import NAMES, named_estimator
+    from focalkit.tuning.imported import behind_preparation, from_text
+    from focalkit.tuning.result import Origin
+
+    X, y = DEMOS[demo]()
+    load = DEMOS[demo].__name__
+    source = Message(
+        "source.digits" if demo == "long-tail" else "source.rare_digit",
+        n=len(y),
+        width=X.shape[1],
+        classes=len(set(y.tolist())),
+    )
+    if name in NAMES:
+        estimator = named_estimator(name, X.shape[1], missing=False, C=strength)
+        imports, made = _named(name, strength, False, "()")
+    else:
+        estimator = behind_preparation(from_text(name), X.shape[1], (), missing=False)
+        imports, made = _imported(name, "()", False)
+    imports = (f"from focalkit.tuning.datasets import {load}", *imports)
+    origin = Origin(imports, (f"X, y = {load}()",), made, ("decisions = model.predict(X)",))
+    return Problem(X, y, estimator, source, origin=origin)
+
+
+def _origin(file: str, asked: dict[str, Any], table: Any, name: str, strength: float, missing: bool, X: Any) -> Any:
+    """The lines of Python that read this file as it was read, and make this estimator."""
+    from focalkit.tuning.estimators import NAMES
+    from focalkit.tuning.result import Origin
+
+    given = {key: asked[key] for key in READ if asked.get(key) not in (None, (), False)}
+    if asked.get("missing") == ():
+        given["missing"] = ()
+    call = ", ".join([repr(file), repr(table.target_name), *(f"{key}={value!r}" for key, value in given.items())])
+    reading, features = (f"table = read_table({call})", "X, y = table.X, table.y"), "table.encode"
+    if name in NAMES:
+        imports, made = _named(name, strength, missing, "table.categorical")
+    elif name.endswith((".joblib", ".pkl", ".pickle")):
+        imports, made = ("import joblib",), f"joblib.load({name!r})"
+        if X is not table.X:
+            columns = list(X.columns)
+            reading = (reading[0], f"X, y = table.frame()[{columns!r}], table.y")
+            features = ""
+    else:
+        imports, made = _imported(name, "table.categorical", missing)
+    of_text = {key: given[key] for key in ("header", "delimiter", "decimal", "encoding") if key in given}
+    more = "".join(f", {key}={value!r}" for key, value in of_text.items())
+    new = (
+        (f"new = table.encode({file!r}{more}){NEW}", "decisions = model.predict(new)")
+        if features
+        else ("decisions = model.predict(X)",)
+    )
+    return Origin(("from focalkit.io import read_table", *imports), reading, made, new, "table.sample_weight")
+
+
+def _named(name: str, strength: float, missing: bool, categorical: str) -> tuple[tuple[str, ...], str]:
+    options = "" if missing else ", missing=False"
+    options += f", C={strength:g}" if name == "linear" and strength != 1 else ""
+    made = f"named_estimator({name!r}, X.shape[1], {categorical}{options})"
+    return ("from focalkit.tuning import named_estimator",), made
+
+
+def _imported(text: str, categorical: str, missing: bool) -> tuple[tuple[str, ...], str]:
+    """``package.Class(…)`` as an import and a call, behind the preparation that it is given here."""
+    tree = ast.parse(text.strip(), mode="eval").body
+    module, _, kind = ast.unparse(tree.func if isinstance(tree, ast.Call) else tree).rpartition(".")
+    arguments = ", ".join(ast.unparse(k) for k in tree.keywords) if isinstance(tree, ast.Call) else ""
+    imports = (f"from {module} import {kind}", "from focalkit.tuning.imported import behind_preparation")
+    return imports, f"behind_preparation({kind}({arguments}), X.shape[1], {categorical}, missing={missing})"
+
+
+def from_predictions(file: str | None, target: str | None, text: dict[str, Any]) -> Problem:
+    """Out-of-fold predictions of a file as what there is to tune."""
+    from focalkit.decisions.files import read_predictions
+    from focalkit.tuning.classifiers import OutOfFold
+
+    if file is None:
+        contracts.reject("FILE", "be given with --predictions", None, "focalkit tune FILE --predictions")
+    reading = {name: value for name, value in text.items() if name in ("header", "delimiter", "decimal", "encoding")}
+    found = read_predictions([file], targets=(target,) if target else (), drop=text["drop"], **reading)
+    p, ids = found.probabilities, np.asarray(found.targets, np.intp)
+    if p.ndim == 1:
+        p = np.column_stack([1 - p, p])
+    names = np.arange(p.shape[1]) if found.classes is None else np.asarray(found.classes)
+    y, order = names[ids], np.argsort(names)
+    size = {"n": len(y), "classes": len(names)}
+    source = Message("source.out_of_fold", file=found.name, target=found.target, **size)
+    return Problem(None, y, OutOfFold(p[:, order]), source, [*found.alerts])
+
+
+def save(problem: Problem, result: Any, verdict: Any, place: Path) -> None:
+    """The recommendation, trained on all rows, as a pipeline that takes files, data frames and matrices."""
+    import io
+
+    import joblib
+    from sklearn.pipeline import Pipeline
+
+    from focalkit.io.atomic import write_bytes
+    from focalkit.report.snippet import fitted
+    from focalkit.tuning.remedy import TableEncoder
+
+    weight = problem.folding.get("sample_weight")
+    model = fitted(result, verdict, problem.estimator, problem.X, problem.y, weight)
+    steps = [("model", model)]
+    if problem.encoding is not None and not hasattr(problem.X, "columns"):
+        steps.insert(0, ("columns", TableEncoder(problem.encoding)))
+    stream = io.BytesIO()
+    joblib.dump(Pipeline(steps), stream, compress=3)
+    write_bytes(place, stream.getvalue())
+
+
+def _treatment(name: str, categorical: tuple[int, ...], missing: bool) -> list[str]:
+    """What the estimator does with texts and gaps."""
+    n = len(categorical)
+    if name == "linear":
+        texts, gaps = Message("note.one_hot", n=n), Message("note.imputed")
+    else:
+        texts, gaps = Message("note.categories", n=n, name=name), Message("note.missing_left", name=name)
+    return [part for part, holds in zip((texts, gaps), (categorical, missing), strict=True) if holds]

@@ -1,0 +1,253 @@
+"""RemedyClassifier: what a tuning run recommends, as one classifier of scikit-learn's manner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from focalkit._core import contracts
+from focalkit.io.encoding import Encoding
+from focalkit.tuning.classifiers import ClassifierTrainer, fit_weighted, in_words
+from focalkit.tuning.resampling import RIVALS, averaged, fit_rival
+from focalkit.tuning.result import Cell
+from focalkit.tuning.trainers import EstimatorTrainer, plain_fit, trainer_of
+from focalkit.weights import alpha_vector
+
+Real = NDArray[np.float64]
+
+
+class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier trained by a remedy for imbalanced classes, which decides by the cut-off that goes with it.
+
+    ``predict_proba`` gives probabilities under the classes' own frequencies: what gamma, alpha and resampling do to
+    them is undone. ``predict`` decides by them.
+
+    Parameters
+    ----------
+    estimator : classifier or Pipeline that ends in one
+        As :func:`focalkit.tuning.tune` takes it.
+    alpha, gamma, keep_hardest
+        Of the loss, where the estimator takes them; alpha as ``class_weight`` or ``sample_weight`` for others.
+    resample : str, optional
+        "undersample", "oversample", "smote", "bagging" or "self-paced".
+    params : mapping, optional
+        Of the classifier's own parameters.
+    tau : float, optional
+        Strength of the prior shift: the class with the largest p_k / prior_k^tau is decided. None: the largest
+        probability that the trained model gives.
+    cutoff : float, optional
+        Of two classes: the second is decided where its probability is above it.
+    never : sequence
+        Labels that no shift decides for, since they were too rare to be scored.
+    random_state : int
+        Of what is drawn.
+
+    Attributes
+    ----------
+    members_ : list
+        The trained model, or the members of an ensemble.
+    classes_ : (n_classes,)
+    prior_ : (n_classes,)
+        Frequencies of the classes in training.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X, y = make_classification(400, weights=[0.9], random_state=0)
+    >>> model = RemedyClassifier(LogisticRegression(), tau=1.0).fit(X, y)
+    >>> bool(model.predict(X).mean() > LogisticRegression().fit(X, y).predict(X).mean())
+    True
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        alpha: Any = None,
+        gamma: float = 0.0,
+        keep_hardest: float | int | None = None,
+        resample: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        tau: float | None = None,
+        cutoff: float | None = None,
+        never: Sequence[Any] = (),
+        random_state: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.alpha = alpha
+        self.gamma = gamma
+        self.keep_hardest = keep_hardest
+        self.resample = resample
+        self.params = params
+        self.tau = tau
+        self.cutoff = cutoff
+        self.never = never
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RemedyClassifier:
+        """Train on all rows.
+
+        Parameters
+        ----------
+        X : (n, n_features)
+        y : (n,)
+        sample_weight : (n,), optional
+
+        Raises
+        ------
+        InputError
+            Where the estimator does not take the remedy.
+        """
+        check_classification_targets(y)
+        self.classes_, ids = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+        n_classes = len(self.classes_)
+        if n_classes < 2:
+            contracts.reject(
+                "y", "have at least two classes", f"{n_classes} class", "One class leaves nothing to decide."
+            )
+        weight = None if sample_weight is None else contracts.sample_weight_array(sample_weight, ids.shape)
+        masses = np.bincount(ids, weights=weight, minlength=n_classes)
+        self.prior_ = masses / masses.sum()
+        if self.resample is not None:
+            contracts.one_of("resample", self.resample, RIVALS)
+        alpha = tuple(self.alpha) if isinstance(self.alpha, (list, np.ndarray)) else self.alpha
+        params = tuple((self.params or {}).items())
+        cell = Cell(alpha, float(self.gamma), self.keep_hardest, None, params, self.resample)
+        trainer = trainer_of(self.estimator, self.random_state)
+        if isinstance(trainer, EstimatorTrainer):
+            self.members_, self.tilt_ = self._focal(cell, X, ids, weight)
+        elif isinstance(trainer, ClassifierTrainer):
+            self.members_, self.tilt_ = self._own(trainer, cell, X, ids, weight)
+        else:
+            contracts.reject("estimator", "be a classifier", self.estimator, "E.g. FocalClassifier().")
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.members_[0], name):
+                setattr(self, name, getattr(self.members_[0], name))
+        return self
+
+    def _focal(self, cell: Cell, X: Any, ids: NDArray[Any], weight: Any) -> tuple[list[Any], Real]:
+        """By an estimator with alpha and gamma of its own."""
+        whole = clone(self.estimator)
+        prepare, model = _parts(whole)
+        model.set_params(**dict(cell.params))
+        masses = np.bincount(ids, weights=weight)
+        if cell.resample is not None:
+            rows = X if prepare is None else prepare.fit_transform(X, ids)
+            members, tilt = fit_rival(
+                plain_fit(model), cell.resample, rows, ids, weight, len(masses), self.random_state
+            )
+            return [_joined(prepare, member) for member in members], tilt
+        mined = {} if cell.keep_hardest is None else {"keep_hardest": cell.keep_hardest}
+        model.set_params(alpha=cell.alpha, gamma=cell.gamma, **mined)
+        place = "sample_weight" if whole is model else f"{whole.steps[-1][0]}__sample_weight"
+        whole.fit(X, ids, **({} if weight is None else {place: weight}))
+        tilt = np.ones(len(masses))
+        if cell.alpha is not None:
+            fitted = _parts(whole)[1]
+            tilt = np.asarray(getattr(fitted, "alpha_", alpha_vector(cell.alpha, masses)), np.float64)
+        return [whole], tilt
+
+    def _own(
+        self, trainer: ClassifierTrainer, cell: Cell, X: Any, ids: NDArray[Any], weight: Any
+    ) -> tuple[list[Any], Real]:
+        """By a classifier whose loss is its own."""
+        if cell.gamma or cell.keep_hardest is not None:
+            got = f"gamma={cell.gamma:g}, keep_hardest={cell.keep_hardest}"
+            contracts.reject("estimator", "take gamma and keep_hardest", got, "Leave them out.")
+        masses = np.bincount(ids, weights=weight)
+        if cell.alpha is not None and trainer.way is None:
+            contracts.reject("estimator", "take class weights", trainer.name, "Leave alpha out.")
+        if cell.resample is None:
+            tilt = np.asarray(alpha_vector(cell.alpha, masses), np.float64)
+            return [fit_weighted(trainer.estimator, trainer.way, cell, X, ids, tilt, weight)], tilt
+        prepare, model = _parts(clone(trainer.estimator))
+        inner = ClassifierTrainer(model.set_params(**dict(cell.params)))
+        with in_words():
+            rows = X if prepare is None else prepare.fit_transform(X, ids)
+
+        def fit(X: Any, y: NDArray[Any], weight: Any) -> Any:
+            return fit_weighted(inner.estimator, inner.way, Cell(), X, y, np.ones(0), weight)
+
+        members, tilt = fit_rival(fit, cell.resample, rows, ids, weight, len(masses), self.random_state)
+        return [_joined(prepare, member) for member in members], tilt
+
+    def predict_proba(self, X: Any) -> Real:
+        """Probabilities (n, n_classes) under the classes' frequencies in training."""
+        check_is_fitted(self)
+        given = averaged(self.members_, X, len(self.classes_)) / self.tilt_
+        return np.asarray(given / given.sum(axis=1, keepdims=True))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Decisions (n,)."""
+        return np.asarray(self.classes_[self._decide(self.predict_proba(X))])
+
+    def _decide(self, p: Real) -> NDArray[np.intp]:
+        if self.cutoff is not None:
+            if len(self.classes_) != 2:
+                contracts.reject("cutoff", "be left out", f"{len(self.classes_)} classes", "It is of two classes.")
+            return (p[:, 1] > self.cutoff).astype(np.intp)
+        if self.tau is None:
+            return np.asarray((p * self.tilt_).argmax(axis=1))
+        with np.errstate(divide="ignore"):
+            merit = np.log(p) - self.tau * np.log(self.prior_)
+        merit[:, np.isin(self.classes_, list(self.never))] = -np.inf
+        return np.asarray(merit.argmax(axis=1))
+
+    @available_if(lambda self: hasattr(_parts(self.estimator)[1], "predict_proba"))  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> Real:
+        """Logarithms of ``predict_proba``."""
+        return np.asarray(np.log(self.predict_proba(X)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        return tags
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """The first step of a saved pipeline: a file or a data frame as the numbers that the model was trained on.
+
+    Parameters
+    ----------
+    encoding : Encoding
+        Of the table that was trained on.
+    """
+
+    def __init__(self, encoding: Encoding) -> None:
+        self.encoding = encoding
+
+    def fit(self, X: Any, y: Any = None) -> TableEncoder:
+        """Nothing is learned."""
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Features (n, n_features); a matrix of them is as it is."""
+        if isinstance(X, np.ndarray) or hasattr(X, "tocsr"):
+            if X.ndim != 2 or X.shape[1] != len(self.encoding.names):
+                contracts.reject("X", f"have {len(self.encoding.names)} columns", f"shape {X.shape}", "Pass the table.")
+            return X
+        return self.encoding.matrix(X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _parts(estimator: Any) -> tuple[Any, Any]:
+    """What prepares (None: nothing does), and the classifier itself."""
+    if not isinstance(estimator, Pipeline):
+        return None, estimator
+    return (estimator[:-1] if len(estimator.steps) > 1 else None), estimator.steps[-1][1]
+
+
+def _joined(prepare: Any, model: Any) -> Any:
+    return model if prepare is None else Pipeline([("prepare", prepare), ("model", model)])
