@@ -459,6 +459,8 @@ MESSAGES: dict[str, str] = {
     "file.rule": "rule: {path}",
     "title.decide": "From probabilities to decisions",
     "js.dCutoffs": "Every cut-off",
+    "js.dLabel": "label",
+    "js.dNot": "not",
     "js.dCutoff": "cut-off",
     "js.dFn": "a missed case costs",
     "js.dFp": "a false alarm costs",

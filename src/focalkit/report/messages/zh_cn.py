@@ -445,6 +445,8 @@ MESSAGES: dict[str, str] = {
     "file.rule": "规则：{path}",
     "title.decide": "从概率到决策",
     "js.dCutoffs": "所有阈值",
+    "js.dLabel": "标签",
+    "js.dNot": "非",
     "js.dCutoff": "阈值",
     "js.dFn": "每次漏报的代价",
     "js.dFp": "每次误报的代价",
