@@ -10,6 +10,7 @@ from focalkit._core.message import Message
 from focalkit.estimator import FocalClassifier
 from focalkit.report import to_html as page_of
 from focalkit.report.page.assemble import assemble
+from focalkit.report.page.gains import after_repeats
 from focalkit.report.page.tune import page as tune_page
 from focalkit.tuning.search import tune
 from focalkit.tuning.verdict import judge_all
@@ -97,3 +98,30 @@ def test_the_report_fits_a_phone(visit, text):
         "[document.documentElement.scrollWidth, window.innerWidth]"
     )
     assert wide <= window
+
+
+def test_the_gains_stand_beside_their_points_in_a_forest_plot_with_plain_cross_entropy_at_0(visit, text, run):
+    page = visit(text)
+    main = run[1][0]
+    plot = page.locator("#forest .said[lang=en] svg")
+    assert plot.locator("circle.point").count() == len(main.families) - 1
+    zero = float(plot.locator("line.axis").get_attribute("x1"))
+    for at, family in enumerate(main.families[1:]):
+        x = float(plot.locator("circle.point").nth(at).get_attribute("cx"))
+        assert (x > zero) == (family.gain.mean > 0)
+    assert page.locator("td.within").count() >= 1
+    assert "within" in page.locator("td.best").first.get_attribute("class")
+
+
+def test_the_gain_is_shown_after_each_repeat(visit, screenshot):
+    rng = np.random.default_rng(1)
+    y = (rng.random(200) < 0.2).astype(int)
+    X = rng.normal(size=(200, 2)) + y[:, None]
+    found = tune(FocalClassifier(), X, y, alphas=[None], gammas=[0.0], keep_hardest=[], n_splits=2, n_repeats=3)
+    page = visit(page_of(found, source="made up"), viewport={"width": 390, "height": 800})
+    points = page.locator("#repeats .said[lang=en] svg circle.point")
+    assert points.count() == 3
+    ends = after_repeats(judge_all(found)[0])[-1]
+    gain = judge_all(found)[0].recommended.gain
+    assert (ends.mean, ends.low) == (pytest.approx(gain.mean), pytest.approx(gain.low)) or gain.mean == 0
+    screenshot(page, "tune-390")

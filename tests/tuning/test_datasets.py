@@ -17,3 +17,16 @@ def test_the_embedded_set_has_a_long_tail_and_is_always_the_same():
     assert 18 < counts[0] / counts[-1] < 22
     again, _ = load_long_tail_digits()
     assert (X == again).all()
+
+
+def test_the_rare_digit_is_a_table_where_a_remedy_clearly_wins():
+    from focalkit.tuning import judge, named_estimator, tune
+    from focalkit.tuning.datasets import load_rare_digit
+
+    X, y = load_rare_digit()
+    assert X.shape == (1743, 16)
+    assert (y == "eight").sum() == 120
+    small = {"alphas": [None, "power:1"], "gammas": [0.0], "keep_hardest": [], "n_repeats": 1}
+    verdict = judge(tune(named_estimator("linear", 16, missing=False), X, y, **small))
+    assert not verdict.plain_stands
+    assert verdict.recommended.gain.low > 0.15

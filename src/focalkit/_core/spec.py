@@ -241,7 +241,7 @@ class LossSpec:
 
     def without(self, *names: str) -> LossSpec:
         """The same with neutral values in place of gamma and alpha, for who takes these from tensors."""
-        neutral = {"gamma": 0.0 if self.star is None else 1.0, "alpha": None}
+        neutral: dict[str, Any] = {"gamma": 0.0 if self.star is None else 1.0, "alpha": None}
         return replace(self, **{name: neutral[name] for name in names}) if names else self
 
     def shift_vectors(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
@@ -275,7 +275,7 @@ class LossSpec:
         if len(kinds) > 1:
             remedy = "Each is another function of the same log-odds: keep one of them."
             contracts.reject("the form of the loss", "be one", ", ".join(given), remedy)
-        name = next(iter(given), None)
+        name = next(iter(given), "")
         if self.link == "softmax" and name in ("gamma_negative", "clip", "quality"):
             remedy = "A softmax has no negatives, and its soft targets are probabilities of classes: use the sigmoid."
             contracts.reject(name, "be left out for the softmax link", given[name], remedy)

@@ -34,14 +34,16 @@ class Problem:
     encoding: Any = None
 
 
-def from_table(file: str | None, asked: dict[str, Any], name: str, strength: float, trust: bool) -> Problem:
+def from_table(
+    file: str | None, asked: dict[str, Any], name: str, strength: float, trust: bool, demo: str = "rare-digit"
+) -> Problem:
     """A table of a file, or an embedded one, and the estimator for it."""
     from focalkit.io.features import read_table
     from focalkit.tuning.estimators import NAMES, named_estimator
     from focalkit.tuning.imported import for_table
 
     if file is None:
-        return _embedded(name, strength)
+        return _embedded(name, strength, demo)
     table = read_table(file, **asked)
     label = file.rstrip("/").rsplit("/", 1)[-1]
     size = {"n": len(table.y), "width": table.X.shape[1], "classes": len(set(table.y.tolist()))}
@@ -61,22 +63,28 @@ def from_table(file: str | None, asked: dict[str, Any], name: str, strength: flo
     )  # fmt: skip
 
 
-def _embedded(name: str, strength: float) -> Problem:
-    from focalkit.tuning.datasets import load_long_tail_digits
+def _embedded(name: str, strength: float, demo: str) -> Problem:
+    from focalkit.tuning.datasets import DEMOS
     from focalkit.tuning.estimators import NAMES, named_estimator
     from focalkit.tuning.imported import behind_preparation, from_text
     from focalkit.tuning.result import Origin
 
-    X, y = load_long_tail_digits()
-    source = Message("source.digits", n=len(y), width=X.shape[1], classes=len(set(y.tolist())))
+    X, y = DEMOS[demo]()
+    load = DEMOS[demo].__name__
+    source = Message(
+        "source.digits" if demo == "long-tail" else "source.rare_digit",
+        n=len(y),
+        width=X.shape[1],
+        classes=len(set(y.tolist())),
+    )
     if name in NAMES:
         estimator = named_estimator(name, X.shape[1], missing=False, C=strength)
         imports, made = _named(name, strength, False, "()")
     else:
         estimator = behind_preparation(from_text(name), X.shape[1], (), missing=False)
         imports, made = _imported(name, "()", False)
-    imports = ("from focalkit.tuning.datasets import load_long_tail_digits", *imports)
-    origin = Origin(imports, ("X, y = load_long_tail_digits()",), made, ("decisions = model.predict(X)",))
+    imports = (f"from focalkit.tuning.datasets import {load}", *imports)
+    origin = Origin(imports, (f"X, y = {load}()",), made, ("decisions = model.predict(X)",))
     return Problem(X, y, estimator, source, origin=origin)
 
 

@@ -36,11 +36,19 @@ from focalkit.weights import Scheme, parse_alpha
 #: Named here, so that --help needs no scikit-learn; a test holds them equal to the tables'.
 NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
 RIVALS = ("undersample", "oversample", "smote", "bagging", "self-paced")
+DEMOS = ("rare-digit", "long-tail")
 ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 
 
 @click.command(cls=OneLine)
 @click.argument("file", required=False)
+@click.option(
+    "--demo",
+    type=click.Choice(DEMOS),
+    default=DEMOS[0],
+    show_default=True,
+    help="Without FILE: a table where a remedy clearly wins, or one where plain cross-entropy is about as good.",
+)
 @click.option(
     "--target",
     metavar="NAME_OR_INDEX",
@@ -158,6 +166,7 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def tune(
     file: str | None,
+    demo: str,
     target: str | None,
     header: bool | None,
     delimiter: str | None,
@@ -201,7 +210,7 @@ def tune(
     """Find out which α and γ help on the table FILE, and whether anything does.
 
     FILE is CSV, Parquet, Arrow, JSON, ARFF or Excel, compressed or not, a folder or glob of such, or a URL.
-    Without FILE it runs on an embedded long-tailed data set (scikit-learn's digits, thinned).
+    Without FILE it runs on an embedded data set (scikit-learn's digits: one digit against the others, coarse).
     """
     with need("rich", "the report", "tune"):
         from focalkit.report.terminal.console import Terminal, forgiving
@@ -239,7 +248,7 @@ def tune(
     if predictions:
         problem = from_predictions(file, target, text)
     else:
-        problem = from_table(file, {**roles, **text}, name, strength, trust)
+        problem = from_table(file, {**roles, **text}, name, strength, trust, demo)
     source, notes = problem.source, problem.notes
     if model_file is not None and predictions:
         contracts.reject("save", "be left out with --predictions", str(model_file), "There is no model to train.")

@@ -92,7 +92,7 @@ class Batch:
         with np.errstate(invalid="ignore"):
             if spec.link == "softmax":
                 return np.asarray(links.adjusted(wide, spec.scale, shift, NUMPY))
-            return wide * spec.scale if shift is None else wide * spec.scale + shift
+            return np.asarray(wide * spec.scale if shift is None else wide * spec.scale + shift)
 
     def _less(self, m: Real, row: NDArray[Any]) -> Real:
         """Log-odds less the margins of their classes ``row``."""
@@ -100,7 +100,7 @@ class Batch:
         if margin is None:
             return m
         ids = np.where((row >= 0) & (row < self.n_classes), row, 0)  # of those that are ignored nothing is kept
-        return m - np.broadcast_to(np.asarray(margin), (self.n_classes,))[ids]
+        return np.asarray(m - np.broadcast_to(np.asarray(margin), (self.n_classes,))[ids])
 
     @staticmethod
     def _flat(array: NDArray[Any], n_rows: int) -> NDArray[Any]:

@@ -107,7 +107,7 @@ def _of_gamma(
         np.where(left, below, np.where(right, above, inside)) for inside, below, above in parts
     )
     size = weight * (np.abs(f) + np.abs(d1) + np.abs(f2) + np.abs(g2))
-    rounded = rounding(count, np.float64(gamma + abs(form.number)), np.where(left, np.abs(loss) + weight, size))
+    rounded = rounding(count, np.asarray(gamma + abs(form.number)), np.where(left, np.abs(loss) + weight, size))
     return CellSums(loss, loss_error + rounded, grad, grad_error + rounded)
 
 

@@ -56,7 +56,7 @@ def beyond_float32(spec: LossSpec, normalizer: float | None = None) -> bool:
     """
 
     def largest(value: Any) -> float:
-        return max(value) if isinstance(value, tuple) else value or 0.0  # type: ignore[no-any-return]
+        return max(value) if isinstance(value, tuple) else value or 0.0
 
     small = normalizer is not None and 0 < normalizer < 1e-12
     far = min(spec.shift_vectors()[0] or (0.0,)) < _LOWEST_ADJUSTMENT

@@ -34,7 +34,7 @@ class Table:
 
     ``key`` says how to read it; ``chosen`` is the row that is recommended, ``best`` a cell (row, column) to be framed.
     ``blocks``: where it is narrow, columns go below each other and none is dropped. ``drawn`` False: a page draws these
-    figures itself. ``heat`` shades cells, 0 to 20, row by row, on a page.
+    figures itself. ``heat`` shades cells, 0 to 20, row by row, on a page, and ``outlined`` marks some of them.
     """
 
     columns: Sequence[Column]
@@ -45,6 +45,7 @@ class Table:
     best: tuple[int, int] | None = None
     blocks: bool = False
     heat: Sequence[Sequence[int]] | None = None
+    outlined: Sequence[Sequence[bool]] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from focalkit._core.message import Message
 from focalkit.report import format as write
 from focalkit.report.sections import Brief, Code, Column, Lines, Section, Table, Text, message
 from focalkit.report.sections import Verdict as Said
 from focalkit.report.snippet import code
 from focalkit.tuning import findings as found
-from focalkit.tuning.result import FAMILIES, TuneResult, alpha_title
+from focalkit.tuning.result import FAMILIES, Cell, TuneResult, alpha_title, corrected_error
 from focalkit.tuning.scores import METRICS, metric_named
 from focalkit.tuning.verdict import Verdict
 
@@ -90,7 +92,7 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
     low, high = float(merit.min()), float(merit.max())
     row, column = divmod(int(merit.argmax()), merit.shape[1])
     use = result.cells[verdict.recommended.cell]
-    rows, heat = [], []
+    rows, heat, within = [], [], within_noise(result)
     for i, alpha in enumerate(surface.alphas):
         cells: list[Text] = [alpha_of(alpha)]
         for j, gamma in enumerate(surface.gammas):
@@ -102,7 +104,17 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
     columns = [Column(message("head.alpha"), figure=False)]
     columns += [Column(message("head.gamma_is", gamma=f"{gamma:g}")) for gamma in surface.gammas]
     title = message("section.surface", metric=metric.name)
-    return Table(columns, rows, title, best=(row, column + 1), blocks=True, heat=heat)
+    return Table(columns, rows, title, best=(row, column + 1), blocks=True, heat=heat, outlined=within)
+
+
+def within_noise(result: TuneResult) -> list[list[bool]]:
+    """Which cells of the surface are not behind the best one by more than one corrected standard error."""
+    at = [[result.index(Cell(alpha, gamma)) for gamma in result.gammas] for alpha in result.alphas]
+    gain = result.gain(result.metric)
+    best = max((i for row in at for i in row), key=lambda i: gain[i].mean())
+    behind = gain[best] - gain
+    near = behind.mean(axis=1) <= np.nan_to_num(corrected_error(behind, result.folds.n_splits))
+    return [[bool(near[i]) for i in row] for row in at]
 
 
 def alpha_of(alpha: Any) -> Message:

@@ -1,4 +1,4 @@
-"""The embedded long-tailed data set."""
+"""The embedded data sets."""
 
 from __future__ import annotations
 
@@ -30,3 +30,28 @@ def load_long_tail_digits(imbalance: float = 20.0) -> tuple[NDArray[np.float64],
     rng = np.random.RandomState(0)
     rows = np.concatenate([rng.permutation(np.flatnonzero(y == k))[:size] for k, size in enumerate(sizes)])
     return X[np.sort(rows)], y[np.sort(rows)]
+
+
+def load_rare_digit(n_rare: int = 120) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """scikit-learn's digits at a quarter of their pixels: eights, thinned to ``n_rare``, against all others.
+
+    A linear model separates them badly, so that nearly no eight gets a probability above 1/2: what is done about the
+    imbalance matters.
+
+    Returns
+    -------
+    X : (n, 16) float64
+        Mean pixel values in [0, 16].
+    y : (n,) str
+        "eight" or "other".
+    """
+    X, y = load_digits(return_X_y=True)
+    rng = np.random.RandomState(0)
+    some = rng.permutation(np.flatnonzero(y == 8))[:n_rare]
+    rows = np.sort(np.concatenate([np.flatnonzero(y != 8), some]))
+    coarse = X[rows].reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
+    return coarse, np.where(y[rows] == 8, "eight", "other")
+
+
+DEMOS = {"rare-digit": load_rare_digit, "long-tail": load_long_tail_digits}
+"""By the names of ``focalkit tune --demo``."""

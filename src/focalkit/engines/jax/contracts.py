@@ -76,8 +76,8 @@ def _targets(spec: LossSpec, targets: Any, shape: tuple[int, ...], axis: int) ->
 
 def _parameters(spec: LossSpec, n_classes: int, dtype: Any, gamma: Any, alpha: Any) -> dict[str, Any]:
     """Gamma and alpha as arrays, so that a program serves all their values."""
-    for name, value in spec.class_parameters().items():
-        contracts.class_vector(name, value, n_classes)
+    for name, vector in spec.class_parameters().items():
+        contracts.class_vector(name, vector, n_classes)
     given = {"gamma": gamma, "alpha": alpha}
     for name, array in given.items():
         if array is None:

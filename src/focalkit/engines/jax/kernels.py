@@ -30,8 +30,8 @@ from focalkit.engines.jax.ops import OPS
 Operands: TypeAlias = dict[str, Any]
 
 _TARGET = "focalkit_loss"
-_IN_ORDER = ("logits", "targets", "gamma", "alpha", "alpha_other", "adjustment", "margin")
-_IN_ORDER += ("sample_weight", "keep", "normalizer")
+_PER_CLASS = ("gamma", "alpha", "alpha_other", "adjustment", "margin")
+_IN_ORDER = ("logits", "targets", *_PER_CLASS, "sample_weight", "keep", "normalizer")
 #: Kernels read vectors to the end of a register.
 _BEYOND = (0.0,) * 16
 _TARGET_DTYPES = ("int8", "uint8", "bool", "int32", "int64", "float16", "bfloat16", "float32", "float64")

@@ -47,7 +47,7 @@ class _Speaker(string.Formatter):
         for literal, name, spec, conversion in self.parse(format_string):
             text = spaced(text, literal)
             if name is not None:
-                value = self.convert_field(self.get_field(name, args, kwargs)[0], conversion)  # type: ignore[arg-type]
+                value = self.convert_field(self.get_field(name, args, kwargs)[0], conversion)
                 text = spaced(text, self.format_field(value, spec or ""))
         return text
 

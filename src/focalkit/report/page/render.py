@@ -131,6 +131,8 @@ def _cell(of: Table, i: int, j: int, cell: Text) -> str:
     kinds = []
     if of.heat is not None:
         kinds.append(f"heat-{of.heat[i][j - 1]}")
+    if of.outlined is not None and of.outlined[i][j - 1]:
+        kinds.append("within")
     if of.best == (i, j):
         kinds.append("best")
     if not of.columns[j].figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
 from focalkit.diagnosis import Ledger, diagnose
 from focalkit.report import tune
-from focalkit.report.page import render
+from focalkit.report.page import gains, render
 from focalkit.report.page.assemble import Page, ledger_data, live
 from focalkit.report.page.svg import figure_1
 from focalkit.report.sections import Code, Lines, Part, Section, Table, Text
@@ -30,17 +31,17 @@ def page(
     data = None if ledger is None else _live_data(ledger, result, main)
     at = Lines([Message("page.at", metric=main.metric.name)], bullets=False)
     surface = tune.surface(result, main)
-    gains = tune.families(result, main)
     sections = [
         tune.brief(main),
         Section("use", Message("section.use"), [Code(code(result, main))]),
-        Section("families", Message("page.families"), [at, gains, tune.every_figure(result, main)]),
+        Section("families", Message("page.families"), [at, tune.every_figure(result, main)]),
         Section("surface", Message("page.surface", metric=main.metric.name), [_untitled(surface, "page.surface_note")]),
         Section("verdict", Message("section.others"), [tune.said(result, one) for one in verdicts]),
         Section("ablations", Message("section.ablations"), tune.ablations(result).parts),
         Section("where", Message("section.tuned_where"), [_easy(ledger, result, main)]),
     ]
-    body = render.notes([*notes, *result.notes]) + "".join(map(render.section, sections))
+    body = render.notes([*notes, *result.notes]) + render.section(sections[0]) + _pictures(main)
+    body += "".join(map(render.section, sections[1:]))
     if data is None:
         body += f"<section><h2>{render.worded('section.loss')}</h2>{figure_1()}</section>"
     else:
@@ -51,8 +52,19 @@ def page(
     return Page(Message("title.tune"), source, body, data, command, result.seed)
 
 
+def _pictures(verdict: Verdict) -> str:
+    """The gains as a forest plot, and how they settle with more repeats."""
+    if len(verdict.families) == 1:
+        return ""
+    title = render.worded("section.forest", "h2", metric=verdict.metric.name)
+    out = f'<section id="forest">{title}{gains.forest(verdict)}</section>'
+    more = gains.settling(verdict)
+    title = render.worded("section.repeats", "h2")
+    return out + (f'<section id="repeats">{title}{more}</section>' if more else "")
+
+
 def _untitled(table: Table, key: str) -> Table:
-    return Table(table.columns, table.rows, "", [Message(key)], table.chosen, table.best, heat=table.heat)
+    return replace(table, title="", key=[Message(key), Message("page.within")])
 
 
 def out_of_fold(result: TuneResult) -> Ledger | None:
