@@ -6,11 +6,20 @@ Processor seconds and wall time of one process. Without tables it runs on the em
 runs LogisticRegression behind a StandardScaler: 5 class weights x 8 values of C are 40 cells (tune fits 38 and has 115
 candidates), on the same number of folds, each scored by balanced accuracy, macro F1, Matthews correlation, average
 precision and log loss.
+
+    python benchmarks/tune.py table.csv … --command --repeats 5
+
+takes the wall and processor time of whole programs instead, start and imports included: `focalkit tune TABLE --jobs 2`,
+and a script that reads the table with pandas and runs the grid search with n_jobs=2. BLAS has one thread in both.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import resource
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -32,7 +41,7 @@ def ours(X: np.ndarray, y: np.ndarray, repeats: int) -> int:
     return len(result.cells)
 
 
-def theirs(X: np.ndarray, y: np.ndarray, repeats: int) -> int:
+def theirs(X: np.ndarray, y: np.ndarray, repeats: int, n_jobs: int = 1) -> int:
     classes, counts = np.unique(y, return_counts=True)
     weights = [dict(zip(classes, (counts / counts.max()) ** -beta, strict=True)) for beta in (0, 0.25, 0.5, 0.75, 1)]
     scoring = ["balanced_accuracy", "f1_macro", "matthews_corrcoef", "neg_log_loss"]
@@ -45,9 +54,48 @@ def theirs(X: np.ndarray, y: np.ndarray, repeats: int) -> int:
         {"logisticregression__class_weight": weights, "logisticregression__C": np.geomspace(0.01, 30, 8)},
         scoring=scoring,
         refit=False,
+        n_jobs=n_jobs,
         cv=RepeatedStratifiedKFold(n_splits=5, n_repeats=repeats, random_state=0),
     ).fit(X, y)
     return len(search.cv_results_["params"])
+
+
+GRID_SEARCH = """
+import sys, warnings
+sys.path.insert(0, {here!r})
+warnings.simplefilter("ignore")
+import pandas
+import tune
+table = pandas.read_csv({table!r}, header=None)
+tune.theirs(table.iloc[:, :-1].to_numpy(float), table.iloc[:, -1].to_numpy(), {repeats}, 2)
+"""
+
+
+def commands(table: Path, repeats: int) -> dict[str, list[str]]:
+    """What both sides are as programs."""
+    script = GRID_SEARCH.format(here=str(Path(__file__).parent), table=str(table), repeats=repeats)
+    mine = [sys.executable, "-m", "focalkit", "tune", str(table), "--jobs", "2", "--repeats", str(repeats)]
+    return {"ours": mine, "theirs": [sys.executable, "-c", script]}
+
+
+def whole_programs(options: argparse.Namespace) -> None:
+    """Wall time and processor time of whole programs, their workers included, interleaved, medians."""
+    print("| data | tune, s | CPU s | GridSearchCV, s | CPU s | ratio of CPU |\n|---|---|---|---|---|---|")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    for table in options.tables:
+        spent: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
+        for _ in range(options.rounds):
+            for side, command in commands(table, options.repeats).items():
+                if side == "theirs" and options.ours_only:
+                    continue
+                start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+                subprocess.run(command, env=environment, check=True, capture_output=True)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                spent[side].append((time.perf_counter() - start, busy))
+        mine, other = (np.median(times or [(np.nan, np.nan)], axis=0) for times in spent.values())
+        figures = [f"{figure:.1f}" for figure in (*mine, *other, other[1] / mine[1])]
+        print("|", " | ".join([table.stem, *figures]), "|", flush=True)
 
 
 def main() -> None:
@@ -55,7 +103,11 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", type=Path)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--command", action="store_true", help="wall time of whole programs, two processes each")
+    parser.add_argument("--ours-only", action="store_true", help="with --command: without the grid search")
     options = parser.parse_args()
+    if options.command:
+        return whole_programs(options)
     data = {}
     for path in options.tables:
         table = read_table(path)

@@ -28,6 +28,8 @@ class Engine:
     dtypes: tuple[Any, ...] = DTYPES
     library: str = "numpy"
     thinning: int = 1
+    #: False: ``out`` is checked before the engine is asked, by ``focalkit.loss_grad_hess``.
+    checks_out: bool = True
 
     def thinned(self, cases):
         """The cases that the engine has time for."""
@@ -44,20 +46,24 @@ def _read(spec, logits, targets, *, sample_weight=None, normalizer=None, check_f
     return _inputs.read(spec, logits, targets, sample_weight, normalizer, check_finite=check_finite)
 
 
-def _reference_loss(spec, logits, targets, **kw):
-    return plain.truth(_read(spec, logits, targets, **kw)).loss
+def of_calls(evaluate):
+    """``loss`` and ``loss_grad_hess`` of an engine of host memory, ``evaluate(call, order)``."""
 
+    def loss(spec, logits, targets, **kw):
+        return evaluate(_read(spec, logits, targets, **kw), 0).loss
 
-def _reference_loss_grad_hess(spec, logits, targets, *, hess=True, out=None, **kw):
-    loss, grad, curvature = plain.truth(_read(spec, logits, targets, **kw), 2 if hess else 1)
-    if out is not None:
-        out[...] = grad
-    return loss, grad if out is None else out, curvature
+    def loss_grad_hess(spec, logits, targets, *, hess=True, out=None, **kw):
+        value, grad, curvature = evaluate(_read(spec, logits, targets, **kw), 2 if hess else 1)
+        if out is not None:
+            out[...] = grad
+        return value, grad if out is None else out, curvature
+
+    return loss, loss_grad_hess
 
 
 ENGINES = [
     Engine("door", _door_loss, focalkit.loss_grad_hess),
-    Engine("reference", _reference_loss, _reference_loss_grad_hess),
+    Engine("reference", *of_calls(plain.truth), checks_out=False),
 ]
 
 

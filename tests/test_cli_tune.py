@@ -386,3 +386,16 @@ def test_columns_that_say_how_rows_count_are_no_features_and_are_used(table, tmp
     assert len(seen) == 4
     assert run("tune", path, "--target", "state", *QUICK, *every).exit_code == 0
     assert "--weights" in run("tune", "--weights", "w").stderr
+
+
+def test_several_labels_get_a_line_each_and_one_together(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2))
+    lines = [f"{a:.3f},{b:.3f},{int(a > 1)},{int(b + rng.normal() > 1.5)}" for a, b in X]
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,t_x,t_y\n" + "\n".join(lines) + "\n")
+    done = run("tune", path, "--target", "t_*", *QUICK)
+    assert done.exit_code == 0, done.output
+    starts = [line.split()[0] for line in done.output.splitlines() if line.strip()]
+    assert starts[-3:] == ["t_x", "t_y", "together"]
+    assert run("tune", path, "--target", "u_*", *QUICK).exit_code == 2

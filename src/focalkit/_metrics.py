@@ -27,6 +27,9 @@ RESIDUE = 1e-12
 class DecisionMetric:
     """A metric of decisions: ``terms(hit, named, true, beta)`` summed over classes, then ``finish(sums, true)``.
 
+    ``terms`` works entry by entry: what it gives for a class is of that class's numbers alone, because a search
+    gives it classes picked and repeated in any order. ``finish`` has the sums, numbers or arrays of one for each
+    trial, and the weights (n_classes,) of all classes.
     ``positive_only``: it looks at the second of two classes alone.
     """
 

@@ -43,10 +43,11 @@ def gradient(loss, y_true, z, **rest):
         return jax.jit(jax.grad(lambda z: loss(y_true, z, **rest)))(z)
     import tensorflow as tf
 
-    variable = tf.Variable(z)
+    tensor = tf.convert_to_tensor(z)
     with tf.GradientTape() as tape:
-        found = loss(y_true, variable, **rest)
-    return tape.gradient(found, variable)
+        tape.watch(tensor)
+        found = loss(y_true, tensor, **rest)
+    return tape.gradient(found, tensor)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,27 @@ def test_weights_show_python_s_confusion_matrix(visit, goal, screenshot):
     screenshot(page, "decide-classes")
 
 
+def test_each_label_has_a_slider_over_python_s_confusion_matrices(visit, screenshot):
+    rng = np.random.default_rng(0)
+    p = rng.random((800, 3)) ** np.array([1, 2, 3])
+    y = (rng.random(p.shape) < p).astype(int)
+    made = decide(p, y, Cost(fn=3), classes=["cat", "dog", "emu"], calibrate=None)
+    page = visit(to_html(made, source="labels"))
+    for k in (0, 2):
+        page.select_option("#label", str(k))
+        settle(page)
+        assert float(page.text_content("#cutoff-value").split(">")[1]) == pytest.approx(0.25, rel=0.15)
+        for i in (5, 60):
+            move(page, "cutoff", i)
+            flagged, holds = p[:, k] > made.report.curves[k].cutoff[i], y[:, k] == 1
+            sides = (flagged & holds, ~flagged & holds, flagged & ~holds, ~flagged & ~holds)
+            want = [1000 * np.mean(side) for side in sides]
+            assert page.evaluate("i => Object.values(decision.counts(i))", i) == pytest.approx(want, abs=1e-6)
+            assert cells(page) == pytest.approx(want, rel=0.01, abs=0.01)
+    assert page.locator("#reliability").is_hidden()
+    screenshot(page, "decide-labels")
+
+
 def test_the_page_speaks_chinese(visit, text):
     page = visit(text)
     page.click("#language")

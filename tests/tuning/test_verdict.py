@@ -167,7 +167,7 @@ def test_on_null_data_a_retraining_is_recommended_rarely():
 
 
 def test_the_probability_of_being_better_is_that_of_the_corrected_t_test():
-    gain = decide(made_result(lambda c: 0.05 * (c.family == "focal"), noise=0.05)).gain
+    gain = decide(made_result(lambda c: 0.05 * (c.family == "focal"), noise=0.02)).gain
     assert gain.p_above == pytest.approx(stats.t.cdf(gain.mean / gain.standard_error, 24))
     assert gain.p_below(0.0) == pytest.approx(1 - gain.p_above)
     assert gain.p_below(gain.low) == pytest.approx(0.025)

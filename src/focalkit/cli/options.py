@@ -239,6 +239,10 @@ def command_line(context: click.Context) -> str:
 # --- progress
 
 
+#: Columns of a terminal from which there is room for the bar, and for what else there is to say.
+NARROW, WIDE = 48, 80
+
+
 class Progress:
     """A bar on the terminal's error stream; one line a minute where that is no terminal.
 
@@ -261,13 +265,15 @@ class Progress:
 
         self.title, self.language, self.quiet, self.every = word(key, language), language, quiet, every
         console = Console(stderr=True, markup=False, highlight=False) if console is None else console
-        columns = (
+        columns: list[Any] = [
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
             TextColumn("{task.fields[count]}", markup=False),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}", style="dim", markup=False),
-        )
+            TimeRemainingColumn(compact=console.width < NARROW),
+        ]
+        if console.width >= NARROW:  # name, count and time left come before all else
+            columns.insert(1, BarColumn(bar_width=min(24, console.width - NARROW + 8)))
+        if console.width >= WIDE:
+            columns.append(TextColumn("{task.fields[text]}", style="dim", markup=False))
         self.shown = not quiet and console.is_terminal
         self.bar = Bar(*columns, console=console, transient=True, disable=not self.shown)
         self.task = self.bar.add_task(self.title, total=None, count="", text="")
@@ -276,6 +282,12 @@ class Progress:
     def update(self, done: float, total: float, count: str, text: str = "") -> None:
         """``done`` of ``total`` (0: not known), said as ``count``; ``text`` is what else there is to say."""
         if self.shown:
+            from rich.cells import cell_len
+
+            room = (
+                self.bar.console.width - sum(map(cell_len, (self.title, count))) - len("━" * 24 + " 0:00:00" + " " * 4)
+            )
+            text = text if cell_len(text) <= room else ""  # whole or not at all: figures are never cut
             self.bar.update(self.task, completed=done, total=total or None, count=count, text=text)
             return
         now = time.monotonic()

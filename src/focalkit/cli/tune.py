@@ -245,6 +245,27 @@ def tune(
         no_file_options(
             context, ("target", *READING, "kept", "groups", "weights", "time", "missing", "no_missing", "skip_damaged")
         )
+    options: dict[str, Any] = dict(
+        alphas=[_alpha(part) for part in parts(alphas)],
+        gammas=[number("--gamma", part) for part in parts(gammas)],
+        keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in parts(keep)],
+        rivals={"none": (), "all": "all"}.get(rivals.strip(), parts(rivals)),
+        metric=metric,
+        n_splits=folds,
+        n_repeats=repeats,
+        seed=seed,
+        n_trials=trials,
+        n_jobs=jobs,
+        dask=dask,
+        journal=journal,
+    )
+    if target is not None and any(sign in target for sign in "*?") and file is not None:
+        from focalkit.cli.labels import show_labels
+
+        if journal is not None or json_file or html_file or script_file or card_file or model_file:
+            contracts.reject("target", "be one column where files are written", target, "Tune one label for those.")
+        show_labels(file, target, {**roles, **text}, (name, strength, trust), options, worth, language)
+        return
     if predictions:
         problem = from_predictions(file, target, text)
     else:
@@ -275,18 +296,7 @@ def tune(
             problem.estimator,
             problem.X,
             problem.y,
-            alphas=[_alpha(part) for part in parts(alphas)],
-            gammas=[number("--gamma", part) for part in parts(gammas)],
-            keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in parts(keep)],
-            rivals={"none": (), "all": "all"}.get(rivals.strip(), parts(rivals)),
-            metric=metric,
-            n_splits=folds,
-            n_repeats=repeats,
-            seed=seed,
-            n_trials=trials,
-            n_jobs=jobs,
-            dask=dask,
-            journal=journal,
+            **options,
             progress=tell,
             **problem.folding,
         )

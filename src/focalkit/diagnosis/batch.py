@@ -92,7 +92,7 @@ class Batch:
         with np.errstate(invalid="ignore"):
             if spec.link == "softmax":
                 return np.asarray(links.adjusted(wide, spec.scale, shift, NUMPY))
-            return wide * spec.scale if shift is None else wide * spec.scale + shift
+            return np.asarray(wide * spec.scale if shift is None else wide * spec.scale + shift)
 
     def _less(self, m: Real, row: NDArray[Any]) -> Real:
         """Log-odds less the margins of their classes ``row``."""

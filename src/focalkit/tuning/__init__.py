@@ -2,6 +2,7 @@
 
 from focalkit.tuning.classifiers import OutOfFold
 from focalkit.tuning.estimators import named_estimator
+from focalkit.tuning.multilabel import LabelVerdicts, tune_labels
 from focalkit.tuning.remedy import RemedyClassifier
 from focalkit.tuning.result import Cell, TuneResult
 from focalkit.tuning.search import tune
@@ -9,6 +10,7 @@ from focalkit.tuning.verdict import Verdict, judge, judge_all
 
 __all__ = [
     "Cell",
+    "LabelVerdicts",
     "OutOfFold",
     "RemedyClassifier",
     "TuneResult",
@@ -17,4 +19,5 @@ __all__ = [
     "judge_all",
     "named_estimator",
     "tune",
+    "tune_labels",
 ]

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -113,12 +111,18 @@ def preparation(n_features: int, categorical: Sequence[int] = (), *, missing: bo
     unseen texts together, missing as a text of its own. Where nothing is ``missing``, nothing is
     sought to be imputed, which spares a copy and a sort of every column.
     """
-    impute = SimpleImputer(strategy="median", keep_empty_features=True)
-    # behind a step that copies, scaling may be done where the values are
-    numbers = (
-        make_pipeline(impute, StandardScaler(copy=False)) if missing else StandardScaler(copy=bool(not categorical))
-    )
+    # what loads many modules of scikit-learn is loaded where it is needed
+    if missing:
+        from sklearn.impute import SimpleImputer
+
+        impute = SimpleImputer(strategy="median", keep_empty_features=True)
+        # behind a step that copies, scaling may be done where the values are
+        numbers: Any = make_pipeline(impute, StandardScaler(copy=False))
+    else:
+        numbers = StandardScaler(copy=not categorical)
     if categorical:
+        from sklearn.compose import ColumnTransformer
+
         numeric = [i for i in range(n_features) if i not in categorical]
         encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=64, sparse_output=False)
         parts: list[Any] = [("numbers", numbers, numeric)] if numeric else []

@@ -459,6 +459,8 @@ MESSAGES: dict[str, str] = {
     "file.rule": "rule: {path}",
     "title.decide": "From probabilities to decisions",
     "js.dCutoffs": "Every cut-off",
+    "js.dLabel": "label",
+    "js.dNot": "not",
     "js.dCutoff": "cut-off",
     "js.dFn": "a missed case costs",
     "js.dFp": "a false alarm costs",
@@ -573,4 +575,8 @@ MESSAGES: dict[str, str] = {
     "page.repeats_note": "The recommendation’s gain with its 95 % interval after each repeat. More repeats narrow it only down to what the overlap of the training sets leaves; beyond that only more rows help.",
     "page.repeats_axis": "repeats",
     "page.within": "Outlined: within the noise of the best cell (one corrected standard error of the paired difference).",
+    "label.together": "together (mean gain)",
+    "label.count": "{n} labels",
+    "head.label": "label",
+    "head.do": "do",
 }

@@ -445,6 +445,8 @@ MESSAGES: dict[str, str] = {
     "file.rule": "规则：{path}",
     "title.decide": "从概率到决策",
     "js.dCutoffs": "所有阈值",
+    "js.dLabel": "标签",
+    "js.dNot": "非",
     "js.dCutoff": "阈值",
     "js.dFn": "每次漏报的代价",
     "js.dFp": "每次误报的代价",
@@ -559,4 +561,8 @@ MESSAGES: dict[str, str] = {
     "page.repeats_note": "每次重复之后推荐方案的收益及其 95% 区间。更多重复只能把它缩小到训练集重叠所决定的程度；再往下只有更多的行才有用。",
     "page.repeats_axis": "重复次数",
     "page.within": "描边：与最好的格之差在噪声之内（配对差的一个修正标准误）。",
+    "label.together": "合计（平均收益）",
+    "label.count": "{n} 个标签",
+    "head.label": "标签",
+    "head.do": "怎么做",
 }

@@ -6,13 +6,14 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from focalkit._core.message import Message
 from focalkit.decisions.goals import Cost, CostMatrix
-from focalkit.decisions.report import DecisionReport, need_report
+from focalkit.decisions.report import Curve, DecisionReport, need_report
 from focalkit.decisions.rule import DecisionRule
-from focalkit.decisions.rules import Bands, Cutoff, Weighted
-from focalkit.decisions.steps import own_scale
+from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, Weighted
+from focalkit.decisions.steps import own_cutoffs, own_scale
 from focalkit.report.decide import sections
 from focalkit.report.format import visible
 from focalkit.report.page import render
@@ -27,7 +28,7 @@ def page(rule: DecisionRule, source: Text = "", command: str = "") -> Page:
     data = decision_data(rule, report)
     moving = ""
     if data is not None:
-        name = "decide.html" if data["kind"] == "cutoffs" else "decide_classes.html"
+        name = "decide.html" if data["kind"] in ("cutoffs", "labels") else "decide_classes.html"
         moving = files("focalkit.report.page").joinpath("assets", name).read_text(encoding="utf-8")
     body = first + rest[0] + moving + "".join(rest[1:])
     about = source or Message("source.tuned", n=report.n_rows, classes=rule.n_classes)
@@ -39,6 +40,8 @@ def decision_data(rule: DecisionRule, report: DecisionReport) -> dict[str, Any] 
     names = [visible(str(c)) for c in rule.classes]
     if report.curve is not None and report.calibration is not None:
         return {"classes": names, **_cutoffs(rule, report)}
+    if report.curves and isinstance(rule.rule, Cutoffs):
+        return {"classes": names, **_labels(rule, report, rule.rule)}
     if report.sample is not None and isinstance(rule.rule, Weighted):
         s = report.sample
         return {
@@ -51,6 +54,32 @@ def decision_data(rule: DecisionRule, report: DecisionReport) -> dict[str, Any] 
             "matrix": None if rule.rule.matrix is None else [list(row) for row in rule.rule.matrix],
         }
     return None
+
+
+def _labels(rule: DecisionRule, report: DecisionReport, made: Cutoffs) -> dict[str, Any]:
+    """Every label's cut-offs, with its own and p > 0.5 on them."""
+    cost = rule.goal.array if isinstance(rule.goal, Cost) else np.array([[0.0, 1.0], [1.0, 0.0]])
+    labels = []
+    for curve, own in zip(report.curves, own_cutoffs(made, rule.steps), strict=True):
+        at = nearest(curve.cutoff, own)
+        points = [{"key": "dHalf", "index": nearest(curve.cutoff, 0.5)}, {"key": "dRule", "index": at}]
+        labels.append({**_of_curve(curve), "at": at, "points": points})
+    return {"kind": "labels", "labels": labels, **_two_costs(cost)}
+
+
+def _of_curve(curve: Curve) -> dict[str, Any]:
+    return {
+        "cutoff": list(curve.cutoff),
+        "caught": [float(f"{v:.9g}") for v in curve.caught],
+        "falseAlarms": [float(f"{v:.9g}") for v in curve.false_alarms],
+        "positives": curve.positives,
+        "negatives": curve.negatives,
+    }
+
+
+def _two_costs(cost: NDArray[np.float64]) -> dict[str, float]:
+    """What a miss and a false alarm cost more than being right."""
+    return {"fn": float(cost[1, 0] - cost[1, 1]), "fp": float(cost[0, 1] - cost[0, 0])}
 
 
 def _cutoffs(rule: DecisionRule, report: DecisionReport) -> dict[str, Any]:
@@ -69,14 +98,9 @@ def _cutoffs(rule: DecisionRule, report: DecisionReport) -> dict[str, Any]:
         points += [("dUpper", at), ("dLower", own_scale(rule.rule.lower, rule.steps))]
     return {
         "kind": "cutoffs",
-        "cutoff": list(curve.cutoff),
-        "caught": [float(f"{v:.9g}") for v in curve.caught],
-        "falseAlarms": [float(f"{v:.9g}") for v in curve.false_alarms],
-        "positives": curve.positives,
-        "negatives": curve.negatives,
+        **_of_curve(curve),
         "at": nearest(curve.cutoff, at),
-        "fn": float(cost[1, 0] - cost[1, 1]),
-        "fp": float(cost[0, 1] - cost[0, 0]),
+        **_two_costs(cost),
         "points": [{"key": key, "index": nearest(curve.cutoff, value)} for key, value in points],
         "calibration": {
             **{name: list(getattr(c, name)) for name in ("predicted", "observed", "low", "high")},

@@ -50,46 +50,61 @@ if (document.getElementById("decision")) (() => {
     $("confusion").tBodies[0].replaceChildren(line(head, "th"), ...rows.map((row) => line(row, "td")));
   }
 
-  if (DATA.kind === "cutoffs") two();
+  if (DATA.kind === "cutoffs" || DATA.kind === "labels") two();
   else several();
 
   function two() {
-    const { cutoff, caught, falseAlarms, positives, negatives } = DATA, m = cutoff.length;
-    const state = { i: DATA.at, fn: DATA.fn, fp: DATA.fp };
+    // of several labels one at a time
+    const parts = DATA.labels || [DATA];
+    let { cutoff, caught, falseAlarms, positives, negatives, at, points: marked, calibration } = parts[0], m = cutoff.length;
+    const state = { i: at, fn: DATA.fn, fp: DATA.fp, label: 0 };
+    const take = (label) => {
+      ({ cutoff, caught, falseAlarms, positives, negatives, at, points: marked, calibration } = parts[label]);
+      m = cutoff.length;
+      Object.assign(state, { i: at, label });
+      $("cutoff").max = m - 1;
+    };
     const cost = (i, fn = state.fn, fp = state.fp) => fn * (positives - caught[i]) + fp * falseAlarms[i];
     const cheapest = (fn, fp) => { let best = 0; for (let i = 1; i < m; i++) if (cost(i, fn, fp) < cost(best, fn, fp) - 1e-12) best = i; return best; };
     const counts = (i) => ({ caught: caught[i], missed: positives - caught[i], falseAlarms: falseAlarms[i], cleared: negatives - falseAlarms[i] });
     // the highest cut-off that is not above p: what p > cut-off flags, as near as the kept ones tell
     const nearest = (p) => { let best = 0; for (let i = 1; i < m; i++) if (Math.abs(cutoff[i] - p) < Math.abs(cutoff[best] - p)) best = i; return best; };
-    $("cutoff").max = m - 1;
+    take(0);
+    $("reliability").closest("section").hidden = !calibration;
+    if (DATA.labels) {
+      $("of-label").hidden = false;
+      DATA.classes.forEach((name, k) => $("label").append(element("option", { value: k }, name)));
+      $("label").addEventListener("change", (event) => { take(Number(event.target.value)); draw(); });
+    }
 
     function draw() {
       const now = counts(state.i), flagged = now.caught + now.falseAlarms;
       $("cutoff").value = state.i;
       $("cutoff-value").textContent = state.i === 0 ? t("dNothing") : cutoff[state.i] < 0 ? t("dEverything") : `p > ${short(cutoff[state.i])}`;
       $("cutoff").setAttribute("aria-valuetext", $("cutoff-value").textContent);
-      const [no, yes] = DATA.classes;
+      const name = DATA.classes[state.label], [no, yes] = DATA.labels ? [`${t("dNot")} ${name}`, name] : DATA.classes;
       table([t("dTruth"), yes, no], [[yes, figure(now.caught), figure(now.missed)], [no, figure(now.falseAlarms), figure(now.cleared)]]);
-      const words = [["dCost", figure(cost(state.i))], ["dRecall", `${(100 * now.caught / positives).toFixed(1)} %`], ["dPrecision", flagged ? `${(100 * now.caught / flagged).toFixed(1)} %` : "–"], ["dAlerts", figure(flagged)]];
+      const words = [["dCost", figure(cost(state.i))], ["dRecall", `${(100 * now.caught / (positives || 1)).toFixed(1)} %`], ["dPrecision", flagged ? `${(100 * now.caught / flagged).toFixed(1)} %` : "–"], ["dAlerts", figure(flagged)]];
       $("cost-said").textContent = words.map(([key, value]) => `${t(key)} ${value}`).join(" · ");
-      const points = DATA.points.map(({ key, index }) => ({ name: t(key), index })).concat({ name: "●", index: state.i });
-      const recall = (i) => caught[i] / positives, precision = (i) => (caught[i] + falseAlarms[i] ? caught[i] / (caught[i] + falseAlarms[i]) : 1);
+      const points = marked.map(({ key, index }) => ({ name: t(key), index })).concat({ name: "●", index: state.i });
+      const recall = (i) => caught[i] / (positives || 1), precision = (i) => (caught[i] + falseAlarms[i] ? caught[i] / (caught[i] + falseAlarms[i]) : 1);
       const every = cutoff.map((_, i) => i);
       chart($("pr"), { label: t("dPr"), x: { range: [0, 1], name: t("dRecall"), text: fixed }, y: { range: [0, 1], name: t("dPrecision"), text: fixed }, xTicks: unit, yTicks: unit,
         lines: [{ points: every.slice(1).map((i) => [recall(i), precision(i)]), kind: "after" }], dots: points.filter(({ index }) => index > 0).map(({ name, index }) => [recall(index), precision(index), name]) });
       chart($("roc"), { label: t("dRoc"), x: { range: [0, 1], name: t("dFpr"), text: fixed }, y: { range: [0, 1], name: t("dRecall"), text: fixed }, xTicks: unit, yTicks: unit,
-        lines: [{ points: [[0, 0], [1, 1]], kind: "before" }, { points: every.map((i) => [falseAlarms[i] / negatives, recall(i)]), kind: "after" }], dots: points.map(({ name, index }) => [falseAlarms[index] / negatives, recall(index), name]) });
+        lines: [{ points: [[0, 0], [1, 1]], kind: "before" }, { points: every.map((i) => [falseAlarms[i] / (negatives || 1), recall(i)]), kind: "after" }], dots: points.map(({ name, index }) => [falseAlarms[index] / (negatives || 1), recall(index), name]) });
       // cost against the ratio of costs, each divided by what flagging nothing or everything would cost at best
       const ratios = Array.from({ length: 61 }, (_, i) => 10 ** (-1 + i / 15));
-      const relative = (i, r) => cost(i, r, 1) / Math.min(r * positives, negatives);
+      const relative = (i, r) => cost(i, r, 1) / (Math.min(r * positives, negatives) || 1);
       const steps = [-1, 0, 1, 2, 3];
       chart($("ratio"), { label: t("dRatio"), x: { range: [-1, 3], name: t("dRatioAxis"), text: (v) => `${Number((10 ** v).toPrecision(1))}` }, y: { range: [0, 1.5], name: t("dRelative"), text: fixed }, xTicks: steps, yTicks: [0, 0.5, 1, 1.5],
         lines: [{ points: ratios.map((r) => [Math.log10(r), relative(state.i, r)]), kind: "before" }, { points: ratios.map((r) => [Math.log10(r), relative(cheapest(r, 1), r)]), kind: "after" }] });
-      const grid = Array.from({ length: 60 }, (_, i) => (i + 1) / 61), top = positives / 1000;
+      const grid = Array.from({ length: 60 }, (_, i) => (i + 1) / 61), top = (positives || 1) / 1000;
       const benefit = (c, p) => (c.caught - (c.falseAlarms * p) / (1 - p)) / 1000;
       chart($("benefit"), { label: t("dBenefit"), x: { range: [0, 1], name: t("dThreshold"), text: fixed }, y: { range: [-0.2 * top, 1.05 * top], name: t("dNet"), text: (v) => v.toPrecision(2) }, xTicks: unit, yTicks: [0, top / 2, top],
         lines: [{ points: grid.map((p) => [p, benefit({ caught: positives, falseAlarms: negatives }, p)]), kind: "before" }, { points: grid.map((p) => [p, benefit(counts(nearest(p)), p)]), kind: "after" }] });
-      const c = DATA.calibration;
+      const c = calibration;
+      if (!c) return;
       chart($("reliability"), { label: t("dReliability"), x: { range: [0, c.most], name: t("dPredicted"), text: (v) => Number(v.toPrecision(2)).toString() }, y: { range: [0, c.most], name: t("dObserved"), text: (v) => Number(v.toPrecision(2)).toString() },
         xTicks: unit.map((v) => v * c.most), yTicks: unit.map((v) => v * c.most), bands: c.predicted.map((p, i) => [p, c.low[i], c.high[i]]),
         lines: [{ points: [[0, 0], [c.most, c.most]], kind: "before" }, { points: c.predicted.map((p, i) => [p, c.observed[i]]), kind: "after" }] });
@@ -105,7 +120,7 @@ if (document.getElementById("decision")) (() => {
       });
     }
     $("cheapest").addEventListener("click", () => { state.i = cheapest(state.fn, state.fp); draw(); });
-    $("back").addEventListener("click", () => { state.i = DATA.at; draw(); });
+    $("back").addEventListener("click", () => { state.i = at; draw(); });
     language.whenChanged(draw);
     window.decision = { state, counts, cost, cheapest, nearest };
     draw();
