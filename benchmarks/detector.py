@@ -1,7 +1,7 @@
 """The focal paper's tables 1a, 1b and 1d with a small detector: journalled, resumable, any number of processes.
 
-python benchmarks/detector.py run --out benchmarks/results/detector.jsonl          # the cells that are missing, one after the other
-python benchmarks/detector.py table --out benchmarks/results/detector.jsonl        # the tables, mean ± standard deviation over seeds
+python benchmarks/detector.py run --out benchmarks/results/detector.jsonl      # the cells that are missing
+python benchmarks/detector.py table --out benchmarks/results/detector.jsonl    # mean ± standard deviation over seeds
 python benchmarks/detector.py run --bccd FOLDER --out build/bccd.jsonl
 """
 
