@@ -169,7 +169,7 @@ SLOW = {
     "out: not shaped like the logits": (Z, T, {"out": np.empty((4, 4))}),
     "out: another type than the logits": (Z, T, {"out": np.empty((4, 3), "f4")}),
     "out: over the logits": (Z, SOFT, {"out": Z}),
-    "spec: gamma beyond float32": (Z.astype("f4"), T, {"gamma": 1e39}),
+    "spec: parameters beyond float32": (Z.astype("f4"), T, {"gamma": 1e39}),
     "spec: a vector as long as other logits": (Z, T, {"gamma": [1.0, 2.0]}),
 }
 

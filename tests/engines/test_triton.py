@@ -287,10 +287,10 @@ def test_gamma_and_alpha_may_be_tensors_of_the_device():
 
 def test_a_module_hands_over_its_buffers_only_once_they_were_written():
     """Numbers that the host knows need no general power."""
-    module, z = nn.SigmoidFocalLoss(2.0, [0.25, 0.5, 0.75]).to(DEVICE), randn(4, 3)
-    assert module._given(z) == ClassParameters()
+    module = nn.SigmoidFocalLoss(2.0, [0.25, 0.5, 0.75]).to(DEVICE)
+    assert module._given(compiling=False) == ClassParameters()
     module.alpha.fill_(0.5)
-    gamma, alpha, _ = module._given(z)
+    gamma, alpha, *_ = module._given(compiling=False)
     if DEVICE.type == "cpu":  # where they are read
         assert (gamma, alpha, module.spec.alpha) == (None, None, (0.5, 0.5, 0.5))
     else:

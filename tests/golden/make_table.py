@@ -16,6 +16,7 @@ import itertools
 import json
 import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +174,9 @@ def shifted_case(logits: list[float], target: Any, gamma: float, options: dict[s
     return case
 
 
-def shifted() -> list[dict[str, Any]]:
+def shifted() -> Iterator[dict[str, Any]]:
     """Softmax cases of adjusted and scaled logits, with margins."""
     draw = random.Random(20200714)
-    cases = []
     for k, scale in ((2, 4.0), (3, 30.0), (5, 1.0), (8, 100.0), (4, 10000.0), (20, 3.0)):
         logits = [round(draw.uniform(-1, 1) * 512) * scale / 512 for _ in range(k)]
         logits = [float(round(z * 64)) / 64 for z in logits]
@@ -192,14 +192,13 @@ def shifted() -> list[dict[str, Any]]:
             (1.0, {"logit_adjustment": adjustment, "margin": margin, "scale": 2.0}),
             (2.0, {"logit_adjustment": adjustment, "poly": 1.0}),
         ):
-            cases.append(shifted_case(logits, hard, gamma, options))
+            yield shifted_case(logits, hard, gamma, options)
             if k < 6:
-                cases.append(shifted_case(logits, soft, gamma, options))
-    return cases
+                yield shifted_case(logits, soft, gamma, options)
 
 
 def main() -> None:
-    table = {"margins": margins(), "softmax": softmax(), "forms": form_blocks(), "shifted": shifted()}
+    table = {"margins": margins(), "softmax": softmax(), "forms": form_blocks(), "shifted": list(shifted())}
     lines = [
         f'"{name}": [\n' + ",\n".join(json.dumps(v, separators=(",", ":")) for v in part) + "\n]"
         for name, part in table.items()

@@ -219,7 +219,7 @@ def test_out_of_memory_is_no_damage(tmp_path, ending, monkeypatch):
         message = "malloc of size 64 failed"
         raise pa.ArrowMemoryError(message)
 
-    monkeypatch.setattr("focalkit.io.predictions.convert", full)
+    monkeypatch.setattr("focalkit.io.batches.convert", full)
     monkeypatch.setattr("focalkit.io.predictions.arrays.batches", full)
     with pytest.raises(MemoryError):
         taken(path, leave_out=True)

@@ -201,7 +201,7 @@ def test_a_missing_label_is_no_class(form):
         "category": lambda: pandas.Series(words).mask(gone).astype("category"),
         "polars": lambda: polars.Series([None if g else int(v) for g, v in zip(gone, y, strict=True)]),
     }[form]()
-    with pytest.raises(InputError, match="every row; got '1 of 60 that are missing, the first in row 7'"):
+    with pytest.raises(InputError, match="every row; got 1 of 60 that are missing, the first in row 7"):
         tune(FocalClassifier(), X, labels, alphas=[None], gammas=[0.0], keep_hardest=[], n_splits=2, n_repeats=1)
 
 

@@ -97,6 +97,7 @@ def decide(
 
     Examples
     --------
+    >>> from focalkit.decisions import Cost
     >>> rng = np.random.default_rng(0)
     >>> p = rng.beta(1, 8, 4000)
     >>> rule = decide(p, rng.random(4000) < p, Cost(fn=9, fp=1))

@@ -26,7 +26,7 @@ Found = Generator[tuple[Unit, UnitScores], None, None]
 Compute = Callable[[Iterable[Unit]], Found]
 
 POLL_SECONDS = 0.2
-FORKS = sys.platform == "linux"
+THREADED = ("jax", "torch", "tensorflow")
 KILLED = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
 
 
@@ -70,7 +70,7 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
         with _client(dask, n_jobs) as client:
             yield lambda units: _on_cluster(client, task, units)
         return
-    if FORKS and task.trainer.forks:
+    if task.trainer.forks and may_fork():
         with _forked(task, cpu_count() if n_jobs == -1 else n_jobs) as forked:
             yield forked
         return
@@ -87,6 +87,14 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
             raise ChildProcessError(KILLED) from error
 
     yield compute
+
+
+def may_fork() -> bool:
+    """Whether this process can be copied: on Linux, where no library in it computes in threads that a copy would lack.
+
+    JAX warns of any fork, and PyTorch and TensorFlow hold locks in threads of their own.
+    """
+    return sys.platform == "linux" and sys.modules.keys().isdisjoint(THREADED)
 
 
 @contextmanager

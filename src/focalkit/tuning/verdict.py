@@ -191,7 +191,10 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     if proof:
         recommended = families[_climb([honest for _, honest, _ in chosen.values()], n_splits)]
     else:
-        recommended = max(families, key=lambda family: family.merit)  # of equals the cheapest
+        # whatever the doubts, nobody retrains for less than what is free promises
+        free = max(family.gain.mean for family in families if family.family in FREE)
+        worthwhile = [f for f in families if f.family in FREE or f.gain.mean - f.price >= free]
+        recommended = max(worthwhile, key=lambda family: family.merit)  # of equals the cheapest
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
