@@ -36,7 +36,7 @@ unit: $(VENV)/.for-test
 
 # What takes long, before a release: the laws on many more examples, brute force on decisions, ten minutes of fuzzing.
 slow: $(VENV)/.for-test
-	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/laws
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/laws tests/golden
 	$(BIN)/python benchmarks/decide.py brute --cases 100000
 	$(MAKE) tensorflow
 	$(MAKE) sanitize FUZZ=600
