@@ -32,7 +32,7 @@ types: $(VENV)/.for-test
 	$(BIN)/mypy
 
 unit: $(VENV)/.for-test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --durations=20
 
 # What takes long, before a release: the laws on many more examples, brute force on decisions, ten minutes of fuzzing.
 slow: $(VENV)/.for-test
