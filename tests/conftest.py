@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.adapters import ENGINES
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=15, database=None)
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=12, database=None)
 settings.register_profile(
     "explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
