@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,34 +87,30 @@ def add_tallies(one: dict[str, float], other: dict[str, float]) -> dict[str, flo
 
 def opened(file: File) -> Any:
     """A Parquet file."""
-    import pyarrow
-
     parquet = need("pyarrow.parquet", "reading Parquet")
-    try:
+    with _damage_in_words(file, "be a whole Parquet file", "Write it again, or leave it out by --skip-damaged."):
         source = file.arrow()
         return parquet.ParquetFile(source, buffer_size=1 << 17, pre_buffer=False, page_checksum_verification=True)
-    except MemoryError:
-        raise
-    except (pyarrow.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        got = contracts.Words(f"{file.name}: {tabular.first_line(error)}")
-        contracts.reject("FILE", "be a whole Parquet file", got, "Write it again, or leave it out by --skip-damaged.")
 
 
 def ipc_reader(file: File) -> Any:
     """An Arrow file or stream."""
+    with _damage_in_words(file, "be an Arrow IPC file", "Write it by pyarrow.ipc.new_file, or .write_feather."):
+        return tabular.ipc_reader(file)
+
+
+@contextmanager
+def _damage_in_words(file: File, contract: str, remedy: str) -> Iterator[None]:
+    """What Arrow says of a damaged file, as this package's errors; no memory and no file are something else."""
     import pyarrow
 
     try:
-        return tabular.ipc_reader(file)
-    except MemoryError:
+        yield
+    except (MemoryError, FileNotFoundError):
         raise
     except (pyarrow.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
         got = contracts.Words(f"{file.name}: {tabular.first_line(error)}")
-        contracts.reject("FILE", "be an Arrow IPC file", got, "Write it by pyarrow.ipc.new_file, or .write_feather.")
+        contracts.reject("FILE", contract, got, remedy)
 
 
 def whole_table(file: File, asked: Asked | None = None) -> Any:

@@ -19,36 +19,24 @@ from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions.rule import plain
 from focalkit.tuning.result import Cell
-from focalkit.tuning.trainers import Data, Prediction, resampled
+from focalkit.tuning.trainers import Data, OfEstimator, Prediction, parted, resampled
 from focalkit.weights import alpha_vector
 
 Real = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ClassifierTrainer:
+class ClassifierTrainer(OfEstimator):
     """Any classifier with ``predict_proba``, or a Pipeline that ends in one; its loss is its own.
 
     Class weights are given by the way that it has, which is found out: a ``class_weight`` parameter, ``sample_weight``
     in ``fit``, or the ``class_weight`` of an estimator inside it. A focusing parameter it cannot take.
     """
 
-    estimator: Any
-
     @property
     def model(self) -> Any:
-        """The classifier itself."""
+        """The classifier itself, of pipelines in each other the innermost."""
         return last_step(self.estimator)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The classifier's parameters."""
-        return dict(self.model.get_params(deep=False))
-
-    @property
-    def name(self) -> str:
-        """Its class."""
-        return type(self.model).__name__
 
     @property
     def chained(self) -> bool:
@@ -106,9 +94,7 @@ class ClassifierTrainer:
         counts, rows = data.masses(train), None if data.weight is None else data.weight[train]
         present = np.flatnonzero(counts)
         if any(cell.resample is not None for cell in cells):
-            whole = clone(self.estimator)
-            prepare = whole[:-1] if isinstance(whole, Pipeline) and len(whole.steps) > 1 else None
-            model = whole.steps[-1][1] if isinstance(whole, Pipeline) else whole
+            prepare, model = parted(clone(self.estimator))
             inner = ClassifierTrainer(model.set_params(**dict(cells[0].params)))
             with in_words():
                 X = train_X if prepare is None else prepare.fit_transform(train_X, train_y)

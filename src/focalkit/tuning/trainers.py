@@ -112,16 +112,23 @@ def trainer_of(estimator: Any, seed: int = 0) -> Trainer:
     contracts.reject("estimator", contract, estimator, "E.g. FocalClassifier().")
 
 
+def parted(estimator: Any) -> tuple[Any, Any]:
+    """A Pipeline's other steps, None where there are none, and the classifier that it ends in."""
+    if not isinstance(estimator, Pipeline):
+        return None, estimator
+    return estimator[:-1] if len(estimator.steps) > 1 else None, estimator.steps[-1][1]
+
+
 @dataclass(frozen=True)
-class EstimatorTrainer:
-    """A classifier with parameters alpha and gamma, or a Pipeline that ends in one."""
+class OfEstimator:
+    """What is known of a trainer from its classifier, or the Pipeline that ends in it."""
 
     estimator: Any
 
     @property
     def model(self) -> Any:
         """The classifier itself."""
-        return self.estimator.steps[-1][1] if isinstance(self.estimator, Pipeline) else self.estimator
+        return parted(self.estimator)[1]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -132,6 +139,11 @@ class EstimatorTrainer:
     def name(self) -> str:
         """Its class."""
         return type(self.model).__name__
+
+
+@dataclass(frozen=True)
+class EstimatorTrainer(OfEstimator):
+    """A classifier with parameters alpha and gamma, or a Pipeline that ends in one."""
 
     @property
     def chained(self) -> bool:
@@ -155,9 +167,7 @@ class EstimatorTrainer:
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:
         """The pipeline's other steps are fitted once, on ``train``."""
-        whole = clone(self.estimator)
-        prepare = whole[:-1] if isinstance(whole, Pipeline) and len(whole.steps) > 1 else None
-        model = whole.steps[-1][1] if isinstance(whole, Pipeline) else whole
+        prepare, model = parted(clone(self.estimator))
         model.set_params(**dict(cells[0].params))
         train_y = data.targets[train]
         weight = None if data.weight is None else data.weight[train]
