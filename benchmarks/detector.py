@@ -91,7 +91,8 @@ def do(options: argparse.Namespace) -> None:
     for seed in range(options.seeds):
         for table, loss, prior in cells():
             key = key_of(recipe, table, loss, prior, seed)
-            if (options.tables and table not in options.tables) or key in read(options.out):
+            asked = not options.only or (loss.mining is None and f"{loss.gamma:g},{loss.alpha}" in options.only)
+            if (options.tables and table not in options.tables) or not asked or key in read(options.out):
                 continue
             outcome = run(loss, replace(training, prior=prior), train_on, test_on, seed)
             record = {"key": key, "steps": options.steps, **{k: v for k, v in vars(outcome).items() if k != "detector"}}
@@ -155,6 +156,7 @@ def main() -> None:
     parser.add_argument("--recipe", choices=list(RECIPES), default="1:200")
     parser.add_argument("--bccd", type=Path)
     parser.add_argument("--tables", nargs="*")
+    parser.add_argument("--only", nargs="*", metavar="GAMMA,ALPHA", help="these cells only, e.g. 0,0.75 2,0.25")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--images", type=int, default=400)
