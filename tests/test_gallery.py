@@ -34,8 +34,9 @@ def parts(name: str) -> tuple[str, str]:
 def test_an_example_runs_and_prints_what_it_promises(name, capsys):
     import matplotlib
     import matplotlib.pyplot as plt
+    from threadpoolctl import threadpool_limits
 
-    with matplotlib.rc_context({"backend": "agg"}):
+    with matplotlib.rc_context({"backend": "agg"}), threadpool_limits(1):
         runpy.run_path(str(EXAMPLES[name]), run_name="__main__")
         assert plt.get_fignums()
         plt.close("all")
