@@ -34,9 +34,11 @@ types: $(VENV)/.for-test
 unit: $(VENV)/.for-test
 	$(BIN)/python -m pytest -n 2 --durations=20
 
-# What takes long, before a release: the laws on many more examples, brute force on decisions, ten minutes of fuzzing.
+# What takes long, before a release: the tests marked slow, the laws on many more examples, brute force on decisions,
+# ten minutes of fuzzing.
 slow: $(VENV)/.for-test
-	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/laws tests/golden
+	$(BIN)/python -m pytest -n 2 -m slow tests
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/laws
 	$(BIN)/python benchmarks/decide.py brute --cases 100000
 	$(MAKE) tensorflow
 	$(MAKE) fuzz FUZZ=1200
