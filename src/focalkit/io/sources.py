@@ -6,12 +6,14 @@ import glob
 import io
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from focalkit._core import contracts
-from focalkit.io._streams import Answered, Decompressed, filesystem, need, opened, told
+from focalkit.io._streams import Answered, Decompressed, decompressing, filesystem, need, opened, told
 
 #: What a file is, by its ending.
 FORMATS = {
@@ -92,7 +94,8 @@ class File:
         raw = self._raw()
         if self.compression:
             try:
-                return Decompressed(opened(raw, self), raw, self)
+                with decompressing(self):
+                    return Decompressed(opened(raw, self), raw, self)
             except BaseException:
                 raw.close()
                 raise
@@ -114,6 +117,16 @@ class File:
                 stream = io.BytesIO(stream.read())
             return pyarrow.PythonFile(stream, mode="r")
         return pyarrow.OSFile(self.path)
+
+
+@contextmanager
+def in_utf8(file: File) -> Iterator[None]:
+    """Arrow takes names and texts for UTF-8 without a look; here they become text."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        got = contracts.Words(f"{file.name} with {bytes(error.object[:20])!r}")
+        contracts.reject("FILE", "hold its names and texts in UTF-8", got, "Write it again.")
 
 
 def find(words: tuple[str, ...]) -> tuple[File, ...]:

@@ -49,6 +49,7 @@ from focalkit._core.contracts.errors import (
     Words,
     known_names,
     reject,
+    visible,
 )
 
 __all__ = [
@@ -94,4 +95,5 @@ __all__ = [
     "sigmoid_targets_shape",
     "softmax_targets",
     "softmax_targets_shape",
+    "visible",
 ]
