@@ -5,6 +5,8 @@ from __future__ import annotations
 import glob
 import io
 import re
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +113,9 @@ class File:
         """The same as an Arrow file, which can seek."""
         import pyarrow
 
-        if self.url or self.compression:
+        if self.compression:
+            return pyarrow.PythonFile(_unpacked(self.stream()), mode="r")
+        if self.url:
             stream = self.stream()
             if not stream.seekable():
                 stream = io.BytesIO(stream.read())
@@ -140,6 +144,19 @@ def find(words: tuple[str, ...]) -> tuple[File, ...]:
             )
         found += [file for file in some if file not in found]
     return _paired(found)
+
+
+def _unpacked(stream: Any) -> Any:
+    """A temporary file without a name: Arrow seeks in it, and the checksum, which ends the other, was compared."""
+    with stream:
+        out = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            shutil.copyfileobj(stream, out, 1 << 22)
+        except BaseException:
+            out.close()
+            raise
+    out.seek(0)
+    return out
 
 
 def recognised(file: File) -> File:

@@ -49,7 +49,6 @@ from focalkit._core.contracts.errors import (
     Words,
     known_names,
     reject,
-    visible,
 )
 
 __all__ = [
@@ -95,5 +94,4 @@ __all__ = [
     "sigmoid_targets_shape",
     "softmax_targets",
     "softmax_targets_shape",
-    "visible",
 ]
