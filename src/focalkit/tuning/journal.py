@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit.io.atomic import naming
 from focalkit.tuning.units import Unit, UnitScores
 
 START = b'{"crc32":"'
@@ -150,9 +151,10 @@ class Journal:
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             line = b"\n" + line
-        while line:
-            line = line[os.write(self._file, line) :]
-        os.fsync(self._file)
+        with naming(self._path):
+            while line:
+                line = line[os.write(self._file, line) :]
+            os.fsync(self._file)
 
     def _take_lines(self) -> list[Unit]:
         """Read whole lines from where the last reading ended."""
