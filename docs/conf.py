@@ -23,9 +23,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
-source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "sg_execution_times.rst"]
 html_theme = "furo"
 html_title = f"focalkit {version}"
 html_static_path = ["_static"]
@@ -46,6 +47,22 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 # libraries that a page of the reference needs and the builder may lack
 autodoc_mock_imports = ["lightning"]
+
+# the gallery runs each example, keeps what it printed and drew, and offers it as a notebook; offline throughout
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py",
+    "ignore_pattern": r"__init__\.py",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "plot_gallery": "True",
+    "abort_on_example_error": True,
+    "show_signature": False,
+    "show_memory": False,
+    "download_all_examples": False,
+    "min_reported_time": 3600,
+    "remove_config_comments": True,
+}
 
 REPOSITORY = "https://github.com/focalkit/focalkit/blob/main/"
 
