@@ -149,7 +149,7 @@ def find(words: tuple[str, ...]) -> tuple[File, ...]:
 def _unpacked(stream: Any) -> Any:
     """A temporary file without a name: Arrow seeks in it, and the checksum, which ends the other, was compared."""
     with stream:
-        out = tempfile.TemporaryFile()  # noqa: SIM115
+        out = tempfile.TemporaryFile()
         try:
             shutil.copyfileobj(stream, out, 1 << 22)
         except BaseException:
