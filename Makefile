@@ -76,6 +76,13 @@ sanitize: $(VENV)/.for-test
 	$(PIP) nanobind cmake ninja
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(abspath $(BIN))/python tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py --seconds $(FUZZ)
 
+# FUZZ seconds each of: arrays, tensors and files as installed; the kernels under the address sanitizer; threads, the pool
+# and changes of the number of threads under the thread sanitizer. What fails goes into tests/fuzz/seeds.txt.
+fuzz: sanitize
+	$(BIN)/python tests/fuzz/fuzz_cpu.py --seconds $(FUZZ)
+	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(abspath $(BIN))/python FOCALKIT_SANITIZER=thread \
+		tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py --threads --seconds $(FUZZ)
+
 # Programs killed at so many moments, full disks, cut journals: what follows is equal bit for bit, or refused in a line.
 COUNT ?= 1000
 torture: $(VENV)/.for-test
