@@ -59,7 +59,7 @@ oldest:
 	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e ".[tune,plot,io]" pytest hypothesis mpmath ml_dtypes pandas
 	build/oldest/bin/python -m pytest -p no:cacheprovider tests/laws tests/golden tests/diagnosis tests/tuning tests/test_*.py --ignore tests/test_docs.py -W default
 
-# The site, in both languages, into build/site; a warning is an error.
+# The site, in both languages, into build/site: the examples of the gallery are run; a warning is an error.
 docs: $(VENV)/.for-test
 	$(PIP) -e ".[docs]"
 	cd docs && $(abspath $(BIN))/python -m sphinx -W --keep-going -q -b html . ../build/site

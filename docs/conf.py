@@ -82,6 +82,12 @@ def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)", target, source[0])
 
 
+def _skip(app: object, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
+    """scikit-learn's own methods for metadata routing refer to labels of its own documentation."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
+
+
 def setup(app: object) -> None:
     """Register what the pages need."""
+    app.connect("autodoc-skip-member", _skip)  # type: ignore[attr-defined]
     app.connect("source-read", _link_to_the_repository)  # type: ignore[attr-defined]
