@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 
 from focalkit.io.features import read_table
 from focalkit.tuning import search
+from focalkit.tuning.classifiers import trainer_of
 from focalkit.tuning.collection import Collection
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.folds import Folds, Split
 from focalkit.tuning.result import Cell, TuneResult
 from focalkit.tuning.scores import NAMES, metric_named
 from focalkit.tuning.shifts import figure, taus_of
-from focalkit.tuning.trainers import Data, trainer_of
+from focalkit.tuning.trainers import Data
 from focalkit.tuning.units import Task, Unit, run_unit
 from focalkit.tuning.verdict import expected_on_new_rows, judge
 
