@@ -40,6 +40,7 @@ def predict(
     """
     from focalkit.io.encoding import Encoding
     from focalkit.tuning.imported import from_file
+    from focalkit.tuning.multilabel import LabelRemedies
     from focalkit.tuning.remedy import TableEncoder
 
     check_places(out_file)
@@ -54,12 +55,16 @@ def predict(
     costs = {}
     if cost_column is not None:
         costs = {"costs": Encoding((cost_column,)).matrix(file, **options)[:, 0]}
-    decisions, p = classifier.predict(rows, **costs), classifier.predict_proba(rows)
+    decisions, p = np.asarray(classifier.predict(rows, **costs)), classifier.predict_proba(rows)
+    if isinstance(classifier, LabelRemedies):
+        head = [f"{what}_{label}" for what in ("decision", "p") for label in classifier.labels]
+    else:
+        head = ["decision", *(f"p_{label}" for label in classifier.classes_)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["decision", *(f"p_{label}" for label in classifier.classes_)])
-    for decision, row in zip(np.asarray(decisions).tolist(), p.tolist(), strict=True):
-        writer.writerow([decision, *(f"{value:.6g}" for value in row)])
+    writer.writerow(head)
+    for decision, row in zip(decisions.reshape(len(p), -1).tolist(), p.tolist(), strict=True):
+        writer.writerow([*decision, *(f"{value:.6g}" for value in row)])
     if write_out(out_file or Path(STDOUT), stream.getvalue()):
         from focalkit.report.messages import word
 

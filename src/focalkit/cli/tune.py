@@ -282,9 +282,12 @@ def tune(
     if target is not None and any(sign in target for sign in "*?") and file is not None:
         from focalkit.cli.labels import show_labels
 
-        if journal is not None or json_file or html_file or script_file or card_file or model_file:
-            contracts.reject("target", "be one column where files are written", target, "Tune one label for those.")
-        show_labels(file, target, {**roles, **text}, (name, strength, trust), options, worth, language)
+        places = {
+            "json": json_file, "html": html_file, "script": script_file, "card": card_file, "model": model_file,
+        }  # fmt: skip
+        asked = (file, target, {**roles, **text}, (name, strength, trust), options, worth, language)
+        if not show_labels(*asked, places, command_line(context)):
+            context.exit(130)
         return
     if predictions and cost_column is not None:
         contracts.reject("cost-column", "be left out with --predictions", cost_column, "Use focalkit decide.")
