@@ -20,6 +20,7 @@ from focalkit.report.page import gains, render
 from focalkit.report.page.assemble import Page, ledger_data, live
 from focalkit.report.page.svg import figure_1
 from focalkit.report.sections import Code, Lines, Part, Section, Table, Text
+from focalkit.report.sections import Verdict as Said
 from focalkit.report.snippet import code
 from focalkit.tuning.measures import CostOf
 from focalkit.tuning.result import Cell, TuneResult
@@ -80,9 +81,13 @@ def _decision(result: TuneResult, verdict: Verdict) -> tuple[str, dict[str, Any]
     if rule is None:
         return "", None
     title = f"<h2>{render.worded('section.decide')}</h2>"
-    rows, figures = (replace(part, name=f"decide-{part.name}") for part in decide_sections(rule, render.MOST_ROWS)[:2])
+    goal, figures = decide_sections(rule, render.MOST_ROWS)[:2]
+    # the goal by the metric's name, which is a word of every language
+    about = Message("page.decided", metric=verdict.metric.name)
+    parts = [replace(part, about=about) if isinstance(part, Said) else part for part in goal.parts]
+    goal, figures = replace(goal, name="decide-rule", title="", parts=parts), replace(figures, name="decide-figures")
     data = decision_page.decision_data(rule, need_report(rule))
-    return title + render.section(rows) + render.section(figures) + decision_page.moving(data), data
+    return title + render.section(goal) + render.section(figures) + decision_page.moving(data), data
 
 
 def _pictures(verdict: Verdict) -> str:
