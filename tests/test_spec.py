@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import focalkit
 from focalkit import InputError, LossSpec
 from focalkit._core import contracts
+from focalkit._core.spec import FAMILY_FIELDS
 from tests.laws.strategies import within
 
 
@@ -153,3 +154,11 @@ def test_nan_is_ignored_among_floats_alone():
         LossSpec(ignore_index=float("nan"))
     with pytest.raises(InputError, match=r"^ignore_index must be an integer"):
         LossSpec("sigmoid", ignore_index=0.5)
+
+
+def test_every_field_is_one_of_the_focal_loss_or_of_its_family():
+    focal = {"link", "gamma", "alpha", "label_smoothing", "ignore_index", "reduction", "class_axis"}
+    focal |= {"keep_hardest", "negatives_per_positive"}
+    names = {f.name for f in fields(LossSpec)}
+    assert not focal & set(FAMILY_FIELDS)
+    assert names == focal | set(FAMILY_FIELDS)

@@ -53,7 +53,7 @@ def linear_softmax_focal_loss(
     logit_softcap : float > 0, optional
         Cap the logits z to c tanh(z / c) with this c, as Gemma 2 does.
     memory_budget : int, optional
-        Bytes for the logits that exist at a time; None: 64 MiB in host memory, 512 MiB on a device.
+        Bytes for the logits that exist at a time; None: 64 MiB in host memory (JAX: 32 MiB), 512 MiB on a device.
     **options
         Of :class:`LossSpec`: ``reduction``, ``ignore_index``, ``label_smoothing``.
 

@@ -45,6 +45,7 @@ def test_exp_log_log1p_and_powers_are_good_to_about_an_ulp(isa, tmp_path):
         assert max(found.values()) < 2, line
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not {"avx2", "avx512"} & set(RUNS_HERE), reason="knows the assembly of x86-64")
 def test_hot_loops_are_vector_code(tmp_path):
     """Fused products are packed but for a few of the tails, and in the widest registers there are."""

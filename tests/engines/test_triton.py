@@ -432,18 +432,19 @@ def test_compiled_code_for_a_gpu_calls_the_operator(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Triton's compilers come with Linux")
-def test_every_kernel_compiles_for_nvidia_and_amd(tmp_path):
+@pytest.mark.parametrize("targets", [("sm90",), pytest.param(("sm80", "gfx942"), marks=pytest.mark.slow)], ids="-".join)
+def test_every_kernel_compiles_for_nvidia_and_amd(targets, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-W", "error::UserWarning", str(Path(__file__).with_name("triton_compile.py"))]
+    command = [sys.executable, "-W", "error::UserWarning", str(Path(__file__).with_name("triton_compile.py")), *targets]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     builds = [json.loads(line) for line in done.stdout.splitlines()]
     names = {"hard_rows", "soft_rows", "sigmoid_elements", "scaled"}
-    assert {(b["kernel"], b["target"]) for b in builds} == set(itertools.product(names, ("sm80", "sm90", "gfx942")))
+    assert {(b["kernel"], b["target"]) for b in builds} == set(itertools.product(names, targets))
     moved = {b["case"]: b["vectors"] for b in builds if b["target"] == "sm90"}
     for case in ("rows", "rows of 100 in float32", "long rows", "pixels", "sigmoid", "sigmoid by column", "scaling"):
-        assert moved[case] > 0, f"{case}: element by element"
+        assert "sm90" not in targets or moved[case] > 0, f"{case}: element by element"
 
 
 def test_the_sums_of_a_call_are_its_own_whatever_the_batch():

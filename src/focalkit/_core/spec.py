@@ -31,6 +31,10 @@ PerClass: TypeAlias = "float | Sequence[float] | NDArray[Any] | Tensor"
 FromData: TypeAlias = "Mapping[str, Any]"
 #: The fields of a spec that may have one value per class, in the order in which engines hand them on.
 CLASS_PARAMETERS = ("gamma", "alpha", "logit_adjustment", "margin")
+#: The fields that choose another form than the focal loss.
+FORM_FIELDS = ("poly", "star", "dft", "gce", "gamma_negative", "clip", "quality", "gamma_steps")
+#: All fields that make another loss of the focal loss, or other log-odds.
+FAMILY_FIELDS = ("logit_adjustment", "margin", "scale", *FORM_FIELDS)
 
 
 class SpecOptions(TypedDict, total=False):
@@ -428,9 +432,5 @@ def _named(known_init: Any) -> Any:
 
 LossSpec.__init__ = _named(LossSpec.__init__)  # type: ignore[method-assign]
 
-_FORM_FIELDS = tuple(
-    f
-    for f in fields(LossSpec)
-    if f.name in ("poly", "star", "dft", "gce", "gamma_negative", "clip", "quality", "gamma_steps")
-)
+_FORM_FIELDS = tuple(f for f in fields(LossSpec) if f.name in FORM_FIELDS)
 _cached: Callable[..., LossSpec] = lru_cache(maxsize=64, typed=True)(LossSpec)

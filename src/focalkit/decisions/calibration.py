@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.decisions.rules import both_sides
-from focalkit.decisions.steps import TINY, Beta, Isotonic, Step, Temperature
+from focalkit.decisions.steps import TINY, Beta, Isotonic, Step, Temperature, logits_of
 
 Real = NDArray[np.float64]
 METHODS = ("temperature", "focal_temperature", "isotonic", "beta")
@@ -50,47 +50,34 @@ def fit_calibration(method: str, p: Real, targets: NDArray[Any], weight: Real | 
     return fit[method](p, targets, w)
 
 
-def _least(f: Callable[[float], float], low: float, high: float, steps: int = 40) -> float:
-    """Golden section between ``low`` and ``high``."""
-    g = (np.sqrt(5) - 1) / 2
-    a, b = high - g * (high - low), low + g * (high - low)
-    fa, fb = f(a), f(b)
-    for _ in range(steps):
-        if fa <= fb:
-            high, b, fb = b, a, fa
-            a = high - g * (high - low)
-            fa = f(a)
-        else:
-            low, a, fa = a, b, fb
-            b = low + g * (high - low)
-            fb = f(b)
-    return float((low + high) / 2)
+def _least(f: Callable[[float], float], low: float, high: float) -> float:
+    """The minimiser of a function with one minimum between ``low`` and ``high``, to 1e-5 (Brent's method)."""
+    with need("scipy", "temperature scaling", "tune"):
+        from scipy.optimize import minimize_scalar
+    return float(minimize_scalar(f, bounds=(low, high), method="bounded", options={"xatol": 1e-5}).x)
 
 
-def _temperature(p: Real, y: NDArray[Any], w: Real) -> Step:
-    """Convex in 1 / T, so that golden section finds it."""
+def _temperature(p: Real, y: NDArray[Any], w: Real, gamma: float = 0.0) -> Temperature:
+    """The temperature in [0.05, 20]; at gamma = 0 the loss is convex in its inverse, so that one minimum is all."""
+    logits = logits_of(p)
 
     def loss(log_t: float) -> float:
-        return float(np.average(log_losses(Temperature(float(np.exp(log_t))).apply(p), y), weights=w))
+        step = Temperature(float(np.exp(log_t)), gamma)
+        return float(np.average(step.log_losses(logits, y), weights=w))
 
-    return Temperature(float(np.exp(_least(loss, np.log(0.05), np.log(20.0)))))
+    return Temperature(float(np.exp(_least(loss, np.log(0.05), np.log(20.0)))), gamma)
 
 
 def _focal_temperature(p: Real, y: NDArray[Any], w: Real) -> Step:
-    """Golden section over gamma in [0, 10], of each the best temperature."""
+    """Over gamma in [0, 10] the loss of the best temperature of each."""
+    logits = logits_of(p)
 
-    def of(gamma: float) -> Temperature:
-        def loss(log_t: float) -> float:
-            step = Temperature(float(np.exp(log_t)), gamma)
-            return float(np.average(log_losses(step.apply(p), y), weights=w))
+    def loss(step: Temperature) -> float:
+        return float(np.average(step.log_losses(logits, y), weights=w))
 
-        return Temperature(float(np.exp(_least(loss, np.log(0.05), np.log(20.0), 25))), gamma)
-
-    def loss(gamma: float) -> float:
-        return float(np.average(log_losses(of(gamma).apply(p), y), weights=w))
-
-    best = _least(loss, 0.0, 10.0, 20)
-    return of(best) if loss(best) < loss(0.0) else of(0.0)
+    best = _temperature(p, y, w, _least(lambda gamma: loss(_temperature(p, y, w, gamma)), 0.0, 10.0))
+    plain = _temperature(p, y, w)
+    return best if loss(best) < loss(plain) else plain
 
 
 def _isotonic(p: Real, y: NDArray[Any], w: Real) -> Step:
@@ -155,7 +142,7 @@ def calibration(p: Real, positive: NDArray[Any], weight: Real | None = None, n_b
         from scipy.special import betaincinv
     y = np.asarray(positive, np.float64)
     w = np.ones(len(y)) if weight is None else weight
-    z = np.log(np.maximum(p, TINY)) - np.log(np.maximum(1 - p, TINY))
+    z = logits_of(np.asarray(p))
     (a,), (ea,) = _logistic(np.ones((len(y), 1)), y, w, z)
     (_, b), (_, eb) = _logistic(np.column_stack([np.ones(len(y)), z]), y, w, np.zeros(len(y)))
     order = np.argsort(p, kind="stable")

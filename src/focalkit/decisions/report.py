@@ -100,8 +100,9 @@ class DecisionReport:
     curves: tuple[Curve, ...] = field(default=(), repr=False)
 
     def figure(self, name: str) -> Figure:
-        """The figure of this name."""
-        return next(figure for figure in self.figures if figure.name == name)
+        """The figure of this name; InputError where there is none."""
+        names = [figure.name for figure in self.figures]
+        return self.figures[names.index(contracts.one_of("name", name, names))]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

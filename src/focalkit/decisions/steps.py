@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts
+from focalkit._core import contracts, definition
 from focalkit.decisions.rules import Bands, Cutoffs, both_sides
-from focalkit.posterior import recover_posterior
+from focalkit.posterior import log_odds_of_logits, recover_posterior
 
 Real = NDArray[np.float64]
 TINY = float(np.finfo(np.float64).tiny)
@@ -30,6 +30,12 @@ class Step:
     def to_dict(self) -> dict[str, Any]:
         """The step as plain data; :func:`step_from_dict` reads it back."""
         return {"step": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+
+
+def logits_of(p: Real) -> Real:
+    """Finite log-odds (n,) of probabilities (n,), or logarithms (n, n_classes) of those of each class."""
+    log_p = np.log(np.maximum(p, TINY))
+    return np.asarray(log_p - np.log(np.maximum(1 - p, TINY)) if p.ndim == 1 else log_p)
 
 
 def _like(p: Real, full: Real) -> Real:
@@ -72,10 +78,30 @@ class Temperature(Step):
 
     def apply(self, p: Real) -> Real:
         """Softened or sharpened probabilities."""
-        scaled = np.log(np.maximum(both_sides(p), TINY)) / self.temperature
-        e = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        full = e / e.sum(axis=1, keepdims=True)
-        return _like(p, recover_posterior(full, self.gamma) if self.gamma else full)
+        z = self._logits(logits_of(p))
+        if p.ndim == 1:
+            e = np.exp(-np.abs(z))
+            return np.asarray(np.where(z >= 0, 1.0, e) / (1 + e))
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+    def log_losses(self, log_p: Real, targets: NDArray[Any]) -> Real:
+        """Minus the logarithm of the true class's probability (n,) after the step, of :func:`logits_of` before it."""
+        z = self._logits(log_p)
+        if z.ndim == 1:
+            return np.logaddexp(0.0, np.where(targets, -z, z))
+        top = z.max(axis=1)
+        return np.asarray(top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - z[np.arange(len(z)), targets])
+
+    def _logits(self, log_p: Real) -> Real:
+        """What the sigmoid (n,) or the softmax (n, n_classes) makes the step's probabilities of."""
+        z = log_p / self.temperature
+        if not self.gamma:
+            return z
+        gamma = np.asarray(self.gamma)
+        if z.ndim == 1:
+            return np.asarray(definition.log_h(z, gamma, np) - definition.log_h(-z, gamma, np))
+        return np.asarray(definition.log_h(log_odds_of_logits(z), gamma, np))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from focalkit._core import contracts
-from focalkit._core.spec import LossSpec
+from focalkit._core.spec import FAMILY_FIELDS, LossSpec
 from focalkit.diagnosis import bins
 
 if TYPE_CHECKING:
@@ -23,26 +23,15 @@ EXACT = ("exact_loss", "exact_grad")
 ARRAYS = (*TABLES, *EXACT)
 
 _SPEC_FIELDS = ("link", "gamma", "alpha", "label_smoothing", "ignore_index", "class_axis")
-_MORE = (
-    "logit_adjustment",
-    "margin",
-    "scale",
-    "poly",
-    "star",
-    "dft",
-    "gce",
-    "gamma_negative",
-    "clip",
-    "quality",
-    "gamma_steps",
-)
 _BINS = {"low": bins.LOW, "high": bins.HIGH, "per_unit": bins.PER_UNIT, "extra_edges": [bins.LOG9]}
 
 
 def _others(spec: LossSpec) -> dict[str, Any]:
     """What else makes the log-odds and the loss: only what differs from the default, as older versions wrote it."""
     return {
-        f.name: getattr(spec, f.name) for f in fields(spec) if f.name in _MORE and getattr(spec, f.name) != f.default
+        f.name: getattr(spec, f.name)
+        for f in fields(spec)
+        if f.name in FAMILY_FIELDS and getattr(spec, f.name) != f.default
     }
 
 
@@ -102,7 +91,7 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
             message = f"{len(rows)} rows, {len(state['class_names'])} names for {n_classes} classes"
             raise ValueError(message)
         return spec, n_classes, state
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         contracts.reject(
             "text", "be the whole JSON of a ledger", contracts.Words(f"{type(error).__name__}: {error}"), remedy
         )

@@ -29,7 +29,9 @@ from focalkit.engines.jax.ops import OPS
 _LAYER = ("hidden", "weight", "bias")
 _PER_ROW = ("hidden", "targets", "sample_weight")
 #: Bytes where none are given. A device needs larger products to be busy.
-_BUDGET_OF_HOST, _BUDGET_OF_DEVICE = 64 << 20, 512 << 20
+_BUDGET_OF_HOST, _BUDGET_OF_DEVICE = 32 << 20, 512 << 20
+#: Classes of which the gradient of the weight is made at a time.
+_CLASSES = 2048
 
 
 class Layer(NamedTuple):
@@ -206,7 +208,7 @@ def _one_pass(layer: Layer, wanted: tuple[str, ...], operands: Operands) -> tupl
             sums["bias"] = sums["bias"] + jnp.sum(grad, 0)
         grad = grad.astype(hidden.dtype)
         if "weight" in wanted:
-            sums["weight"] = sums["weight"] + _product(grad.T, rows, inner)
+            sums["weight"] = _add_products(sums["weight"], grad, rows, factor)
         if "hidden" in wanted:
             of_rows = (_product(grad, weight, inner) * factor).astype(hidden.dtype)
             sums["hidden"] = jax.lax.dynamic_update_slice_in_dim(sums["hidden"], of_rows, start, 0)
@@ -222,9 +224,24 @@ def _one_pass(layer: Layer, wanted: tuple[str, ...], operands: Operands) -> tupl
         sums = step(sums, n // chunk * chunk, n % chunk)
     value = sums.pop("loss")
     value = (value if scale is None else value / scale).astype(hidden.dtype)
-    for name in set(wanted) - {"hidden"}:
-        sums[name] = (sums[name] * factor).astype(hidden.dtype)
-    return value, sums
+    if "bias" in wanted:
+        sums["bias"] = sums["bias"] * factor
+    return value, {name: x.astype(hidden.dtype) for name, x in sums.items()}
+
+
+def _add_products(total: Any, grad: Any, rows: Any, factor: Any) -> Any:
+    """``total + factor * grad.T @ rows``, some classes at a time, so that no product is held beside the total."""
+    n_classes = total.shape[0]
+    block = -(-n_classes // -(-n_classes // _CLASSES))
+
+    def add(total: Any, start: Any, length: int) -> Any:
+        product = _product(jax.lax.dynamic_slice_in_dim(grad, start, length, 1).T, rows, total.dtype)
+        here = jax.lax.dynamic_slice_in_dim(total, start, length)
+        return jax.lax.dynamic_update_slice_in_dim(total, here + factor * product, start, 0)
+
+    whole = n_classes // block
+    total = jax.lax.fori_loop(0, whole, lambda i, total: add(total, i * block, block), total)
+    return add(total, whole * block, n_classes % block) if n_classes % block else total
 
 
 def _product(one: Any, other: Any, dtype: Any) -> Any:
@@ -239,12 +256,15 @@ def _logits(layer: Layer, operands: Operands) -> Any:
 
 
 def _rows_of_chunk(layer: Layer, operands: Operands) -> int:
-    """As many as the budget holds, the chunks being about equally long."""
+    """As many as the budget holds: a divisor of all rows above half of that, or else chunks about equally long.
+
+    Rows that are left over are a second program, with memory of its own.
+    """
     n, width = operands["hidden"].shape[0], operands["weight"].shape[0]
     per_row = width * OPS.compute_dtype(operands["hidden"]).itemsize * (2 if layer.softcap else 1)
     most = max(layer.budget // per_row, 1)
     rows: int = max(-(-n // max(-(-n // most), 1)), 1)
-    return rows
+    return next((d for d in range(rows, most // 2, -1) if n % d == 0), rows)
 
 
 def _denominator(spec: LossSpec, operands: Operands) -> Any:
