@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from focalkit import InputError, Ledger, diagnose, loss_grad_hess
+from focalkit import InputError, Ledger, LossSpec, diagnose, loss_grad_hess
 from focalkit.cli import main
 from focalkit.diagnosis import diagnose_files
 from focalkit.io import read_table
@@ -56,8 +56,8 @@ def test_every_input_of_the_table_is_asked_about_here():
 
 @pytest.mark.parametrize("bad", [2**31, -(2**62), 5, -1])
 def test_no_class_id_leads_outside_the_array(bad):
-    with pytest.raises(InputError):
-        loss_grad_hess("softmax", np.zeros((2, 5)), np.array([0, bad]))
+    with pytest.raises(InputError, match="targets must lie in"):
+        loss_grad_hess(LossSpec(), np.zeros((2, 5)), np.array([0, bad]))
 
 
 @pytest.mark.parametrize("name", ["t.npz", "t.npy", "t.pkl", "t.joblib", "t.csv", "t.pt"])
