@@ -151,7 +151,7 @@ import os, sys
 import pandas, pyarrow.compute, pyarrow.csv
 from focalkit.io import read_table
 ends = []
-for _ in range(10):
+for _ in range(6):
     pid = os.fork()
     if not pid:
         read_table(sys.argv[1])
