@@ -222,12 +222,19 @@ class DecisionRule:
     def _tried(self) -> None:
         """Decide two cases: what cannot do that is no rule, whatever its file said."""
         k = self.n_classes
-        p = np.full((2, k), 1.0 / k)
+        even = np.full((2, k), 1.0 / k)
+        even = even[:, 1] if k == 2 and not self.multilabel else even
         with np.errstate(all="ignore"):
-            p = apply_all(self.steps, p[:, 1] if k == 2 and not self.multilabel else p)
+            p = apply_all(self.steps, even)
             said = np.asarray(self.rule.decide(p, np.zeros((2, k, k))))
         shape = (2, k) if self.multilabel else (2,)
-        if said.shape != shape or said.dtype.kind != "i" or said.min() < -1 or said.max() >= max(k, 2):
+        if (
+            p.shape != even.shape
+            or said.shape != shape
+            or said.dtype.kind != "i"
+            or said.min() < -1
+            or said.max() >= max(k, 2)
+        ):
             message = f"decisions of shape {said.shape} over {k} classes"
             raise ValueError(message)
 
