@@ -2,6 +2,7 @@
 
 python benchmarks/detector.py run --out benchmarks/results/detector.jsonl      # the cells that are missing
 python benchmarks/detector.py table --out benchmarks/results/detector.jsonl    # mean ± standard deviation over seeds
+python benchmarks/detector.py compare --out benchmarks/results/detector.jsonl  # beside the paper's figures
 python benchmarks/detector.py run --bccd FOLDER --out build/bccd.jsonl
 """
 
@@ -38,6 +39,12 @@ RECIPES = {
     "1:6000": Scenes(side=256, most_objects=1, smallest=8, largest=14, clutter=90),
     "1:20000": Scenes(side=448, most_objects=1, smallest=8, largest=14, clutter=250),
 }
+
+
+#: AP that the paper prints (Lin et al. 2017): 1a by α, 1b by γ at its best α, 1d by batch and suppression, at γ = 0.
+PAPER_1A = {0.1: 0.0, 0.25: 10.8, 0.5: 30.2, 0.75: 31.1, 0.9: 30.8, 0.99: 28.7, 0.999: 25.1}
+PAPER_1B = {0.0: (0.75, 31.1), 0.5: (0.5, 32.9), 1.0: (0.25, 33.7), 2.0: (0.25, 34.0), 5.0: (0.25, 32.2)}
+PAPER_1D = {"OHEM, the better suppression": 32.8, "OHEM 1:3": 31.1, "focal loss": 36.0}
 
 
 def cells() -> list[tuple[str, Loss, float | None]]:
@@ -123,6 +130,37 @@ def curves_of(ledger: Ledger, gamma: float) -> dict[str, Any]:
     return {"gamma": gamma} | {name: np.interp(CURVE, x, y).round(5).tolist() for name, x, y in rows}
 
 
+def compare(options: argparse.Namespace) -> None:
+    """Tables 1a, 1b and 1d beside the paper's. Its columns are of COCO, ours of small scenes: compare the order."""
+    found: dict[tuple[float, float | None, str | None], list[float]] = defaultdict(list)
+    for key, record in read(options.out).items():
+        recipe, _, loss, prior, seed = json.loads(key)
+        plain = "star" not in loss and "adjustment" not in loss
+        if recipe == options.recipe and prior == 0.01 and plain and record["ap"] is not None and seed < options.seeds:
+            found[loss["gamma"], loss["alpha"], loss["mining"]].append(record["ap"])
+    shown = {setting: f"{np.mean(values):.1f}" for setting, values in found.items()}
+
+    def of(gamma: float, alpha: float | None, mining: str | None = None) -> str:
+        return shown.get((gamma, alpha, mining), "–")
+
+    print("| 1a: γ = 0, α | AP, paper | AP here |\n|---|---|---|")
+    for alpha, theirs in PAPER_1A.items():
+        print(f"| {alpha} | {theirs} | {of(0.0, alpha)} |")
+    print("\n| 1b: γ | paper's best α | AP, paper | AP here: α = 0.25 | 0.5 | 0.75 |\n|---|---|---|---|---|---|")
+    for gamma, (best, theirs) in PAPER_1B.items():
+        print(
+            f"| {gamma:g} | {best} | {theirs} | " + " | ".join(of(gamma, alpha) for alpha in (0.25, 0.5, 0.75)) + " |"
+        )
+    print("\n| 1d | AP, paper | AP here |\n|---|---|---|")
+    best_of = {
+        "OHEM, the better suppression": [v for (_, _, m), values in found.items() if m == "nms" for v in values],
+        "OHEM 1:3": [v for (_, _, m), values in found.items() if m == "1:3" for v in values],
+        "focal loss": found.get((2.0, 0.25, None), []),
+    }
+    for name, theirs in PAPER_1D.items():
+        print(f"| {name} | {theirs} | " + (f"{max(best_of[name]):.1f}" if best_of[name] else "–") + " |")
+
+
 def show(options: argparse.Namespace) -> None:
     """Mean and standard deviation of AP over the seeds of each cell; F1 of detections at one half and at cut-offs."""
     groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -151,7 +189,7 @@ def show(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("what", choices=["run", "table", "compare"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipe", choices=list(RECIPES), default="1:200")
     parser.add_argument("--bccd", type=Path)
@@ -163,7 +201,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128, help="height of a photograph in pixels")
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    (do if options.what == "run" else show)(options)
+    {"run": do, "table": show, "compare": compare}[options.what](options)
 
 
 if __name__ == "__main__":

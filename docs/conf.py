@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # the one that the builder has
 
 import focalkit  # noqa: E402
 
@@ -82,6 +85,12 @@ def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)", target, source[0])
 
 
+def _skip(app: object, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
+    """scikit-learn's own methods for metadata routing refer to labels of its own documentation."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
+
+
 def setup(app: object) -> None:
     """Register what the pages need."""
+    app.connect("autodoc-skip-member", _skip)  # type: ignore[attr-defined]
     app.connect("source-read", _link_to_the_repository)  # type: ignore[attr-defined]
