@@ -121,7 +121,7 @@ def decide_labels(
         cross_fitted=folds is not None,
         prior=estimated,
         notes=tuple(notes),
-        curves=tuple(_curve(data, k, factor) for k in range(p.shape[1])),
+        curves=tuple(_curve(data, k, factor, cut) for k, cut in enumerate(own_cutoffs(rule, _joined(undo, step)))),
         kappa=kappa,
         fold_labels=tuple(spread),
         seed=seed,
@@ -232,5 +232,6 @@ def _prior(
     return prior, PriorEstimate(prior, errors, sure, edge)
 
 
-def _curve(data: inputs.Data, k: int, factor: Real | None) -> Curve:
-    return curve_of(data.p[:, k], data.labels[:, k] == 1, data.w, None if factor is None else factor[k])
+def _curve(data: inputs.Data, k: int, factor: Real | None, cut: float) -> Curve:
+    of_label = None if factor is None else factor[k]
+    return curve_of(data.p[:, k], data.labels[:, k] == 1, data.w, of_label, {"half": 0.5, "rule": cut})

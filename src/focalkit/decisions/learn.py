@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions import inputs
 from focalkit.decisions.calibration import SURE, calibration, fit_calibration, log_losses
+from focalkit.decisions.cutoffs import Cutoffs, sort_cutoffs
 from focalkit.decisions.figures import compare, promise
-from focalkit.decisions.fit import fit_rule, is_closed
-from focalkit.decisions.goals import Abstain, Constraint, CostMatrix, Goal
+from focalkit.decisions.fit import best_cutoff, fit_rule, is_closed
+from focalkit.decisions.goals import Abstain, Constraint, CostMatrix, Goal, Maximize
 from focalkit.decisions.prior import PriorEstimate, estimate_prior
 from focalkit.decisions.report import Curve, DecisionReport, Promise, Sampled
 from focalkit.decisions.rule import DecisionRule
@@ -92,6 +93,8 @@ def learn(
     true = _calibration(q, data, factor)
     if true is not None and true.off and is_closed(goal, asked.learned):
         said.append(Message("decide.untrue", off=true.off, bins=len(true.share)))
+    mass = np.bincount(data.y, data.w, data.k) * (1.0 if factor is None else factor)
+    marks = _marks(rule, undo + steps, float(mass[1] / mass.sum()))
     report = DecisionReport(
         n_rows=len(data.y),
         class_weight=tuple(map(float, np.bincount(data.y, data.w, data.k))),
@@ -107,7 +110,7 @@ def learn(
         calibration_before=_calibration(before, data, None),
         prior=estimated,
         notes=tuple(said),
-        curve=curve_of(before, data.y == 1, data.w, factor) if data.k == 2 else None,
+        curve=curve_of(before, data.y == 1, data.w, factor, marks) if data.k == 2 else None,
         sample=_sample(q, data, factor) if data.k > 2 else None,
     )
     return DecisionRule(rule, goal, data.classes, undo + steps, report)
@@ -233,20 +236,42 @@ def _calibration(p: Real, data: inputs.Data, factor: Real | None) -> Any:
     return calibration(p, data.y == 1, w)
 
 
-def curve_of(p: Real, positive: NDArray[np.bool_], w: Real | None, factor: Real | None) -> Curve:
-    """Some hundred of all cut-offs on the model's own probabilities, evenly over those they catch and let pass."""
-    from focalkit.decisions.cutoffs import sort_cutoffs
+#: Metrics whose best cut-off on the rows is named on the curve.
+BEST = {"best_balanced": "balanced_accuracy", "best_f1": "f1", "best_mcc": "mcc"}
 
+
+def curve_of(
+    p: Real, positive: NDArray[np.bool_], w: Real | None, factor: Real | None, marks: Mapping[str, float]
+) -> Curve:
+    """Some hundred of all cut-offs on the model's own probabilities, evenly over those they catch and let pass.
+
+    Among them are ``marks``, exactly, and the best ones for some metrics.
+    """
     found = sort_cutoffs(p, positive, w)
     f = np.ones(2) if factor is None else factor
-    tp, fp = found.tp * f[1], found.fp * f[0]
+    weighed = Cutoffs(found.scores, found.tp * f[1], found.fp * f[0])
+    best = {name: best_cutoff(Maximize(metric), weighed).cutoff for name, metric in BEST.items()}  # type: ignore[attr-defined]
+    points = {name: found.above(value) for name, value in {**best, **marks}.items()}
     half = CURVE // 2
-    at = [np.searchsorted(side, np.linspace(0, side[-1], half)) for side in (tp, fp)]
-    index = np.unique(np.concatenate([*at, [0, len(tp) - 1]]).clip(0, len(tp) - 1))
-    per = 1000 / (tp[-1] + fp[-1])
-    cut = tuple(found.at(int(i)) for i in index)
-    ends = (float(per * tp[-1]), float(per * fp[-1]))
-    return Curve(cut, tuple(map(float, per * tp[index])), tuple(map(float, per * fp[index])), *ends)
+    at = [np.searchsorted(side, np.linspace(0, side[-1], half)) for side in (weighed.tp, weighed.fp)]
+    index = np.unique(np.concatenate([*at, [0, len(found.tp) - 1], list(points.values())]).clip(0, len(found.tp) - 1))
+    cut = {int(i): found.at(int(i)) for i in index} | {points[name]: value for name, value in marks.items()}
+    per = 1000 / (weighed.positives + weighed.negatives)
+    sides = (tuple(map(float, per * side[index])) for side in (weighed.tp, weighed.fp))
+    ends = (float(per * weighed.positives), float(per * weighed.negatives))
+    named = tuple((name, int(np.searchsorted(index, i))) for name, i in points.items())
+    return Curve(tuple(float(cut[int(i)]) for i in index), *sides, *ends, named)
+
+
+def _marks(rule: Rule, steps: tuple[Step, ...], share: float) -> dict[str, float]:
+    """Cut-offs to name, on the model's own probabilities; ``share`` is the frequency of positives."""
+    marks = {"half": 0.5, "balanced": own_scale(share, steps)}
+    if isinstance(rule, Cutoff):
+        marks["rule"] = own_scale(rule.cutoff, steps)
+    if isinstance(rule, Bands):
+        own = own_bands(rule, steps)
+        marks |= {"lower": own.lower, "upper": own.upper}
+    return marks
 
 
 def _sample(q: Real, data: inputs.Data, factor: Real | None) -> Sampled:

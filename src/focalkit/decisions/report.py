@@ -39,13 +39,18 @@ class Promise:
 
 @dataclass(frozen=True)
 class Curve:
-    """Up to some hundred cut-offs of two classes, from nothing flagged to everything: per 1,000 cases."""
+    """Up to some hundred cut-offs of two classes, from nothing flagged to everything: per 1,000 cases.
+
+    ``points`` names some of them: p > 0.5 (``half``), the class's frequency (``balanced``), the best on these rows for
+    balanced accuracy, F1 and Matthews (``best_…``), and the rule's own (``rule``, or ``lower`` and ``upper``).
+    """
 
     cutoff: tuple[float, ...]
     caught: tuple[float, ...]
     false_alarms: tuple[float, ...]
     positives: float
     negatives: float
+    points: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
