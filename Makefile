@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: tune test docs lint types unit slow tensorflow coverage oldest bench sanitize clean axe
+.PHONY: tune test docs lint types unit slow tensorflow coverage oldest bench sanitize fuzz torture clean axe
 
 $(VENV)/.for-tune: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,7 +41,8 @@ slow: $(VENV)/.for-test
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/laws
 	$(BIN)/python benchmarks/decide.py brute --cases 100000
 	$(MAKE) tensorflow
-	$(MAKE) sanitize FUZZ=600
+	$(MAKE) fuzz FUZZ=1200
+	$(MAKE) torture
 
 # The Keras losses on TensorFlow, which has an environment of its own: half a gigabyte that nothing else needs.
 tensorflow:
@@ -58,7 +59,7 @@ oldest:
 	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e ".[tune,plot,io]" pytest hypothesis mpmath ml_dtypes pandas
 	build/oldest/bin/python -m pytest -p no:cacheprovider tests/laws tests/golden tests/diagnosis tests/tuning tests/test_*.py --ignore tests/test_docs.py -W default
 
-# The site, in both languages, into build/site; a warning is an error.
+# The site, in both languages, into build/site: the examples of the gallery are run; a warning is an error.
 docs: $(VENV)/.for-test
 	$(PIP) -e ".[docs]"
 	cd docs && $(abspath $(BIN))/python -m sphinx -W --keep-going -q -b html . ../build/site
@@ -74,6 +75,18 @@ FUZZ ?= 20
 sanitize: $(VENV)/.for-test
 	$(PIP) nanobind cmake ninja
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(abspath $(BIN))/python tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py --seconds $(FUZZ)
+
+# FUZZ seconds each of: arrays, tensors and files as installed; the kernels under the address sanitizer; threads, the pool
+# and changes of the number of threads under the thread sanitizer. What fails goes into tests/fuzz/seeds.txt.
+fuzz: sanitize
+	$(BIN)/python tests/fuzz/fuzz_cpu.py --seconds $(FUZZ)
+	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(abspath $(BIN))/python FOCALKIT_SANITIZER=thread \
+		tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py --threads --seconds $(FUZZ)
+
+# Programs killed at so many moments, full disks, cut journals: what follows is equal bit for bit, or refused in a line.
+COUNT ?= 1000
+torture: $(VENV)/.for-test
+	$(BIN)/python tests/torture/torture.py --count $(COUNT)
 
 # The pages under axe-core, which is no part of this project: npm fetches it into node_modules.
 axe: $(VENV)/.for-test

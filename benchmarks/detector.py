@@ -2,6 +2,7 @@
 
 python benchmarks/detector.py run --out benchmarks/results/detector.jsonl      # the cells that are missing
 python benchmarks/detector.py table --out benchmarks/results/detector.jsonl    # mean ± standard deviation over seeds
+python benchmarks/detector.py compare --out benchmarks/results/detector.jsonl  # beside the paper's figures
 python benchmarks/detector.py run --bccd FOLDER --out build/bccd.jsonl
 """
 
@@ -28,6 +29,8 @@ from focalkit import Ledger
 
 ALPHAS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
+#: Shares of the anchors, easiest first, at which figure 4's curves are kept: finer where the negatives' loss lies.
+CURVE = (*np.linspace(0, 0.95, 20).round(2).tolist(), 0.96, 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)
 #: By the background anchors per foreground anchor that they come to: larger images, fewer and smaller objects.
 RECIPES = {
     "1:200": Scenes(),
@@ -36,6 +39,12 @@ RECIPES = {
     "1:6000": Scenes(side=256, most_objects=1, smallest=8, largest=14, clutter=90),
     "1:20000": Scenes(side=448, most_objects=1, smallest=8, largest=14, clutter=250),
 }
+
+
+#: AP that the paper prints (Lin et al. 2017): 1a by α, 1b by γ at its best α, 1d by batch and suppression, at γ = 0.
+PAPER_1A = {0.1: 0.0, 0.25: 10.8, 0.5: 30.2, 0.75: 31.1, 0.9: 30.8, 0.99: 28.7, 0.999: 25.1}
+PAPER_1B = {0.0: (0.75, 31.1), 0.5: (0.5, 32.9), 1.0: (0.25, 33.7), 2.0: (0.25, 34.0), 5.0: (0.25, 32.2)}
+PAPER_1D = {"OHEM, the better suppression": 32.8, "OHEM 1:3": 31.1, "focal loss": 36.0}
 
 
 def cells() -> list[tuple[str, Loss, float | None]]:
@@ -89,7 +98,8 @@ def do(options: argparse.Namespace) -> None:
     for seed in range(options.seeds):
         for table, loss, prior in cells():
             key = key_of(recipe, table, loss, prior, seed)
-            if (options.tables and table not in options.tables) or key in read(options.out):
+            asked = not options.only or (loss.mining is None and f"{loss.gamma:g},{loss.alpha}" in options.only)
+            if (options.tables and table not in options.tables) or not asked or key in read(options.out):
                 continue
             outcome = run(loss, replace(training, prior=prior), train_on, test_on, seed)
             record = {"key": key, "steps": options.steps, **{k: v for k, v in vars(outcome).items() if k != "detector"}}
@@ -101,6 +111,7 @@ def do(options: argparse.Namespace) -> None:
                 ledger = ledger_of(outcome.detector, test_on)
                 shares = [hardest_fifth(ledger, gamma) for gamma in (0.0, 0.5, 1.0, 2.0)]
                 record["hardest_fifth"] = {key: share for row in shares for key, share in row.items()}
+                record["curves"] = [curves_of(ledger, gamma) for gamma in (0.0, 0.5, 1.0, 2.0)]
             append(options.out, record)
             print(f"{table} {loss} π={prior} seed {seed}: AP {outcome.ap} in {outcome.seconds:.0f} s", flush=True)
 
@@ -110,6 +121,44 @@ def hardest_fifth(ledger: Ledger, gamma: float) -> dict[str, float]:
     curves = ledger.cumulative(gamma, by="sign")
     rows = zip(curves.names, curves.sample_share, curves.loss_share, strict=True)
     return {f"{name}, gamma {gamma:g}": round(1 - float(np.interp(0.8, x, y)), 4) for name, x, y in rows}
+
+
+def curves_of(ledger: Ledger, gamma: float) -> dict[str, Any]:
+    """The paper's figure 4: of each sign the share of the loss that the easiest anchors carry, at ``CURVE``."""
+    curves = ledger.cumulative(gamma, by="sign")
+    rows = zip(curves.names, curves.sample_share, curves.loss_share, strict=True)
+    return {"gamma": gamma} | {name: np.interp(CURVE, x, y).round(5).tolist() for name, x, y in rows}
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Tables 1a, 1b and 1d beside the paper's. Its columns are of COCO, ours of small scenes: compare the order."""
+    found: dict[tuple[float, float | None, str | None], list[float]] = defaultdict(list)
+    for key, record in read(options.out).items():
+        recipe, _, loss, prior, seed = json.loads(key)
+        plain = "star" not in loss and "adjustment" not in loss
+        if recipe == options.recipe and prior == 0.01 and plain and record["ap"] is not None and seed < options.seeds:
+            found[loss["gamma"], loss["alpha"], loss["mining"]].append(record["ap"])
+    shown = {setting: f"{np.mean(values):.1f}" for setting, values in found.items()}
+
+    def of(gamma: float, alpha: float | None, mining: str | None = None) -> str:
+        return shown.get((gamma, alpha, mining), "–")
+
+    print("| 1a: γ = 0, α | AP, paper | AP here |\n|---|---|---|")
+    for alpha, theirs in PAPER_1A.items():
+        print(f"| {alpha} | {theirs} | {of(0.0, alpha)} |")
+    print("\n| 1b: γ | paper's best α | AP, paper | AP here: α = 0.25 | 0.5 | 0.75 |\n|---|---|---|---|---|---|")
+    for gamma, (best, theirs) in PAPER_1B.items():
+        print(
+            f"| {gamma:g} | {best} | {theirs} | " + " | ".join(of(gamma, alpha) for alpha in (0.25, 0.5, 0.75)) + " |"
+        )
+    print("\n| 1d | AP, paper | AP here |\n|---|---|---|")
+    best_of = {
+        "OHEM, the better suppression": [v for (_, _, m), values in found.items() if m == "nms" for v in values],
+        "OHEM 1:3": [v for (_, _, m), values in found.items() if m == "1:3" for v in values],
+        "focal loss": found.get((2.0, 0.25, None), []),
+    }
+    for name, theirs in PAPER_1D.items():
+        print(f"| {name} | {theirs} | " + (f"{max(best_of[name]):.1f}" if best_of[name] else "–") + " |")
 
 
 def show(options: argparse.Namespace) -> None:
@@ -140,18 +189,19 @@ def show(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("what", choices=["run", "table", "compare"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipe", choices=list(RECIPES), default="1:200")
     parser.add_argument("--bccd", type=Path)
     parser.add_argument("--tables", nargs="*")
+    parser.add_argument("--only", nargs="*", metavar="GAMMA,ALPHA", help="these cells only, e.g. 0,0.75 2,0.25")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--side", type=int, default=128, help="height of a photograph in pixels")
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    (do if options.what == "run" else show)(options)
+    {"run": do, "table": show, "compare": compare}[options.what](options)
 
 
 if __name__ == "__main__":

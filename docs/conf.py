@@ -23,9 +23,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
-source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "sg_execution_times.rst"]
 html_theme = "furo"
 html_title = f"focalkit {version}"
 html_static_path = ["_static"]
@@ -47,6 +48,22 @@ copybutton_prompt_is_regexp = True
 # libraries that a page of the reference needs and the builder may lack
 autodoc_mock_imports = ["lightning"]
 
+# the gallery runs each example, keeps what it printed and drew, and offers it as a notebook; offline throughout
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py",
+    "ignore_pattern": r"__init__\.py",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "plot_gallery": "True",
+    "abort_on_example_error": True,
+    "show_signature": False,
+    "show_memory": False,
+    "download_all_examples": False,
+    "min_reported_time": 3600,
+    "remove_config_comments": True,
+}
+
 REPOSITORY = "https://github.com/focalkit/focalkit/blob/main/"
 
 
@@ -65,6 +82,12 @@ def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)", target, source[0])
 
 
+def _skip(app: object, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
+    """scikit-learn's own methods for metadata routing refer to labels of its own documentation."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
+
+
 def setup(app: object) -> None:
     """Register what the pages need."""
+    app.connect("autodoc-skip-member", _skip)  # type: ignore[attr-defined]
     app.connect("source-read", _link_to_the_repository)  # type: ignore[attr-defined]

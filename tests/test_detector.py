@@ -149,3 +149,39 @@ def test_real_images_are_read_with_their_boxes():
     assert images.pixels.shape[1:] == (3, 64, 80)
     assert images.classes == ("RBC", "WBC", "Platelets")
     assert all((b[:, 2:] > b[:, :2]).all() and b[:, 2].max() <= 80.5 for b in images.boxes if len(b))
+
+
+@pytest.mark.parametrize("page", ["ablation.md", "ablation.zh-CN.md"])
+def test_the_tables_of_the_page_are_what_the_command_prints(page, capsys, monkeypatch):
+    from benchmarks import detector
+
+    root = Path(__file__).parents[1]
+    results = root / "benchmarks" / "results" / "detector.jsonl"
+    monkeypatch.setattr("sys.argv", ["detector.py", "compare", "--out", str(results)])
+    detector.main()
+    text = (root / "docs" / page).read_text(encoding="utf-8")
+    tables = capsys.readouterr().out.strip().split("\n\n")
+    assert len(tables) == 3
+    assert [table for table in tables if table not in text] == []
+    cells = list(detector.read(results).values())
+    fourth = next(cell["hardest_fifth"] for cell in cells if "hardest_fifth" in cell)
+    for share in fourth.values():
+        assert f"{100 * share:.1f}" in text
+
+
+def test_the_queue_of_cells_goes_on_where_it_stopped_and_takes_those_that_are_asked_for(tmp_path, monkeypatch, capsys):
+    from benchmarks import detector
+
+    monkeypatch.setitem(detector.RECIPES, "1:200", TINY)
+    out = tmp_path / "cells.jsonl"
+    command = ["detector.py", "run", "--out", str(out), "--steps", "1", "--images", "4", "--seeds", "1"]
+    monkeypatch.setattr("sys.argv", [*command, "--tables", "1a", "1b", "--only", "0,0.75", "2,0.25"])
+    detector.main()
+    detector.main()
+    records = list(detector.read(out).values())
+    assert len(records) == len(out.read_text().splitlines()) == 2
+    curves = next(record["curves"] for record in records if "curves" in record)
+    assert [curve["gamma"] for curve in curves] == [0.0, 0.5, 1.0, 2.0]
+    for curve in curves:
+        assert curve["positives"][-1] == pytest.approx(1, abs=1e-4)
+        assert (np.diff(curve["positives"]) >= 0).all()

@@ -175,3 +175,33 @@ def test_both_pages_on_jax_show_the_same_code():
     pages = [(DOCS / f"jax{language}.md").read_text(encoding="utf-8") for language in ("", ".zh-CN")]
     english, chinese = (re.findall(r"```python\n.*?```", text, re.S) for text in pages)
     assert english == chinese
+
+
+@pytest.mark.parametrize("name", ["detection", "segmentation", "language-models"])
+def test_a_guide_of_a_field_runs_and_is_the_same_in_both_languages(name):
+    torch = pytest.importorskip("torch")
+    names = {}
+    run_blocks(f"{name}.md", names)
+    assert torch.isfinite(names["loss"])
+    pages = [(DOCS / f"{name}{language}.md").read_text(encoding="utf-8") for language in ("", ".zh-CN")]
+    for pattern in (r"```python\n.*?```", r"^\|.*\|$"):
+        english, chinese = (re.findall(pattern, text, re.S | re.M if "python" in pattern else re.M) for text in pages)
+        assert english == chinese if "python" in pattern else len(english) == len(chinese)
+
+
+def test_every_page_has_both_languages_or_is_made_for_developers():
+    pages = {path.name for path in DOCS.glob("*.md")}
+    english = {name for name in pages if not name.endswith(".zh-CN.md")}
+    alone = {"architecture.md", "literature.md", "mathematics.md"}
+    assert {name for name in english if name.replace(".md", ".zh-CN.md") not in pages} <= alone
+    # the gallery's own page is made from the examples
+    assert {name.replace(".zh-CN", "") for name in pages - english} - english == {"gallery.md"}
+
+
+@pytest.mark.parametrize("language", ["", ".zh-CN"])
+def test_the_start_page_leads_to_every_page_of_its_language(language):
+    start = (DOCS / f"index{language}.md").read_text(encoding="utf-8")
+    pages = {path.name for path in DOCS.glob("*.md")}
+    mine = {name for name in pages if name.endswith(".zh-CN.md") == bool(language)} - {f"index{language}.md"}
+    listed = set(re.findall(r"^([\w.-]+)$", start, re.M))
+    assert {name.removesuffix(".md") for name in mine} <= listed

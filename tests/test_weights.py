@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 from sklearn.utils.class_weight import compute_class_weight
 
-from focalkit import InputError, class_weights, prior_bias
+from focalkit import InputError, class_weights, long_tail_counts, prior_bias
 from focalkit.weights import SCHEMES, alpha_of_classes
 
 COUNTS = [5000, 300, 20, 1]
@@ -166,3 +166,40 @@ def test_counts_whose_order_is_not_known_are_refused_with_the_reason(counts, rem
 def test_unknown_classes_are_named_as_they_were_written():
     with pytest.raises(InputError, match=r"^alpha must name classes out of \['a', 'b'\]; got 'c'"):
         alpha_of_classes({"c": 2.0}, np.array(["a", "b"]), [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("n_largest", "n_classes", "imbalance", "total", "last"),
+    [
+        (5000, 10, 10, 20431, 500),
+        (5000, 10, 50, 13996, 100),
+        (5000, 10, 100, 12406, 50),
+        (500, 100, 10, 19573, 50),
+        (500, 100, 50, 12608, 10),
+        (500, 100, 100, 10847, 5),
+    ],
+)
+def test_long_tails_have_the_totals_of_the_published_cifar_sets(n_largest, n_classes, imbalance, total, last):
+    counts = long_tail_counts(n_largest, n_classes, imbalance)
+    assert (counts[0], counts[-1], counts.sum()) == (n_largest, last, total)
+    assert (np.diff(counts) <= 0).all()
+
+
+@given(st.integers(1, 10**6), st.integers(2, 1000), st.floats(1, 1e6))
+def test_a_long_tail_ends_at_the_largest_over_the_imbalance_or_is_refused(n_largest, n_classes, imbalance):
+    if imbalance > n_largest * (1 + 1e-9):
+        with pytest.raises(InputError, match="imbalance"):
+            long_tail_counts(n_largest, n_classes, imbalance)
+    elif imbalance < n_largest * (1 - 1e-9):
+        counts = long_tail_counts(n_largest, n_classes, imbalance)
+        assert counts[0] == n_largest
+        assert counts[-1] in (int(n_largest / imbalance), round(n_largest / imbalance))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"n_largest": 0}, {"n_largest": 2.5}, {"n_classes": 1}, {"imbalance": 0.5}, {"imbalance": np.nan}],
+)
+def test_a_long_tail_of_impossible_shape_is_refused_by_name(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        long_tail_counts(**{"n_largest": 5000, "n_classes": 10, "imbalance": 100, **wrong})

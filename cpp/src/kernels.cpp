@@ -1,6 +1,9 @@
 // Compiled once per instruction set; FOCALKIT_ISA names it and its namespace.
 #include "focalkit/kernels/log_odds.hpp"
 #include "focalkit/kernels/plan.hpp"
+#include "rows.hpp"
+
+FOCALKIT_ROWS(extern)
 
 #define FOCALKIT_JOIN_(a, b) a##b
 #define FOCALKIT_JOIN(a, b) FOCALKIT_JOIN_(a, b)

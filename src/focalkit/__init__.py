@@ -15,7 +15,7 @@ from focalkit.losses import (
     softmax_focal_loss,
 )
 from focalkit.posterior import recover_posterior, shift_prior
-from focalkit.weights import class_weights, prior_bias
+from focalkit.weights import class_weights, long_tail_counts, prior_bias
 
 if _TYPE_CHECKING:
     from focalkit.diagnosis import Ledger, diagnose
@@ -31,6 +31,7 @@ __all__ = [
     "diagnose",
     "get_num_threads",
     "linear_softmax_focal_loss",
+    "long_tail_counts",
     "loss_grad_hess",
     "prior_bias",
     "recover_posterior",

@@ -109,6 +109,56 @@ def class_weights(counts: Counts, scheme: str = "balanced", *, beta: float | Non
     return weights
 
 
+def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArray[np.int64]:
+    r"""How many samples each class keeps when a balanced set is made long-tailed, as in Cui et al.'s CIFAR sets.
+
+    .. math:: n_k = \lfloor n_\text{largest} \cdot \text{imbalance}^{-k/(K-1)} \rfloor
+
+    (Cui et al. 2019, arXiv 1901.05555, section 5.1; Cao et al. 2019, arXiv 1906.07413.)
+
+    Parameters
+    ----------
+    n_largest : int >= 1
+        Samples of the largest class, class 0: 5,000 for CIFAR-10, 500 for CIFAR-100.
+    n_classes : int >= 2
+        Number of classes K.
+    imbalance : float >= 1
+        The imbalance factor: samples of the largest class over those of the smallest. 10, 50, 100 are usual.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (n_classes,), from the largest class to the smallest.
+
+    Raises
+    ------
+    InputError
+        Where an argument breaks its contract, or the smallest class would keep nothing.
+
+    See Also
+    --------
+    class_weights : weights from such counts.
+
+    Examples
+    --------
+    >>> long_tail_counts(5000, 10, 100)
+    array([5000, 2997, 1796, 1077,  645,  387,  232,  139,   83,   50])
+    """
+    for name, value, least in (("n_largest", n_largest, 1), ("n_classes", n_classes, 2)):
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
+            contracts.reject(name, f"be an integer of at least {least}", value, "CIFAR-10 has 5000 and 10.")
+    domain = contracts.Interval(1, float("inf"))
+    factor = contracts.number("imbalance", imbalance, domain, "It is the largest class over the smallest, e.g. 100.")
+    exact = int(n_largest) * factor ** (-np.arange(n_classes) / (n_classes - 1))
+    # the last power may round to just below a whole number, and a class must not lose a sample by that
+    counts: NDArray[np.int64] = np.floor(exact * (1 + 1e-12)).astype(np.int64)
+    if counts[-1] < 1:
+        contracts.reject(
+            "imbalance", f"be at most n_largest, {n_largest}", imbalance, "The smallest class would keep nothing."
+        )
+    return counts
+
+
 _COUNTS = "be a vector of one number >= 0 per class"
 _BINCOUNT = "E.g. numpy.bincount(targets, minlength=n_classes)."
 

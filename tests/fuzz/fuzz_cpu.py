@@ -1,4 +1,4 @@
-"""Random and hostile calls of all that the compiled module exports; stops at the first that is wrong.
+"""Random and hostile calls of all that the compiled module exports, and files of every format; ends at the first wrong.
 
     python tests/fuzz/fuzz_cpu.py --seconds 600            as installed
     tests/fuzz/sanitize.sh tests/fuzz/fuzz_cpu.py ...      under the sanitizers (FOCALKIT_SANITIZER=address or thread)
@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import faulthandler
 import importlib.util
+import mmap
 import os
 import secrets
 import sys
@@ -106,6 +108,11 @@ def hostile(rng: np.random.Generator) -> None:
 
 CASES = {"compared": compared, "hostile": hostile, "judged": judged.judged, **others.CASES}
 SHARES = {"compared": 6, "hostile": 8, "judged": 3, "ledger": 3, "addresses": 2, "hardest": 1, "pool": 1}
+if importlib.util.find_spec("pyarrow") is not None and importlib.util.find_spec("sklearn") is not None:
+    import files
+
+    CASES |= files.CASES
+    SHARES |= {"tables": 5, "predictions": 4, "ledgers": 2, "rules": 1, "journals": 2}
 if importlib.util.find_spec("torch") is not None and "FOCALKIT_PACKAGE" not in os.environ:  # not under the sanitizers
     CASES["tensors"], SHARES["tensors"] = judged.judged_tensors, 2
 
@@ -130,22 +137,34 @@ def seeds() -> list[tuple[str, int]]:
     return [(kind, int(seed)) for kind, seed in pairs]
 
 
+#: What is being run, for whoever finds the process dead; and how long a case may take, in seconds, on a busy machine.
+CURRENT, LONGEST = mmap.mmap(-1, 64), 300
+
+
 class Fuzz:
     """Cases by their seeds, on one thread or several, until the time is up or one fails."""
 
-    def __init__(self, start: int, seconds: float, shares: dict[str, int], threads: bool) -> None:
+    def __init__(self, start: int, seconds: float, shares: dict[str, int], threads: bool, keep_going: bool) -> None:
         self.end, self.next, self.shares, self.threads = time.monotonic() + seconds, start, shares, threads
         self.counts: Counter[str] = Counter()
-        self.failed = False
+        self.keep_going, self.findings, self.failed = keep_going, Counter[str](), False
         self.lock = threading.Lock()
 
     def case(self, kind: str, seed: int) -> None:
+        if not self.threads:
+            CURRENT[:] = f"{kind}:{seed}".encode().ljust(len(CURRENT))
+            faulthandler.dump_traceback_later(LONGEST, exit=True)
         try:
             run(kind, seed, self.threads)
-        except Exception:
-            self.failed = True
-            traceback.print_exc()
-            print(f"--case {kind}:{seed} fails", flush=True)
+        except Exception as error:
+            self.failed = not self.keep_going
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            finding = f"{kind}, {type(error).__name__} at {Path(at.filename).name}:{at.lineno}"
+            with self.lock:
+                self.findings[finding] += 1
+            if self.findings[finding] == 1:
+                traceback.print_exc()
+                print(f"--case {kind}:{seed} fails", flush=True)
         with self.lock:
             self.counts[kind] += 1
 
@@ -154,6 +173,39 @@ class Fuzz:
             with self.lock:
                 seed, self.next = self.next, self.next + 1
             self.case(kind_of(seed, self.shares), seed)
+
+    def go(self) -> int:
+        """Run it, and tell what came of it."""
+        if self.threads:
+            helpers = [threading.Thread(target=self.work) for _ in range(4)] + [threading.Thread(target=self.disturb)]
+            for helper in helpers:
+                helper.start()
+            for helper in helpers:
+                helper.join()
+        else:
+            for kind, seed in seeds():
+                if kind in self.shares:
+                    self.case(kind, seed)
+            self.work()
+        for finding, n in self.findings.items():
+            print(f"{n} x {finding}")
+        print(f"{self.counts.total()} cases: {dict(self.counts)}", flush=True)
+        return int(bool(self.findings))
+
+    def go_in_a_child(self) -> int:
+        """The same in a process of its own: where that crashes or hangs, the case is told."""
+        child = os.fork()
+        if not child:
+            code = 3
+            try:
+                code = self.go()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code not in (0, 1):
+            print(f"--case {bytes(CURRENT).decode().strip()} ends the process with {code}", flush=True)
+        return code
 
     def disturb(self) -> None:
         """Change what all calls share, as long as they run."""
@@ -171,8 +223,10 @@ def main() -> int:
     parser.add_argument("--case", help="kind:seed")
     parser.add_argument("--start", type=int, help="first seed; default: another one each time")
     parser.add_argument("--threads", action="store_true")
+    parser.add_argument("--keep-going", action="store_true", help="go on behind what is wrong; each place is told once")
     parser.add_argument("--only", help="kinds, separated by commas")
     arguments = parser.parse_args()
+    faulthandler.enable()
     np.seterr(all="ignore")
     warnings.simplefilter("ignore")
     if arguments.case:
@@ -182,20 +236,8 @@ def main() -> int:
     start = secrets.randbelow(10**9) if arguments.start is None else arguments.start
     shares = {k: v for k, v in SHARES.items() if not arguments.only or k in arguments.only.split(",")}
     print(f"--start {start}", flush=True)
-    fuzz = Fuzz(start, arguments.seconds, shares, arguments.threads)
-    if arguments.threads:
-        helpers = [threading.Thread(target=fuzz.work) for _ in range(4)] + [threading.Thread(target=fuzz.disturb)]
-        for helper in helpers:
-            helper.start()
-        for helper in helpers:
-            helper.join()
-    else:
-        for kind, seed in seeds():
-            if kind in CASES:
-                fuzz.case(kind, seed)
-        fuzz.work()
-    print(f"{fuzz.counts.total()} cases: {dict(fuzz.counts)}")
-    return int(fuzz.failed)
+    fuzz = Fuzz(start, arguments.seconds, shares, arguments.threads, arguments.keep_going)
+    return fuzz.go() if arguments.threads or not hasattr(os, "fork") else fuzz.go_in_a_child()
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def test_a_claim_keeps_others_out_and_dies_with_its_process(tmp_path):
     process = context.Process(target=_hold, args=(path, unit, there))
     process.start()
     try:
-        assert here.poll(30)
+        assert here.poll(120)
         assert here.recv()
         with Journal(path, RUN, PLANS, 3) as journal:
             assert not journal.claim(unit)

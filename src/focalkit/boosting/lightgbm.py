@@ -20,6 +20,7 @@ from focalkit.boosting import _fitting
 from focalkit.boosting._estimator import FocalBooster, check_metrics, refuse_parameters
 from focalkit.boosting.metrics import DEFAULT_METRIC, METRICS
 from focalkit.boosting.objective import FocalObjective
+from focalkit.io.atomic import write_text
 
 with need("lightgbm", "FocalLGBMClassifier", "lightgbm"):
     import lightgbm
@@ -317,7 +318,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         check_is_fitted(self)
         head, pandas, tail = self._Booster.model_to_string().rpartition("pandas_categorical:")
         held = self._as_text()
-        Path(filename).write_text(f"{head}{_MARK}{held}\n{pandas}{tail}", encoding="utf-8")
+        write_text(Path(filename), f"{head}{_MARK}{held}\n{pandas}{tail}")
 
     def load_model(self, filename: str | PathLike[str]) -> None:
         """Load what :meth:`save_model` saved."""

@@ -13,6 +13,7 @@ from focalkit import report
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit._core.message import Message
+from focalkit.cli.goals import cost_goal
 from focalkit.cli.options import (
     SEED,
     OneLine,
@@ -27,7 +28,7 @@ from focalkit.cli.options import (
     to_stdout,
     write_out,
 )
-from focalkit.decisions.goals import SHARE, Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
+from focalkit.decisions.goals import SHARE, Abstain, Constraint, CostMatrix, Goal, Maximize
 from focalkit.report.messages import say, word
 
 GOAL_FLAGS = "--cost, --costs, --cost-column, --metric, --fbeta, --precision, --recall, --fpr, --alerts, --abstain"
@@ -164,7 +165,7 @@ def _one_goal(given: dict[str, Any]) -> None:
 
 
 def _goal(given: dict[str, Any], classes: Any) -> Goal:
-    cost = _cost(given["cost"], given["cost_column"] is not None)
+    cost = cost_goal(given["cost"], per_case=given["cost_column"] is not None)
     if given["costs"] is not None:
         from focalkit.decisions.files import read_matrix
 
@@ -187,26 +188,6 @@ def _goal(given: dict[str, Any], classes: Any) -> Goal:
         if given[flag] is not None:
             return Constraint(kind, given[flag])
     raise AssertionError
-
-
-def _cost(text: str | None, per_case: bool) -> Cost | CaseCost | CostMatrix | None:
-    values: dict[str, float] = {}
-    for part in parts(text or ""):
-        name, sign, value = part.partition("=")
-        known = ("fp", "tp", "tn") if per_case else ("fn", "fp", "tp", "tn")
-        if not sign or name.strip() not in known:
-            what = f"be {', '.join(f'{k}=…' for k in known)}"
-            contracts.reject("cost", what, part, "E.g. --cost fn=100,fp=1" if not per_case else "E.g. --cost fp=5")
-        if name.strip() in values:
-            contracts.reject("cost", f"name {name.strip()} once", text, "Drop one of the two.")
-        values[name.strip()] = number("cost", value)
-    if per_case:
-        return CaseCost(**values)
-    if not values:
-        return None
-    if "fn" not in values:
-        contracts.reject("cost", "have fn=…, the cost of a missed positive", text, "E.g. --cost fn=100,fp=1")
-    return Cost(**values)
 
 
 def _share(text: str) -> float:

@@ -112,8 +112,9 @@ class DecisionReport:
     seed: int = 0
 
     def figure(self, name: str) -> Figure:
-        """The figure of this name."""
-        return next(figure for figure in self.figures if figure.name == name)
+        """The figure of this name; InputError where there is none."""
+        names = [figure.name for figure in self.figures]
+        return self.figures[names.index(contracts.one_of("name", name, names))]
 
     @property
     def fold_spread(self) -> tuple[float | tuple[float, ...], ...]:

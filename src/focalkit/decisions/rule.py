@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -190,15 +191,16 @@ class DecisionRule:
             Where it is no decision rule.
         """
         remedy = "Write one by DecisionRule.to_json, or by focalkit decide."
-        if isinstance(text, Path) or not text.lstrip().startswith("{"):
-            try:
-                text = Path(text).read_text(encoding="utf-8")
-            except (OSError, ValueError):
-                contracts.reject("rule", "be JSON, or a file of it that can be read", str(text), remedy)
         try:
+            if isinstance(text, Path) or not text.lstrip().startswith("{"):
+                text = Path(text).read_text(encoding="utf-8")
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             contracts.reject("rule", "be JSON", str(error), remedy)
+        except OSError as error:
+            if isinstance(text, Path) or error.errno != errno.ENAMETOOLONG:
+                raise
+            contracts.reject("rule", "be JSON, or the path of a file of it", text, remedy)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             contracts.reject("rule", f"be a {FORMAT}", type(data).__name__, remedy)
         if data.get("version") != VERSION:
@@ -209,9 +211,32 @@ class DecisionRule:
         try:
             rule = rule_from_dict({name: data[name] for name in fields if name in data})
             steps = tuple(step_from_dict(step) for step in data["steps"])
-            return cls(rule, goal_from_dict(data["goal"]), tuple(data["classes"]), steps)
-        except (KeyError, TypeError) as error:
+            found = cls(rule, goal_from_dict(data["goal"]), tuple(data["classes"]), steps)
+            found._tried()
+        except (KeyError, TypeError, AttributeError, IndexError, ArithmeticError, ValueError, RecursionError) as error:
+            if isinstance(error, contracts.InputError):
+                raise
             contracts.reject("rule", "be whole", f"{type(error).__name__}: {error}", remedy)
+        return found
+
+    def _tried(self) -> None:
+        """Decide two cases: what cannot do that is no rule, whatever its file said."""
+        k = self.n_classes
+        even = np.full((2, k), 1.0 / k)
+        even = even[:, 1] if k == 2 and not self.multilabel else even
+        with np.errstate(all="ignore"):
+            p = apply_all(self.steps, even)
+            said = np.asarray(self.rule.decide(p, np.zeros((2, k, k))))
+        shape = (2, k) if self.multilabel else (2,)
+        if (
+            p.shape != even.shape
+            or said.shape != shape
+            or said.dtype.kind != "i"
+            or said.min() < -1
+            or said.max() >= max(k, 2)
+        ):
+            message = f"decisions of shape {said.shape} over {k} classes"
+            raise ValueError(message)
 
     def to_numpy(self) -> str:
         """Source of a function ``decide(p)`` in plain NumPy."""

@@ -91,7 +91,7 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
             message = f"{len(rows)} rows, {len(state['class_names'])} names for {n_classes} classes"
             raise ValueError(message)
         return spec, n_classes, state
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         contracts.reject(
             "text", "be the whole JSON of a ledger", contracts.Words(f"{type(error).__name__}: {error}"), remedy
         )

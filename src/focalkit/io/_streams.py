@@ -9,6 +9,9 @@ import importlib
 import io
 import lzma
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol
 
 from focalkit._core import contracts, extras
@@ -52,7 +55,20 @@ def opened(raw: Any, file: Packed) -> Any:
     return zipfile.ZipFile(raw).open(file.member)
 
 
-_BROKEN = (EOFError, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile, RuntimeError, NotImplementedError)
+_BROKEN = (EOFError, lzma.LZMAError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, NotImplementedError)
+
+
+@contextmanager
+def decompressing(file: Packed) -> Iterator[None]:
+    """What cannot be decompressed is no whole file."""
+    try:
+        yield
+    except (*_BROKEN, OSError) as error:
+        if isinstance(error, contracts.InputError):
+            raise
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        refuse_packed(file, error)
 
 
 class Decompressed(io.RawIOBase):
@@ -69,14 +85,8 @@ class Decompressed(io.RawIOBase):
         return self._file.compression != "zst"
 
     def read(self, size: int = -1, /) -> bytes:
-        import zlib
-
-        try:
+        with decompressing(self._file):
             return bytes(self._stream.read(None if size < 0 and self._file.compression == "zst" else size))
-        except (*_BROKEN, zlib.error, OSError) as error:
-            if isinstance(error, OSError) and error.errno:
-                raise
-            refuse_packed(self._file, error)
 
     def readinto(self, buffer: Any, /) -> int:
         part = self.read(len(buffer))
@@ -84,7 +94,8 @@ class Decompressed(io.RawIOBase):
         return len(part)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        return int(self._stream.seek(offset, whence))
+        with decompressing(self._file):  # forward it reads
+            return int(self._stream.seek(offset, whence))
 
     def tell(self) -> int:
         return int(self._stream.tell())

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -15,7 +16,22 @@ def write_bytes(path: Path, content: bytes) -> None:
     A file that is there keeps its permissions; a device, a pipe or a socket is written to and stays what it is.
     """
     path = path.resolve()
-    there = _status(path)
+    with naming(path):
+        _write(path, content, _status(path))
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the system, whatever file it is about, names this one: that of a full disk names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename == str(path):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def _write(path: Path, content: bytes, there: os.stat_result | None) -> None:
     if there is not None and not stat.S_ISREG(there.st_mode):
         with open(path, "wb") as stream:
             stream.write(content)
@@ -31,6 +47,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.write(content)
             if there is not None:
                 _take_over(temporary, there)
+            stream.flush()
+            os.fsync(stream.fileno())  # the name must not go over to it before what it holds is on the disk
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -52,11 +70,9 @@ def check_writable(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
     if there is None or stat.S_ISREG(there.st_mode):
         trial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}")
-        try:
+        with naming(path):
             os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        except OSError as error:
-            raise type(error)(error.errno, error.strerror, str(path)) from error
-        os.unlink(trial)
+            os.unlink(trial)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -163,6 +163,8 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
         contracts.reject(
             "FILE", "name each column once", contracts.Words(f"{file} with {twice} twice"), "Rename or drop one."
         )
+    if not names:
+        contracts.reject("FILE", "have columns", contracts.Words(f"{file}, without any"), "Write it again.")
     kind = dict(zip(names, found.kinds, strict=True))
     weight = None if asked.weight is None else column(asked.weight, names, file, "weight")
     groups = None if asked.groups is None else column(asked.groups, names, file, "groups")

@@ -110,7 +110,10 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         if delimiter not in _USUAL.get(name.lower().rpartition(".")[2], ",\t"):
             alerts.append(Alert("delimiter", {"delimiter": _CALLED.get(delimiter, delimiter)}))
     rows, sizes = _rows(body, delimiter, cut)
-    width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0] if rows else 1
+    if not rows:
+        got = contracts.Words(f"{name}, of which no line can be cut into cells")
+        contracts.reject("FILE", "be a table", got, "Say how by --delimiter and --encoding.")
+    width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0]
     n_above = 0
     while width > 2 and n_above < min(len(rows) - 2, 30) and len(rows[n_above]) <= width // 2:
         n_above += 1

@@ -6,6 +6,7 @@ decompressed as it is read, which verifies it. Memory does not grow with the row
 
 from __future__ import annotations
 
+import errno
 import math
 import tokenize
 import zipfile
@@ -173,12 +174,13 @@ def _npz(file: File, verify: bool, known: Sequence[str] | None = KNOWN) -> dict[
     out: dict[str, Held] = {}
     try:
         with file.stream() as stream, zipfile.ZipFile(stream) as archive:
+            _all_listed(archive)
             names = [n.removesuffix(".npy") for n in archive.namelist()]
             for name in names if known is None else (n for n in known if n in names):
                 out[name] = _member(file, archive, f"{name}.npy", verify)
-    except (*_ERRORS, MemoryError) as error:
+    except (*_ERRORS, MemoryError, OSError) as error:
         close(out)
-        if isinstance(error, MemoryError):
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)):
             raise
         _refuse(file.name, "npz", error)
     for name in ("logits", "targets"):
@@ -189,6 +191,20 @@ def _npz(file: File, verify: bool, known: Sequence[str] | None = KNOWN) -> dict[
                 "FILE", f"hold an array named {name}", contracts.Words(f"{file.name} with {names}"), remedy
             )
     return out
+
+
+def _all_listed(archive: zipfile.ZipFile) -> None:
+    """A directory in which lengths are damaged loses members in silence: as many must be there as its end says."""
+    stream = archive.fp
+    assert stream is not None
+    end = stream.seek(0, 2)
+    stream.seek(max(0, end - (1 << 16) - 22))
+    tail = stream.read()
+    at = tail.rfind(b"PK\x05\x06")
+    said = int.from_bytes(tail[at + 10 : at + 12], "little")
+    if at >= 0 and said not in (0xFFFF, len(archive.namelist())):
+        message = f"the archive's directory names {len(archive.namelist())} of its {said} arrays"
+        raise zipfile.BadZipFile(message)
 
 
 def _member(file: File, archive: zipfile.ZipFile, member: str, verify: bool) -> Held:

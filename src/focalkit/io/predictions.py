@@ -20,7 +20,7 @@ from focalkit.io.dialect import Dialect
 from focalkit.io.pieces import PIECE_ROWS, Piece, Trouble, add_tallies, ipc_reader, opened, tallied, whole_table
 from focalkit.io.probabilities import suspicious
 from focalkit.io.probabilities import unit as _unit
-from focalkit.io.sources import File, find, recognised
+from focalkit.io.sources import File, find, in_utf8, recognised
 
 __all__ = [
     "Piece",
@@ -86,7 +86,11 @@ def open_predictions(words: Sequence[str | Path], asked: Asked | None = None, *,
 
 
 def _pieces(file: File, index: int, asked: Asked, trouble: Trouble) -> tuple[list[Piece], list[Alert]]:
-    file = recognised(file)
+    with in_utf8(file):
+        return _pieces_of(recognised(file), index, asked, trouble)
+
+
+def _pieces_of(file: File, index: int, asked: Asked, trouble: Trouble) -> tuple[list[Piece], list[Alert]]:
     if file.format in ("npz", "npy"):
         return _of_arrays(file, index, asked, trouble), []
     need("pyarrow", f"reading {'CSV' if file.format == 'csv' else file.format.capitalize()}", "tune")

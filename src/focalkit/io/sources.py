@@ -5,13 +5,17 @@ from __future__ import annotations
 import glob
 import io
 import re
+import shutil
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from focalkit._core import contracts
-from focalkit.io._streams import Answered, Decompressed, filesystem, need, opened, told
+from focalkit.io._streams import Answered, Decompressed, decompressing, filesystem, need, opened, told
 
 #: What a file is, by its ending.
 FORMATS = {
@@ -92,7 +96,8 @@ class File:
         raw = self._raw()
         if self.compression:
             try:
-                return Decompressed(opened(raw, self), raw, self)
+                with decompressing(self):
+                    return Decompressed(opened(raw, self), raw, self)
             except BaseException:
                 raw.close()
                 raise
@@ -108,12 +113,24 @@ class File:
         """The same as an Arrow file, which can seek."""
         import pyarrow
 
-        if self.url or self.compression:
+        if self.compression:
+            return pyarrow.PythonFile(_unpacked(self.stream()), mode="r")
+        if self.url:
             stream = self.stream()
             if not stream.seekable():
                 stream = io.BytesIO(stream.read())
             return pyarrow.PythonFile(stream, mode="r")
         return pyarrow.OSFile(self.path)
+
+
+@contextmanager
+def in_utf8(file: File) -> Iterator[None]:
+    """Arrow takes names and texts for UTF-8 without a look; here they become text."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        got = contracts.Words(f"{file.name} with {bytes(error.object[:20])!r}")
+        contracts.reject("FILE", "hold its names and texts in UTF-8", got, "Write it again.")
 
 
 def find(words: tuple[str, ...]) -> tuple[File, ...]:
@@ -127,6 +144,19 @@ def find(words: tuple[str, ...]) -> tuple[File, ...]:
             )
         found += [file for file in some if file not in found]
     return _paired(found)
+
+
+def _unpacked(stream: Any) -> Any:
+    """A temporary file without a name: Arrow seeks in it, and the checksum, which ends the other, was compared."""
+    with stream:
+        out = tempfile.TemporaryFile()
+        try:
+            shutil.copyfileobj(stream, out, 1 << 22)
+        except BaseException:
+            out.close()
+            raise
+    out.seek(0)
+    return out
 
 
 def recognised(file: File) -> File:

@@ -19,7 +19,7 @@ from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
 from focalkit.io.numbers import PLAIN_GAPS
 from focalkit.io.records import BLOCK, Records, Unexpected
-from focalkit.io.sources import File, recognised
+from focalkit.io.sources import File, in_utf8, recognised
 
 #: Names that a target column goes by when none is named.
 TARGETS = ("target", "targets", "label", "labels", "class", "y")
@@ -45,7 +45,11 @@ def read_columns(
 ) -> Columns:
     """Every column of one file; ``as_text`` columns of a CSV (names or positions) keep their texts."""
     need("pyarrow", "reading tables", "tune")
-    file = recognised(file)
+    with in_utf8(file):
+        return _read(recognised(file), asked, as_text, skip_damaged)
+
+
+def _read(file: File, asked: TextOptions, as_text: Sequence[str | int], skip_damaged: bool) -> Columns:
     if file.format == "csv":
         return _csv(file, asked, as_text, None, skip_damaged)
     if file.format == "arff":
@@ -226,7 +230,7 @@ def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
     """Arrow's message in one line, with lines counted as in the file."""
     text = str(error).splitlines()[0]
     text = re.sub(r"Row #(\d+)", lambda found: f"line {int(found[1]) + lines:,}", text)
-    text = re.sub(r"^CSV parse error: ", "", text)
+    text = re.sub(r"^CSV parse error: ", "", text)[:300]
     contracts.reject(
         "FILE",
         "be a CSV table",
@@ -256,7 +260,9 @@ def _parquet_table(file: File) -> Any:
     from pyarrow import parquet
 
     with parquet.ParquetFile(file.arrow(), page_checksum_verification=True) as reader:
-        return reader.read()
+        table = reader.read()
+    table.validate(full=True)
+    return table
 
 
 def _ipc_table(file: File) -> Any:
@@ -319,7 +325,9 @@ def _json(file: File) -> Any:
     text = content.lstrip()
     try:
         if file.format == "jsonl" or (text[:1] == b"{" and b"\n{" in text):
-            return arrow_json.read_json(pyarrow.BufferReader(content), arrow_json.ReadOptions(block_size=1 << 24))
+            table = arrow_json.read_json(pyarrow.BufferReader(content), arrow_json.ReadOptions(block_size=1 << 24))
+            table.validate(full=True)  # Arrow takes whatever bytes there are for UTF-8
+            return table
         return pyarrow.Table.from_pylist(_json_rows(json.loads(text), file))
     except MemoryError:
         raise
@@ -368,7 +376,7 @@ def _arrays(file: File) -> Columns:
             continue
         wide = array.reshape(n, -1)
         given = arrays.get("feature_names", np.empty(0))
-        called = [str(word) for word in given.tolist()] if len(given) == wide.shape[1] > 1 else []
+        called = [str(word) for word in given.tolist()] if len(given) == wide.shape[1] and array.ndim == 2 else []
         called = called or ([name] if wide.shape[1] == 1 else [f"{name}{i}" for i in range(wide.shape[1])])
         names += called
         columns += [_column(np.ascontiguousarray(wide[:, i])) for i in range(wide.shape[1])]

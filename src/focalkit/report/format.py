@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from focalkit._core.printable import visible
+
 #: How a per cent sign follows its number.
 PERCENT = {"en": " %", "zh-CN": "%"}
 #: What stands where there is no figure.
@@ -87,21 +89,6 @@ def focal_name(gamma: Any) -> str:
 def quoted(name: object) -> str:
     """A name in a sentence."""
     return f"“{visible(str(name))}”"
-
-
-#: Control characters, and those that turn the direction of the text around them.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def visible(text: str) -> str:
-    """``text`` with its control characters written out: they must not act where it is shown."""
-    return _CONTROL.sub(lambda found: _escaped(found.group()), text)
-
-
-def _escaped(sign: str) -> str:
-    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(
-        sign, f"\\x{ord(sign):02x}" if ord(sign) < 256 else f"\\u{ord(sign):04x}"
-    )
 
 
 #: A character of Chinese, or its punctuation, on either side of a place where two texts meet.

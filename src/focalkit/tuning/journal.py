@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit.io.atomic import naming
 from focalkit.tuning.units import Unit, UnitScores
 
 START = b'{"crc32":"'
@@ -89,9 +90,8 @@ class Journal:
         here = self._identity
         names = [name for name in {**here, **there} if here.get(name) != there.get(name)]
         if names:
-            differences = "; ".join(
-                f"{name}: there {there.get(name, 'none')}, here {here.get(name, 'none')}" for name in names
-            )
+            said = {name: there.get(name, "none")[:200] for name in names[:20]}
+            differences = "; ".join(f"{n[:60]}: there {was}, here {here.get(n, 'none')}" for n, was in said.items())
             contract = "be of the same data, seed, options and versions"
             contracts.reject("journal", contract, self._path.name, f"It differs in {differences}. Name another file.")
 
@@ -119,6 +119,7 @@ class Journal:
             "cells": self._plans[unit.plan],
             "scores": found.scores.tolist(),
             "decided": _packed(found.decided),
+            **({} if found.measured is None else {"measured": _packed(found.measured)}),
             "ce_logits": None if found.ce_logits is None else _packed(found.ce_logits),
             "n_unconverged": found.n_unconverged,
         }
@@ -150,9 +151,10 @@ class Journal:
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             line = b"\n" + line
-        while line:
-            line = line[os.write(self._file, line) :]
-        os.fsync(self._file)
+        with naming(self._path):
+            while line:
+                line = line[os.write(self._file, line) :]
+            os.fsync(self._file)
 
     def _take_lines(self) -> list[Unit]:
         """Read whole lines from where the last reading ended."""
@@ -187,7 +189,7 @@ class Journal:
     def _take(self, record: Any, fresh: list[Unit]) -> None:
         """Take a record whose checksum agrees; one of another form raises whatever comes of it."""
         if "run" in record:
-            self._compare(dict(record["run"]))
+            self._compare({str(name): str(value) for name, value in dict(record["run"]).items()})
             self._begun = True
             return
         if not self._begun:
@@ -248,9 +250,5 @@ def _scores(record: dict[str, Any]) -> UnitScores:
     decided = _unpacked(record["decided"], "int32" if "int32" in record["decided"] else "float64", 4)
     if scores.ndim != 2 or len(scores) != len(decided):
         raise ValueError(scores.shape)
-    return UnitScores(
-        scores,
-        decided,
-        logits,
-        int(record["n_unconverged"]),
-    )
+    measured = _unpacked(record["measured"], "float64", 2) if "measured" in record else None
+    return UnitScores(scores, decided, logits, int(record["n_unconverged"]), measured)

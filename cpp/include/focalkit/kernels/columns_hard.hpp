@@ -58,7 +58,7 @@ FOCALKIT_INLINE void mask_true_class(T* z, int first, int last, int columns, con
 /// result can be is lost by that. ``z`` holds the logits unless they are read directly, then, if they are to be
 /// ``kept``, the exponentials. The gradient of the tile before is stored in the same pass, so that memory traffic
 /// overlaps with arithmetic.
-template <bool kept, class T>
+template <bool kept, bool adjusted, class T>
 void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t classes) {
     using V = Vec<T>;
     constexpr int N = width<T>, U = 2;
@@ -88,7 +88,7 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
             V pull[U], d1[U], id[U];
             if (before)
                 for (int u = 0; u < U; ++u) before->group.load_pulls(c + u * N, pull[u], d1[u], id[u]);
-            const auto exp_pass = [&]<bool more, bool writes, bool adjusted>() {
+            const auto exp_pass = [&]<bool more, bool writes>() {
                 for (std::int64_t k = block; k < end; ++k)
                     for (int u = 0; u < U; ++u) {
                         T* at = z + k * columns + c + u * N;
@@ -101,14 +101,10 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
                         sum[u] = sum[u] + e;
                     }
             };
-            const auto any_pass = [&]<bool adjusted>() {
-                if (before && direct.more) exp_pass.template operator()<true, true, adjusted>();
-                else if (before) exp_pass.template operator()<false, true, adjusted>();
-                else if (direct.more) exp_pass.template operator()<true, false, adjusted>();
-                else exp_pass.template operator()<false, false, adjusted>();
-            };
-            if (tile.adjustment) any_pass.template operator()<true>();
-            else any_pass.template operator()<false>();
+            if (before && direct.more) exp_pass.template operator()<true, true>();
+            else if (before) exp_pass.template operator()<false, true>();
+            else if (direct.more) exp_pass.template operator()<true, false>();
+            else exp_pass.template operator()<false, false>();
             for (int u = 0; u < U; ++u) total[u] = total[u] + sum[u];
         }
         for (int u = 0; u < U; ++u) {
@@ -195,10 +191,12 @@ template <class T>
 Sum hard_columns(const Job& job, const Columns<T>& tile, const Columns<T>* before, T* h) {
     const int columns = tile.columns;
     if (job.order == 0) {
-        column_sums<false, T>(tile, nullptr, job.classes);
+        if (tile.adjustment) column_sums<false, true, T>(tile, nullptr, job.classes);
+        else column_sums<false, false, T>(tile, nullptr, job.classes);
         return row_tails_of_job<0>(job, tile.group, columns);
     }
-    column_sums<true>(tile, before, job.classes);
+    if (tile.adjustment) column_sums<true, true>(tile, before, job.classes);
+    else column_sums<true, false>(tile, before, job.classes);
     const Sum losses =
         job.order == 1 ? row_tails_of_job<1>(job, tile.group, columns) : row_tails_of_job<2>(job, tile.group, columns);
     if (job.order > 1) column_hessians(tile, h, job.classes);

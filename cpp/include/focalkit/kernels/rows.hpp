@@ -114,7 +114,7 @@ FOCALKIT_INLINE Vec<T> true_shift(const Job& job, const Rows<T>& rows, int r) {
 
 /// Losses, and from the sums of exponentials the derivatives and the pull of each row.
 template <Form form, Power power, int order, bool shifted, class T>
-Sum row_tails(const Job& job, const RowSums<T>& group, int lanes) {
+FOCALKIT_NOINLINE Sum row_tails(const Job& job, const RowSums<T>& group, int lanes) {
     using V = Vec<T>;
     const Rows<T>& rows = group.rows;
     const V logit_scale = constant<V>(group.logit_scale), number = constant<V>(static_cast<T>(job.form_number));

@@ -166,13 +166,14 @@ T parameter(const PerClass& of, std::int64_t k, T otherwise) {
 /// another thread, or be a file that another process writes to.
 template <class I>
 struct OwnIds {
-    static constexpr int most = 64;
+    static constexpr int most = 32;  // tiles are multiples of it
     I ids[most];
 
     FOCALKIT_INLINE void load(const I* from, std::int64_t step, int n) {
 #if defined(__GNUC__) || defined(__clang__)
         if (step == 1) {
-            std::memcpy(ids, from, static_cast<std::size_t>(n) * sizeof(I));
+            if (n == most) std::memcpy(ids, from, sizeof ids);  // of a known size, without a call
+            else std::memcpy(ids, from, static_cast<std::size_t>(n) * sizeof(I));
             __asm__ volatile("" : : "r"(ids) : "memory");  // from here on ``from`` is not read again in their place
             return;
         }
@@ -180,6 +181,18 @@ struct OwnIds {
         for (int i = 0; i < n; ++i) ids[i] = load_once(from + i * step);
     }
 };
+
+/// Whether all of ``n`` ids are classes; they go to ``id`` whether or not. Without branches, for the usual case.
+template <class I>
+FOCALKIT_INLINE bool all_known(const I* ids, int n, std::uint64_t last, std::int32_t* FOCALKIT_RESTRICT id) {
+    std::uint64_t seen = 0;
+    for (int i = 0; i < n; ++i) {
+        const auto given = static_cast<std::uint64_t>(static_cast<std::int64_t>(ids[i]));
+        seen |= given | (last - given);
+        id[i] = static_cast<std::int32_t>(given);
+    }
+    return (seen >> 63) == 0;
+}
 
 /// Ids to int32, 0 for what is ignored or out of range; returns how many count.
 template <class I>
@@ -193,14 +206,11 @@ int read_ids(const I* from, std::int64_t step, int n, const Job& job, std::int32
     for (int first = 0; first < n; first += own.most, id += own.most, kept += own.most) {
         const int some = n - first < own.most ? n - first : own.most;
         own.load(from + first * step, step, some);
-        std::uint64_t seen = 0;
-        for (int i = 0; i < some; ++i) {  // the usual case, without branches
-            const auto given = static_cast<std::uint64_t>(static_cast<std::int64_t>(own.ids[i]));
-            seen |= given | (last - given);
-            id[i] = static_cast<std::int32_t>(given);
-        }
-        if (ignores_no_class && (seen >> 63) == 0) {
-            for (int i = 0; i < some; ++i) kept[i] = 1;
+        const bool whole = some == own.most;  // a number that the compiler knows
+        const bool known = whole ? all_known(own.ids, own.most, last, id) : all_known(own.ids, some, last, id);
+        if (ignores_no_class && known) {
+            if (whole) std::memset(kept, 1, own.most);
+            else std::memset(kept, 1, static_cast<std::size_t>(some));
             counted += some;
             continue;
         }

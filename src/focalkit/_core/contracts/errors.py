@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from focalkit._core.printable import visible
+
 
 class InputError(ValueError):
     """An argument breaks its contract; the message names it, the contract, the value and what to do."""
@@ -16,8 +18,7 @@ class InputError(ValueError):
 
 def reject(name: str, contract: str, value: object, remedy: str) -> NoReturn:
     """Raise the one form of error this package has."""
-    message = f"{name} must {contract}; got {_shown(value)}. {remedy}"
-    raise InputError(message)
+    raise InputError(visible(f"{name} must {contract}; got {_shown(value)}. {remedy}"))
 
 
 class Words(str):

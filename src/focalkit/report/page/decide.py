@@ -28,13 +28,17 @@ def page(rule: DecisionRule, source: Text = "", command: str = "") -> Page:
     report = need_report(rule)
     first, *rest = (render.section(section) for section in sections(rule, render.MOST_ROWS))
     data = decision_data(rule, report)
-    moving = ""
-    if data is not None:
-        name = "decide.html" if data["kind"] in ("cutoffs", "labels") else "decide_classes.html"
-        moving = files("focalkit.report.page").joinpath("assets", name).read_text(encoding="utf-8")
-    body = first + rest[0] + moving + "".join(rest[1:])
+    body = first + rest[0] + moving(data) + "".join(rest[1:])
     about = source or Message("source.tuned", n=report.n_rows, classes=rule.n_classes)
     return Page(Message("title.decide"), about, body, data, command, report.seed, block="decision")
+
+
+def moving(data: dict[str, Any] | None) -> str:
+    """The sliders and pictures of a rule; none where nothing can be moved."""
+    if data is None:
+        return ""
+    name = "decide.html" if data["kind"] in ("cutoffs", "labels") else "decide_classes.html"
+    return files("focalkit.report.page").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def decision_data(rule: DecisionRule, report: DecisionReport) -> dict[str, Any] | None:

@@ -142,10 +142,20 @@ def _cell(of: Table, i: int, j: int, cell: Text) -> str:
     if of.heat is not None:
         kinds.append(f"heat-{of.heat[i][j - 1]}")
     if of.outlined is not None and of.outlined[i][j - 1]:
-        kinds.append("within")
+        kinds += ["within", *(f"edge-{side}" for side in _edges(of.outlined, i, j - 1))]
     if of.best == (i, j):
         kinds.append("best")
     if not of.columns[j].figure:
         kinds.append("name")
     kind = f' class="{" ".join(kinds)}"' if kinds else ""
     return f"<td{kind}>{said(cell)}</td>"
+
+
+def _edges(outlined: Sequence[Sequence[bool]], i: int, j: int) -> list[str]:
+    """The sides on which the contour of the outlined cells runs along this one."""
+    beside = {"top": (i - 1, j), "right": (i, j + 1), "bottom": (i + 1, j), "left": (i, j - 1)}
+    return [
+        side
+        for side, (k, m) in beside.items()
+        if not (0 <= k < len(outlined) and 0 <= m < len(outlined[k]) and outlined[k][m])
+    ]
