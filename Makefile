@@ -87,6 +87,7 @@ fuzz: sanitize
 COUNT ?= 1000
 torture: $(VENV)/.for-test
 	$(BIN)/python tests/torture/torture.py --count $(COUNT)
+	FOCALKIT_LEAK_CALLS=1000000 $(BIN)/python -m pytest -q tests/engines/test_reliability.py -k memory_does_not_grow
 
 # The pages under axe-core, which is no part of this project: npm fetches it into node_modules.
 axe: $(VENV)/.for-test
