@@ -43,6 +43,7 @@ slow: $(VENV)/.for-test
 	$(MAKE) tensorflow
 	$(MAKE) fuzz FUZZ=1200
 	$(MAKE) torture
+	$(MAKE) docs
 
 # The Keras losses on TensorFlow, which has an environment of its own: half a gigabyte that nothing else needs.
 tensorflow:
@@ -59,7 +60,7 @@ oldest:
 	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e ".[tune,plot,io]" pytest hypothesis mpmath ml_dtypes pandas
 	build/oldest/bin/python -m pytest -p no:cacheprovider tests/laws tests/golden tests/diagnosis tests/tuning tests/test_*.py --ignore tests/test_docs.py -W default
 
-# The site, in both languages, into build/site; a warning is an error.
+# The site, in both languages, into build/site: the examples of the gallery are run; a warning is an error.
 docs: $(VENV)/.for-test
 	$(PIP) -e ".[docs]"
 	cd docs && $(abspath $(BIN))/python -m sphinx -W --keep-going -q -b html . ../build/site
@@ -87,6 +88,7 @@ fuzz: sanitize
 COUNT ?= 1000
 torture: $(VENV)/.for-test
 	$(BIN)/python tests/torture/torture.py --count $(COUNT)
+	FOCALKIT_LEAK_CALLS=1000000 $(BIN)/python -m pytest -q tests/engines/test_reliability.py -k memory_does_not_grow
 
 # The pages under axe-core, which is no part of this project: npm fetches it into node_modules.
 axe: $(VENV)/.for-test

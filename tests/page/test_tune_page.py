@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from focalkit._core.message import Message
+from focalkit.decisions import CaseCost
 from focalkit.estimator import FocalClassifier
 from focalkit.report import to_html as page_of
 from focalkit.report.page.assemble import assemble
 from focalkit.report.page.gains import after_repeats
+from focalkit.report.page.tune import decided
 from focalkit.report.page.tune import page as tune_page
 from focalkit.tuning.search import tune
 from focalkit.tuning.verdict import judge_all
@@ -54,6 +56,7 @@ def test_the_report_is_whole_in_chinese_and_begins_in_the_language_asked_for(vis
     left = set(re.findall(r"[A-Za-z]{3,}", page.inner_text("body").replace(code, "")))
     assert left <= {
         "OHEM",
+        "ROC",
         "Matthews",
         "focal",
         "loss",
@@ -125,3 +128,36 @@ def test_the_gain_is_shown_after_each_repeat(visit, screenshot):
     gain = judge_all(found)[0].recommended.gain
     assert (ends.mean, ends.low) == (pytest.approx(gain.mean), pytest.approx(gain.low)) or gain.mean == 0
     screenshot(page, "tune-390")
+
+
+def test_the_page_decides_with_the_model_as_it_is_and_its_cut_off_moves(visit):
+    rng = np.random.default_rng(1)
+    y = (rng.random(400) < 0.2).astype(int)
+    X = rng.normal(size=(400, 2)) + 1.5 * y[:, None]
+    few = {"alphas": [None], "gammas": [0.0], "keep_hardest": [], "n_splits": 2, "n_repeats": 1}
+    found = tune(FocalClassifier(), X, y, metric="f1", **few)
+    page = visit(page_of(found, source="made up"))
+    rule = decided(found, judge_all(found)[0])
+    assert str(rule.sentence) in page.locator("#decide-rule").inner_text()
+    at = page.evaluate("window.decision.state.i")
+    page.locator("#cutoff").evaluate("e => { e.value = 0; e.dispatchEvent(new Event('input')); }")
+    assert page.evaluate("window.decision.state.i") == 0 != at
+    move(page, "gamma", 3)
+    assert page.locator("#gamma-value").inner_text() == "3.00"
+    for metric, there in (("log_loss", False), ("roc_auc", False), (CaseCost(fp=2), True)):
+        costs = {"costs": rng.uniform(1, 9, 400)} if there else {}
+        found = tune(FocalClassifier(), X, y, metric=metric, **costs, **few)
+        assert ('id="decide-rule"' in page_of(found, source="made up")) is there
+
+
+def test_the_contour_runs_around_the_cells_within_noise_and_not_between_them(visit, text):
+    page = visit(text)
+    rows = [
+        [(box.get_attribute("class") or "").split() for box in row.locator("td").all()]
+        for row in page.locator("#surface tbody tr").all()
+    ]
+    inside = {(i, j) for i, row in enumerate(rows) for j, kinds in enumerate(row) if "within" in kinds}
+    assert inside
+    for i, j in inside:
+        for side, beside in (("top", (i - 1, j)), ("right", (i, j + 1)), ("bottom", (i + 1, j)), ("left", (i, j - 1))):
+            assert (f"edge-{side}" in rows[i][j]) == (beside not in inside)

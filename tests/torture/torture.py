@@ -469,6 +469,8 @@ def main() -> int:
             except Wrong as error:
                 failed += 1
                 print(f"{part} FAILS: {error}", flush=True)
+            except KeyboardInterrupt:
+                print(f"{part} was interrupted", flush=True)
             met = ", ".join(f"{n} × {what}" for what, n in sorted(torture.met.items()))
             print(f"{part:10s} {time.monotonic() - began:6.0f} s  {met}", flush=True)
     return failed

@@ -1,7 +1,11 @@
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from focalkit import InputError
+from focalkit.cli import main
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning import tune_labels
 
@@ -23,3 +27,41 @@ def test_each_label_gets_a_verdict_with_its_n_and_the_mean_gain_is_that_of_the_l
 def test_what_is_no_label_is_refused():
     with pytest.raises(InputError, match="be 0 or 1 in every row"):
         tune_labels(FocalClassifier(), np.ones((4, 1)), {"a": [0, 1, 2, 0]}, **SMALL)
+
+
+def test_every_output_of_the_command_holds_every_label(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(240, 2))
+    y = (X + rng.normal(size=(240, 2)) > 1.2).astype(int)
+    table = tmp_path / "t.csv"
+    rows = [f"{a:.4f},{b:.4f},{i},{'yes' if j else 'no'}" for (a, b), (i, j) in zip(X, y, strict=True)]
+    table.write_text("\n".join(["a,b,t_x,t_y", *rows]) + "\n")
+    places = {o: tmp_path / f"out.{o}" for o in ("json", "html", "script", "card", "save")}
+    options = [part for o, place in places.items() for part in (f"--{o}", str(place))]
+    few = ["--gamma", "0", "--alpha", "none", "--keep-hardest", "none", "--repeats", "1", "--folds", "3", "--jobs", "1"]
+    done = CliRunner().invoke(main, ["tune", str(table), "--target", "t_*", *few, "--quiet", *options])
+    assert done.exit_code == 0, done.output
+    assert "left out as asked" not in done.output
+    figures = json.loads(places["json"].read_text())
+    assert list(figures["labels"]) == ["t_x", "t_y"]
+    assert [one["positives"] for one in figures["labels"].values()] == y.sum(axis=0).tolist()
+    gains = [one["verdicts"][0] for one in figures["labels"].values()]
+    best = [next(f for f in one["families"] if f["family"] == one["recommended"])["gain"]["mean"] for one in gains]
+    assert figures["together"]["mean"] == pytest.approx(np.mean(best))
+    for place in (places["html"], places["card"]):
+        assert all(name in place.read_text() for name in ("t_x", "t_y"))
+    names: dict = {}
+    exec(places["script"].read_text(), names)
+    out = CliRunner().invoke(main, ["predict", str(places["save"]), str(table), "--trust"]).output.splitlines()
+    assert out[0] == "decision_t_x,decision_t_y,p_t_x,p_t_y"
+    decided = np.array([line.split(",")[:2] for line in out[1:]], int)
+    assert (decided[:, 0] == names["decisions"]["t_x"]).all()
+    assert (decided[:, 1] == (names["decisions"]["t_y"] == "yes")).all()
+
+
+def test_a_journal_of_several_labels_is_one_a_label(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 1))
+    labels = {"a": np.arange(60) % 3 == 0, "b": np.arange(60) % 4 == 0}
+    first, again = (tune_labels(FocalClassifier(), X, labels, journal=tmp_path / "j", **SMALL) for _ in range(2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["j.0", "j.1"]
+    assert first.together == again.together

@@ -70,7 +70,7 @@ def test_a_chosen_strength_serves_its_goal(goal):
 
 def test_the_last_row_is_the_cut_off_that_costs_ask_for():
     y, p, prior = predictions(2)
-    counts = count_decisions(p, p.argmax(1), y, prior, cutoff=Cost(20, 1).cutoff)
+    counts = count_decisions(p, p.argmax(1), y, prior, closed=(p[:, 1] > Cost(20, 1).cutoff).astype(int))
     assert counts[-1, 1, 1] == (p[:, 1] > 1 / 21).sum()
 
 
@@ -84,6 +84,7 @@ def test_weighted_counts_are_those_of_repeated_rows(n_classes):
     y, p, prior = predictions(n_classes)
     weight = np.random.default_rng(2).integers(0, 4, len(y))
     many = np.repeat(np.arange(len(y)), weight)
-    cutoff = 0.3 if n_classes == 2 else None
-    weighted = count_decisions(p, p.argmax(1), y, prior, cutoff, weight.astype(float))
-    assert (weighted == count_decisions(p[many], p[many].argmax(1), y[many], prior, cutoff)).all()
+    closed = (p[:, 1] > 0.3).astype(int) if n_classes == 2 else None
+    again = None if closed is None else closed[many]
+    weighted = count_decisions(p, p.argmax(1), y, prior, closed, weight.astype(float))
+    assert (weighted == count_decisions(p[many], p[many].argmax(1), y[many], prior, again)).all()

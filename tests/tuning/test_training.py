@@ -5,7 +5,8 @@ from sklearn.datasets import make_classification
 from focalkit import InputError, softmax_focal_loss
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning import Cell, tune
-from focalkit.tuning.trainers import Data, FunctionTrainer, trainer_of
+from focalkit.tuning.classifiers import trainer_of
+from focalkit.tuning.trainers import Data, FunctionTrainer
 
 GRID = {"alphas": ["power:1"], "gammas": [0.0, 2.0], "keep_hardest": [0.5], "n_splits": 3, "n_repeats": 1}
 X, y = make_classification(300, 5, n_informative=4, n_redundant=0, n_classes=3, weights=[0.7, 0.2], random_state=0)

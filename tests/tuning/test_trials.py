@@ -7,8 +7,8 @@ from sklearn.datasets import make_classification
 from focalkit import InputError
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning import judge, tune
+from focalkit.tuning.classifiers import trainer_of
 from focalkit.tuning.grid import Grid
-from focalkit.tuning.trainers import trainer_of
 from focalkit.tuning.trials import SPACES, draw
 
 pytest.importorskip("optuna")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from focalkit._core import contracts
+from focalkit._core.message import Message
+from focalkit.cli.options import to_stdout, write_out
+
+#: The options that write a file, in the order in which they are written.
+PLACES = ("json", "script", "card", "model", "html")
 
 
 def show_labels(
@@ -18,48 +27,103 @@ def show_labels(
     options: dict[str, Any],
     worth: float,
     language: str,
-) -> None:
-    """Tune every column whose name fits the pattern, and print a line a label and one for all."""
-    from focalkit.cli.problem import from_table
-    from focalkit.io.dialect import TextOptions
-    from focalkit.io.features import _columns
-    from focalkit.report import format as write
+    places: Mapping[str, Path | None],
+    command: str,
+) -> bool:
+    """Tune every column whose name fits the pattern, write what was asked for, print a line a label and one for all.
+
+    Returns whether it was finished.
+    """
+    from focalkit.report import labels as report
     from focalkit.report.messages import word
-    from focalkit.report.sections import Column, Section, Table, message
+    from focalkit.report.page.assemble import assemble
+    from focalkit.report.sections import Section
     from focalkit.report.terminal.console import Terminal
     from focalkit.tuning.multilabel import tune_labels
 
+    problem, labels, origins = _read(file, pattern, asked, estimator)
+    found = tune_labels(problem.estimator, problem.X, labels, worth=worth, **options, **problem.folding)
+    verdicts = {
+        name: replace(verdict, result=replace(verdict.result, origin=origins[name]))
+        for name, verdict in found.verdicts.items()
+    }
+    found = replace(found, verdicts=verdicts)
+    label = file.rstrip("/").rsplit("/", 1)[-1]
+    size = {"n": len(problem.y), "width": problem.X.shape[1], "classes": 2}
+    source = Message("source.table", file=label, target=pattern, **size)
+    made: dict[str, Callable[[], str]] = {
+        "json": lambda: report.as_json(found, source, problem.notes),
+        "script": lambda: report.code(found) + "\n",
+        "card": lambda: report.card(found, source, problem.notes, command),
+        "html": lambda: assemble(report.page(found, source, problem.notes, command), language),
+    }
+    for key in PLACES:
+        place = places[key]
+        if place is not None and key == "model":
+            save_labels(problem, found, labels, place)
+        elif place is not None:
+            write_out(place, made[key]())
+    if not to_stdout(*places.values()):
+        terminal = Terminal(language)
+        terminal.line(f"focalkit tune · {file}: {word('label.count', language, n=len(labels))}", "bold")
+        for note in problem.notes:
+            terminal.line(Message("note", note=note), "yellow")
+        terminal.show([Section("labels", "", [report.table(found)])])
+        said = {"json": "file.figures", "html": "file.page", "script": "file.script", "card": "file.card"}
+        for key, place in places.items():
+            if place is not None:
+                terminal.word(said.get(key, "file.model"), path=place)
+    return found.finished
+
+
+def _read(
+    file: str, pattern: str, asked: dict[str, Any], estimator: tuple[str, float, bool]
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The problem of the features, every label as 0 and 1, and where each came from."""
+    from focalkit.cli.problem import from_table
+    from focalkit.io.dialect import TextOptions
+    from focalkit.io.features import _columns
+
     text = TextOptions(*(asked[key] for key in ("header", "delimiter", "decimal", "encoding")))
-    found = _columns(file, text, [], asked["skip_damaged"]).names
-    names = [name for name in found if fnmatchcase(name, pattern)]
-    if not names:
-        contracts.reject("target", "fit a column", pattern, f"The columns are {', '.join(found[:8])}.")
-    rows, verdicts, labels = [], None, {}
-    problem = None
-    for name in names:
-        others = [other for other in names if other != name]
-        given = {**asked, "target": name, "drop": (*asked["drop"], *others)}
-        problem = from_table(file, given, *estimator)
+    names = _columns(file, text, [], asked["skip_damaged"]).names
+    wanted = [name for name in names if fnmatchcase(name, pattern)]
+    if not wanted:
+        contracts.reject("target", "fit a column", pattern, f"The columns are {', '.join(names[:8])}.")
+    labels, origins, problems = {}, {}, []
+    for name in wanted:
+        others = tuple(other for other in wanted if other != name)
+        problem = from_table(file, {**asked, "target": name, "drop": (*asked["drop"], *others)}, *estimator)
         values = np.unique(problem.y)
         if len(values) != 2:
             contracts.reject(f"label {name!r}", "have two values", values[:5].tolist(), "One column a label.")
-        labels[name] = (problem.y == values[1]).astype(int)
-    assert problem is not None
+        problems.append(problem)
+        labels[name], origins[name] = (problem.y == values[1]).astype(int), problem.origin
     if len({len(y) for y in labels.values()}) > 1:
         contracts.reject("target", "have a value in the same rows", pattern, "Complete the labels.")
-    verdicts = tune_labels(problem.estimator, problem.X, labels, worth=worth, **options, **problem.folding)
-    for name, verdict in verdicts.verdicts.items():
-        of, judges = verdict.recommended, verdict.metric.shown_as
-        cell = verdict.result.cells[of.cell].message
-        score = write.score(of.expected.mean, of.expected.standard_error, judges)
-        gain = write.interval(of.gain.mean, of.gain.low, of.gain.high, judges)
-        rows.append([name, write.count(verdicts.positives[name]), cell, score, gain])
-    all_of = verdicts.together
-    judges = next(iter(verdicts.verdicts.values())).metric.shown_as
-    total = write.interval(all_of.mean, all_of.low, all_of.high, judges)
-    rows.append([message("label.together"), write.count(sum(verdicts.positives.values())), "", "", total])
-    columns = [Column(message("head.label"), figure=False), Column("n"), Column(message("head.do"), figure=False)]
-    columns += [Column(message("head.expected")), Column(message("head.gain"))]
-    terminal = Terminal(language)
-    terminal.line(f"focalkit tune · {file}: {word('label.count', language, n=len(names))}", "bold")
-    terminal.show([Section("labels", "", [Table(columns, rows)])])
+    # what is noted of every label alike: the others are told of their own column, and of those left out for it
+    problem = problems[-1]
+    problem.notes = [note for note in problem.notes if all(note in other.notes for other in problems)]
+    return problem, labels, origins
+
+
+def save_labels(problem: Any, found: Any, labels: dict[str, Any], place: Path) -> None:
+    """What is recommended for each label, trained on all rows, as one pipeline."""
+    import joblib
+    from sklearn.pipeline import Pipeline
+
+    from focalkit.io.atomic import write_bytes
+    from focalkit.report.snippet import fitted
+    from focalkit.tuning.multilabel import LabelRemedies
+    from focalkit.tuning.remedy import TableEncoder
+
+    weight = problem.folding.get("sample_weight")
+    models = {
+        name: fitted(verdict.result, verdict, problem.estimator, problem.X, labels[name], weight)
+        for name, verdict in found.verdicts.items()
+    }
+    steps: list[Any] = [("model", LabelRemedies(models))]
+    if problem.encoding is not None and not hasattr(problem.X, "columns"):
+        steps.insert(0, ("columns", TableEncoder(problem.encoding)))
+    stream = io.BytesIO()
+    joblib.dump(Pipeline(steps), stream, compress=3)
+    write_bytes(place, stream.getvalue())

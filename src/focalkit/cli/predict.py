@@ -27,15 +27,20 @@ from focalkit.cli.options import (
 @click.argument("file")
 @click.option("--trust", is_flag=True, help="Load the model, which runs the code of whoever wrote it.")
 @place_option("--out", "out_file", "Write the decisions to this CSV file; default: standard output.")
+@click.option("--cost-column", metavar="NAME", help="Column of what missing each case costs, where MODEL goes by that.")
 @reading_options
 @language_option
-def predict(model: Path, file: str, trust: bool, out_file: Path | None, language: str, **reading: Any) -> None:
+def predict(
+    model: Path, file: str, trust: bool, cost_column: str | None, out_file: Path | None, language: str, **reading: Any
+) -> None:
     """Decide the rows of FILE by MODEL, which focalkit tune --save wrote.
 
     FILE needs the columns that MODEL was trained on, by name; it needs no target. The answer is a CSV of one line a
     row: the decision, and the probability of each class.
     """
+    from focalkit.io.encoding import Encoding
     from focalkit.tuning.imported import from_file
+    from focalkit.tuning.multilabel import LabelRemedies
     from focalkit.tuning.remedy import TableEncoder
 
     check_places(out_file)
@@ -47,12 +52,19 @@ def predict(model: Path, file: str, trust: bool, out_file: Path | None, language
     options = {name: value for name, value in reading.items() if name != "drop" and value is not None}
     rows = steps[0][1].encoding.matrix(file, **options)
     classifier = steps[-1][1]
-    decisions, p = classifier.predict(rows), classifier.predict_proba(rows)
+    costs = {}
+    if cost_column is not None:
+        costs = {"costs": Encoding((cost_column,)).matrix(file, **options)[:, 0]}
+    decisions, p = np.asarray(classifier.predict(rows, **costs)), classifier.predict_proba(rows)
+    if isinstance(classifier, LabelRemedies):
+        head = [f"{what}_{label}" for what in ("decision", "p") for label in classifier.labels]
+    else:
+        head = ["decision", *(f"p_{label}" for label in classifier.classes_)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["decision", *(f"p_{label}" for label in classifier.classes_)])
-    for decision, row in zip(np.asarray(decisions).tolist(), p.tolist(), strict=True):
-        writer.writerow([decision, *(f"{value:.6g}" for value in row)])
+    writer.writerow(head)
+    for decision, row in zip(decisions.reshape(len(p), -1).tolist(), p.tolist(), strict=True):
+        writer.writerow([*decision, *(f"{value:.6g}" for value in row)])
     if write_out(out_file or Path(STDOUT), stream.getvalue()):
         from focalkit.report.messages import word
 

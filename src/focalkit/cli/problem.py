@@ -14,7 +14,7 @@ from focalkit._core.message import Message
 
 #: Options of read_table that the script repeats where they are given.
 READ = (
-    "header", "delimiter", "decimal", "encoding", "drop", "keep", "groups", "weights", "time", "missing",
+    "header", "delimiter", "decimal", "encoding", "drop", "keep", "groups", "weights", "time", "costs", "missing",
     "skip_damaged",
 )  # fmt: skip
 NEW = "  # the file of the rows to decide"
@@ -56,7 +56,7 @@ def from_table(
         estimator, X = for_table(name, trust, table, missing=missing)
         behind = [step for step, _ in getattr(estimator, "steps", [])][:1] == ["prepare"]
         notes = [*table.notes, *(_treatment("linear", table.categorical, missing) if behind else [])]
-    folding = {"groups": table.groups, "time": table.time, "sample_weight": table.sample_weight}
+    folding = {"groups": table.groups, "time": table.time, "sample_weight": table.sample_weight, "costs": table.costs}
     return Problem(
         X, table.y, estimator, source, notes, {k: v for k, v in folding.items() if v is not None},
         _origin(file, asked, table, name, strength, missing, X), table.encoding,
@@ -115,7 +115,12 @@ def _origin(file: str, asked: dict[str, Any], table: Any, name: str, strength: f
         if features
         else ("decisions = model.predict(X)",)
     )
-    return Origin(("from focalkit.io import read_table", *imports), reading, made, new, "table.sample_weight")
+    imports = ("from focalkit.io import read_table", *imports)
+    amounts = "costs"
+    if asked.get("costs") is not None:
+        imports = (*imports, "from focalkit.io.encoding import Encoding")
+        amounts = f"Encoding(({asked['costs']!r},)).matrix({file!r}{more})[:, 0]"
+    return Origin(imports, reading, made, new, "table.sample_weight", amounts)
 
 
 def _named(name: str, strength: float, missing: bool, categorical: str) -> tuple[tuple[str, ...], str]:

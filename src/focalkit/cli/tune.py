@@ -35,7 +35,7 @@ from focalkit.weights import Scheme, parse_alpha
 
 #: Named here, so that --help needs no scikit-learn; a test holds them equal to the tables'.
 NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
-RIVALS = ("undersample", "oversample", "smote", "bagging", "self-paced")
+RIVALS = ("logit-adjusted", "undersample", "oversample", "smote", "bagging", "self-paced")
 DEMOS = ("rare-digit", "long-tail")
 ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 
@@ -79,12 +79,16 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 @click.option("--skip-damaged", is_flag=True, help="Leave out lines of a text that cannot be read, and say how many.")
 @click.option(
     "--metric",
-    default="balanced_accuracy",
-    show_default=True,
-    help=f"What the verdict's headline goes by: {', '.join(NAMES)}; accuracy, g_mean, kappa, youden, macro_f_beta:B; "
-    "of two classes also f1, f2, f_beta:B, cost:MISS:FALSE_ALARM, precision:P, recall:R, "
-    "false_positive_rate:F, alerts:A.",
+    help=f"What the verdict's headline goes by: {', '.join(NAMES)} [default: balanced_accuracy]; "
+    "accuracy, g_mean, kappa, youden, macro_f_beta:B; of two classes also f1, f2, f_beta:B, cost:MISS:FALSE_ALARM, "
+    "precision:P, recall:R, false_positive_rate:F, alerts:A; a scorer of scikit-learn, e.g. roc_auc; a function "
+    "of your own, my_module.profit(y_true, y_pred).",
 )
+@click.option(
+    "--cost", metavar="fn=100,fp=1", help="Go by costs: of a missed positive and a false alarm; also tp=, tn=."
+)
+@click.option("--costs", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="CSV of a cost matrix.")
+@click.option("--cost-column", metavar="NAME", help="Column of what missing each case costs; with --cost fp=….")
 @click.option(
     "--worth",
     type=click.FloatRange(0),
@@ -115,7 +119,7 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     "--rivals",
     default="none",
     show_default=True,
-    help=f"What changes the training rows, to be tried too: {', '.join(RIVALS)} (smote needs imbalanced-learn); all.",
+    help=f"What else is tried: {', '.join(RIVALS)} (smote needs imbalanced-learn); all.",
 )
 @click.option(
     "--estimator",
@@ -180,7 +184,10 @@ def tune(
     missing: tuple[str, ...],
     no_missing: bool,
     skip_damaged: bool,
-    metric: str,
+    metric: str | None,
+    cost: str | None,
+    costs: Path | None,
+    cost_column: str | None,
     worth: float,
     proof: bool,
     gammas: str,
@@ -215,6 +222,7 @@ def tune(
     with need("rich", "the report", "tune"):
         from focalkit.report.terminal.console import Terminal, forgiving
     from focalkit import report
+    from focalkit.cli.goals import metric_asked
     from focalkit.cli.problem import from_predictions, from_table, save
     from focalkit.report.card import model_card
     from focalkit.report.export import as_json
@@ -239,18 +247,30 @@ def tune(
         "keep": kept,
         "missing": words,
     }
-    roles["skip_damaged"] = skip_damaged
+    roles |= {"skip_damaged": skip_damaged, "costs": cost_column}
     text = {"header": header, "delimiter": delimiter, "decimal": decimal, "encoding": encoding, "drop": drop}
     if file is None:
         no_file_options(
-            context, ("target", *READING, "kept", "groups", "weights", "time", "missing", "no_missing", "skip_damaged")
+            context,
+            (
+                "target",
+                *READING,
+                "kept",
+                "groups",
+                "weights",
+                "time",
+                "missing",
+                "no_missing",
+                "skip_damaged",
+                "cost_column",
+            ),
         )
     options: dict[str, Any] = dict(
         alphas=[_alpha(part) for part in parts(alphas)],
         gammas=[number("--gamma", part) for part in parts(gammas)],
         keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in parts(keep)],
         rivals={"none": (), "all": "all"}.get(rivals.strip(), parts(rivals)),
-        metric=metric,
+        metric=metric_asked(metric, cost, costs, cost_column),
         n_splits=folds,
         n_repeats=repeats,
         seed=seed,
@@ -262,10 +282,15 @@ def tune(
     if target is not None and any(sign in target for sign in "*?") and file is not None:
         from focalkit.cli.labels import show_labels
 
-        if journal is not None or json_file or html_file or script_file or card_file or model_file:
-            contracts.reject("target", "be one column where files are written", target, "Tune one label for those.")
-        show_labels(file, target, {**roles, **text}, (name, strength, trust), options, worth, language)
+        places = {
+            "json": json_file, "html": html_file, "script": script_file, "card": card_file, "model": model_file,
+        }  # fmt: skip
+        asked = (file, target, {**roles, **text}, (name, strength, trust), options, worth, language)
+        if not show_labels(*asked, places, command_line(context)):
+            context.exit(130)
         return
+    if predictions and cost_column is not None:
+        contracts.reject("cost-column", "be left out with --predictions", cost_column, "Use focalkit decide.")
     if predictions:
         problem = from_predictions(file, target, text)
     else:

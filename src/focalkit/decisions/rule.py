@@ -148,7 +148,7 @@ class DecisionRule:
             p = p[:, 0]
         width = 2 if p.ndim == 1 else p.shape[1]
         if width != self.n_classes:
-            got = f"{width} classes"
+            got = contracts.Words(f"{width} classes")
             contracts.reject("probabilities", f"have {self.n_classes} classes", got, "Use those the rule was made for.")
         return p[:, 1] if self.n_classes == 2 and p.ndim == 2 else p
 
@@ -222,12 +222,19 @@ class DecisionRule:
     def _tried(self) -> None:
         """Decide two cases: what cannot do that is no rule, whatever its file said."""
         k = self.n_classes
-        p = np.full((2, k), 1.0 / k)
+        even = np.full((2, k), 1.0 / k)
+        even = even[:, 1] if k == 2 and not self.multilabel else even
         with np.errstate(all="ignore"):
-            p = apply_all(self.steps, p[:, 1] if k == 2 and not self.multilabel else p)
+            p = apply_all(self.steps, even)
             said = np.asarray(self.rule.decide(p, np.zeros((2, k, k))))
         shape = (2, k) if self.multilabel else (2,)
-        if said.shape != shape or said.dtype.kind != "i" or said.min() < -1 or said.max() >= max(k, 2):
+        if (
+            p.shape != even.shape
+            or said.shape != shape
+            or said.dtype.kind != "i"
+            or said.min() < -1
+            or said.max() >= max(k, 2)
+        ):
             message = f"decisions of shape {said.shape} over {k} classes"
             raise ValueError(message)
 
@@ -287,7 +294,7 @@ def labels_array(value: Any, n_labels: int | None = None) -> Real:
     p = np.asarray(value, np.float64)
     if p.ndim != 2 or (n_labels is not None and p.shape[1] != n_labels):
         want = "have shape (n, n_labels)" if n_labels is None else f"have {n_labels} labels"
-        contracts.reject("probabilities", want, f"shape {p.shape}", "One column a label.")
+        contracts.reject("probabilities", want, contracts.Words(f"shape {p.shape}"), "One column a label.")
     if not contracts.PROBABILITY.holds(p):
         bad = p[~((p >= 0) & (p <= 1))]
         contracts.reject("probabilities", "lie in [0, 1]", float(bad.flat[0]), "Apply the logistic function first.")

@@ -26,6 +26,10 @@ def place_hash(file: int, row: NDArray[np.int64]) -> NDArray[np.uint64]:
         return np.asarray(x ^ (x >> np.uint64(31)))
 
 
+#: Logits further out are taken for this one: their probabilities have been 0 and 1 for long.
+_FAR = 1e38
+
+
 class Sample:
     """At most ``most`` entries in all, evenly per stratum; only targets that name one class.
 
@@ -98,7 +102,9 @@ class Sample:
 
     def _take(self, key: NDArray[Any], stratum: NDArray[Any], logits: NDArray[Any], *more: NDArray[Any]) -> None:
         if len(key):
-            self._pending.append((key, stratum, logits.astype(np.float32), *more))
+            finite = np.clip(logits, -_FAR, _FAR)  # beyond float32 there is no number; infinite ones stay what they are
+            kept = np.where(np.isinf(logits), logits, finite).astype(np.float32)
+            self._pending.append((key, stratum, kept, *more))
 
     def _held(self) -> tuple[NDArray[Any], ...]:
         return self.key, self.stratum, self.logits, self.unit, self.time

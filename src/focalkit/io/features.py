@@ -46,7 +46,7 @@ class Table:
         The columns of ``X`` that hold codes.
     alerts : tuple of Alert
         What was read how, left out and why, and what looks wrong, as data.
-    groups, sample_weight, time : (n,) or None
+    groups, sample_weight, time, costs : (n,) or None
         The columns named so.
     rows : (n,) int
         The number of each row in the file, from 1.
@@ -65,6 +65,7 @@ class Table:
     time: NDArray[Any] | None = None
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     categories: tuple[tuple[str, ...], ...] = ()
+    costs: NDArray[np.float64] | None = None
 
     @property
     def encoding(self) -> Encoding:
@@ -116,6 +117,7 @@ def read_table(
     groups: str | int | None = None,
     weights: str | int | None = None,
     time: str | int | None = None,
+    costs: str | int | None = None,
     missing: Sequence[str] | None = None,
     skip_damaged: bool = False,
 ) -> Table:
@@ -147,6 +149,8 @@ def read_table(
         A column of sample weights, each in [0, inf); it is no feature.
     time : str or int, optional
         A column that orders the rows in time; it is no feature.
+    costs : str or int, optional
+        A column of what each case costs, say where it is missed; it is no feature.
     missing : sequence of str, optional
         Labels that mean that there is none; empty: every text is a class; default: found out, and said.
     skip_damaged : bool
@@ -164,7 +168,7 @@ def read_table(
         Where the library that reads this format is not installed.
     """
     asked = TextOptions(header, delimiter, decimal, encoding)
-    roles = {"groups": groups, "weights": weights, "time": time}
+    roles = {"groups": groups, "weights": weights, "time": time, "costs": costs}
     found = _columns(source, asked, [w for w in (target, groups, time) if w is not None], skip_damaged)
     names, alerts = found.names, list(found.alerts)
     twice = [name for name, n in Counter(names).items() if n > 1]
@@ -176,7 +180,9 @@ def read_table(
     index = _target(target, found, dropped | set(at.values()), alerts)
     used = [index, *at.values()]
     if len(set(used)) < len(used) or dropped & set(used):
-        contracts.reject("target", "be another column than groups, weights and time", names[index], "Name each once.")
+        contracts.reject(
+            "target", "be another column than groups, weights, time and costs", names[index], "Name each once."
+        )
     found_labels = labels(found.columns[index], names[index], missing)
     found_labels = _suspected_header(found_labels, asked, alerts)
     features = [i for i in range(len(names)) if i not in used and i not in dropped]
@@ -201,7 +207,7 @@ def read_table(
     return Table(
         matrix.X, y, tuple(matrix.names), names[index], tuple(matrix.categorical), tuple(alerts),
         extra.get("groups"), extra.get("weights"), extra.get("time"), _numbered(known, found.gone),
-        tuple(matrix.categorical.values()),
+        tuple(matrix.categorical.values()), extra.get("costs"),
     )  # fmt: skip
 
 
@@ -447,7 +453,7 @@ def _numeric(column: Any) -> Any:
 
 
 def _role(column: Any, what: str, name: str, known: NDArray[np.bool_]) -> NDArray[Any]:
-    """Groups, weights or times of the rows that are used."""
+    """Groups, weights, times or costs of the rows that are used."""
     import pyarrow as pa
 
     if column.null_count and what != "groups":
@@ -471,10 +477,11 @@ def _role(column: Any, what: str, name: str, known: NDArray[np.bool_]) -> NDArra
     if values is None:
         mended = mend(column.dictionary_encode().combine_chunks(), name)
         values = mended.values
-    if values is None or not contracts.SAMPLE_WEIGHT.holds(values[known]):
+    domain = contracts.REAL if what == "costs" else contracts.SAMPLE_WEIGHT
+    if values is None or not domain.holds(values[known]):
         contracts.reject(
-            f"weights {name!r}",
-            f"be numbers in {contracts.SAMPLE_WEIGHT}",
+            f"{what} {name!r}",
+            f"be numbers in {domain}",
             contracts.Words("others"),
             "Name another column.",
         )

@@ -325,7 +325,9 @@ def _json(file: File) -> Any:
     text = content.lstrip()
     try:
         if file.format == "jsonl" or (text[:1] == b"{" and b"\n{" in text):
-            return arrow_json.read_json(pyarrow.BufferReader(content), arrow_json.ReadOptions(block_size=1 << 24))
+            table = arrow_json.read_json(pyarrow.BufferReader(content), arrow_json.ReadOptions(block_size=1 << 24))
+            table.validate(full=True)  # Arrow takes whatever bytes there are for UTF-8
+            return table
         return pyarrow.Table.from_pylist(_json_rows(json.loads(text), file))
     except MemoryError:
         raise

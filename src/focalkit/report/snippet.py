@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from focalkit.decisions import CaseCost, Cost
 from focalkit.tuning.deciding import strength
 from focalkit.tuning.remedy import RemedyClassifier
 from focalkit.tuning.result import Cell, Origin, TuneResult
@@ -29,8 +30,13 @@ def code(result: TuneResult, verdict: Verdict) -> str:
     if len(call) > 100:
         call = "model = RemedyClassifier(\n    " + ",\n    ".join(arguments) + ",\n)"
     weight = "" if result.masses is None else f", {origin.weight}"
-    imports = _imports(["from focalkit.tuning import RemedyClassifier", *origin.imports])
-    return "\n".join([*imports, "", *origin.reading, call, f"model.fit(X, y{weight})", "", *origin.new])
+    goal = remedy(result, verdict).get("goal")
+    goals = [] if goal is None else [f"from focalkit.decisions import {type(goal).__name__}"]
+    imports = _imports(["from focalkit.tuning import RemedyClassifier", *goals, *origin.imports])
+    new = origin.new
+    if isinstance(goal, CaseCost):  # the rows to decide bring their amounts
+        new = (*new[:-1], f"{new[-1].removesuffix(')')}, costs={origin.costs})")
+    return "\n".join([*imports, "", *origin.reading, call, f"model.fit(X, y{weight})", "", *new])
 
 
 def remedy(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
@@ -38,14 +44,17 @@ def remedy(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
     at = verdict.recommended.cell
     cell = result.cells[at]
     out: dict[str, Any] = {}
-    for name in ("alpha", "gamma", "keep_hardest", "resample"):
+    for name in ("alpha", "gamma", "keep_hardest", "logit_adjustment", "resample"):
         value = getattr(cell, name)
         if value is not None and value != 0.0:
             out[name] = list(value) if isinstance(value, tuple) else value
     if cell.params:
         out["params"] = dict(cell.params)
-    if cell.tau == "closed":
-        out["cutoff"] = float(f"{verdict.metric.goal.cutoff:.6g}")  # type: ignore[union-attr]
+    goal = verdict.metric.goal
+    if cell.tau == "closed" and isinstance(goal, Cost):
+        out["cutoff"] = float(f"{goal.cutoff:.6g}")
+    elif cell.tau == "closed":
+        out["goal"] = goal
     elif cell.tau is not None:
         out["tau"] = strength(result, at)
         if result.scored is not None and not result.scored.all():
@@ -117,10 +126,14 @@ def _code_of_function(name: str, cell: Cell, tau: Any) -> str:
         spec.append(f"alpha={pair!r}")
     if cell.keep_hardest is not None:
         spec.append(f"keep_hardest={cell.keep_hardest!r}")
+    if cell.logit_adjustment is not None:
+        made.append(f"adjustment = {cell.logit_adjustment:g} * np.log(counts / counts.sum())")
+        spec.append("logit_adjustment=tuple(adjustment)")
     params = "".join(f", {key}={value!r}" for key, value in cell.params)
     classes = ["classes, counts = np.unique(y[train], return_counts=True)"]
     call = f"logits = {name}(LossSpec({', '.join(spec)}), train, new{params})"
-    shift = [] if tau is None else [f"logits = logits - {tau:.3g} * np.log(counts / counts.sum())"]
+    by = (tau or 0.0) - (cell.logit_adjustment or 0.0)
+    shift = [] if tau is None or not by else [f"logits = logits - {by:.3g} * np.log(counts / counts.sum())"]
     decide = "decisions = classes[np.argmax(logits, axis=1)]"
     return "\n".join(
         ["import numpy as np", f"from focalkit import {', '.join(names)}", "", *classes, *made, call, *shift, decide]

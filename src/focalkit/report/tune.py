@@ -14,7 +14,7 @@ from focalkit.report.sections import Verdict as Said
 from focalkit.report.snippet import code
 from focalkit.tuning import findings as found
 from focalkit.tuning.result import FAMILIES, Cell, TuneResult, alpha_title, corrected_error
-from focalkit.tuning.scores import METRICS, metric_named
+from focalkit.tuning.scores import METRICS
 from focalkit.tuning.verdict import Verdict
 
 #: Classes in a terminal's table.
@@ -87,7 +87,7 @@ def classes(result: TuneResult, most: int) -> Table:
 def surface(result: TuneResult, verdict: Verdict) -> Table:
     """The alpha x gamma surface of the run's metric; the best cell is marked, the recommended one bears a sign."""
     surface = result.surface()
-    metric = metric_named(surface.metric)
+    metric = result.metric_called(surface.metric)
     merit = surface.mean if metric.larger_is_better else -surface.mean
     low, high = float(merit.min()), float(merit.max())
     row, column = divmod(int(merit.argmax()), merit.shape[1])

@@ -8,7 +8,6 @@ from focalkit._core.extras import need
 from focalkit.report import format as write
 from focalkit.report.figures import FAINT, INK
 from focalkit.tuning.result import TuneResult, alpha_title
-from focalkit.tuning.scores import metric_named
 from focalkit.tuning.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ def draw_surface(result: TuneResult, metric: str | None = None) -> Figure:
     with need("matplotlib", "drawing", "plot"):
         from matplotlib.figure import Figure
     surface = result.surface(metric)
-    of = metric_named(surface.metric)
+    of = result.metric_called(surface.metric)
     size = (1.6 + 1.15 * len(surface.gammas), 1.4 + 0.55 * len(surface.alphas))
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     axes = figure.add_subplot()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,8 +17,18 @@ from sklearn.utils.validation import has_fit_parameter
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions.rule import plain
+from focalkit.tuning.foreign import aligned, in_words
 from focalkit.tuning.result import Cell
-from focalkit.tuning.trainers import Data, OfEstimator, Prediction, parted, resampled
+from focalkit.tuning.trainers import (
+    Data,
+    EstimatorTrainer,
+    FunctionTrainer,
+    OfEstimator,
+    Prediction,
+    Trainer,
+    parted,
+    resampled,
+)
 from focalkit.weights import alpha_vector
 
 Real = NDArray[np.float64]
@@ -54,7 +63,7 @@ class ClassifierTrainer(OfEstimator):
         return False
 
     resamples = True
-    forks = False
+    adjusts = forks = False
 
     @property
     def weighs(self) -> bool:
@@ -165,37 +174,6 @@ def _place(estimator: Any) -> str:
     return f"{prefix}sample_weight"
 
 
-@contextmanager
-def in_words() -> Iterator[None]:
-    """What the user's estimator raises, in one line."""
-    try:
-        yield
-    except contracts.InputError:
-        raise
-    except (ValueError, TypeError, AttributeError) as error:
-        first = (str(error).strip().splitlines() or [""])[0]
-        remedy = "Put what prepares them before it, in a Pipeline."
-        try:
-            contracts.reject(
-                "estimator", "train on these data", contracts.Words(f"{type(error).__name__}: {first}"), remedy
-            )
-        except contracts.InputError as told:
-            raise told from error
-
-
-def aligned(fitted: Any, X: Any, n_classes: int) -> Real:
-    """Probabilities (n, n_classes); 0 for classes that training had no row of."""
-    with in_words():
-        p = np.asarray(fitted.predict_proba(X), np.float64)
-    if not np.isfinite(p).all():
-        contracts.reject(
-            "estimator", "predict probabilities", contracts.Words("NaN or inf"), "Did the training diverge?"
-        )
-    full = np.zeros((len(p), n_classes))
-    full[:, np.asarray(fitted.classes_, np.intp)] = p
-    return full
-
-
 def logits_of(fitted: Any, X: Any, p: Real) -> Real | None:
     """The model's logits where it has any, of which ``p`` are the probabilities."""
     if not hasattr(fitted, "decision_function"):
@@ -235,7 +213,7 @@ class OutOfFold:
     probabilities: Any
 
     name = "OutOfFold"
-    chained = mines = focuses = weighs = resamples = forks = False
+    chained = mines = focuses = weighs = resamples = adjusts = forks = False
     notes: tuple[Message, ...] = (Message("note.predictions"),)
 
     def checked(self, n: int, n_classes: int) -> OutOfFold:
@@ -257,3 +235,18 @@ class OutOfFold:
         with np.errstate(divide="ignore"):
             logits = np.log(np.maximum(p, 1e-12))
         yield Cell(), Prediction(p, p.argmax(axis=1), logits)
+
+
+def trainer_of(estimator: Any, seed: int = 0) -> Trainer:
+    """The trainer of whatever :func:`focalkit.tuning.tune` was given; ``seed`` for what draws and has none."""
+    if isinstance(estimator, OutOfFold):
+        return estimator
+    if hasattr(estimator, "get_params") and not isinstance(estimator, type):
+        trainer = EstimatorTrainer(estimator)
+        if {"alpha", "gamma"} <= set(trainer.parameters):
+            return trainer
+        return classifier_trainer(estimator, seed)
+    if callable(estimator) and not isinstance(estimator, type):
+        return FunctionTrainer(estimator)
+    contract = "be a classifier, a name, out-of-fold predictions, or a function fit_score(spec, train, test)"
+    contracts.reject("estimator", contract, estimator, "E.g. FocalClassifier().")

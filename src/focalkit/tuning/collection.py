@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit.decisions import Cost, Goal, Maximize
+from focalkit.decisions import Maximize
 from focalkit.tuning.folds import Split
 from focalkit.tuning.grid import with_decisions
 from focalkit.tuning.result import Cell, corrected_error
 from focalkit.tuning.scores import METRICS, NAMES, Metric
-from focalkit.tuning.shifts import choose, figure, taus_of
+from focalkit.tuning.shifts import best_strength, choose, figure, taus_of
 from focalkit.tuning.units import Task, Unit, UnitScores
 
 
@@ -90,35 +91,50 @@ class Collection:
         """Every candidate of ``plans`` in ``folds``: as trained, and with decisions for the metric's goal."""
         splits = [self.task.splits[i] for i in folds]
         n_classes = self.task.data.n_classes
-        goal = metric.goal or Maximize("balanced_accuracy")
+        goal = metric.goal if metric.goal is not None and metric.measure is None else Maximize("balanced_accuracy")
+        measured = None
+        if metric.measure is not None:
+            measured = np.stack([_measured([self.found[Unit(plan, fold)] for plan in plans]) for fold in folds], axis=1)
         taus = taus_of(n_classes)
         rows = [i for plan in plans for i in range(self.first[plan], self.first[plan + 1])]
         decided = np.stack(
             [np.concatenate([self.found[Unit(plan, fold)].decided for plan in plans]) for fold in folds], axis=1
         )
         true = np.stack([self.task.data.masses(split.test) for split in splits])
-        chosen = np.stack([_chosen(goal, decided, true, splits, at, taus) for at in range(len(folds))], axis=1)
-        final = choose(goal, decided[:, :, :-2].sum(axis=1), true.sum(axis=0), taus)
-        closed = isinstance(goal, Cost)
-        pairs = with_decisions([self.cells[i] for i in rows], closed=closed)
+        if measured is None or metric.judges != "decisions":
+
+            def best(among: NDArray[Any]) -> NDArray[np.intp]:
+                return choose(goal, decided[:, among, :-2].sum(axis=1), true[among].sum(axis=0), taus)
+        else:
+
+            def best(among: NDArray[Any]) -> NDArray[np.intp]:
+                assert measured is not None
+                tried = np.flatnonzero(np.isfinite(measured[0, 0, :-2]))
+                mean = np.average(measured[:, among][..., tried], axis=1, weights=true[among].sum(axis=1))
+                return tried[best_strength(mean if metric.larger_is_better else -mean, taus[tried])]
+
+        chosen = np.stack([_chosen(best, len(rows), splits, at, taus) for at in range(len(folds))], axis=1)
+        final = best(np.ones(len(folds), bool))
+        pairs = with_decisions([self.cells[i] for i in rows], closed=metric.costs)
         names = [*METRICS, metric] if metric.name not in NAMES else list(METRICS)
         scores = np.empty((len(pairs), len(folds), len(names)))
         counts = np.empty(
             (len(pairs), len(folds), 2, n_classes), np.int64 if self.task.data.weight is None else np.float64
         )
         used = np.full(len(pairs), np.nan)
-        at_one = int(np.abs(taus - 1).argmin())
+        at_one, all_folds = int(np.abs(taus - 1).argmin()), np.arange(len(folds))
         for place, (fit, cell) in enumerate(pairs):
             scores[place, :, : len(METRICS)] = self.scores[rows[fit]][folds]
+            row: Any = -1 if cell.tau == "closed" else -2
             if cell.tau == "chosen":
-                counts[place] = decided[fit, np.arange(len(folds)), chosen[fit]]
-                used[place] = taus[final[fit]]
+                row, used[place] = chosen[fit], taus[final[fit]]
             elif cell.tau == 1.0:
-                counts[place], used[place] = decided[fit, :, at_one], 1.0
-            else:
-                counts[place] = decided[fit, :, -1 if cell.tau == "closed" else -2]
+                row, used[place] = at_one, 1.0
+            counts[place] = decided[fit, all_folds, row]
+            if measured is not None:
+                scores[place, :, -1] = measured[fit, all_folds, row if metric.judges == "decisions" else -2]
         for column, one in enumerate(names):
-            if one.goal is None:
+            if one.goal is None or one.measure is not None:
                 continue
             for at in range(len(folds)):
                 scores[:, at, column] = figure(one.goal, counts[:, at], true[at])
@@ -130,10 +146,14 @@ class Collection:
         return self.found[Unit(0, fold)]
 
 
+def _measured(units: list[UnitScores]) -> NDArray[np.float64]:
+    """What the measure says of all cells of a fold (n_cells, n_taus + 2)."""
+    return np.concatenate([unit.measured for unit in units if unit.measured is not None])
+
+
 def _chosen(
-    goal: Goal,
-    decided: NDArray[Any],
-    true: NDArray[Any],
+    best: Callable[[NDArray[Any]], NDArray[np.intp]],
+    n_fits: int,
     splits: list[Split],
     at: int,
     taus: NDArray[np.float64],
@@ -145,5 +165,5 @@ def _chosen(
     if not others.any():
         others = np.arange(len(splits)) != at
     if not others.any():
-        return np.full(len(decided), int(np.abs(taus - 1).argmin()))
-    return choose(goal, decided[:, others, :-2].sum(axis=1), true[others].sum(axis=0), taus)
+        return np.full(n_fits, int(np.abs(taus - 1).argmin()))
+    return best(others)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from focalkit._core.message import Finding
-from focalkit.decisions import Cost
 from focalkit.tuning.deciding import decision
 from focalkit.tuning.result import FREE
 from focalkit.tuning.scores import METRICS
@@ -82,7 +81,7 @@ def _expect(verdict: Verdict) -> tuple[Finding, ...]:
         "n": len(result.targets),
     }
     out = _per_thousand(verdict)
-    if isinstance(verdict.metric.goal, Cost):
+    if verdict.metric.costs:
         values |= {"before_all": 1000 * plain.expected.mean, "after_all": 1000 * best.expected.mean}
         return (*out, Finding("expect_cost_plain" if verdict.plain_stands else "expect_cost", values))
     return (*out, Finding("expect_plain" if verdict.plain_stands else "expect", values))

@@ -10,6 +10,7 @@ import numpy as np
 
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
+from focalkit.tuning.resampling import ADJUSTED
 from focalkit.tuning.result import Cell
 from focalkit.weights import alpha_vector
 
@@ -64,7 +65,8 @@ class Grid:
         cells = [Cell(alpha) for alpha in self.alphas]
         cells += [Cell(alpha, gamma) for gamma in self.gammas[1:] for alpha in self.alphas]
         cells += [Cell(keep_hardest=part) for part in self.keep_hardest]
-        cells += [Cell(resample=rival) for rival in self.rivals]
+        cells += [Cell(logit_adjustment=1.0) for rival in self.rivals if rival == ADJUSTED]
+        cells += [Cell(resample=rival) for rival in self.rivals if rival != ADJUSTED]
         return tuple(replace(cell, params=self.params) for cell in cells)
 
     def plans(self, chained: bool) -> tuple[Plan, ...]:

@@ -119,6 +119,7 @@ class Journal:
             "cells": self._plans[unit.plan],
             "scores": found.scores.tolist(),
             "decided": _packed(found.decided),
+            **({} if found.measured is None else {"measured": _packed(found.measured)}),
             "ce_logits": None if found.ce_logits is None else _packed(found.ce_logits),
             "n_unconverged": found.n_unconverged,
         }
@@ -249,9 +250,5 @@ def _scores(record: dict[str, Any]) -> UnitScores:
     decided = _unpacked(record["decided"], "int32" if "int32" in record["decided"] else "float64", 4)
     if scores.ndim != 2 or len(scores) != len(decided):
         raise ValueError(scores.shape)
-    return UnitScores(
-        scores,
-        decided,
-        logits,
-        int(record["n_unconverged"]),
-    )
+    measured = _unpacked(record["measured"], "float64", 2) if "measured" in record else None
+    return UnitScores(scores, decided, logits, int(record["n_unconverged"]), measured)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from focalkit._core import contracts
+from focalkit.tuning.remedy import RemedyClassifier
+from focalkit.tuning.scores import Metric
 from focalkit.tuning.search import tune
 from focalkit.tuning.verdict import Estimate, Verdict, estimate, judge
 
@@ -25,6 +30,45 @@ class LabelVerdicts:
     positives: dict[str, int]
     together: Estimate
 
+    @property
+    def metric(self) -> Metric:
+        """The figure that all go by."""
+        return next(iter(self.verdicts.values())).metric
+
+    @property
+    def finished(self) -> bool:
+        """Whether no run was stopped before its end."""
+        return all(verdict.result.finished for verdict in self.verdicts.values())
+
+
+class LabelRemedies(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """What is recommended for each label, trained, as one classifier.
+
+    Parameters
+    ----------
+    models : mapping of str to RemedyClassifier
+        A trained one a label.
+    """
+
+    def __init__(self, models: Mapping[str, RemedyClassifier]) -> None:
+        self.models = models
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the columns."""
+        return tuple(self.models)
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """Decisions (n, n_labels), 0 or 1."""
+        return np.column_stack([model.predict(X) for model in self.models.values()])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities (n, n_labels) that a row has each label."""
+        return np.column_stack([model.predict_proba(X)[:, 1] for model in self.models.values()])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
 
 def tune_labels(
     estimator: Any, X: Any, labels: Mapping[str, Any], *, worth: float = 0.5, **options: Any
@@ -40,7 +84,7 @@ def tune_labels(
     worth : float
         Points that a retraining must gain.
     **options
-        Of :func:`focalkit.tuning.tune`.
+        Of :func:`focalkit.tuning.tune`; a journal gets the label's number behind its name.
 
     Raises
     ------
@@ -48,7 +92,10 @@ def tune_labels(
         Where a label is not 0 or 1.
     """
     verdicts, positives = {}, {}
-    for name in labels:
+    journal = options.pop("journal", None)
+    for i, name in enumerate(labels):
+        if journal is not None:  # a journal is of one run
+            options["journal"] = Path(journal).with_name(f"{Path(journal).name}.{i}")
         y = np.asarray(labels[name])
         if not np.isin(y, [0, 1]).all():
             contracts.reject(

@@ -15,11 +15,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from focalkit._core import contracts
+from focalkit.decisions import CaseCost, CostMatrix
 from focalkit.io.encoding import Encoding
-from focalkit.tuning.classifiers import ClassifierTrainer, fit_weighted, in_words
+from focalkit.tuning.classifiers import ClassifierTrainer, fit_weighted, trainer_of
+from focalkit.tuning.foreign import in_words
+from focalkit.tuning.measures import cost_of
 from focalkit.tuning.resampling import RIVALS, averaged, fit_rival
 from focalkit.tuning.result import Cell
-from focalkit.tuning.trainers import EstimatorTrainer, plain_fit, trainer_of
+from focalkit.tuning.trainers import EstimatorTrainer, adjusted, plain_fit
 from focalkit.weights import alpha_vector
 
 Real = NDArray[np.float64]
@@ -37,6 +40,8 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         As :func:`focalkit.tuning.tune` takes it.
     alpha, gamma, keep_hardest
         Of the loss, where the estimator takes them; alpha as ``class_weight`` or ``sample_weight`` for others.
+    logit_adjustment : float, optional
+        tau of the logit-adjusted loss; 1 is the balanced softmax.
     resample : str, optional
         "undersample", "oversample", "smote", "bagging" or "self-paced".
     params : mapping, optional
@@ -46,6 +51,8 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         probability that the trained model gives.
     cutoff : float, optional
         Of two classes: the second is decided where its probability is above it.
+    goal : CostMatrix or CaseCost, optional
+        The class of the least expected cost is decided; ``predict`` then takes the cases' own ``costs``.
     never : sequence
         Labels that no shift decides for, since they were too rare to be scored.
     random_state : int
@@ -76,10 +83,12 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         alpha: Any = None,
         gamma: float = 0.0,
         keep_hardest: float | int | None = None,
+        logit_adjustment: float | None = None,
         resample: str | None = None,
         params: Mapping[str, Any] | None = None,
         tau: float | None = None,
         cutoff: float | None = None,
+        goal: CostMatrix | CaseCost | None = None,
         never: Sequence[Any] = (),
         random_state: int = 0,
     ) -> None:
@@ -87,10 +96,12 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         self.alpha = alpha
         self.gamma = gamma
         self.keep_hardest = keep_hardest
+        self.logit_adjustment = logit_adjustment
         self.resample = resample
         self.params = params
         self.tau = tau
         self.cutoff = cutoff
+        self.goal = goal
         self.never = never
         self.random_state = random_state
 
@@ -122,7 +133,7 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
             contracts.one_of("resample", self.resample, RIVALS)
         alpha = tuple(self.alpha) if isinstance(self.alpha, (list, np.ndarray)) else self.alpha
         params = tuple((self.params or {}).items())
-        cell = Cell(alpha, float(self.gamma), self.keep_hardest, None, params, self.resample)
+        cell = Cell(alpha, float(self.gamma), self.keep_hardest, None, params, self.resample, self.logit_adjustment)
         trainer = trainer_of(self.estimator, self.random_state)
         if isinstance(trainer, EstimatorTrainer):
             self.members_, self.tilt_ = self._focal(cell, X, ids, weight)
@@ -149,6 +160,9 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
             return [_joined(prepare, member) for member in members], tilt
         mined = {} if cell.keep_hardest is None else {"keep_hardest": cell.keep_hardest}
         model.set_params(alpha=cell.alpha, gamma=cell.gamma, **mined)
+        if cell.logit_adjustment is not None:
+            model = adjusted(model, cell.logit_adjustment)
+            whole = _joined(prepare, model)
         place = "sample_weight" if whole is model else f"{whole.steps[-1][0]}__sample_weight"
         whole.fit(X, ids, **({} if weight is None else {place: weight}))
         tilt = np.ones(len(masses))
@@ -161,9 +175,9 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         self, trainer: ClassifierTrainer, cell: Cell, X: Any, ids: NDArray[Any], weight: Any
     ) -> tuple[list[Any], Real]:
         """By a classifier whose loss is its own."""
-        if cell.gamma or cell.keep_hardest is not None:
-            got = f"gamma={cell.gamma:g}, keep_hardest={cell.keep_hardest}"
-            contracts.reject("estimator", "take gamma and keep_hardest", got, "Leave them out.")
+        if cell.gamma or cell.keep_hardest is not None or cell.logit_adjustment is not None:
+            got = f"gamma={cell.gamma:g}, keep_hardest={cell.keep_hardest}, logit_adjustment={cell.logit_adjustment}"
+            contracts.reject("estimator", "take gamma, keep_hardest and logit_adjustment", got, "Leave them out.")
         masses = np.bincount(ids, weights=weight)
         if cell.alpha is not None and trainer.way is None:
             contracts.reject("estimator", "take class weights", trainer.name, "Leave alpha out.")
@@ -187,15 +201,28 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         given = averaged(self.members_, X, len(self.classes_)) / self.tilt_
         return np.asarray(given / given.sum(axis=1, keepdims=True))
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Decisions (n,)."""
-        return np.asarray(self.classes_[self._decide(self.predict_proba(X))])
+    def predict(self, X: Any, costs: Any = None) -> NDArray[Any]:
+        """Decisions (n,).
 
-    def _decide(self, p: Real) -> NDArray[np.intp]:
+        Parameters
+        ----------
+        X : (n, n_features)
+        costs : (n,) or (n, n_classes, n_classes), optional
+            Of each case, where ``goal`` is a CaseCost.
+        """
+        return np.asarray(self.classes_[self._decide(self.predict_proba(X), costs)])
+
+    def _decide(self, p: Real, costs: Any) -> NDArray[np.intp]:
+        if self.goal is not None:
+            measure = cost_of(self.goal, costs, len(p), len(self.classes_))
+            return measure.closed(p, np.arange(len(p)))
         if self.cutoff is not None:
             if len(self.classes_) != 2:
                 contracts.reject("cutoff", "be left out", f"{len(self.classes_)} classes", "It is of two classes.")
             return (p[:, 1] > self.cutoff).astype(np.intp)
+        if self.tau is None and self.logit_adjustment is not None:
+            with np.errstate(divide="ignore"):  # the model's own logits
+                return np.asarray((np.log(p) - self.logit_adjustment * np.log(self.prior_)).argmax(axis=1))
         if self.tau is None:
             return np.asarray((p * self.tilt_).argmax(axis=1))
         with np.errstate(divide="ignore"):

@@ -16,6 +16,7 @@ from sklearn.utils import _safe_indexing
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit.tuning.foreign import aligned
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -25,20 +26,29 @@ Fit = Callable[[Any, Ints, "Real | None"], Any]
 RIVALS = ("undersample", "oversample", "smote", "bagging", "self-paced")
 """By the names that options take, the cheapest first."""
 
+ADJUSTED = "logit-adjusted"
+"""The rival that changes the loss: it is trained for equally frequent classes (Menon et al. 2021, eq. 10)."""
+
 N_MEMBERS = 10
 N_BINS = 20
 
 
-def checked(rivals: Any, *, can: bool, name: str) -> tuple[str, ...]:
-    """The rivals asked for; "all" stands for every one."""
-    rivals = RIVALS if rivals == "all" else (rivals,) if isinstance(rivals, str) else tuple(rivals)
+def checked(rivals: Any, *, resamples: bool, adjusts: bool, name: str) -> tuple[str, ...]:
+    """The rivals asked for; "all" stands for every one that the trainer can try."""
+    every = (*((ADJUSTED,) if adjusts else ()), *RIVALS)
+    rivals = every if rivals == "all" else (rivals,) if isinstance(rivals, str) else tuple(rivals)
     for rival in rivals:
-        contracts.one_of("rivals", rival, RIVALS)
-    if rivals and not can:
+        contracts.one_of("rivals", rival, (ADJUSTED, *RIVALS))
+    if ADJUSTED in rivals and not adjusts:
+        got = contracts.Words(f"{name}, whose loss is its own")
+        contracts.reject(
+            "rivals", f"leave {ADJUSTED} out where the loss takes none", got, "Shift its decisions instead."
+        )
+    if set(rivals) - {ADJUSTED} and not resamples:
         contracts.reject("rivals", "be left out where no estimator is trained", rivals, f"{name} cannot resample.")
     if "smote" in rivals:
         _smote()
-    return tuple(rival for rival in RIVALS if rival in rivals)
+    return tuple(rival for rival in (ADJUSTED, *RIVALS) if rival in rivals)
 
 
 def _smote() -> Any:
@@ -88,8 +98,6 @@ def fit_rival(
 
 def averaged(members: list[Any], X: Any, n_classes: int) -> Real:
     """The members' mean probabilities (n, n_classes); 0 for classes that no training row had."""
-    from focalkit.tuning.classifiers import aligned
-
     return np.asarray(np.mean([aligned(member, X, n_classes) for member in members], axis=0))
 
 

@@ -11,10 +11,25 @@ from numpy.typing import NDArray
 from focalkit._core.message import Message
 from focalkit._core.shown import Shown
 from focalkit.tuning.folds import Folds
-from focalkit.tuning.scores import NAMES, metric_named
+from focalkit.tuning.scores import NAMES, Metric, metric_named
 
-FAMILIES = ("CE", "CE + shift", "α-CE", "focal", "OHEM", "undersample", "oversample", "smote", "bagging", "self-paced")
+FAMILIES = (
+    "CE",
+    "CE + shift",
+    "α-CE",
+    "focal",
+    "OHEM",
+    "logit-adjusted",
+    "undersample",
+    "oversample",
+    "smote",
+    "bagging",
+    "self-paced",
+)
 """The remedies, the cheapest first."""
+
+RESAMPLED = FAMILIES[FAMILIES.index("undersample") :]
+"""Those that train on other rows."""
 
 FREE = ("CE", "CE + shift")
 """Those that need no other training than plain cross-entropy's."""
@@ -28,7 +43,8 @@ class Cell:
     "chosen" (without the fold that scores it), or "closed" (the cut-off that the goal's costs ask
     for). ``params`` are the estimator's own parameters where a
     search drew them, as (name, value) pairs; empty: as the estimator was given. ``resample`` is one of
-    :data:`focalkit.tuning.resampling.RIVALS`, where the training rows are others.
+    :data:`focalkit.tuning.resampling.RIVALS`, where the training rows are others; ``logit_adjustment`` is tau of the
+    logit-adjusted loss (1: the balanced softmax), where that is trained with.
     """
 
     alpha: Any = None
@@ -37,12 +53,15 @@ class Cell:
     tau: float | str | None = None
     params: tuple[tuple[str, Any], ...] = ()
     resample: str | None = None
+    logit_adjustment: float | None = None
 
     @property
     def family(self) -> str:
         """The remedy that it belongs to, out of :data:`FAMILIES`."""
         if self.resample is not None:
             return self.resample
+        if self.logit_adjustment is not None:
+            return "logit-adjusted"
         if self.keep_hardest is not None:
             return "OHEM"
         if self.gamma > 0:
@@ -71,14 +90,14 @@ class Cell:
         return self.message.said(language)
 
     def _loss_message(self) -> Message:
-        plain = self.keep_hardest is None and self.alpha is None and self.gamma == 0 and self.resample is None
+        plain = self.family in FREE
         if self.tau is not None and not plain:
             loss = replace(self, tau=None, params=())._loss_message()
             return Message("cell.closed" if self.tau == "closed" else "cell.tau_chosen", loss=loss)
         if self.tau == "closed":
             return Message("cell.shift_closed")
-        if self.resample is not None:
-            return Message(f"family.{self.resample}")
+        if self.family in (*RESAMPLED, "logit-adjusted"):
+            return Message(f"family.{self.family}")
         if self.keep_hardest is not None:
             kept = f"{self.keep_hardest:.0%}" if isinstance(self.keep_hardest, float) else f"{self.keep_hardest:,}"
             return Message("cell.mined", kept=kept)
@@ -118,7 +137,7 @@ class Origin:
     """Where a run's data and estimator came from, as lines of Python that make them again.
 
     ``reading`` makes ``X`` and ``y``, ``estimator`` is an expression, ``new`` decides on new rows, and ``weight`` is an
-    expression for the weights of the rows.
+    expression for the weights of the rows, ``costs`` one for the amounts of new rows.
     """
 
     imports: tuple[str, ...]
@@ -126,6 +145,7 @@ class Origin:
     estimator: str
     new: tuple[str, ...]
     weight: str = "sample_weight"
+    costs: str = "costs"
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,7 +159,8 @@ class TuneResult(Shown):
     (n_cells, n_folds, 2, n_classes) counts in each fold each class's rows that were decided rightly and the
     rows that were decided for it; ``final_taus`` (n_cells,) are the shifts of the prior for new data. ``masses``
     (n_classes,) are the weights of each class's rows where rows were weighted; ``scored`` (n_classes,) are the classes
-    that some fold scores: to no other does a shift go. ``origin`` is where the data came from, where that is known.
+    that some fold scores: to no other does a shift go. ``origin`` is where the data came from, where that is known;
+    ``asked`` is the metric itself, which a name alone does not tell of a function or of costs of the rows' own.
     """
 
     cells: tuple[Cell, ...]
@@ -165,6 +186,11 @@ class TuneResult(Shown):
     masses: NDArray[np.float64] | None = None
     scored: NDArray[np.bool_] | None = None
     origin: Origin | None = None
+    asked: Metric | None = None
+
+    def metric_called(self, name: str) -> Metric:
+        """The metric of that name: the one that the run was asked for, or another."""
+        return self.asked if self.asked is not None and name == self.asked.name else metric_named(name)
 
     @property
     def prior(self) -> NDArray[np.float64]:
@@ -192,7 +218,7 @@ class TuneResult(Shown):
 
     def gain(self, metric: str) -> NDArray[np.float64]:
         """The same, with the sign changed where smaller is better."""
-        sign = 1 if metric_named(metric).larger_is_better else -1
+        sign = 1 if self.metric_called(metric).larger_is_better else -1
         return sign * self.column(metric)
 
     def mean_and_error(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

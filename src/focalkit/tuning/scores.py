@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,37 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._metrics import DECISION_METRICS, MERITS, Merit
-from focalkit.decisions import Constraint, Cost, Goal, Maximize
-from focalkit.decisions.goals import ALIASES
+from focalkit.decisions import CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
+from focalkit.decisions.goals import ALIASES, as_goal
+from focalkit.tuning.measures import Measure, Scored, cost_of, scored_by
 
 
 @dataclass(frozen=True)
 class Metric:
     """An entry of :data:`focalkit._metrics.MERITS` as tuning takes it: with the goal that its decisions serve.
 
-    ``name`` has a goal's numbers behind colons, as in "cost:100:1".
+    ``name`` has a goal's numbers behind colons, as in "cost:100:1". ``measure`` is what computes it where class counts
+    do not say enough.
     """
 
     name: str
     goal: Goal | None = None
+    measure: Measure | None = field(default=None, compare=False)
 
     @property
     def merit(self) -> Merit:
         """Its entry."""
-        return MERITS[self.name.partition(":")[0]]
+        return MERITS[self.name.partition(":")[0]] if self.measure is None else self.measure.merit
+
+    @property
+    def costs(self) -> bool:
+        """Whether it is a cost, in the unit of the user's own numbers."""
+        return isinstance(self.goal, Cost | CostMatrix | CaseCost)
+
+    @property
+    def relative(self) -> bool:
+        """Whether a difference counts as a share of plain cross-entropy's own figure."""
+        return self.costs or (self.measure is not None and self.measure.relative)
 
     @property
     def title(self) -> str:
@@ -62,6 +75,8 @@ METRICS = (
 )
 NAMES = tuple(metric.name for metric in METRICS)
 N_BINS = 15
+#: Scorers of scikit-learn that are metrics of the table under another name.
+SAME = {"f1_macro": "macro_f1", "f1_micro": "accuracy", "matthews_corrcoef": "mcc"}
 BOUNDS = ("precision", "recall", "false_positive_rate", "alerts")
 
 
@@ -69,45 +84,87 @@ def metric_named(name: str) -> Metric:
     """The metric called ``name``: one of the six, or a goal.
 
     A goal is ``accuracy``, ``g_mean``, ``kappa``, ``youden``, ``f1``, ``f2``, ``f_beta:0.5`` (two classes),
-    ``macro_f_beta:2``, ``cost:FN:FP`` (two classes), or a bound (two classes): ``precision:0.9``, ``recall:0.9``,
-    ``false_positive_rate:0.01``, ``alerts:0.01``.
+    ``macro_f_beta:2``, ``cost:FN:FP[:TP[:TN]]`` (two classes), or a bound (two classes): ``precision:0.9``,
+    ``recall:0.9``, ``false_positive_rate:0.01``, ``alerts:0.01``; otherwise the name of a scorer of scikit-learn, such
+    as ``roc_auc`` or ``neg_brier_score``.
 
     Raises
     ------
     InputError
         Where it is neither.
     """
+    name = str(name).removeprefix("scorer:")
+    name = SAME.get(name, name)
+    kind, *given = name.split(":")
     if name in NAMES:
         return METRICS[NAMES.index(name)]
-    kind, *given = str(name).split(":")
     try:
         numbers = [float(part) for part in given]
     except ValueError:
         contracts.reject("metric", "have numbers after its colons", name, "E.g. cost:100:1 or precision:0.9.")
-    if kind == "cost" and len(numbers) in (1, 2):
-        return Metric(name, Cost(numbers[0], *numbers[1:]))
+    if kind == "cost" and 1 <= len(numbers) <= 4:
+        return Metric(name, Cost(*numbers))
     if kind in BOUNDS and len(numbers) == 1:
         return Metric(name, Constraint(kind, numbers[0]))
     if (kind in DECISION_METRICS or kind in ALIASES) and len(numbers) <= (kind in ("f_beta", "macro_f_beta")):
         return Metric(name, Maximize(kind, *numbers))
+    scored = scored_by(name)
+    if scored is not None:
+        return Metric(f"scorer:{scored.name}", None, scored)
     known = (*NAMES, *DECISION_METRICS, *ALIASES, "cost:FN:FP", *(f"{bound}:0.9" for bound in BOUNDS))
-    contracts.reject("metric", f"be one of {', '.join(dict.fromkeys(known))}", name, "See --help.")
+    remedy = "See --help; sklearn.metrics.get_scorer_names() lists the others."
+    contracts.reject("metric", f"be one of {', '.join(dict.fromkeys(known))}, or a scorer's name", name, remedy)
+
+
+def _number(value: float) -> str:
+    return f"{value:.12g}"
 
 
 def metric_of(goal: Any) -> Metric:
-    """The metric of a name or of a goal of :mod:`focalkit.decisions`."""
+    """The metric of a name, a goal of :mod:`focalkit.decisions`, a cost matrix, a scorer or a function.
+
+    Those of several rows' own costs, of scorers and functions are not bound to data yet: :func:`bound`.
+    """
     if isinstance(goal, str):
         return metric_named(goal)
     if isinstance(goal, Maximize):
-        beta = f":{goal.beta:g}" if goal.metric in ("f_beta", "macro_f_beta") else ""
+        beta = f":{_number(goal.beta)}" if goal.metric in ("f_beta", "macro_f_beta") else ""
         name = "macro_f1" if (goal.metric, goal.beta) == ("macro_f_beta", 1.0) else f"{goal.metric}{beta}"
         return metric_named(name)
     if isinstance(goal, Constraint):
-        return metric_named(f"{goal.kind}:{goal.bound:g}")
-    if isinstance(goal, Cost) and goal.tp == goal.tn == 0:
-        return metric_named(f"cost:{goal.fn:g}:{goal.fp:g}")
-    remedy = "Tune by log_loss, then give the out-of-fold predictions to focalkit.decisions.decide."
-    contracts.reject("metric", "be a name, or a Maximize, Constraint or Cost of two mistakes", goal, remedy)
+        return metric_named(f"{goal.kind}:{_number(goal.bound)}")
+    if isinstance(goal, Cost):
+        right = (goal.tp, goal.tn) if goal.tp or goal.tn else ()
+        return metric_named(":".join(["cost", *map(_number, (goal.fn, goal.fp, *right))]))
+    if isinstance(goal, list | tuple | np.ndarray):
+        goal = as_goal(goal)
+    if isinstance(goal, CostMatrix):
+        c = goal.array
+        mistakes = c.shape == (2, 2) and min(c[1, 0], c[0, 1]) >= 0 and c[1, 0] > c[1, 1] and c[0, 1] > c[0, 0]
+        if mistakes:
+            return metric_of(Cost(*map(float, (c[1, 0], c[0, 1], c[1, 1], c[0, 0]))))
+        return Metric("cost_matrix", goal)
+    if isinstance(goal, CaseCost):
+        return Metric(":".join(["case_cost", *map(_number, (goal.fp, goal.tp, goal.tn))]), goal)
+    scored = scored_by(goal)
+    if scored is not None:
+        return Metric(f"{'scorer' if scored.scorer else 'function'}:{scored.name}", None, scored)
+    remedy = "Of abstention: tune by costs, then give the out-of-fold predictions to focalkit.decisions.decide."
+    contract = "be a name, a goal of decisions, a cost matrix, a scorer, or a function (y_true, y_pred)"
+    contracts.reject("metric", contract, goal, remedy)
+
+
+def bound(
+    metric: Metric, targets: NDArray[Any], classes: NDArray[Any], weight: NDArray[np.float64] | None, costs: Any
+) -> Metric:
+    """The metric for these rows: their classes, and the costs of each where they have their own."""
+    if costs is not None and not isinstance(metric.goal, CaseCost):
+        contracts.reject("costs", "be left out", metric.name, "They go with metric=CaseCost(…).")
+    if isinstance(metric.goal, CostMatrix | CaseCost):
+        return replace(metric, measure=cost_of(metric.goal, costs, len(targets), len(classes)))
+    if isinstance(metric.measure, Scored):
+        return replace(metric, measure=metric.measure.bound(targets, classes, weight))
+    return metric
 
 
 def score(

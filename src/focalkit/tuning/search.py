@@ -16,7 +16,7 @@ from focalkit._core.message import Message
 from focalkit._core.types import Features
 from focalkit.decisions import Constraint, Cost, Goal
 from focalkit.io.repeats import duplicate_groups
-from focalkit.tuning.classifiers import OutOfFold
+from focalkit.tuning.classifiers import OutOfFold, trainer_of
 from focalkit.tuning.collection import Collection, Progress
 from focalkit.tuning.estimators import named_estimator
 from focalkit.tuning.execute import run_units
@@ -24,10 +24,11 @@ from focalkit.tuning.fingerprint import fingerprint, identity, source
 from focalkit.tuning.folds import Folds, forward_folds, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
+from focalkit.tuning.measures import Scored
 from focalkit.tuning.resampling import checked as checked_rivals
 from focalkit.tuning.result import TuneResult
-from focalkit.tuning.scores import NAMES, metric_named, metric_of
-from focalkit.tuning.trainers import Data, trainer_of
+from focalkit.tuning.scores import NAMES, Metric, bound, metric_of
+from focalkit.tuning.trainers import Data
 from focalkit.tuning.trials import Space, draw
 from focalkit.tuning.units import Task, Unit
 
@@ -45,7 +46,8 @@ def tune(
     gammas: Sequence[float] = GAMMAS,
     keep_hardest: Sequence[float | int] = KEEP_HARDEST,
     rivals: str | Sequence[str] = (),
-    metric: str | Goal = "balanced_accuracy",
+    metric: str | Goal | ArrayLike | Callable[..., float] = "balanced_accuracy",
+    costs: ArrayLike | None = None,
     n_splits: int = 5,
     n_repeats: int = 5,
     groups: ArrayLike | None = None,
@@ -86,13 +88,19 @@ def tune(
     keep_hardest : sequence
         OHEM's kept fractions or counts; empty for none.
     rivals : "all" or sequence of str
-        What changes the training rows: "undersample", "oversample", "smote" (needs imbalanced-learn), "bagging"
-        (balanced), "self-paced". Their probabilities are undone at the known rate before they are judged.
-    metric : str or Goal
+        What is tried besides: the "logit-adjusted" loss, where the estimator takes it ("train with it, or shift
+        afterwards?"); and what changes the training rows: "undersample", "oversample", "smote" (needs
+        imbalanced-learn), "bagging" (balanced), "self-paced". Their probabilities are undone at the known rate before
+        they are judged.
+    metric : str, Goal, matrix, scorer or function
         The figure that the tables and the verdict's headline go by: "balanced_accuracy",
-        "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error", or a goal of
-        :mod:`focalkit.decisions` (``Maximize``, ``Constraint``, or a ``Cost`` of two mistakes; by name:
-        :func:`focalkit.tuning.scores.metric_named`).
+        "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error"; a goal of
+        :mod:`focalkit.decisions` (``Cost``, ``CostMatrix`` or the matrix itself, ``CaseCost``, ``Maximize``,
+        ``Constraint``); the name of one (:func:`focalkit.tuning.scores.metric_named`); a scorer of scikit-learn by its
+        name or itself; or a function ``(y_true, y_pred)`` of decisions. Of scorers and functions larger is better;
+        with ``sample_weight`` they must take that.
+    costs : (n,) or (n, n_classes, n_classes), optional
+        Of each case, for ``CaseCost``.
     n_splits, n_repeats : int
         Folds, and how often they are drawn anew.
     groups : (n,), optional
@@ -147,13 +155,14 @@ def tune(
             "y", "have at least two classes", contracts.Words(f"{len(classes)}"), "Nothing is to be told apart."
         )
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
+    asked = bound(asked, targets, classes, weight, costs)
     groups = _groups(X, groups, len(targets))
     trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
     if isinstance(trainer, OutOfFold):
         trainer = trainer.checked(len(targets), len(classes))
     grid = Grid.checked(
         alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
-        len(classes), checked_rivals(rivals, can=trainer.resamples, name=trainer.name),
+        len(classes), checked_rivals(rivals, resamples=trainer.resamples, adjusts=trainer.adjusts, name=trainer.name),
     )  # fmt: skip
     if time is None:
         folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist())
@@ -164,7 +173,9 @@ def tune(
         [*surface, *(p for g in draw(trainer, grid, n_trials, space, seed) for p in g.plans(trainer.chained))]
     )
     if len(classes) > 2 and isinstance(asked.goal, Cost | Constraint):
-        contracts.reject("metric", f"suit {len(classes)} classes", metric, "Costs and bounds are of two classes.")
+        contracts.reject(
+            "metric", f"suit {len(classes)} classes", metric, "Bounds are of two classes; give a cost matrix for costs."
+        )
     data = Data(X, targets, len(classes), weight)
     held = np.array([data.masses(split.test) for split in folds.splits])
     if not held.any(axis=1).all():
@@ -173,7 +184,7 @@ def tune(
             "sample_weight", "leave each fold a weight above 0", contracts.Words("zeros alone in a fold"), remedy
         )
     scored = np.asarray(held.any(axis=0))
-    task = Task(trainer, data, folds.splits, plans, asked.goal.cutoff if isinstance(asked.goal, Cost) else None, scored)
+    task = Task(trainer, data, folds.splits, plans, asked, scored)
     # the surface fold by fold, then trial after trial: an interrupted run has folds that are whole
     n_surface, all_folds = len(surface), range(len(folds.splits))
     units = [Unit(plan, fold) for fold in all_folds for plan in range(n_surface)]
@@ -183,8 +194,9 @@ def tune(
         contents = {"features": X, "target": (targets, classes.tolist()), "groups": groups}
         contents |= {} if time is None else {"time": np.asarray(time)}
         contents |= {} if weight is None else {"sample_weight": weight}
+        contents |= {} if costs is None else {"costs": np.asarray(costs)}
         options = {
-            "alphas": grid.alphas, "gammas": grid.gammas, "keep_hardest": grid.keep_hardest, "metric": metric,
+            "alphas": grid.alphas, "gammas": grid.gammas, "keep_hardest": grid.keep_hardest, "metric": _identity(asked),
             "n_splits": n_splits, "n_repeats": n_repeats, "seed": seed, "space": source(space) if space else "default",
             **({"rivals": grid.rivals} if grid.rivals else {}),
         }  # fmt: skip
@@ -208,7 +220,15 @@ def tune(
         running.close()
         if book is not None:
             book.close()
-    return _result(collection, folds, grid, metric, classes, seed=seed, seconds=perf_counter() - started)
+    return _result(collection, folds, grid, asked, classes, seed=seed, seconds=perf_counter() - started)
+
+
+def _identity(metric: Metric) -> str:
+    """What a journal's figures depend on of the metric: its name, the goal's numbers, the source of a function."""
+    measure = metric.measure
+    if isinstance(measure, Scored):
+        return f"{metric.name} {measure.score if measure.scorer else source(measure.score)}"
+    return metric.name if metric.goal is None or measure is None else f"{metric.name} {metric.goal}"
 
 
 def _labels(given: Any) -> NDArray[Any]:
@@ -277,12 +297,19 @@ def _lost(message: str, collection: Collection, journal: str | Path | None) -> s
 
 
 def _result(
-    collection: Collection, folds: Folds, grid: Grid, metric: str, classes: NDArray[Any], *, seed: int, seconds: float
+    collection: Collection,
+    folds: Folds,
+    grid: Grid,
+    metric: Metric,
+    classes: NDArray[Any],
+    *,
+    seed: int,
+    seconds: float,
 ) -> TuneResult:
     task = collection.task
     order = collection.folds()
     plans = collection.complete_plans(order)
-    cells, scores, decided, final_taus, plain_taus = collection.table(plans, order, metric_named(metric))
+    cells, scores, decided, final_taus, plain_taus = collection.table(plans, order, metric)
     first = [i for i in order if task.splits[i].repeat == 0 and collection.plain(i).ce_logits is not None]
     notes: list[str] = [*folds.notes, *task.trainer.notes]
     stopped = sum(found.n_unconverged for found in collection.found.values())
@@ -303,7 +330,8 @@ def _result(
         folds=folds,
         alphas=grid.alphas,
         gammas=grid.gammas,
-        metric=metric,
+        metric=metric.name,
+        asked=metric,
         classes=tuple(classes.tolist()),
         counts=np.bincount(task.data.targets),
         targets=task.data.targets,

@@ -12,6 +12,7 @@ were trained on, predicted by models that had not seen them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def count_decisions(
     decisions: NDArray[Any],
     targets: NDArray[np.intp],
     prior: NDArray[np.float64],
-    cutoff: float | None = None,
+    closed: NDArray[Any] | None = None,
     weight: NDArray[np.float64] | None = None,
 ) -> NDArray[Any]:
     """What every strength decides: (n_taus + 2, 2, n_classes), the last two rows for other decisions.
@@ -52,8 +53,8 @@ def count_decisions(
     targets : integers (n,)
     prior : (n_classes,)
         Class frequencies in training; no shift goes to a class of frequency 0.
-    cutoff : float, optional
-        Of two classes, a cut-off of the probability of the second; it is the last row, 0.5 without it.
+    closed : integers (n,), optional
+        What the costs of the goal ask for; it is the last row, the largest probability without it.
     weight : (n,), optional
         Of the rows.
 
@@ -69,8 +70,8 @@ def count_decisions(
         _count_cutoffs(out[:-2], posterior, targets, prior, taus, weight)
     else:
         _count_shifts(out[:-2], posterior, targets, prior, taus, weight)
-    last = decisions if cutoff is None and n_classes > 2 else posterior[:, 1] > (0.5 if cutoff is None else cutoff)
-    for row, said in ((-2, decisions), (-1, np.asarray(last, np.intp))):
+    largest = posterior[:, 1] > 0.5 if n_classes == 2 else decisions
+    for row, said in ((-2, decisions), (-1, np.asarray(largest if closed is None else closed, np.intp))):
         right = said == targets
         out[row, 1] = np.bincount(said, weight, minlength=n_classes)
         out[row, 0] = np.bincount(said[right], None if weight is None else weight[right], minlength=n_classes)
@@ -134,6 +135,26 @@ def _count_shifts(
             out[:, place] += np.bincount(which, of, minlength=size).reshape(n_taus, n_classes).astype(out.dtype)
 
 
+def places_of(n_classes: int, stride: int) -> NDArray[np.intp]:
+    """Which of the strengths are tried where every call costs time: 0.2 apart, 1 among them."""
+    return np.arange(0, len(taus_of(n_classes)), stride if n_classes == 2 else (stride + 1) // 2)
+
+
+def decisions_at(
+    posterior: NDArray[np.float64], prior: NDArray[np.float64], taus: NDArray[np.float64]
+) -> Iterator[NDArray[np.intp]]:
+    """The decisions (n,) at every strength."""
+    known = np.flatnonzero(prior > 0)
+    tiny = np.finfo(np.float64).tiny
+    log_p, log_prior = np.log(np.maximum(posterior[:, known], tiny)), np.log(prior[known])
+    for tau in taus:
+        if len(prior) == 2 and len(known) == 2:
+            # as the cut-offs above: the first class where both are as good
+            yield (log_p[:, 1] - log_p[:, 0] > tau * (log_prior[1] - log_prior[0])).astype(np.intp)
+        else:
+            yield known[(log_p - tau * log_prior).argmax(axis=1)]
+
+
 def figure(goal: Goal, counts: NDArray[Any], true: NDArray[Any]) -> NDArray[np.float64]:
     """What decisions achieve of a goal: (...,) from counts (..., 2, n_classes) and rows of each class (n_classes,)."""
     hit, named = (np.moveaxis(counts[..., i, :], -1, 0).astype(np.float64) for i in (0, 1))
@@ -153,7 +174,11 @@ def choose(goal: Goal, counts: NDArray[Any], true: NDArray[Any], taus: NDArray[n
 
     A lead of a single row is no lead: merits are averaged over a strength and its two neighbours.
     """
-    merit = figure(goal, counts, true) * (1 if goal.larger_is_better else -1)
+    return best_strength(figure(goal, counts, true) * (1 if goal.larger_is_better else -1), taus)
+
+
+def best_strength(merit: NDArray[np.float64], taus: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The place (...,) of the best of merits (..., n_taus), as :func:`choose` says."""
     padded = np.concatenate([merit[..., :1], merit, merit[..., -1:]], axis=-1)
     smooth = (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]) / 3
     best = smooth.max(axis=-1, keepdims=True)

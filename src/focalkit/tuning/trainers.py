@@ -22,7 +22,7 @@ from focalkit.estimator import FocalClassifier, fit_together
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
 from focalkit.tuning.resampling import Fit, averaged, fit_rival
 from focalkit.tuning.result import Cell
-from focalkit.weights import alpha_vector
+from focalkit.weights import adjustment_of, alpha_vector
 
 FitScore = Callable[..., Any]
 """``fit_score(spec, train, test, **params) -> logits``; see :class:`FunctionTrainer`."""
@@ -82,6 +82,10 @@ class Trainer(Protocol):
         """Whether it can be trained on other rows than there are."""
 
     @property
+    def adjusts(self) -> bool:
+        """Whether its loss takes logit adjustment."""
+
+    @property
     def forks(self) -> bool:
         """Whether copies of this process can train it."""
 
@@ -93,23 +97,6 @@ class Trainer(Protocol):
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:
         """Train on the rows ``train`` and predict the rows ``test``, for every cell without tau."""
-
-
-def trainer_of(estimator: Any, seed: int = 0) -> Trainer:
-    """The trainer of whatever :func:`focalkit.tuning.tune` was given; ``seed`` for what draws and has none."""
-    from focalkit.tuning.classifiers import OutOfFold, classifier_trainer
-
-    if isinstance(estimator, OutOfFold):
-        return estimator
-    if hasattr(estimator, "get_params") and not isinstance(estimator, type):
-        trainer = EstimatorTrainer(estimator)
-        if {"alpha", "gamma"} <= set(trainer.parameters):
-            return trainer
-        return classifier_trainer(estimator, seed)
-    if callable(estimator) and not isinstance(estimator, type):
-        return FunctionTrainer(estimator)
-    contract = "be a classifier, a name, out-of-fold predictions, or a function fit_score(spec, train, test)"
-    contracts.reject("estimator", contract, estimator, "E.g. FocalClassifier().")
 
 
 def parted(estimator: Any) -> tuple[Any, Any]:
@@ -159,6 +146,11 @@ class EstimatorTrainer(OfEstimator):
     notes: tuple[Message, ...] = ()
 
     @property
+    def adjusts(self) -> bool:
+        """Whether it has logit_adjustment, or options of the loss."""
+        return bool({"logit_adjustment", "options"} & set(self.parameters))
+
+    @property
     def forks(self) -> bool:
         """Whether it is this package's linear model, whose kernels put their threads right."""
         return type(self.model) is FocalClassifier
@@ -178,17 +170,38 @@ class EstimatorTrainer(OfEstimator):
         if prepare is not None:
             test_X = prepare.transform(test_X)
         yield from resampled(plain_fit(model), cells, train_X, train_y, weight, test_X, data.n_classes, train)
-        cells = [cell for cell in cells if cell.resample is None]
+        for cell in cells:
+            if cell.logit_adjustment is not None and cell.tau is None:
+                fitted = adjusted(model, cell.logit_adjustment).fit(
+                    train_X, train_y, **({} if weight is None else {"sample_weight": weight})
+                )
+                yield cell, _predicted(fitted, cell, test_X, data, train)
+        cells = [cell for cell in cells if cell.resample is None and cell.logit_adjustment is None]
         if not cells:
             return
         if type(model).fit is FocalClassifier.fit:
             yield from _linear(model, cells, train_X, train_y, weight, test_X, data.n_classes)
             return
         for cell, fitted in _path(model, self.chained, cells, train_X, train_y, weight):
-            posterior = np.zeros((len(test), data.n_classes))
-            posterior[:, fitted.classes_] = _posterior(fitted, cell, test_X, data.masses(train))
-            logits = fitted.decision_function(test_X) if hasattr(fitted, "decision_function") else None
-            yield cell, Prediction(posterior, np.asarray(fitted.predict(test_X)).ravel(), logits)
+            yield cell, _predicted(fitted, cell, test_X, data, train)
+
+
+def _predicted(fitted: Any, cell: Cell, X: Any, data: Data, train: NDArray[np.intp]) -> Prediction:
+    """What a classifier with alpha and gamma says of rows."""
+    decisions = np.asarray(fitted.predict(X)).ravel()
+    posterior = np.zeros((len(decisions), data.n_classes))
+    posterior[:, fitted.classes_] = _posterior(fitted, cell, X, data.masses(train))
+    logits = fitted.decision_function(X) if hasattr(fitted, "decision_function") else None
+    return Prediction(posterior, decisions, logits)
+
+
+def adjusted(model: Any, tau: float) -> Any:
+    """A copy whose loss is the logit-adjusted cross-entropy: ``predict`` decides for equally frequent classes."""
+    made = clone(model).set_params(alpha=None, gamma=0.0)
+    parameters = made.get_params(deep=False)
+    if "logit_adjustment" in parameters:
+        return made.set_params(logit_adjustment=tau)
+    return made.set_params(options={**(parameters["options"] or {}), "logit_adjustment": tau})
 
 
 def plain_fit(model: Any) -> Fit:
@@ -293,7 +306,8 @@ class FunctionTrainer:
     """A user's own training function: ``fit_score(spec, train, test, **params) -> logits``.
 
     - ``spec`` is a softmax :class:`focalkit.LossSpec`: ``gamma``, ``alpha`` (None, or one weight per
-      class, found from the training rows and of mean 1 over them) and ``keep_hardest``. Train with it.
+      class, found from the training rows and of mean 1 over them), ``keep_hardest`` and ``logit_adjustment`` (one
+      number per class). Train with it.
     - ``train`` and ``test`` are sorted row numbers, integer arrays: what they number (arrays, a
       torch Dataset, files) is the function's own affair, in the order of ``y``. No test row may
       reach the training, early stopping included.
@@ -324,7 +338,7 @@ class FunctionTrainer:
         """The spec says what to keep."""
         return True
 
-    focuses = weighs = True
+    focuses = weighs = adjusts = True
     resamples = forks = False
     notes: tuple[Message, ...] = ()
 
@@ -339,13 +353,17 @@ class FunctionTrainer:
             weights = alpha_vector(cell.alpha, counts)
             weights = weights * (counts.sum() / (weights * counts).sum())
             alpha = None if cell.alpha is None else tuple(weights.tolist())
-            spec = LossSpec(gamma=cell.gamma, alpha=alpha, keep_hardest=cell.keep_hardest)
+            adjustment = adjustment_of(cell.logit_adjustment, counts)
+            spec = LossSpec(gamma=cell.gamma, alpha=alpha, keep_hardest=cell.keep_hardest, logit_adjustment=adjustment)
             given = self.fit_score(spec, train.copy(), test.copy(), **dict(cell.params))
             logits = _logits(given, len(test), data.n_classes)
             log_odds = (
                 np.column_stack([-logits, logits]) if logits.ndim == 1 else links.softmax_log_odds_all(logits, np)[0]
             )
             posterior = recover_from_log_odds(log_odds, cell.gamma)
+            if adjustment is not None:
+                posterior = posterior * np.exp(adjustment)
+                posterior /= posterior.sum(axis=1, keepdims=True)
             if cell.alpha is not None:
                 posterior = posterior / weights
                 posterior /= posterior.sum(axis=1, keepdims=True)

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from focalkit.decisions import Cost
 from focalkit.tuning.folds import Split
 from focalkit.tuning.grid import Plan
+from focalkit.tuning.measures import CostOf
 from focalkit.tuning.result import Cell
-from focalkit.tuning.scores import METRICS, score
-from focalkit.tuning.shifts import count_decisions, taus_of
-from focalkit.tuning.trainers import Data, Trainer
+from focalkit.tuning.scores import METRICS, Metric, score
+from focalkit.tuning.shifts import count_decisions, decisions_at, places_of, taus_of
+from focalkit.tuning.trainers import Data, Prediction, Trainer
 
 
 class Unit(NamedTuple):
@@ -34,13 +36,16 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """What every unit needs; sent to each process once. ``scored`` (n_classes,) are the classes that folds score."""
+    """What every unit needs; sent to each process once.
+
+    ``metric`` is what the run goes by; ``scored`` (n_classes,) are the classes that folds score.
+    """
 
     trainer: Trainer
     data: Data
     splits: tuple[Split, ...]
     plans: tuple[Plan, ...]
-    cutoff: float | None = None
+    metric: Metric | None = None
     scored: NDArray[np.bool_] | None = None
 
 
@@ -49,13 +54,16 @@ class UnitScores:
     """Scores (n_cells, n_metrics) of a unit's cells, and what they decide at every shift of the prior.
 
     ``decided`` is (n_cells, n_taus + 2, 2, n_classes), as :func:`focalkit.tuning.shifts.count_decisions` says.
-    ``ce_logits`` are plain cross-entropy's where the unit holds it, in the first repeat only.
+    ``measured`` (n_cells, n_taus + 2) is what a measure says of the same decisions, NaN of strengths that it was not
+    asked about; of one that judges probabilities the entry before the last is filled alone. ``ce_logits``
+    are plain cross-entropy's where the unit holds it, in the first repeat only.
     """
 
     scores: NDArray[np.float64]
     decided: NDArray[Any]
     ce_logits: NDArray[np.float64] | None
     n_unconverged: int
+    measured: NDArray[np.float64] | None = None
 
 
 def run_unit(task: Task, unit: Unit) -> tuple[Unit, UnitScores]:
@@ -100,11 +108,53 @@ def _scored(task: Task, plan: Plan, split: Split) -> UnitScores:
     decided = np.zeros(
         (len(plan), len(taus_of(n_classes)) + 2, 2, n_classes), np.int32 if weight is None else np.float64
     )
+    measured = None
+    if task.metric is not None and task.metric.measure is not None:
+        measured = np.full((len(plan), len(taus_of(n_classes)) + 2), np.nan)
     logits = None
     for cell, found in task.trainer.predictions(task.data, plan, split.train, split.test):
         at = plan.index(cell)
         scores[at] = score(test_y, found.decisions, found.posterior, counts, weight)
-        decided[at] = count_decisions(found.posterior, found.decisions, test_y, prior, task.cutoff, weight)
+        closed = None if task.metric is None else closed_decisions(task.metric, found.posterior, split.test)
+        decided[at] = count_decisions(found.posterior, found.decisions, test_y, prior, closed, weight)
+        if measured is not None:
+            assert task.metric is not None
+            measured[at] = _measured(task.metric, found, closed, test_y, prior, split.test, weight)
         if cell == Cell() and split.repeat == 0 and found.logits is not None:
             logits = np.asarray(found.logits, np.float64)
-    return UnitScores(scores, decided, logits, 0)
+    return UnitScores(scores, decided, logits, 0, measured)
+
+
+def _measured(
+    metric: Metric,
+    found: Prediction,
+    closed: NDArray[Any] | None,
+    targets: NDArray[np.intp],
+    prior: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    weight: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """What the measure says of the decisions at every strength, of the model's own, and of the closed ones."""
+    measure, own = metric.measure, np.asarray(found.decisions, np.intp)
+    assert measure is not None
+    out = np.full(len(taus_of(len(prior))) + 2, np.nan)
+    if metric.judges != "decisions":
+        out[-2] = measure.of_probabilities(targets, own, found.posterior, rows, weight)
+        return out
+    taus = taus_of(len(prior))
+    places = [*places_of(len(prior), measure.stride), len(taus), len(taus) + 1]
+    decided = (*decisions_at(found.posterior, prior, taus[places[:-2]]), own, own if closed is None else closed)
+    known: dict[bytes, float] = {}  # many strengths decide alike
+    for place, said in zip(places, decided, strict=True):
+        key = said.astype(np.int32).tobytes()
+        if key not in known:
+            known[key] = measure.of_decisions(targets, said, rows, weight)
+        out[place] = known[key]
+    return out
+
+
+def closed_decisions(metric: Metric, posterior: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    """What the costs of a goal ask for of these probabilities; None of a goal that has no closed form."""
+    if isinstance(metric.goal, Cost):
+        return np.asarray(posterior[:, 1] > metric.goal.cutoff, np.intp)
+    return metric.measure.closed(posterior, rows) if isinstance(metric.measure, CostOf) else None

@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from focalkit._core.shown import Shown
-from focalkit.decisions import Cost
 from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
-from focalkit.tuning.scores import Metric, metric_named
+from focalkit.tuning.scores import Metric
 
 LEVEL = 0.05
 MARGIN = 0.01
@@ -38,8 +37,6 @@ WORTH = 0.5
 """Points that a retraining must gain to be worth its trouble."""
 DOUBT = 0.75
 """Standard errors that are taken off a family's expected gain."""
-CAUTION = 0.25
-"""Standard errors that are taken off the lead of a cell over the simplest of its family."""
 
 
 @dataclass(frozen=True)
@@ -155,18 +152,18 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     result : TuneResult
     metric : str, optional
     worth : float
-        Points of the metric that a retraining must gain (hundredths of a score in [0, 1] or of a nat; of a cost,
-        per cent of plain cross-entropy's); what needs none is free.
+        Points of the metric that a retraining must gain (hundredths of a score in [0, 1] or of a nat; of a cost
+        or of a function's figure, per cent of plain cross-entropy's); what needs none is free.
     proof : bool
         Recommend what was shown to be better at the 5 % level only, as the module's text says.
     """
     name = metric or result.metric
-    judged = metric_named(name)
+    judged = result.metric_called(name)
     gain = result.gain(name)
     sign = 1 if judged.larger_is_better else -1
     n_splits = result.folds.n_splits
     cells = {family: _of_family(result, family, judged) for family in FAMILIES}
-    choose = simplest_within_noise if proof else best_lead
+    choose = simplest_within_noise if proof else best_mean
     chosen = {f: _chosen_per_fold(gain[at], result, choose) for f, at in cells.items() if at}
     plain = float(sign * gain[cells[FAMILIES[0]][0]].mean())
     margin = MARGIN * _scale(judged, plain, 5.0)
@@ -223,15 +220,15 @@ def _of_family(result: TuneResult, family: str, metric: Metric) -> list[int]:
 
 
 def _scale(metric: Metric, plain: float, of_probabilities: float) -> float:
-    """1 for scores in [0, 1]; for a cost plain cross-entropy's own."""
-    if isinstance(metric.goal, Cost):
+    """1 for scores in [0, 1]; for a cost, or a figure of any unit, plain cross-entropy's own."""
+    if metric.relative:
         return abs(plain)
     return of_probabilities * abs(plain) if metric.judges == "probabilities" and of_probabilities > 1 else 1.0
 
 
 def judge_all(result: TuneResult, *, worth: float = WORTH, proof: bool = False) -> tuple[Verdict, ...]:
     """Decisions, ranking and probabilities told apart; the run's own metric stands for its kind."""
-    asked = metric_named(result.metric)
+    asked = result.metric_called(result.metric)
     names = {"decisions": "balanced_accuracy", "ranking": "average_precision", "probabilities": "log_loss"}
     names[asked.judges] = asked.name
     order = [asked.judges, *(kind for kind in names if kind != asked.judges)]
@@ -272,10 +269,9 @@ def simplest_within_noise(gain: NDArray[np.float64], n_splits: int) -> int:
     return int(np.argmax(behind.mean(axis=1) <= error))
 
 
-def best_lead(gain: NDArray[np.float64], n_splits: int) -> int:
-    """The one of (n_cells, n_folds) with the best lead over the first, less a quarter of that lead's standard error."""
-    lead = gain - gain[0]
-    return int(np.argmax(lead.mean(axis=1) - CAUTION * np.nan_to_num(corrected_error(lead, n_splits))))
+def best_mean(gain: NDArray[np.float64], n_splits: int) -> int:
+    """The one of (n_cells, n_folds) with the best mean; of equals the simplest."""
+    return int(np.argmax(gain.mean(axis=1)))
 
 
 def _chosen_per_fold(

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
@@ -42,7 +42,7 @@ class Page:
     """A page before it is written: heading, source, body as HTML, the ledger's data, and what the foot says.
 
     Where there are ``data``, the body has the live section in it (:func:`live`). ``command`` is the line that made it,
-    ``seed`` what its random parts began with, ``block`` the name of the data for the script.
+    ``seed`` what its random parts began with, ``block`` the name of the data for the script, ``more`` further blocks.
     """
 
     heading: Text
@@ -52,6 +52,7 @@ class Page:
     command: str = ""
     seed: int | None = None
     block: str = "ledger"
+    more: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def _text(name: str) -> str:
@@ -73,8 +74,9 @@ def assemble(page: Page, language: str = "en") -> str:
     policy += f"; style-src '{_hash(style)}'; script-src '{_hash(code)}'"
     speech = {spoken: script(spoken) for spoken in LANGUAGES}
     blocks = [f'<script type="application/json" id="speech">{as_json(speech)}</script>']
-    if page.data:
-        blocks.append(f'<script type="application/json" id="{page.block}">{as_json(page.data)}</script>')
+    for name, data in {page.block: page.data, **page.more}.items():
+        if data:
+            blocks.append(f'<script type="application/json" id="{name}">{as_json(data)}</script>')
     return Template(_text("page.html")).substitute(
         policy=policy,
         language=language,

@@ -10,13 +10,19 @@ import numpy as np
 
 from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
+from focalkit.decisions import CaseCost, DecisionRule, decide
+from focalkit.decisions.report import need_report
 from focalkit.diagnosis import Ledger, diagnose
 from focalkit.report import tune
+from focalkit.report.decide import sections as decide_sections
+from focalkit.report.page import decide as decision_page
 from focalkit.report.page import gains, render
 from focalkit.report.page.assemble import Page, ledger_data, live
 from focalkit.report.page.svg import figure_1
 from focalkit.report.sections import Code, Lines, Part, Section, Table, Text
+from focalkit.report.sections import Verdict as Said
 from focalkit.report.snippet import code
+from focalkit.tuning.measures import CostOf
 from focalkit.tuning.result import Cell, TuneResult
 from focalkit.tuning.verdict import Verdict
 from focalkit.weights import alpha_vector
@@ -46,10 +52,42 @@ def page(
         body += f"<section><h2>{render.worded('section.loss')}</h2>{figure_1()}</section>"
     else:
         body += f"<h2>{render.worded('section.try')}</h2>{live()}"
+    about, decision = _decision(result, main)
+    body += about
     method: list[Part] = [tune.classes(result, len(result.classes))]
     method.append(Lines([tune.how_measured(result)], bullets=False, soft=True))
     body += render.section(Section("data", Message("section.data"), method))
-    return Page(Message("title.tune"), source, body, data, command, result.seed)
+    return Page(Message("title.tune"), source, body, data, command, result.seed, more={"decision": decision or {}})
+
+
+def decided(result: TuneResult, verdict: Verdict) -> DecisionRule | None:
+    """What ``decide`` makes of plain cross-entropy's out-of-fold predictions for the goal of the verdict.
+
+    None where there are no logits, the rows were weighted, or the metric is no goal of decisions.
+    """
+    ledger, goal, measure = out_of_fold(result), verdict.metric.goal, verdict.metric.measure
+    if ledger is None or goal is None or result.masses is not None:
+        return None
+    z = np.column_stack([np.zeros(len(result.ce_rows)), result.ce_logits])[:, -max(2, result.ce_logits.shape[1]) :]
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    costs = measure.matrices[result.ce_rows] if isinstance(measure, CostOf) and isinstance(goal, CaseCost) else None
+    return decide(p, result.targets[result.ce_rows], goal, costs=costs, classes=result.classes, calibrate=None)
+
+
+def _decision(result: TuneResult, verdict: Verdict) -> tuple[str, dict[str, Any] | None]:
+    """The decision section: the rule for the goal on the model as it is, and every other cut-off to try."""
+    rule = decided(result, verdict)
+    if rule is None:
+        return "", None
+    title = f"<h2>{render.worded('section.decide')}</h2>"
+    goal, figures = decide_sections(rule, render.MOST_ROWS)[:2]
+    # the goal by the metric's name, which is a word of every language
+    about = Message("page.decided", metric=verdict.metric.name)
+    parts = [replace(part, about=about) if isinstance(part, Said) else part for part in goal.parts]
+    goal, figures = replace(goal, name="decide-rule", title="", parts=parts), replace(figures, name="decide-figures")
+    data = decision_page.decision_data(rule, need_report(rule))
+    return title + render.section(goal) + render.section(figures) + decision_page.moving(data), data
 
 
 def _pictures(verdict: Verdict) -> str:

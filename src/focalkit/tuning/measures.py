@@ -1,0 +1,226 @@
+"""Figures of merit that class counts do not give: costs by a matrix or of each case, scorers and functions.
+
+A measure looks at the decisions of a fold row by row, or at its probabilities. What it says of the decisions at every
+strength of the shift is kept, so that a strength is chosen for it on the other folds, as for any other goal.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import get_scorer
+
+from focalkit._core import contracts
+from focalkit._metrics import Merit
+from focalkit.decisions import CaseCost, CostMatrix
+from focalkit.decisions.fit import fit_rule
+
+Real = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+
+class Measure(Protocol):
+    """What it is and what decisions, or probabilities, are worth by it."""
+
+    @property
+    def merit(self) -> Merit:
+        """What it judges, which direction is better, how it is written."""
+
+    @property
+    def relative(self) -> bool:
+        """Whether a difference counts as a share of plain cross-entropy's own figure: its unit is anything."""
+
+    @property
+    def stride(self) -> int:
+        """Every how many-th part of the strengths is tried; more than 1 where a call is slow."""
+
+    def of_decisions(self, targets: Ints, decided: Ints, rows: Ints, weight: Real | None) -> float:
+        """What decisions (n,) of the rows with these numbers are worth."""
+
+    def of_probabilities(self, targets: Ints, decided: Ints, posterior: Real, rows: Ints, weight: Real | None) -> float:
+        """What probabilities (n, n_classes) are worth, where it judges those."""
+
+
+@dataclass(frozen=True)
+class CostOf:
+    """The mean cost of a case by a :class:`CostMatrix`, or by amounts of the cases' own (:class:`CaseCost`).
+
+    ``matrices`` (n, n_classes, n_classes) are those of every row of the data, or one for all.
+    """
+
+    goal: CostMatrix | CaseCost
+    matrices: Real
+    relative = True
+    stride = 1
+
+    @property
+    def merit(self) -> Merit:
+        """A cost of decisions."""
+        return Merit("cost_matrix", "decisions", False, in_points=False)
+
+    def of_decisions(self, targets: Ints, decided: Ints, rows: Ints, weight: Real | None) -> float:
+        """Their mean cost."""
+        c = self.matrices
+        each = c[targets, decided] if c.ndim == 2 else c[rows, targets, decided]
+        return float(np.average(each, weights=weight))
+
+    def of_probabilities(self, targets: Ints, decided: Ints, posterior: Real, rows: Ints, weight: Real | None) -> float:
+        """That of the decisions."""
+        return self.of_decisions(targets, decided, rows, weight)
+
+    def closed(self, posterior: Real, rows: Ints) -> Ints:
+        """The decisions (n,) of the least expected cost."""
+        costs = self.matrices if self.matrices.ndim == 2 else self.matrices[rows]
+        rule = fit_rule(self.goal, posterior, np.zeros(len(rows), np.intp))
+        return np.asarray(rule.decide(posterior, costs if costs.ndim == 3 else None), np.intp)
+
+
+def cost_of(goal: CostMatrix | CaseCost, costs: Any, n: int, n_classes: int) -> CostOf:
+    """The measure of a goal of costs for ``n`` rows, whose own amounts are ``costs``."""
+    if isinstance(goal, CostMatrix):
+        matrix = goal.array
+        if len(matrix) != n_classes:
+            got = contracts.Words(f"{len(matrix)} × {len(matrix)}")
+            contracts.reject(
+                "cost matrix", f"be {n_classes} × {n_classes}, in the order of the classes", got, "Mend it."
+            )
+        return CostOf(goal, matrix)
+    remedy = "What missing each case costs, in the order of y."
+    if costs is None:
+        contracts.reject("costs", "be given with CaseCost", None, remedy)
+    matrices = goal.matrices(costs, n_classes)
+    if len(matrices) != n:
+        contracts.reject("costs", f"have one entry for each of the {n} rows", len(matrices), remedy)
+    if not np.isfinite(matrices).all():
+        row = int(np.flatnonzero(~np.isfinite(matrices).reshape(n, -1).all(axis=1))[0])
+        contracts.reject("costs", "be finite", contracts.Words(f"NaN or inf in row {row}"), remedy)
+    return CostOf(goal, matrices)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A scorer ``(estimator, X, y)`` in scikit-learn's manner, or a function ``(y_true, y_pred)`` of decisions.
+
+    Of both, larger is better. ``classes`` are the labels that it is told.
+    """
+
+    name: str
+    score: Callable[..., Any]
+    scorer: bool
+    classes: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    judges: str = "decisions"
+    stride = 4
+
+    @property
+    def relative(self) -> bool:
+        """Scikit-learn's scores lie in [0, 1], but for losses with their sign changed; of functions nobody knows."""
+        return not self.scorer or self.name.startswith("neg_")
+
+    @property
+    def merit(self) -> Merit:
+        """What it was found to judge."""
+        return Merit(self.name, self.judges, True, in_points=False)
+
+    def bound(self, targets: Ints, classes: NDArray[Any], weight: Real | None) -> Scored:
+        """The same for these labels; whether it asks for decisions or probabilities is found out by calling it."""
+        bound = replace(self, classes=classes)
+        if not self.scorer:
+            bound.of_decisions(targets, targets, np.arange(len(targets)), weight)
+            return bound
+        rng = np.random.default_rng(0)
+        p = rng.dirichlet(np.ones(len(classes)), len(targets))
+        given = _Given(classes, p, p.argmax(axis=1))
+        first = bound._ask(given, targets, weight)
+        if given.asked == {"predict"}:
+            return bound
+        squared = p**2 / (p**2).sum(axis=1, keepdims=True)
+        second = bound._ask(_Given(classes, squared, squared.argmax(axis=1)), targets, weight)
+        ranks = len(classes) == 2 and abs(first - second) <= 1e-9 * max(1.0, abs(first))
+        return replace(bound, judges="ranking" if ranks else "probabilities")
+
+    def of_decisions(self, targets: Ints, decided: Ints, rows: Ints, weight: Real | None) -> float:
+        """What it says of decisions."""
+        if self.scorer:
+            certain = np.zeros((0, len(self.classes)))
+            return self._ask(_Given(self.classes, certain, decided), targets, weight)
+        options = {} if weight is None else {"sample_weight": weight}
+        return self._said(lambda: self.score(self.classes[targets], self.classes[decided], **options))
+
+    def of_probabilities(self, targets: Ints, decided: Ints, posterior: Real, rows: Ints, weight: Real | None) -> float:
+        """What it says of probabilities, and the decisions that go with them."""
+        return self._ask(_Given(self.classes, posterior, decided), targets, weight)
+
+    def _ask(self, given: _Given, targets: Ints, weight: Real | None) -> float:
+        options = {} if weight is None else {"sample_weight": weight}
+        X = np.arange(len(targets))[:, None]
+        return self._said(lambda: self.score(given, X, self.classes[targets], **options))
+
+    def _said(self, ask: Callable[[], Any]) -> float:
+        """One number, or what went wrong in one line."""
+        try:
+            value = float(ask())
+        except contracts.InputError:
+            raise
+        except Exception as error:
+            first = (str(error).strip().splitlines() or [""])[0]
+            remedy = "See sklearn.metrics.make_scorer, e.g. for pos_label, average or response_method."
+            try:
+                got = contracts.Words(f"{type(error).__name__}: {first}")
+                contracts.reject("metric", f"score {len(self.classes)} classes", got, remedy)
+            except contracts.InputError as told:
+                raise told from error
+        if np.isnan(value):
+            contracts.reject("metric", "be a number", contracts.Words(f"NaN from {self.name}"), "Is a fold too small?")
+        return value
+
+
+class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Predictions that are there, as a fitted classifier that scorers can ask; ``asked`` is what they asked for."""
+
+    def __init__(self, classes: NDArray[Any], p: Real, decided: Ints) -> None:
+        self.classes_, self._p, self._decided = classes, p, decided
+        self.asked: set[str] = set()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any) -> _Given:
+        """Nothing is learned."""
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        self.asked.add("predict")
+        return self.classes_[self._decided]
+
+    def predict_proba(self, X: Any) -> Real:
+        self.asked.add("predict_proba")
+        return self._p
+
+
+def scored_by(metric: Any) -> Scored | None:
+    """The measure of a scorer's name, a scorer or a function; None where it is none of them."""
+    if isinstance(metric, str):
+        try:
+            return Scored(metric, get_scorer(metric), True)
+        except ValueError:
+            return None
+    if not callable(metric) or isinstance(metric, type):
+        return None
+    name = str(getattr(metric, "__name__", ""))
+    try:
+        parameters = inspect.signature(metric).parameters.values()
+    except (TypeError, ValueError):
+        return Scored(name or type(metric).__name__, metric, False)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    scorer = len(needed) == 3
+    if scorer:
+        inner = getattr(metric, "_score_func", None)
+        name = name or str(getattr(inner, "__name__", type(metric).__name__))
+    return Scored(name or type(metric).__name__, metric, scorer)
