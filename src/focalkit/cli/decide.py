@@ -159,7 +159,7 @@ def _one_goal(given: dict[str, Any]) -> None:
 
 
 def _goal(given: dict[str, Any], classes: Any) -> Goal:
-    cost = cost_goal(given["cost"], per_case=given["cost_column"] is not None)
+    cost: Cost | CaseCost | CostMatrix | None = cost_goal(given["cost"], per_case=given["cost_column"] is not None)
     if given["costs"] is not None:
         from focalkit.decisions.files import read_matrix
 
