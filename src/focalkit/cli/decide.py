@@ -28,7 +28,7 @@ from focalkit.cli.options import (
     to_stdout,
     write_out,
 )
-from focalkit.decisions.goals import Abstain, Constraint, CostMatrix, Goal, Maximize
+from focalkit.decisions.goals import Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.report.messages import say, word
 
 GOAL_FLAGS = "--cost, --costs, --cost-column, --metric, --fbeta, --precision, --recall, --fpr, --alerts, --abstain"
@@ -165,7 +165,7 @@ def _goal(given: dict[str, Any], classes: Any) -> Goal:
 
         cost = CostMatrix(read_matrix(given["costs"], classes))  # type: ignore[arg-type]
     if given["abstain"] is not None or given["review_cost"] is not None:
-        return Abstain(given["review_cost"], given["abstain"], cost)  # type: ignore[arg-type]
+        return Abstain(given["review_cost"], given["abstain"], cost)
     if cost is not None:
         return cost
     if given["metric"] is not None:
