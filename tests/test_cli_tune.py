@@ -103,7 +103,7 @@ def test_hostile_class_names_are_escaped(tmp_path):
     assert done.exit_code == 0, done.output
     assert "<script>" in done.output
     html = page.read_text(encoding="utf-8")
-    assert html.count("<script") == 3
+    assert html.count("<script") == 4
     assert "&lt;script&gt;" in html
     assert "\\u003cscript\\u003e" in html
 
