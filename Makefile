@@ -43,6 +43,7 @@ slow: $(VENV)/.for-test
 	$(MAKE) tensorflow
 	$(MAKE) fuzz FUZZ=1200
 	$(MAKE) torture
+	$(MAKE) docs
 
 # The Keras losses on TensorFlow, which has an environment of its own: half a gigabyte that nothing else needs.
 tensorflow:

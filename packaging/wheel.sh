@@ -7,7 +7,7 @@
 # HEADERS: an include folder with that architecture's Python headers (Debian: `apt-get download libpython3.11-dev:arm64`
 # and `dpkg -x` it; HEADERS is its usr/include). Needs g++ (aarch64: g++-aarch64-linux-gnu); in the Python that runs it
 # (PYTHON) scikit-build-core, nanobind, cmake and ninja; ziglang, whose list of old symbols the linker is shown; and
-# auditwheel, which has the last word.
+# auditwheel and wheel, which have the last word (TOOLS: a Python that has these three).
 #
 # The wheel has threads of its own instead of OpenMP's, whose library could not be shipped for an older glibc.
 set -euo pipefail
@@ -35,5 +35,11 @@ if [ "$arch" != "$(uname -m)" ]; then
 fi
 raw=$(mktemp -d)
 "$python" -m pip wheel --no-deps --no-build-isolation --wheel-dir "$raw" .
-"$tools" -m auditwheel repair --plat "manylinux_${glibc/./_}_$arch" --wheel-dir "$folder" "$raw"/*.whl
+# nothing has to be shipped beside it: auditwheel says which glibc it asks for, and the wheel is named after that promise
+tag=manylinux_${glibc/./_}_$arch
+"$tools" -m auditwheel show "$raw"/*.whl | tee "$raw/said"
+least=$(tr '\n' ' ' < "$raw/said" | grep -o 'manylinux_2_[0-9]*' | grep -o '[0-9]*$' | sort -n | tail -1)
+[ -n "$least" ] && [ "$least" -le "${glibc#2.}" ] || { echo "the wheel asks for more than glibc $glibc"; exit 1; }
+"$tools" -m wheel tags --remove --platform-tag "$tag" "$raw"/*.whl
+mkdir -p "$folder" && mv "$raw"/*.whl "$folder/"
 rm -rf "$raw"
