@@ -43,6 +43,7 @@ slow: $(VENV)/.for-test
 	$(MAKE) tensorflow
 	$(MAKE) fuzz FUZZ=1200
 	$(MAKE) torture
+	$(MAKE) docs
 
 # The Keras losses on TensorFlow, which has an environment of its own: half a gigabyte that nothing else needs.
 tensorflow:
@@ -87,6 +88,7 @@ fuzz: sanitize
 COUNT ?= 1000
 torture: $(VENV)/.for-test
 	$(BIN)/python tests/torture/torture.py --count $(COUNT)
+	FOCALKIT_LEAK_CALLS=1000000 $(BIN)/python -m pytest -q tests/engines/test_reliability.py -k memory_does_not_grow
 
 # The pages under axe-core, which is no part of this project: npm fetches it into node_modules.
 axe: $(VENV)/.for-test

@@ -22,12 +22,13 @@ from focalkit.decisions import CaseCost, Constraint, Cost, DecisionClassifier, M
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def brute(cases: int) -> None:
+def brute(cases: int, only: str) -> None:
     sys.path.insert(0, str(ROOT))
     from tests.decisions import test_exact
 
-    each = cases // len(test_exact.CHECKS)
-    for check in test_exact.CHECKS:
+    checks = [check for check in test_exact.CHECKS if only in check.__name__]
+    each = cases // len(checks)
+    for check in checks:
         rng, started = np.random.default_rng(2026), time.perf_counter()
         for _ in range(each):
             check(rng)
@@ -194,11 +195,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--empulse", type=Path)
     parser.add_argument("--creditcard", type=Path)
-    parser.add_argument("--table", default="", help="part of the name of the one table to run")
+    parser.add_argument("--table", default="", help="part of the name of the one table, or check, to run")
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     if given.what == "brute":
-        brute(given.cases)
+        brute(given.cases, given.table)
     elif given.what == "speed":
         speed(given.rows, given.repeats)
     else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # the one that the builder has
 
 import focalkit  # noqa: E402
 

@@ -98,7 +98,7 @@ BAD = [
     (["--cost", "miss=1"], "cost must be fn=…"),
     (["--alerts", "3/0"], "alerts must be N/M"),
     (["--precision", "1.5"], "precision must be a number in (0, 1)"),
-    (["--cost-column", "no"], "column must be one of the files'"),
+    (["--cost-column", "no"], "column must be a column of two.parquet"),
     (["--cost", "fn=9", "--prior", "0.1", "--prior-from", "two.parquet"], "prior must be given or estimated"),
 ]
 

@@ -8,6 +8,11 @@ import numpy as np
 METRICS = ("accuracy", "balanced_accuracy", "g_mean", "f_beta", "macro_f_beta", "mcc", "kappa", "youden")
 
 
+def expected(row, matrix):
+    """Expected cost of each decision about one case."""
+    return [sum(row[k] * matrix[k][j] for k in range(len(row))) for j in range(len(row))]
+
+
 def confusion(y, decided, w, k):
     table = np.zeros((k, k))
     for truth, said, weight in zip(y, decided, w, strict=True):

@@ -86,7 +86,32 @@ def check_line(rng):
         assert value >= max(tries) - 1e-9
 
 
-CHECKS = [check_metric, check_cost, check_constraint, check_bands, check_line]
+def check_closed(rng):
+    """The closed forms of several classes: costs, costs of each case, a person at a cost or for a share."""
+    p, y, w = several_classes(rng)
+    n, (matrix, *_) = len(y), rng.exponential(size=(1, 3, 3)) * (1 - np.eye(3)) - rng.choice([0.0, 0.3]) * np.eye(3)
+    kind, costs, of_row = rng.integers(4), None, [matrix] * n
+    if kind == 1:
+        of_row = costs = rng.exponential(size=(n, 3, 3)) * (1 - np.eye(3))
+    limit = {"review_cost": float(rng.choice([0.1, 0.4]))} if kind == 2 else {"share": float(rng.choice([0.2, 0.5]))}
+    goal = CaseCost() if kind == 1 else CostMatrix(matrix) if kind == 0 else Abstain(cost=CostMatrix(matrix), **limit)
+    decided = fit_rule(goal, p, y, w, costs).decide(p, costs)
+    least = [min(brute.expected(row, c)) for row, c in zip(p.tolist(), of_row, strict=True)]
+    for i, j in enumerate(decided.tolist()):
+        if j >= 0:
+            assert brute.expected(p[i].tolist(), of_row[i])[j] == pytest.approx(least[i], abs=1e-9)
+        if kind == 2:
+            assert (j < 0) == (least[i] > limit["review_cost"]) or least[i] == pytest.approx(limit["review_cost"])
+    if kind == 3:  # the doubtful ones cost most, within the share, and the next would break it
+        doubt = decided < 0
+        assert w[doubt].sum() <= limit["share"] * w.sum() * (1 + 1e-9)
+        rest = [least[i] for i in np.flatnonzero(~doubt)]
+        assert not doubt.any() or min(least[i] for i in np.flatnonzero(doubt)) >= max(rest) - 1e-9
+        ties = [w[i] for i in range(n) if not doubt[i] and least[i] >= max(rest) - 1e-9]
+        assert w[doubt].sum() + sum(ties) > limit["share"] * w.sum() * (1 - 1e-9)
+
+
+CHECKS = [check_metric, check_cost, check_constraint, check_bands, check_line, check_closed]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 import os
 import subprocess
@@ -28,7 +29,7 @@ def results(spec, logits, targets, **options):
 def run(code, *arguments, **environment):
     """A script in a process of its own; warnings about fork beside threads are the point of it."""
     command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, env={**os.environ, **environment})
 
 
 def misaligned(array):
@@ -310,6 +311,83 @@ def test_a_thousand_threads_or_one_processor_change_no_bit():
     assert usual.returncode == many.returncode == one.returncode == 0, many.stderr + one.stderr
     assert usual.stdout.split()[0] == many.stdout.split()[0] == one.stdout.split()[0]
     assert int(many.stdout.split()[1]) < 1000
+
+
+TASKS = """
+import asyncio, numpy as np, focalkit as fk
+z, t = np.random.default_rng(0).normal(size=(500, 30)), np.arange(500) % 30
+async def one(): return float(await asyncio.to_thread(fk.softmax_focal_loss, z, t))
+async def many(): return await asyncio.gather(*[one() for _ in range(40)])
+assert set(asyncio.run(many())) == {float(fk.softmax_focal_loss(z, t))}
+"""
+JOBLIB = """
+import joblib, numpy as np, focalkit as fk
+z, t = np.random.default_rng(0).normal(size=(500, 30)), np.arange(500) % 30
+for backend in ("loky", "threading"):
+    found = joblib.Parallel(2, backend=backend)(joblib.delayed(fk.softmax_focal_loss)(z, t) for _ in range(6))
+    assert {float(loss) for loss in found} == {float(fk.softmax_focal_loss(z, t))}, backend
+"""
+STRICT = """
+import sys; from focalkit.cli import main
+sys.argv = ["focalkit", "diagnose", "--quiet"]; main()
+"""
+SUBINTERPRETER = """
+import _xxsubinterpreters as sub, numpy as np, focalkit as fk
+inner = sub.create()
+try: sub.run_string(inner, "import focalkit")
+except sub.RunFailedError: pass  # NumPy itself is loaded once a process
+sub.destroy(inner)
+assert fk.softmax_focal_loss(np.zeros((9, 3)), np.arange(9) % 3) > 0
+"""
+
+
+@pytest.mark.parametrize("name", ["asyncio", "joblib", "subinterpreter"])
+def test_tasks_processes_and_interpreters_of_others_get_the_same(name):
+    if name == "subinterpreter" and importlib.util.find_spec("_xxsubinterpreters") is None:
+        pytest.skip("another version of Python calls them otherwise")
+    pytest.importorskip("joblib" if name == "joblib" else "numpy")
+    done = run({"asyncio": TASKS, "joblib": JOBLIB, "subinterpreter": SUBINTERPRETER}[name])
+    assert done.returncode == 0, done.stderr
+
+
+def test_development_mode_with_warnings_as_errors_has_nothing_to_say():
+    done = subprocess.run([sys.executable, "-X", "dev", "-W", "error", "-c", STRICT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+
+
+LEAK = """
+import sys, numpy as np, focalkit as fk
+from focalkit.io import read_table
+z, t = np.random.default_rng(0).normal(size=(8, 5)), np.arange(8) % 5
+def refused():
+    try: fk.softmax_focal_loss(z, t, gamma=-1)
+    except fk.InputError: pass
+calls = {
+    "loss": lambda: fk.softmax_focal_loss(z, t), "gradient": lambda: fk.loss_grad_hess(fk.LossSpec(), z, t),
+    "refused": refused, "ledger": lambda: fk.diagnose(z, t), "table": lambda: read_table(sys.argv[1]),
+}
+def resident():
+    with open("/proc/self/statm") as stream: return int(stream.read().split()[1]) * 4096
+n, call = int(sys.argv[3]), calls[sys.argv[2]]
+for _ in range(n // 5 + 5): call()
+before = resident()
+for _ in range(n): call()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not tell")
+@pytest.mark.parametrize(
+    ("name", "n"), [("loss", 1.0), ("gradient", 0.2), ("refused", 0.05), ("ledger", 2e-3), ("table", 2e-4)]
+)
+def test_memory_does_not_grow_with_the_calls(name, n, tmp_path):
+    calls = int(n * float(os.environ.get("FOCALKIT_LEAK_CALLS", 100_000)))  # a million in make torture
+    rng = np.random.default_rng(0)
+    np.savetxt(tmp_path / "t.csv", np.column_stack([rng.normal(size=(200, 3)), np.arange(200) % 2]), delimiter=",")
+    done = run(LEAK, str(tmp_path / "t.csv"), name, str(calls))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 3 << 20
 
 
 def test_an_empty_batch_may_be_overwritten():

@@ -3,13 +3,17 @@
 import gzip
 import io
 import json
+import os
 import re
+import subprocess
+import sys
+import threading
 import zipfile
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import ipc, parquet
+from pyarrow import csv, ipc, parquet
 
 from focalkit import InputError, Ledger, diagnose
 from focalkit.decisions import DecisionRule, decide
@@ -122,3 +126,38 @@ def test_what_cannot_decide_is_no_decision_rule(change):
     assert len(DecisionRule.from_json(json.dumps(document)).decide(p)) == 90
     with pytest.raises(InputError, match=r"rule must be whole"):
         DecisionRule.from_json(json.dumps(document | change))
+
+
+def test_a_table_is_handed_over_only_when_no_thread_of_arrow_holds_its_file(tmp_path, monkeypatch):
+    """One that lets go of it while Python ends aborts the process."""
+    held = []
+
+    def read_csv(source, *more, of=csv.read_csv):
+        held.append(source)
+        threading.Timer(0.3, held.clear).start()
+        return of(source, *more)
+
+    monkeypatch.setattr(csv, "read_csv", read_csv)
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "1.5,2,x\n3.5,4.5,z\n" * 40)
+    read_table(tmp_path / "t.csv")
+    assert not held
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_processes_that_end_just_after_reading_a_table_end_well(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "1.5,2,x\n3.5,4.5,z\n" * 4000)
+    code = """
+import os, sys
+import pandas, pyarrow.compute, pyarrow.csv
+from focalkit.io import read_table
+ends = []
+for _ in range(6):
+    pid = os.fork()
+    if not pid:
+        read_table(sys.argv[1])
+        sys.exit(0)
+    ends.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(set(ends))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "t.csv")], capture_output=True, text=True)
+    assert done.stdout == "{0}\n", done.stderr

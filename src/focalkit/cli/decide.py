@@ -28,7 +28,7 @@ from focalkit.cli.options import (
     to_stdout,
     write_out,
 )
-from focalkit.decisions.goals import Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
+from focalkit.decisions.goals import SHARE, Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.report.messages import say, word
 
 GOAL_FLAGS = "--cost, --costs, --cost-column, --metric, --fbeta, --precision, --recall, --fpr, --alerts, --abstain"
@@ -102,7 +102,9 @@ def decide(files: tuple[str, ...], **given: Any) -> None:
         click.echo(word("warning", language, warning=say(alert, language)), err=True)
     new = None
     if given["prior_from"]:
-        new = _unlabelled(given["prior_from"], given["kind"], asked)
+        from focalkit.decisions.files import read_unlabelled
+
+        new = read_unlabelled([given["prior_from"]], found, **asked)
     rule = make(
         found.probabilities,
         found.targets,
@@ -145,17 +147,21 @@ def decide(files: tuple[str, ...], **given: Any) -> None:
 def _one_goal(given: dict[str, Any]) -> None:
     """Refuse goals that contradict each other, before anything is read."""
     flags = ("costs", "metric", "fbeta", "precision", "recall", "fpr", "alerts")
+    words = contracts.Words
     named = [f"--{name}" for name in flags if given[name] is not None]
     doubt = [f"--{name.replace('_', '-')}" for name in ("abstain", "review_cost") if given[name] is not None]
     of_cost = [f"--{n.replace('_', '-')}" for n in ("cost", "cost_column") if given[n] is not None]
     if len(doubt) > 1:
-        contracts.reject("goal", "hand cases over by a share or at a cost", " and ".join(doubt), "Drop one of the two.")
+        got = words(" and ".join(doubt))
+        contracts.reject("goal", "hand cases over by a share or at a cost", got, "Drop one of the two.")
     goals = named + of_cost[:1]
     allowed = {"--cost", "--costs"} if doubt else set(goals)
     if len(goals) > 1 or not set(goals) <= allowed or (doubt and "--cost-column" in of_cost):
-        contracts.reject("goal", "be one", " and ".join([*goals, *doubt]), "Drop the others.")
+        contracts.reject("goal", "be one", words(" and ".join([*goals, *doubt])), "Drop the others.")
     if not goals and not doubt:
         contracts.reject("goal", f"be given by one of {GOAL_FLAGS}", None, "E.g. --cost fn=100,fp=1")
+    if given["prior"] is not None and given["prior_from"] is not None:
+        contracts.reject("prior", "be given or estimated, not both", contracts.Words("both"), "Drop one of the two.")
 
 
 def _goal(given: dict[str, Any], classes: Any) -> Goal:
@@ -164,6 +170,10 @@ def _goal(given: dict[str, Any], classes: Any) -> Goal:
         from focalkit.decisions.files import read_matrix
 
         cost = CostMatrix(read_matrix(given["costs"], classes))  # type: ignore[arg-type]
+    if given["abstain"] is not None:
+        contracts.number("abstain", given["abstain"], SHARE, "E.g. 0.1 for at most a tenth of the cases.")
+    if given["fbeta"] is not None:
+        contracts.number("fbeta", given["fbeta"], contracts.POSITIVE, "1 is F1; 2 counts recall twice.")
     if given["abstain"] is not None or given["review_cost"] is not None:
         return Abstain(given["review_cost"], given["abstain"], cost)
     if cost is not None:
@@ -184,9 +194,12 @@ def _share(text: str) -> float:
     top, slash, below = text.partition("/")
     if not slash:
         return number("alerts", text)
-    n, m = number("alerts", top), number("alerts", below)
-    if m <= 0:
-        contracts.reject("alerts", "be N/M with M above 0", text, "E.g. --alerts 100/10000")
+    try:
+        n, m = float(top), float(below)
+    except ValueError:
+        n = m = np.nan
+    if not 0 < n < m:
+        contracts.reject("alerts", "be N/M with 0 < N < M", text, "E.g. --alerts 100/10000")
     return n / m
 
 
@@ -199,10 +212,3 @@ def _amounts(column: Any) -> Any:
         contracts.reject(
             "cost column", "hold numbers", contracts.Words(f"dtype {column.dtype}"), "What missing each case costs."
         )
-
-
-def _unlabelled(path: str, kind: str, asked: dict[str, Any]) -> Any:
-    """Predictions of another file; its targets, if it has any, are not looked at."""
-    from focalkit.decisions.files import read_predictions
-
-    return read_predictions([path], kind=kind, **asked).probabilities

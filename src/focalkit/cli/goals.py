@@ -21,6 +21,8 @@ def cost_goal(text: str | None, *, per_case: bool) -> Cost | CaseCost | None:
         if not sign or name.strip() not in known:
             what = f"be {', '.join(f'{k}=…' for k in known)}"
             contracts.reject("cost", what, part, "E.g. --cost fn=100,fp=1" if not per_case else "E.g. --cost fp=5")
+        if name.strip() in values:
+            contracts.reject("cost", f"name {name.strip()} once", text, "Drop one of the two.")
         values[name.strip()] = number("cost", value)
     if per_case:
         return CaseCost(**values)

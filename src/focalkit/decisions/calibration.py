@@ -39,7 +39,7 @@ def fit_calibration(method: str, p: Real, targets: NDArray[Any], weight: Real | 
     contracts.one_of("calibrate", method, METHODS)
     w = np.ones(len(targets)) if weight is None else weight
     if method in ("isotonic", "beta") and p.ndim == 2:
-        got = f"{method} for {p.shape[1]} classes"
+        got = contracts.Words(f"{method} for {p.shape[1]} classes")
         contracts.reject("calibrate", "suit the number of classes", got, "Use temperature or focal_temperature.")
     fit: dict[str, Callable[[Real, NDArray[Any], Real], Step]] = {
         "temperature": _temperature,
@@ -83,7 +83,9 @@ def _focal_temperature(p: Real, y: NDArray[Any], w: Real) -> Step:
 def _isotonic(p: Real, y: NDArray[Any], w: Real) -> Step:
     with need("sklearn", "isotonic calibration", "tune"):
         from sklearn.isotonic import IsotonicRegression
-    map_ = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(p, y, sample_weight=w)
+    # a frequency of 0 among n cases is not known to be less than about this
+    end = 0.5 / (w.sum() ** 2 / (w * w).sum() + 1)
+    map_ = IsotonicRegression(y_min=end, y_max=1 - end, out_of_bounds="clip").fit(p, y, sample_weight=w)
     return Isotonic(tuple(map(float, map_.X_thresholds_)), tuple(map(float, map_.y_thresholds_)))
 
 

@@ -168,7 +168,7 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         if weight is not None and not (weight > 0).any():
             contracts.reject("sample_weight", "be positive for some row", "every weight zero", "Leave it out.")
         if len(np.unique(ids if weight is None else ids[weight > 0])) < 2:
-            got = f"1 class, {classes[0]!r}, in the rows that weigh anything"
+            got = contracts.Words(f"1 class, {classes[0]!r}, in the rows that weigh anything")
             contracts.reject("y", "hold two classes", got, "One class leaves nothing to decide.")
         of_estimator = self._routed(weight, params)
         prefit = isinstance(self.cv, str) and self.cv == "prefit"

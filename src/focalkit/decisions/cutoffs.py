@@ -50,6 +50,10 @@ class Cutoffs:
         hit = np.stack([n - fp, tp])
         return hit, np.stack([n - fp + p - tp, tp + fp]), np.array([n, p])
 
+    def above(self, cutoff: float) -> int:
+        """Which cut-off a number is: how many distinct scores lie above it."""
+        return int(np.searchsorted(-self.scores, -cutoff, side="left"))
+
     def at(self, index: int) -> float:
         """The number that cut-off ``index`` is: p is flagged where it is above."""
         m = len(self.scores)

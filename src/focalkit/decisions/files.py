@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,11 @@ class Predictions:
     target: str
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)
     alerts: tuple[str, ...] = ()
+    #: how the predictions were read: whether as probabilities, from which columns (one list column: its name), by which
+    #: link
+    as_probabilities: bool = True
+    read_from: tuple[str, ...] = ()
+    link: str = "softmax"
 
 
 def read_predictions(
@@ -64,16 +70,36 @@ def read_predictions(
     contracts.one_of("kind", kind, ("auto", "probabilities", "logits"))
     asked["drop"] = (*asked.get("drop", ()), *more)
     if kind != "auto":
-        return _read(words, kind == "probabilities", more, skip_damaged, asked)
+        found = _read(words, kind == "probabilities", more, skip_damaged, asked)
+        assert found is not None
+        return found
     try:
-        return _read(words, True, more, skip_damaged, asked)
+        found = _read(words, True, more, skip_damaged, asked)
+        assert found is not None
+        return found
     except InputError as error:
         try:
             found = _read(words, False, more, skip_damaged, asked, mixed=False)
         except InputError as other:
             raise (other if str(other).startswith("columns must") else error) from None
+        if found is None:  # numbers within [0, 1] are probabilities that went wrong
+            raise
         found.alerts = (*found.alerts, Message("decide.as_logits"))
         return found
+
+
+def read_unlabelled(words: Sequence[str], like: Predictions, **asked: Any) -> Real:
+    """The predictions of files that need no targets, read as those of ``like`` were: the same columns, by name.
+
+    Raises
+    ------
+    InputError
+        Where the files do not hold them.
+    """
+    same = {"targets": (), "weight": None, "drop": (), "logits": ",".join(like.read_from) or None, "link": like.link}
+    found = _read(words, like.as_probabilities, (), False, {**asked, **same, "unlabelled": True})
+    assert found is not None
+    return found.probabilities
 
 
 def _read(
@@ -83,14 +109,17 @@ def _read(
     leave_out: bool,
     asked: dict[str, Any],
     mixed: bool = True,
-) -> Predictions:
+) -> Predictions | None:
+    """What the files hold; None where ``mixed`` is False and all of what should be logits lies within [0, 1]."""
     options = Asked(**asked, probabilities=probabilities, clip=FLOOR if probabilities else None)
     try:
         opened = reading.open_predictions(words, options, leave_out=leave_out)
     except InputError as error:
         # the further columns are left out of the predictions by the same option as the user's
-        if more and str(error).startswith("drop must be a column"):
-            contracts.reject("column", "be one of the files'", str(error).partition("got ")[2], "Check its name.")
+        said = str(error)
+        if said.startswith("drop must be a column") and any(f"got {name!r}" in said for name in more):
+            message = f"column{said.removeprefix('drop')}"
+            raise InputError(message) from None
         raise
     trouble, places = reading.Trouble(leave_out), list[tuple[int, NDArray[Any]]]()
     z, y, w = list[NDArray[Any]](), list[NDArray[Any]](), list[NDArray[Any] | None]()
@@ -103,12 +132,17 @@ def _read(
     if not z:
         reading.nothing_there(opened.name)
     logits, targets = np.concatenate(z), np.concatenate(y)
+    layout = opened.pieces[0].layout
     if not mixed and logits.ndim == 2 and logits.shape[1] > 1:
         unit = ((logits >= 0) & (logits <= 1)).all(axis=0)
-        if unit.any() and not unit.all():
-            i, j = int(unit.argmax()), int((~unit).argmax())
-            got = f"column {i} of them within [0, 1] beside column {j} outside"
-            contracts.reject("columns", "be all probabilities or all logits", got, "Name them by --logits, or --drop.")
+        if unit.all():
+            return None
+        if unit.any():
+            names = layout.logits if len(layout.logits) == len(unit) else tuple(map(str, range(len(unit))))
+            i, j = names[int(unit.argmax())], names[int((~unit).argmax())]
+            got = contracts.Words(f"{i} within [0, 1] beside {j} outside")
+            remedy = "Mend the column, name the others by --logits A,B,…, or say --from logits."
+            contracts.reject("columns", "be all probabilities or all logits", got, remedy)
     weight = None if w[0] is None else np.concatenate([np.asarray(part, np.float64) for part in w])
     columns = {name: _column(words, name, places, asked) for name in more}
     classes = opened.class_names
@@ -120,11 +154,12 @@ def _read(
         e = np.exp(logits - logits.max(axis=1, keepdims=True))
         p = e / e.sum(axis=1, keepdims=True)
         if targets.ndim > 1:
-            got = f"probabilities of shape {targets.shape}"
+            got = contracts.Words(f"probabilities of shape {targets.shape}")
             contracts.reject("targets", "be classes", got, "Decisions are judged by what was the case.")
     alerts = (*opened.warnings, *trouble.said)
     name, target = str(opened.name), str(opened.target)
-    return Predictions(p, targets, weight, classes, name, target, columns, alerts)
+    read = (probabilities, layout.logits, opened.link)
+    return Predictions(p, targets, weight, classes, name, target, columns, alerts, *read)
 
 
 def _column(
@@ -150,9 +185,17 @@ def read_matrix(path: Path, classes: Sequence[Any] | None) -> NDArray[np.float64
     InputError
         Where it is no square of numbers, or names other classes.
     """
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
     remedy = "A line for each true class, a column for each decision."
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        contracts.reject("costs", "be a CSV in UTF-8", path.name, remedy)
+    mark = next((m for m in (";", "\t") if m in text), ",")
+    if mark == ";":  # spreadsheets that write it have decimal commas
+        text = text.replace(",", ".")
+    rows = [row for row in csv.reader(io.StringIO(text), delimiter=mark) if any(cell.strip() for cell in row)]
+    if not rows:
+        contracts.reject("costs", "be a CSV of numbers", contracts.Words(f"{path.name} without any"), remedy)
     try:
         return np.array([[float(cell) for cell in row] for row in rows])
     except ValueError:
@@ -164,6 +207,6 @@ def read_matrix(path: Path, classes: Sequence[Any] | None) -> NDArray[np.float64
         contracts.reject("costs", "be a CSV of numbers", path.name, remedy)
     want = columns if classes is None else [str(c) for c in classes]
     if values.shape != (len(want), len(want)) or sorted(columns) != sorted(want) or sorted(names) != sorted(want):
-        got = f"lines {', '.join(names[:8])} and columns {', '.join(columns[:8])}"
+        got = contracts.Words(f"lines {', '.join(names[:8])} and columns {', '.join(columns[:8])}")
         contracts.reject("costs", f"name the classes {', '.join(want[:8])}", got, remedy)
     return values[np.ix_([names.index(c) for c in want], [columns.index(c) for c in want])]

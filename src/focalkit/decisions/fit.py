@@ -330,7 +330,7 @@ def starting_weights(targets: NDArray[Any], weight: Real, n_classes: int) -> Rea
 def _weights(goal: Maximize, p: Real, targets: NDArray[Any], weight: Real) -> Rule:
     metric = DECISION_METRICS[goal.metric]
     if metric.positive_only:
-        got = f"{goal.metric} for {p.shape[1]} classes"
+        got = contracts.Words(f"{goal.metric} for {p.shape[1]} classes")
         contracts.reject("metric", "suit the number of classes", got, "Use macro_f_beta, or macro_f1.")
     y = targets.astype(np.intp)
     aim = MetricAim(metric, goal.beta, y, weight, p.shape[1])
@@ -342,7 +342,12 @@ def _by_cost(goal: CostMatrix | Abstain, p: Real, targets: NDArray[Any], weight:
     k = p.shape[1]
     matrix = goal.array if isinstance(goal, CostMatrix) else goal.matrix(k)
     if matrix.shape != (k, k):
-        contracts.reject("cost matrix", f"have shape ({k}, {k})", f"shape {matrix.shape}", "A row and column a class.")
+        contracts.reject(
+            "cost matrix",
+            f"have shape ({k}, {k})",
+            contracts.Words(f"shape {matrix.shape}"),
+            "A row and column a class.",
+        )
     w = np.ones(k)
     if learned:
         y = targets.astype(np.intp)

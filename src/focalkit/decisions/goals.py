@@ -29,6 +29,17 @@ class Goal:
         return {"goal": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
 
 
+def upright(name: str, c: NDArray[np.float64], when: str = "") -> None:
+    """Refuse costs (n_classes, n_classes) under which being right about a class costs more than every mistake."""
+    others = np.where(np.eye(len(c), dtype=bool), -np.inf, c).max(axis=1)
+    upside_down = np.flatnonzero(np.diag(c) > others)
+    if len(upside_down):
+        k = int(upside_down[0])
+        got = contracts.Words(f"{when}{c[k, k]:g} for deciding class {k} rightly, more than any mistake about it")
+        remedy = "Rows are the true class, columns the decision; gains are negative costs."
+        contracts.reject(name, "have its right decisions on the diagonal", got, remedy)
+
+
 @dataclass(frozen=True)
 class CostMatrix(Goal):
     """Keep the expected cost of a case low: ``matrix[true][decided]``.
@@ -59,15 +70,12 @@ class CostMatrix(Goal):
         except (TypeError, ValueError):
             contracts.reject("cost matrix", "be a square of numbers", self.matrix, remedy)
         if c.ndim != 2 or c.shape[0] != c.shape[1] or len(c) < 2:
-            contracts.reject("cost matrix", "have shape (n_classes, n_classes)", f"shape {c.shape}", remedy)
+            contracts.reject(
+                "cost matrix", "have shape (n_classes, n_classes)", contracts.Words(f"shape {c.shape}"), remedy
+            )
         if not np.isfinite(c).all():
             contracts.reject("cost matrix", "be finite", c.tolist(), "An outcome that must never be is a large cost.")
-        others = np.where(np.eye(len(c), dtype=bool), -np.inf, c).max(axis=1)
-        upside_down = np.flatnonzero((np.diag(c) > others) & (np.diag(c) > 0))
-        if len(upside_down):
-            k = int(upside_down[0])
-            got = f"{c[k, k]:g} for deciding class {k} rightly, more than any mistake about it"
-            contracts.reject("cost matrix", "have its right decisions on the diagonal", got, remedy)
+        upright("cost matrix", c)
         object.__setattr__(self, "matrix", tuple(tuple(map(float, row)) for row in c.tolist()))
 
     @property
@@ -111,7 +119,7 @@ class Cost(Goal):
         for name in ("tp", "tn"):
             contracts.number(name, getattr(self, name), COST, "Give the cost of a right decision, 0 by default.")
         if self.fn <= self.tp or self.fp <= self.tn:
-            got = f"fn={self.fn:g} with tp={self.tp:g}, fp={self.fp:g} with tn={self.tn:g}"
+            got = contracts.Words(f"fn={self.fn:g} with tp={self.tp:g}, fp={self.fp:g} with tn={self.tn:g}")
             contracts.reject(
                 "costs", "make each mistake dearer than being right", got, "Swap them if they are mixed up."
             )
@@ -165,7 +173,9 @@ class CaseCost(Goal):
             return full
         if c.ndim != 3 or c.shape[1:] != (n_classes, n_classes):
             want = f"have shape (n, {n_classes}, {n_classes})" + (" or (n,)" if n_classes == 2 else "")
-            contracts.reject("costs", want, f"shape {c.shape}", "Give each case's amount, or its cost matrix.")
+            contracts.reject(
+                "costs", want, contracts.Words(f"shape {c.shape}"), "Give each case's amount, or its cost matrix."
+            )
         return c
 
 
@@ -277,7 +287,7 @@ class Abstain(Goal):
 
     def __post_init__(self) -> None:
         if (self.review_cost is None) == (self.share is None):
-            got = f"review_cost={self.review_cost}, share={self.share}"
+            got = contracts.Words(f"review_cost={self.review_cost}, share={self.share}")
             contracts.reject("Abstain", "have a review cost or a share of cases, one of the two", got, "Drop one.")
         if self.review_cost is not None:
             contracts.number("review_cost", self.review_cost, contracts.POSITIVE, "What does a person's look cost?")

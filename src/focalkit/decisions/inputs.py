@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit._core.message import Message
-from focalkit.decisions.goals import CaseCost, Cost, CostMatrix, Goal
+from focalkit.decisions.goals import CaseCost, Cost, CostMatrix, Goal, upright
 from focalkit.decisions.rule import by_name, labels_array, plain
 
 Real = NDArray[np.float64]
@@ -71,35 +71,45 @@ def read(
     p = p[:, 0] if p.ndim == 2 and p.shape[1] == 1 else p
     k = 2 if p.ndim == 1 else p.shape[1]
     if y_given.shape != (len(p),):
-        got = f"shape {y_given.shape} for {len(p)} rows"
+        got = contracts.Words(f"shape {y_given.shape} for {len(p)} rows")
         contracts.reject("targets", "have one entry for each row of probabilities", got, "Pass the same rows of both.")
     if not len(p):
-        contracts.reject("probabilities", "have rows", f"shape {p.shape}", "Pass predictions of held-out rows.")
+        contracts.reject(
+            "probabilities", "have rows", contracts.Words(f"shape {p.shape}"), "Pass predictions of held-out rows."
+        )
     y, names = _ids(y_given, k, names)
     w, rows = _weight(sample_weight, len(p))
     each = of_case(goal, costs, k, len(p))
     p, y = (p, y) if rows is None else (p[rows], y[rows])
     each = each if rows is None or each is None else each[rows]
     _every_class(y, names)
-    if narrow(p).ndim == 1 and np.ptp(narrow(p)) == 0:
-        got = f"{float(narrow(p)[0]):g} for all {len(p)} rows"
-        contracts.reject(
-            "probabilities", "differ between rows", got, "A model that tells no cases apart cannot decide."
-        )
+    _differ(narrow(p))
     matching(goal, k)
     return Data(p, y, w, each, names, rows=rows)
+
+
+def _differ(p: Real) -> None:
+    """Refuse the same predictions in every row."""
+    if (p == p[0]).all():
+        same = ", ".join(f"{v:g}" for v in np.atleast_1d(p[0])[:5])
+        got = contracts.Words(f"{same} for all {len(p)} rows")
+        remedy = "A model that tells no cases apart cannot decide."
+        contracts.reject("probabilities", "differ between rows", got, remedy)
 
 
 def _labels(value: Any, y: NDArray[Any], sample_weight: Any, names: tuple[Any, ...] | None) -> Data:
     p = labels_array(value)
     if y.shape != p.shape:
-        contracts.reject("targets", f"have the shape {p.shape} of the probabilities", f"shape {y.shape}", "0 or 1.")
+        contracts.reject(
+            "targets", f"have the shape {p.shape} of the probabilities", contracts.Words(f"shape {y.shape}"), "0 or 1."
+        )
     if y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all():
         contracts.reject("targets", "be 0 or 1 for each label", f"dtype {y.dtype}", "1 where the label holds.")
     w, rows = _weight(sample_weight, len(p))
     labels = y.astype(np.int64)
     if rows is not None:
         p, labels = p[rows], labels[rows]
+    _differ(p)
     if len(p) < 10:
         contracts.reject("probabilities", "have at least 10 rows", len(p), "Cut-offs are learned from rows.")
     names = tuple(range(p.shape[1])) if names is None else names
@@ -117,7 +127,7 @@ def _ids(y: NDArray[Any], k: int, names: tuple[Any, ...] | None) -> tuple[Ints, 
             return y.astype(np.intp), tuple(range(k))
         found = np.unique(y.astype(str) if y.dtype.kind == "O" else y)
         if len(found) != k:
-            got = f"{len(found)} of them: {', '.join(map(str, found[:5]))}"
+            got = contracts.Words(f"{len(found)} of them: {', '.join(map(str, found[:5]))}")
             remedy = "Name the columns by classes, in their order."
             contracts.reject("targets", f"hold the {k} classes of the probabilities", got, remedy)
         names = tuple(found.tolist())
@@ -158,17 +168,20 @@ def of_case(goal: Goal, costs: Any, k: int, n: int) -> Real | None:
     if len(c) != n:
         contracts.reject("costs", f"have {n} entries", len(c), "Pass one for each row.")
     if not np.isfinite(c).all():
-        contracts.reject("costs", "be finite", "NaN or infinite", "Leave out the rows without one.")
+        row = int((~np.isfinite(c)).reshape(n, -1).any(axis=1).argmax())
+        got = contracts.Words(f"NaN or infinity in row {row + 1}")
+        contracts.reject("costs", "be finite", got, "Leave out the rows without one.")
     if np.asarray(plain(costs)).ndim == 1 and (c[:, 1, 0] < 0).any():
         got = float(c[:, 1, 0].min())
         contracts.reject("costs", "be at least 0", got, "They are what missing the case costs; a gain belongs to tp.")
+    upright("costs", c.mean(axis=0), "on average ")
     return c
 
 
 def _every_class(y: Ints, names: tuple[Any, ...]) -> None:
     missing = np.flatnonzero(np.bincount(y, minlength=len(names)) == 0)
     if len(missing):
-        got = f"no row of class {names[int(missing[0])]!r}"
+        got = contracts.Words(f"no row of class {names[int(missing[0])]!r}")
         contracts.reject("targets", "hold every class", got, "Drop its column, or pass rows that hold it.")
 
 
@@ -176,7 +189,9 @@ def matching(goal: Goal, k: int) -> None:
     """Refuse a goal for another number of classes."""
     if isinstance(goal, CostMatrix) and len(goal.matrix) != k:
         n = len(goal.matrix)
-        contracts.reject("cost matrix", f"have shape ({k}, {k})", f"shape ({n}, {n})", "One row and column a class.")
+        contracts.reject(
+            "cost matrix", f"have shape ({k}, {k})", contracts.Words(f"shape ({n}, {n})"), "One row and column a class."
+        )
     if isinstance(goal, Cost) and k > 2:
         contracts.reject("goal", f"suit {k} classes", "fn and fp of two", "Give a cost matrix, rows the truth.")
 
@@ -190,10 +205,7 @@ def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | Non
     sizes = np.bincount(data.y, minlength=data.k)
     rare = int(sizes.argmin())
     if sizes[rare] < 2 * cv:
-        got = f"{sizes[rare]} of class {data.classes[rare]!r}"
-        most = int(sizes[rare]) // 2
-        remedy = f"Use cv={most}." if most >= 2 else "Use cv=None, figures then being optimistic, or gather more."
-        contracts.reject("targets", f"have two rows of each class in each of the {cv} folds", got, remedy)
+        _too_few(cv, int(sizes[rare]), data.classes[rare])
     with need("sklearn", "cross-fitting", "tune"):
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
     if groups is None:
@@ -202,7 +214,15 @@ def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | Non
         g = np.asarray(plain(groups))
         g = g if data.rows is None else g[data.rows]
         if g.shape != data.y.shape:
-            contracts.reject("groups", "have one entry for each row", f"shape {g.shape}", "Pass the same rows.")
+            contracts.reject(
+                "groups", "have one entry for each row", contracts.Words(f"shape {g.shape}"), "Pass the same rows."
+            )
+        own = [len(np.unique(g[data.y == k])) for k in range(data.k)]
+        if min(own) < cv:
+            k = int(np.argmin(own))
+            got = contracts.Words(f"{own[k]} with class {data.classes[k]!r}")
+            remedy = f"Use {own[k]} folds." if own[k] > 1 else "A class of one group cannot be scored on another."
+            contracts.reject("groups", f"be at least {cv} of each class for {cv} folds", got, remedy)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
             splitter = StratifiedGroupKFold(cv, shuffle=True, random_state=seed)
@@ -210,10 +230,20 @@ def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | Non
     folds = np.empty(len(data.y), np.intp)
     for fold, (train, test) in enumerate(splits):
         folds[test] = fold
-        if len(np.unique(data.y[train])) < data.k:
-            got = f"fold {fold} has all of one class"
-            contracts.reject("groups", "leave every class in each fold's rest", got, "Use fewer folds or groups.")
+        few = np.minimum(np.bincount(data.y[train], minlength=data.k), np.bincount(data.y[test], minlength=data.k))
+        if groups is not None and few.min() < 1:
+            got = contracts.Words(f"none of class {data.classes[int(few.argmin())]!r} in fold {fold + 1} or its rest")
+            contracts.reject("groups", "leave every class in each fold and its rest", got, "Use fewer folds.")
     return folds
+
+
+def _too_few(cv: int, rows: int, name: Any) -> NoReturn:
+    most = rows // 2
+    remedy = f"Use {most} folds (cv={most}, --folds {most})."
+    if most < 2:
+        remedy = "Gather more; in Python cv=None learns and scores on the same rows, which flatters."
+    got = contracts.Words(f"{rows} of class {name!r}")
+    contracts.reject("targets", f"have two rows of each class in each of the {cv} folds", got, remedy)
 
 
 def spread_folds(y: Ints, cv: int, seed: int, unit: Ints | None = None) -> Ints:
@@ -251,5 +281,10 @@ def probabilities_like(value: Any, data: Data) -> Real:
     p = p[:, 0] if p.ndim == 2 and p.shape[1] == 1 else p
     width = 2 if p.ndim == 1 else p.shape[1]
     if width != data.k or not len(p):
-        contracts.reject("unlabelled", f"have rows of {data.k} classes", f"shape {p.shape}", "Pass the same columns.")
+        contracts.reject(
+            "unlabelled",
+            f"have rows of {data.k} classes",
+            contracts.Words(f"shape {p.shape}"),
+            "Pass the same columns.",
+        )
     return p

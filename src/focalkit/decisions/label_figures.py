@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._metrics import DECISION_METRICS
-from focalkit.decisions.figures import GROUPS, Estimate, Figure, Z
+from focalkit.decisions.figures import GROUPS, LEVEL, SHARES, Estimate, Figure, Z
 from focalkit.decisions.goals import Cost, Goal, Maximize
 
 Real = NDArray[np.float64]
@@ -39,10 +39,12 @@ def label_figures(
         cells[0] = cells[1:].sum(axis=0)
         cells[1:] = cells[0] - cells[1:]
         sides.append(_figures(goal, cells))
+    holds = (w[:, None] * (y == 1)).sum(axis=0)
     out = []
     for name in sides[0]:
         b, a = sides[0][name], sides[1][name]
-        out.append(Figure(name, _estimate(b), _estimate(a), _estimate(a - b)))
+        one = [_within(name, _estimate(side), holds) for side in (b, a)]
+        out.append(Figure(name, one[0], one[1], _estimate(a - b)))
     return tuple(out), "jackknife"
 
 
@@ -53,6 +55,8 @@ def _figures(goal: Goal, cells: Real) -> dict[str, Real]:
     recall, precision = (np.divide(tp, d, out=np.full(tp.shape, np.nan), where=d > 0) for d in (tp + fn, tp + fp))
     out["recall"] = np.nanmean(np.where((tp + fn).sum(axis=0) > 0, recall, np.nan), axis=1)
     out["precision"] = np.nanmean(np.where(np.isnan(precision), 0.0, precision), axis=1)
+    for k in range(tp.shape[1]):
+        out[f"recall:{k}"] = np.where(np.isnan(recall[:, k]), 0.0, recall[:, k])
     if isinstance(goal, Cost):
         c = goal.array
         out["cost"] = per * (c[1, 1] * tp + c[1, 0] * fn + c[0, 1] * fp + c[0, 0] * tn).sum(axis=1)
@@ -68,6 +72,16 @@ def _figures(goal: Goal, cells: Real) -> dict[str, Real]:
             values[g] = np.mean(each)
         out[goal.metric] = values
     return out
+
+
+def _within(name: str, e: Estimate, holds: Real) -> Estimate:
+    """An interval within its range; a label's recall of 0 or 1 is never certain (``holds``: its positives)."""
+    kind, _, k = name.partition(":")
+    low, high = max(e.low, 0.0), e.high
+    if k and holds[int(k)] > 0:
+        sure = ((1 - LEVEL) / 2) ** (1 / max(float(holds[int(k)]), 1.0))
+        low, high = (min(low, sure) if e.value >= 1 else low), (max(high, 1 - sure) if e.value <= 0 else high)
+    return Estimate(e.value, low if kind != "cost" else e.low, min(high, 1.0) if kind in SHARES else high)
 
 
 def _estimate(values: Real) -> Estimate:

@@ -20,7 +20,7 @@ from focalkit.decisions.prior import PriorEstimate, estimate_prior
 from focalkit.decisions.report import Curve, DecisionReport
 from focalkit.decisions.rule import DecisionRule, labels_array, plain
 from focalkit.decisions.rules import Cutoffs
-from focalkit.decisions.steps import EachLabel, Recover, Reweigh, Step
+from focalkit.decisions.steps import EachLabel, Recover, Reweigh, Step, own_cutoffs
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -102,12 +102,13 @@ def decide_labels(
     prior, estimated = _prior(training, data, undo, methods, p, notes)
     recipe = Recipe(goal, closed, methods, prior, seed)
     step, rule, kappa = recipe.fit(p, y, w)
-    after = rule.decide(step.apply(p))
+    after, spread = rule.decide(step.apply(p)), []
     if folds is not None:
         for fold in range(int(folds.max()) + 1):
             test, train = folds == fold, folds != fold
             of_fold, cutoffs, _ = recipe.fit(p[train], y[train], data.weights(train))
             after[test] = cutoffs.decide(of_fold.apply(p[test]))
+            spread.append(own_cutoffs(cutoffs, _joined(undo, of_fold)))
     before = (data.p > 0.5).astype(np.int64)
     factor = factors(prior, y, w)
     figures, how = label_figures(goal, before, after, y, w, seed, factor)
@@ -120,11 +121,18 @@ def decide_labels(
         cross_fitted=folds is not None,
         prior=estimated,
         notes=tuple(notes),
-        curves=tuple(_curve(data, k, factor) for k in range(p.shape[1])),
+        curves=tuple(_curve(data, k, factor, cut) for k, cut in enumerate(own_cutoffs(rule, _joined(undo, step)))),
         kappa=kappa,
+        fold_labels=tuple(spread),
+        seed=seed,
     )
+    return DecisionRule(rule, goal, data.classes, _joined(undo, step), report)
+
+
+def _joined(undo: EachLabel, step: EachLabel) -> tuple[Step, ...]:
+    """Both of each label, one after the other; nothing where no label has any."""
     each = tuple(first + then for first, then in zip(undo.labels, step.labels, strict=True))
-    return DecisionRule(rule, goal, data.classes, (EachLabel(each),) if any(each) else (), report)
+    return (EachLabel(each),) if any(each) else ()
 
 
 def _undo(training: Labelled, data: inputs.Data, notes: list[Message]) -> EachLabel:
@@ -176,7 +184,7 @@ def _best_map(p: Real, y: NDArray[Any], w: Real | None, folds: Ints) -> str | No
     """The map that surely lowers the cross-fitted log loss most, or None."""
     best, most, plain_losses = None, SURE, log_losses(p, y)
     weight = np.ones(len(y)) if w is None else w
-    for method in ("temperature", "beta"):
+    for method in ("temperature", "beta", "isotonic"):
         losses = np.empty(len(y))
         for fold in range(int(folds.max()) + 1):
             test, train = folds == fold, folds != fold
@@ -224,5 +232,6 @@ def _prior(
     return prior, PriorEstimate(prior, errors, sure, edge)
 
 
-def _curve(data: inputs.Data, k: int, factor: Real | None) -> Curve:
-    return curve_of(data.p[:, k], data.labels[:, k] == 1, data.w, None if factor is None else factor[k])
+def _curve(data: inputs.Data, k: int, factor: Real | None, cut: float) -> Curve:
+    of_label = None if factor is None else factor[k]
+    return curve_of(data.p[:, k], data.labels[:, k] == 1, data.w, of_label, {"half": 0.5, "rule": cut})

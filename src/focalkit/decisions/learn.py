@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,15 @@ from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions import inputs
 from focalkit.decisions.calibration import SURE, calibration, fit_calibration, log_losses
+from focalkit.decisions.cutoffs import Cutoffs, sort_cutoffs
 from focalkit.decisions.figures import compare, promise
-from focalkit.decisions.fit import fit_rule, is_closed
-from focalkit.decisions.goals import Constraint, Goal
+from focalkit.decisions.fit import best_cutoff, fit_rule, is_closed
+from focalkit.decisions.goals import Abstain, Constraint, CostMatrix, Goal, Maximize
 from focalkit.decisions.prior import PriorEstimate, estimate_prior
 from focalkit.decisions.report import Curve, DecisionReport, Promise, Sampled
 from focalkit.decisions.rule import DecisionRule
-from focalkit.decisions.rules import Cutoff, Rule
-from focalkit.decisions.steps import Reweigh, Step, apply_all, own_scale
+from focalkit.decisions.rules import Bands, Cutoff, Rule
+from focalkit.decisions.steps import Reweigh, Step, apply_all, own_bands, own_scale
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -78,7 +79,10 @@ def learn(
     new_prior, estimated = _prior(asked.prior, asked.unlabelled, data, undo, method, p, said)
     recipe = Recipe(goal, asked.learned, method, new_prior)
     steps, rule = recipe.fit(p, data.y, data.w, data.costs)
-    after, fold_rules, fold_cutoffs = _cross_fitted(recipe, p, data, folds, undo, (steps, rule))
+    after, fold_rules, fold_steps = _cross_fitted(recipe, p, data, folds, (steps, rule))
+    own = [(r, undo + s) for r, s in zip(fold_rules, fold_steps, strict=True)]
+    bands = [own_bands(r, s) for r, s in own if isinstance(r, Bands)]
+    said += _cheap_mistakes(goal, data)
     before = inputs.narrow(data.p)
     plain = (before > 0.5).astype(np.int64) if before.ndim == 1 else before.argmax(axis=1)
     factor = None
@@ -86,6 +90,11 @@ def learn(
         factor = np.array(new_prior) / frequencies(data.y, data.w, data.k)
     figures, how = compare(goal, plain, after, data.y, data.w, data.k, data.costs, factor, asked.random_state)
     q = apply_all(steps, p)
+    true = _calibration(q, data, factor)
+    if true is not None and true.off and is_closed(goal, asked.learned):
+        said.append(Message("decide.untrue", off=true.off, bins=len(true.share)))
+    mass = np.bincount(data.y, data.w, data.k) * (1.0 if factor is None else factor)
+    marks = _marks(rule, undo + steps, float(mass[1] / mass.sum()))
     report = DecisionReport(
         n_rows=len(data.y),
         class_weight=tuple(map(float, np.bincount(data.y, data.w, data.k))),
@@ -93,13 +102,15 @@ def learn(
         interval=how,
         cross_fitted=folds is not None,
         fold_rules=fold_rules,
-        fold_cutoffs=fold_cutoffs,
+        fold_cutoffs=tuple(own_scale(r.cutoff, s) for r, s in own if isinstance(r, Cutoff)),
+        fold_bands=tuple((band.lower, band.upper) for band in bands),
+        seed=asked.random_state,
         promise=_promised(goal, rule, q, after, data, factor, said),
-        calibration=_calibration(q, data, factor),
+        calibration=true,
         calibration_before=_calibration(before, data, None),
         prior=estimated,
         notes=tuple(said),
-        curve=curve_of(before, data.y == 1, data.w, factor) if data.k == 2 else None,
+        curve=curve_of(before, data.y == 1, data.w, factor, marks) if data.k == 2 else None,
         sample=_sample(q, data, factor) if data.k > 2 else None,
     )
     return DecisionRule(rule, goal, data.classes, undo + steps, report)
@@ -125,7 +136,7 @@ def _calibrated(
     best, most = None, SURE
     plain = log_losses(p, data.y)
     w = np.ones(len(data.y)) if data.w is None else data.w
-    for method in ("temperature", "beta") if p.ndim == 1 else ("temperature",):
+    for method in ("temperature", "beta", "isotonic") if p.ndim == 1 else ("temperature",):
         losses = np.empty(len(plain))
         for fold in range(folds.max() + 1):
             test = folds == fold
@@ -168,22 +179,31 @@ def _prior(
 
 
 def _cross_fitted(
-    recipe: Recipe, p: Real, data: inputs.Data, folds: Ints | None, undo: tuple[Step, ...], whole: Any
-) -> tuple[NDArray[np.int64], tuple[Rule, ...], tuple[float, ...]]:
-    """Decisions on rows that their rule was not learned on, and the folds' rules."""
+    recipe: Recipe, p: Real, data: inputs.Data, folds: Ints | None, whole: Any
+) -> tuple[NDArray[np.int64], tuple[Rule, ...], tuple[tuple[Step, ...], ...]]:
+    """Decisions on rows that their rule was not learned on, and the folds' rules with the steps before them."""
     if folds is None:
         steps, rule = whole
         return rule.decide(apply_all(steps, p), data.costs), (), ()
-    after, rules, cutoffs = np.empty(len(p), np.int64), [], []
+    after, rules, before = np.empty(len(p), np.int64), [], []
     for fold in range(folds.max() + 1):
         test = folds == fold
         train = ~test
         steps, rule = recipe.fit(p[train], data.y[train], data.weights(train), data.of_case(train))
         after[test] = rule.decide(apply_all(steps, p[test]), data.of_case(test))
         rules.append(rule)
-        if isinstance(rule, Cutoff):
-            cutoffs.append(own_scale(rule.cutoff, undo + steps))
-    return after, tuple(rules), tuple(cutoffs)
+        before.append(steps)
+    return after, tuple(rules), tuple(before)
+
+
+def _cheap_mistakes(goal: Goal, data: inputs.Data) -> list[Message]:
+    """What looks like a matrix with its sides mixed up, but need not be: a mistake cheaper than being right."""
+    c = goal.array if isinstance(goal, CostMatrix) else goal.matrix(data.k) if isinstance(goal, Abstain) else None
+    if c is None or not (c < np.diag(c)[:, None]).any():
+        return []
+    k, j = (int(i) for i in np.argwhere(c < np.diag(c)[:, None])[0])
+    values = {"cost": f"{c[k, j]:g}", "right": f"{c[k, k]:g}"}
+    return [Message("decide.cheap_mistake", true=str(data.classes[k]), said=str(data.classes[j]), **values)]
 
 
 def _promised(
@@ -198,12 +218,14 @@ def _promised(
     value, bound95, n = promise(goal, after, data.y, w)
     kept = bound95 <= goal.bound if goal.at_most else bound95 >= goal.bound
     positives = int((data.y == 1).sum())
+    cases = {"alerts": len(data.y), "false_positive_rate": len(data.y) - positives}.get(goal.kind, positives)
+    of = {"alerts": "cases", "false_positive_rate": "negatives"}.get(goal.kind, "positives")
     values = {"kind": Message(f"decide.{goal.kind}"), "bound": f"{goal.bound:g}"}
     if not met:
         notes.append(Message("decide.unreachable", value=here, **values))
     elif not kept:
         key = "decide.no_promise_above" if goal.at_most else "decide.no_promise"
-        notes.append(Message(key, n=positives, edge=bound95, **values))
+        notes.append(Message(key, n=cases, of=Message(f"decide.of_{of}"), edge=bound95, **values))
     return Promise(goal.kind, goal.bound, value, bound95, n, positives, bool(met), bool(kept))
 
 
@@ -214,20 +236,42 @@ def _calibration(p: Real, data: inputs.Data, factor: Real | None) -> Any:
     return calibration(p, data.y == 1, w)
 
 
-def curve_of(p: Real, positive: NDArray[np.bool_], w: Real | None, factor: Real | None) -> Curve:
-    """Some hundred of all cut-offs on the model's own probabilities, evenly over those they catch and let pass."""
-    from focalkit.decisions.cutoffs import sort_cutoffs
+#: Metrics whose best cut-off on the rows is named on the curve.
+BEST = {"best_balanced": "balanced_accuracy", "best_f1": "f1", "best_mcc": "mcc"}
 
+
+def curve_of(
+    p: Real, positive: NDArray[np.bool_], w: Real | None, factor: Real | None, marks: Mapping[str, float]
+) -> Curve:
+    """Some hundred of all cut-offs on the model's own probabilities, evenly over those they catch and let pass.
+
+    Among them are ``marks``, exactly, and the best ones for some metrics.
+    """
     found = sort_cutoffs(p, positive, w)
     f = np.ones(2) if factor is None else factor
-    tp, fp = found.tp * f[1], found.fp * f[0]
+    weighed = Cutoffs(found.scores, found.tp * f[1], found.fp * f[0])
+    best = {name: best_cutoff(Maximize(metric), weighed).cutoff for name, metric in BEST.items()}  # type: ignore[attr-defined]
+    points = {name: found.above(value) for name, value in {**best, **marks}.items()}
     half = CURVE // 2
-    at = [np.searchsorted(side, np.linspace(0, side[-1], half)) for side in (tp, fp)]
-    index = np.unique(np.concatenate([*at, [0, len(tp) - 1]]).clip(0, len(tp) - 1))
-    per = 1000 / (tp[-1] + fp[-1])
-    cut = tuple(found.at(int(i)) for i in index)
-    ends = (float(per * tp[-1]), float(per * fp[-1]))
-    return Curve(cut, tuple(map(float, per * tp[index])), tuple(map(float, per * fp[index])), *ends)
+    at = [np.searchsorted(side, np.linspace(0, side[-1], half)) for side in (weighed.tp, weighed.fp)]
+    index = np.unique(np.concatenate([*at, [0, len(found.tp) - 1], list(points.values())]).clip(0, len(found.tp) - 1))
+    cut = {int(i): found.at(int(i)) for i in index} | {points[name]: value for name, value in marks.items()}
+    per = 1000 / (weighed.positives + weighed.negatives)
+    sides = (tuple(map(float, per * side[index])) for side in (weighed.tp, weighed.fp))
+    ends = (float(per * weighed.positives), float(per * weighed.negatives))
+    named = tuple((name, int(np.searchsorted(index, i))) for name, i in points.items())
+    return Curve(tuple(float(cut[int(i)]) for i in index), *sides, *ends, named)
+
+
+def _marks(rule: Rule, steps: tuple[Step, ...], share: float) -> dict[str, float]:
+    """Cut-offs to name, on the model's own probabilities; ``share`` is the frequency of positives."""
+    marks = {"half": 0.5, "balanced": own_scale(share, steps)}
+    if isinstance(rule, Cutoff):
+        marks["rule"] = own_scale(rule.cutoff, steps)
+    if isinstance(rule, Bands):
+        own = own_bands(rule, steps)
+        marks |= {"lower": own.lower, "upper": own.upper}
+    return marks
 
 
 def _sample(q: Real, data: inputs.Data, factor: Real | None) -> Sampled:

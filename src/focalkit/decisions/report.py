@@ -39,13 +39,18 @@ class Promise:
 
 @dataclass(frozen=True)
 class Curve:
-    """Up to some hundred cut-offs of two classes, from nothing flagged to everything: per 1,000 cases."""
+    """Up to some hundred cut-offs of two classes, from nothing flagged to everything: per 1,000 cases.
+
+    ``points`` names some of them: p > 0.5 (``half``), the class's frequency (``balanced``), the best on these rows for
+    balanced accuracy, F1 and Matthews (``best_…``), and the rule's own (``rule``, or ``lower`` and ``upper``).
+    """
 
     cutoff: tuple[float, ...]
     caught: tuple[float, ...]
     false_alarms: tuple[float, ...]
     positives: float
     negatives: float
+    points: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,10 @@ class DecisionReport:
         Of a constraint.
     calibration : Calibration or None
         Of two classes, of the probabilities that the rule is applied to.
+    fold_bands : tuple of (float, float)
+        Of two cut-offs, the lower and the upper of each fold, on the same probabilities.
+    fold_labels : tuple of tuple of float
+        Of several labels, the cut-offs of each fold, one a label, on the same probabilities.
     prior : PriorEstimate or None
         Where it was estimated from unlabelled predictions.
     notes : tuple of str
@@ -98,11 +107,19 @@ class DecisionReport:
     sample: Sampled | None = field(default=None, repr=False)
     kappa: float | None = None
     curves: tuple[Curve, ...] = field(default=(), repr=False)
+    fold_bands: tuple[tuple[float, float], ...] = ()
+    fold_labels: tuple[tuple[float, ...], ...] = ()
+    seed: int = 0
 
     def figure(self, name: str) -> Figure:
         """The figure of this name; InputError where there is none."""
         names = [figure.name for figure in self.figures]
         return self.figures[names.index(contracts.one_of("name", name, names))]
+
+    @property
+    def fold_spread(self) -> tuple[float | tuple[float, ...], ...]:
+        """The cut-offs of each fold: one, two, or one a label."""
+        return self.fold_cutoffs or self.fold_bands or self.fold_labels
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -111,7 +128,8 @@ class DecisionReport:
             "interval": self.interval,
             "cross_fitted": self.cross_fitted,
             "per_1000": [figure.to_dict() for figure in self.figures],
-            "fold_cutoffs": list(self.fold_cutoffs),
+            "fold_cutoffs": [list(c) if isinstance(c, tuple) else c for c in self.fold_spread],
+            "seed": self.seed,
             "notes": [str(note) for note in self.notes],
         }
         if self.promise is not None:

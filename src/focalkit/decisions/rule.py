@@ -148,7 +148,7 @@ class DecisionRule:
             p = p[:, 0]
         width = 2 if p.ndim == 1 else p.shape[1]
         if width != self.n_classes:
-            got = f"{width} classes"
+            got = contracts.Words(f"{width} classes")
             contracts.reject("probabilities", f"have {self.n_classes} classes", got, "Use those the rule was made for.")
         return p[:, 1] if self.n_classes == 2 and p.ndim == 2 else p
 
@@ -294,7 +294,7 @@ def labels_array(value: Any, n_labels: int | None = None) -> Real:
     p = np.asarray(value, np.float64)
     if p.ndim != 2 or (n_labels is not None and p.shape[1] != n_labels):
         want = "have shape (n, n_labels)" if n_labels is None else f"have {n_labels} labels"
-        contracts.reject("probabilities", want, f"shape {p.shape}", "One column a label.")
+        contracts.reject("probabilities", want, contracts.Words(f"shape {p.shape}"), "One column a label.")
     if not contracts.PROBABILITY.holds(p):
         bad = p[~((p >= 0) & (p <= 1))]
         contracts.reject("probabilities", "lie in [0, 1]", float(bad.flat[0]), "Apply the logistic function first.")

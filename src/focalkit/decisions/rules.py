@@ -103,7 +103,7 @@ class PerCase(Rule):
             contracts.reject("costs", "be given with a cost of each case", None, "Pass what each case costs.")
         weighed = both_sides(p) * np.array(self.weights)
         if len(costs) != len(weighed):
-            got = f"{len(costs)} for {len(weighed)} cases"
+            got = contracts.Words(f"{len(costs)} for {len(weighed)} cases")
             contracts.reject("costs", "have one entry for each case", got, "Pass costs of the same rows.")
         return np.asarray(np.einsum("ik,ikj->ij", weighed, costs).argmin(axis=1))
 

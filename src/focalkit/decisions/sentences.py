@@ -36,8 +36,11 @@ def rule_sentence(made: DecisionRule) -> Message:
         values = {"lower": short(max(own.lower, 0.0)), "upper": short(min(own.upper, 1.0))}
         return Message("rule.bands", yes=names[1], no=names[0], **values)
     if isinstance(rule, Cutoffs):
-        cuts = own_cutoffs(rule, made.steps)
-        return Message("rule.labels", n=len(names), low=short(max(min(cuts), 0.0)), high=short(min(max(cuts), 1.0)))
+        cuts = [min(max(cut, 0.0), 1.0) for cut in own_cutoffs(rule, made.steps)]
+        if len(cuts) <= MOST_NAMED:
+            own = ", ".join(f"{name} {short(cut)}" for name, cut in zip(names, cuts, strict=True))
+            return Message("rule.each_label", cuts=own)
+        return Message("rule.labels", n=len(names), low=short(min(cuts)), high=short(max(cuts)))
     if isinstance(rule, PerCase):
         return Message("rule.per_case")
     assert isinstance(rule, Weighted)

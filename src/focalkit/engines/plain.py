@@ -135,6 +135,10 @@ def _softmax_rows(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
     sample = sample_weight(call, z, ops)
     positive = reduction.positive(spec, call.targets, axis, ops).reshape(-1)
     counted = reduction.counted(spec, call.targets, axis, ops).reshape(-1)
+    if not ops.is_float(call.targets):  # what is ignored may be NaN
+        z = ops.where(counted[:, None], z, ops.zeros_like(z))
+    if spec.shifts:
+        z = links.adjusted(z, spec.scale, adjustment, ops)
     if ops.is_float(call.targets):
         y = ops.astype(ops.moveaxis(call.targets, axis, -1).reshape((-1, k)), z.dtype)
         weight = reduction.class_weight(spec, y, alpha, None, -1, ops)
@@ -142,8 +146,6 @@ def _softmax_rows(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
         given = ops.astype(call.targets.reshape(-1), ops.index)
         known = ((given >= 0) & (given < k)) | ~counted
         ids = ops.where(counted & known, given, ops.zeros_like(given))
-        z = ops.where(counted[:, None], z, ops.zeros_like(z))  # what is ignored may be NaN
-        z = links.adjusted(z, spec.scale, adjustment, ops) if spec.shifts else z
         weight = reduction.class_weight(spec, ids, alpha, None, -1, ops)
         weight = ops.where(known, weight, ops.full_like(weight, ops.nan))  # an id that is none: the loss says so
         if spec.label_smoothing == 0:
@@ -154,8 +156,6 @@ def _softmax_rows(call: Call, axis: int, order: int, ops: Ops) -> _Terms:
             )
         one = ops.where(known, ops.ones_like(weight), ops.full_like(weight, ops.nan))
         y = ops.where(links.one_hot(ids, z, ops), one[:, None], ops.zeros_like(z))
-    if ops.is_float(call.targets) and spec.shifts:
-        z = links.adjusted(z, spec.scale, adjustment, ops)
     y = (1 - spec.label_smoothing) * y + spec.label_smoothing / k
     shares = y * alpha if sample is None else y * alpha * sample[:, None]
     weight = weight if sample is None else weight * sample

@@ -51,6 +51,8 @@ class Asked:
     encoding: str | None = None
     drop: tuple[str, ...] = ()
     clip: float | None = None
+    #: the files need no targets, and none are read
+    unlabelled: bool = False
 
     def __post_init__(self) -> None:
         if self.clip is not None and not (isinstance(self.clip, (int, float)) and 0 < self.clip < 0.1):
@@ -170,7 +172,9 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
     dropped = {column(word, names, file, "drop") for word in asked.drop}
     dropped |= {name for name in (groups, time) if name is not None}
     free = [n for n in names if n not in dropped and n not in found.index]
-    targets = tuple(t if t in keys else column(t, names, file) for t in asked.targets) or _target(free or names, kind)
+    targets = tuple(t if t in keys else column(t, names, file) for t in asked.targets)
+    if not targets and not asked.unlabelled:
+        targets = _target(free or names, kind)
     key = targets[0] if len(targets) == 1 and targets[0] in keys and targets[0] not in kind else None
     taken = {*targets, weight}
     rest = [n for n in free if n not in taken]
@@ -180,7 +184,7 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
     classes = asked.classes or (() if listed else without_prefix(tuple(logits)))
     if not found.named and not asked.classes:
         classes = tuple(str(i) for i in range(n))
-    target_listed = key is None and kind[targets[0]] in ("list", "ints")
+    target_listed = key is None and bool(targets) and kind[targets[0]] in ("list", "ints")
     link = asked.link or ("sigmoid" if n == 1 or (len(targets) > 1 and not target_listed) else "softmax")
     layout = Layout(
         link, tuple(logits), targets, weight, classes, n, listed, target_listed, found.named, asked.probabilities, key,
@@ -193,7 +197,8 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
     if not numeric or asked.logits is not None:
         return layout, []
     said = names_said(logits if len(logits) < 4 else [logits[0], logits[1], "…", logits[-1]])
-    return layout, [Alert("logit_columns", {"columns": said, "others": names_said(others)})]
+    what = "probability_columns" if asked.probabilities else "logit_columns"
+    return layout, [Alert(what, {"columns": said, "others": names_said(others)})]
 
 
 def _target(names: list[str], kind: dict[str, str]) -> tuple[str, ...]:
@@ -281,7 +286,7 @@ def check(file: str, layout: Layout, names: Sequence[str]) -> None:
     if n == 0:
         remedy = "Give one column per logit beside the target, or one list column."
         contracts.reject("FILE", "hold logit columns", contracts.Words(f"{file} with columns {list(names)}"), remedy)
-    if layout.target_listed:
+    if layout.target_listed or not layout.targets:
         return
     one_hot = layout.link == "softmax" and n_targets == n > 1
     if len(set(layout.targets)) != n_targets or (n_targets != (n if layout.link == "sigmoid" else 1) and not one_hot):

@@ -71,6 +71,8 @@ def convert(
         if one == -1:
             _reject_id(repr(key), f"the folder {layout.key}={key} of {file}", layout)
         y = ids[:, None] if layout.link == "sigmoid" else ids
+    elif not layout.targets:
+        y = np.zeros(z.shape if layout.link == "sigmoid" else len(z), np.int64)
     elif layout.target_listed:
         y = _listed(named(layout.targets[0]), layout.n_classes, file, where, "targets")
     else:

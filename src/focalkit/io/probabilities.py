@@ -15,6 +15,7 @@ from focalkit.io.convert import Complain, Predicted, kept
 #: What stands for a probability of 0 unless --clip says otherwise.
 FLOOR = 1e-6
 _TO_LOGITS = "Write log(p) in their place: it is a logit of the same softmax; or say --probabilities."
+_REMEDY = "Mend or drop the row; logits are read without --probabilities, by decide with --from logits."
 #: Rows from which, and the share of them from which, sums of 1 are no chance.
 _FEWEST, _SHARE = 4, 0.95
 
@@ -83,9 +84,7 @@ def to_logits(
     if off.any():
         row = int(off.argmax())
         contract = "be probabilities" + (" that sum to 1" if layout.link == "softmax" else "")
-        message = (
-            f"logits must {contract}; got {f'row {p.row_of(row)} of {file}'!r}. Leave --probabilities out for logits."
-        )
+        message = f"predictions must {contract}; got {_what_is_off(z[row])} in row {p.row_of(row)} of {file}. {_REMEDY}"
         complain(file, str(p.row_of(row)), Message("damage.no_probabilities"), message, int(off.sum()))
         p, z = kept(p, ~off), z[~off]
         texts = None if texts is None else [text for text, gone in zip(texts, off.tolist(), strict=True) if not gone]
@@ -105,6 +104,11 @@ def to_logits(
         z = np.where(low, floor, np.where(high, 1 - floor, z))
     logits = np.log(z) if layout.link == "softmax" else np.log(z) - np.log1p(-z)
     return p._replace(logits=np.asarray(logits)), texts
+
+
+def _what_is_off(row: NDArray[Any]) -> str:
+    wrong = ~((row >= 0) & (row <= 1 + 1e-6))
+    return f"{row[wrong][0]:g}" if wrong.any() else f"a sum of {row.sum():.4g}"
 
 
 def unit(z: Any) -> bool:

@@ -58,6 +58,11 @@ def sparse_logits(rows: Rows, X: Any, theta: NDArray[np.float64]) -> NDArray[np.
 def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
     """The curvature (n_models, p, p) of all coefficients, p = n_columns * n_logits, in theta's order."""
     D, K = rows.n_columns, rows.n_logits
+    if K == len(models) == 1:  # the products of all pairs of columns would be used a few times only
+        square = np.zeros((D, D))
+        for _, X, _, hess, _ in row_curvature(rows, models, theta):
+            square += (X * np.maximum(hess[0], 0)[:, None]).T @ X
+        return _regular(square[None], rows.penalties(models)[:, :, 0])
     upper = np.triu_indices(K)
     sums = np.zeros((len(upper[0]), len(models), D * (D + 1) // 2))
     for part, X, grad, hess, targets in row_curvature(rows, models, theta):

@@ -32,8 +32,11 @@ GRAM_ROWS = 4096
 INNER = 100
 """Most iterations of conjugate gradients for a step."""
 
-FINEST = 1e-2
+COARSEST, FINEST = 0.2, 1e-2
 """Steps are solved for the more exactly, the nearer the minimum is: to the root of what the last one promised."""
+
+NEAR = 1e-2
+"""From a step on that promised so small a share of the risk, the logits are computed in float64."""
 
 Array = NDArray[np.float64]
 
@@ -68,13 +71,14 @@ def minimise_in_span(rows: Rows, model: Model, theta: Array, tol: float, max_ite
     loss, u, h = derivatives(rest * of_rest + intercept)
     value = loss + 0.5 * penalty * rest * rest * float((outside * outside).sum())
     norm = float((outside * outside).sum())
-    step, converged, accuracy = 0, False, 0.1
+    step, converged, accuracy = 0, False, COARSEST
+    rounded = rough is not product  # the logits are sums of products in float32
     while step < max_iter and not converged:
         curvature = _Curvature(u, h, rows.targets, penalty, squares, rows.fit_intercept)
         gradient = u + penalty * a
         right = rest * of_rest - curvature.inverse(gradient)
-        for delta, multiplier in _solve(curvature, rough, right, penalty, accuracy):
-            of_delta = product(delta)
+        for delta, rough_logits, multiplier in _solve(curvature, rough, right, penalty, accuracy):
+            of_delta = rough_logits if rounded or rough is product else product(delta)
             towards = of_delta - rest * of_rest + multiplier  # how the logits change
             # along the step the penalty 0.5 penalty |X'a + rest w0|^2 has this slope and curvature beside the logits'
             slope = float((gradient * towards).sum())
@@ -87,7 +91,7 @@ def minimise_in_span(rows: Rows, model: Model, theta: Array, tol: float, max_ite
         else:
             break
         decrement = -0.5 * slope
-        accuracy = float(np.clip((decrement / value) ** 0.5, FINEST, 0.1))
+        accuracy = float(np.clip((decrement / value) ** 0.5, FINEST, COARSEST))
         length = 1.0
         logits = of_a + rest * of_rest + intercept
         squared = value - loss  # the penalty now
@@ -108,6 +112,8 @@ def minimise_in_span(rows: Rows, model: Model, theta: Array, tol: float, max_ite
         rest *= 1 - length
         value, loss, u, h = new_value, trial, new_u, new_h
         converged = length == 1 and decrement <= tol * tol * value
+        if rounded and decrement <= NEAR * value:
+            rounded, of_a = False, product(a)
     out = np.empty_like(theta)
     out[:width] = (_pulled(rows, a) + rest * outside) * rows.scale[:, None]
     if rows.fit_intercept:
@@ -193,26 +199,28 @@ FLATTEST = 0.2
 
 def _solve(
     curvature: _Curvature, product: Callable[[Array], Array], right: Array, penalty: float, accuracy: float
-) -> Iterator[tuple[Array, Array]]:
-    """Projected conjugate gradients: delta, and the multipliers of the classes' constraints.
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Projected conjugate gradients: delta, its product, and the multipliers of the classes' constraints.
 
     Whenever the residual has fallen to ``accuracy`` of the first one, and to each further tenth.
     """
-    delta, rest = np.zeros_like(right), right
+    delta, of_delta, rest = np.zeros_like(right), np.zeros_like(right), right
     towards = z = curvature.precondition(rest)
     size = first = float((rest * z).sum())
     for iteration in range(INNER):
         if not size > 0:
             break
-        bent = product(towards) + penalty * curvature.inverse(towards)
+        moved = product(towards)
+        bent = moved + penalty * curvature.inverse(towards)
         length = size / float((towards * bent).sum())
         delta += length * towards
+        of_delta += length * moved
         rest = rest - length * bent
         z = curvature.precondition(rest)
         last, size = size, float((rest * z).sum())
         if size <= accuracy * accuracy * first or iteration == INNER - 1:
             multiplier = curvature.multiplier(curvature.project(rest))
-            yield delta, multiplier - multiplier.mean() if curvature.several else multiplier
+            yield delta, of_delta, multiplier - multiplier.mean() if curvature.several else multiplier
             accuracy *= 0.1
         towards = z + (size / last) * towards
 
@@ -225,10 +233,11 @@ def _products(rows: Rows) -> tuple[Callable[[Array], Array], Callable[[Array], A
         return exact, exact, np.diag(gram).copy()
     X = rows.once("float64", lambda: rows.X.astype(np.float64, copy=False))
     squares = rows.once("squares", lambda: np.asarray(X.multiply(X).sum(axis=1), np.float64).ravel())
+    exact = lambda v: X @ (X.T @ v)  # noqa: E731
     if not 1e-30 < squares.max() < 1e30:
-        return (lambda v: X @ (X.T @ v)), (lambda v: X @ (X.T @ v)), squares
+        return exact, exact, squares
     rough = rows.once("float32", lambda: rows.X.astype(np.float32, copy=False))
-    return (lambda v: X @ (X.T @ v)), (lambda v: rough @ (rough.T @ v.astype(np.float32))), squares
+    return exact, (lambda v: rough @ (rough.T @ v.astype(np.float32))), squares
 
 
 def _gram(rows: Rows) -> Array:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from focalkit._core.message import Message
 from focalkit.decisions.figures import Estimate, Figure
+from focalkit.decisions.goals import Goal, Maximize
 from focalkit.decisions.report import DecisionReport, need_report
 from focalkit.decisions.rule import DecisionRule
+from focalkit.decisions.rules import Weighted
+from focalkit.decisions.sentences import MOST_NAMED
 from focalkit.report.format import number
 from focalkit.report.sections import Code, Column, Lines, Section, Table, Verdict
 
@@ -19,10 +23,11 @@ SHARES = ("recall", "precision")
 def sections(rule: DecisionRule, top: int = 20) -> list[Section]:
     """All sections, in order."""
     report = need_report(rule)
-    out = [_verdict(rule, report), _figures(report)]
+    out = [_verdict(rule, report), _figures(rule, report)]
     if any(":" in figure.name for figure in report.figures):
         out.append(_classes(rule, report, top))
-    out.append(Section("how", "", [Lines(_how(rule, report), bullets=False, soft=True)]))
+    how = [Lines(_how(rule, report), bullets=False, soft=True)]
+    out.append(Section("how", Message("decide.how_sure"), how))
     out.append(Section("numpy", Message("decide.use"), [Code(rule.to_numpy())], terminal=False))
     return out
 
@@ -34,12 +39,24 @@ def _verdict(rule: DecisionRule, report: DecisionReport) -> Section:
 
 def goal_words(rule: DecisionRule) -> str:
     """The goal as it is written in Python."""
-    data = rule.goal.to_dict()
-    name = data.pop("goal")
-    given = ", ".join(
-        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in data.items()
-    )
+    name, given = type(rule.goal).__name__, _given(rule.goal)
     return f"{name}({given})" if len(given) < 90 else str(name)
+
+
+def _given(goal: Goal) -> str:
+    """A goal's parameters that are not as they are by default."""
+    plain: dict[str, Any] = {"tp": 0, "tn": 0, "review_cost": None, "share": None, "cost": None}
+    if isinstance(goal, Maximize) and not goal.metric.endswith("f_beta"):
+        plain["beta"] = 1
+    parts = {key: value for key, value in vars(goal).items() if key not in plain or value != plain[key]}
+    return ", ".join(f"{key}={_of_goal(value)}" for key, value in parts.items())
+
+
+def _of_goal(value: Any) -> str:
+    """A parameter of a goal: a number, a word, or a goal of costs."""
+    if isinstance(value, Goal):
+        return f"{type(value).__name__}({_given(value)})"
+    return f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
 def estimate(e: Estimate, share: bool = False, signed: bool = False) -> str:
@@ -56,9 +73,11 @@ def _number(value: float, form: str) -> str:
     return f"{value:{form}}" if value else "0"
 
 
-def _title(figure: Figure) -> Message:
+def _title(figure: Figure, rule: DecisionRule) -> Message:
     known = ("caught", "missed", "false_alarms", "alerts", "right", "wrong", "reviewed", "cost", *SHARES)
-    return Message(f"decide.figure_{figure.name}") if figure.name in known else Message(f"decide.metric_{figure.name}")
+    if figure.name in known:
+        return Message(f"decide.figure_{figure.name}")
+    return Message(f"decide.metric_{figure.name}", beta=f"{getattr(rule.goal, 'beta', 1.0):g}")
 
 
 def _row(figure: Figure, title: Message | str) -> list[Message | str]:
@@ -79,8 +98,8 @@ def _heads() -> list[Column]:
     ]
 
 
-def _figures(report: DecisionReport) -> Section:
-    rows = [_row(figure, _title(figure)) for figure in report.figures if ":" not in figure.name]
+def _figures(rule: DecisionRule, report: DecisionReport) -> Section:
+    rows = [_row(figure, _title(figure, rule)) for figure in report.figures if ":" not in figure.name]
     return Section("figures", Message("decide.figures"), [Table(_heads(), rows, blocks=True)])
 
 
@@ -98,10 +117,7 @@ def _how(rule: DecisionRule, report: DecisionReport) -> Sequence[Message]:
     how = Message("decide.bootstrap") if report.interval == "bootstrap" else Message("decide.jackknife")
     key = "decide.how" if report.cross_fitted else "decide.how_inside"
     lines = [Message(key, n=report.n_rows, how=how)]
-    cuts = report.fold_cutoffs
-    if cuts:
-        spread = [f"{c:.4g}" for c in (min(cuts), max(cuts))]
-        lines.append(Message("decide.folds", n=len(cuts), low=spread[0], high=spread[1]))
+    lines += _spread(rule, report)
     if report.calibration is not None:
         c = report.calibration
         values = {"intercept": number(c.intercept), "slope": number(c.slope)}
@@ -111,6 +127,31 @@ def _how(rule: DecisionRule, report: DecisionReport) -> Sequence[Message]:
         pairs = zip(rule.classes, report.prior.prior, report.prior.error, strict=True)
         said = ", ".join(f"{name} {p:.3g} ± {e:.2g}" for name, p, e in pairs)
         lines.append(Message("decide.prior", prior=said))
-    if report.kappa is not None:
+    if report.kappa:
         lines.append(Message("decide.shrunk", kappa=f"{report.kappa:g}"))
     return lines
+
+
+def _spread(rule: DecisionRule, report: DecisionReport) -> list[Message]:
+    """How far the cut-offs or weights learned on the folds' rests lie apart."""
+    names = [str(name) for name in rule.classes]
+    if report.fold_cutoffs:
+        return [Message("decide.folds", n=len(report.fold_cutoffs), **_ends(report.fold_cutoffs))]
+    if report.fold_bands:
+        low, high = (_ends(cuts) for cuts in zip(*report.fold_bands, strict=True))
+        values = {"low": low["low"], "high": low["high"], "low2": high["low"], "high2": high["high"]}
+        return [Message("decide.folds_bands", n=len(report.fold_bands), **values)]
+    each = [rule.weights for rule in report.fold_rules if isinstance(rule, Weighted) and len(set(rule.weights)) > 1]
+    rows = report.fold_labels or tuple(tuple(w / max(weights) for w in weights) for weights in each)
+    if not rows:
+        return []
+    ends = [_ends(column) for column in zip(*rows, strict=True)][:MOST_NAMED]
+    runs = [f"{name} {e['low']}–{e['high']}" for name, e in zip(names, ends, strict=False)]
+    more = ["…"] if len(names) > MOST_NAMED else []
+    key = "decide.folds_labels" if report.fold_labels else "decide.folds_weights"
+    return [Message(key, n=len(rows), runs=", ".join([*runs, *more]))]
+
+
+def _ends(values: Sequence[float]) -> dict[str, str]:
+    """The least and the largest of some cut-offs."""
+    return {"low": f"{max(min(values), 0.0):.4g}", "high": f"{min(max(values), 1.0):.4g}"}

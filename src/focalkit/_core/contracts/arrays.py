@@ -264,7 +264,7 @@ def normalizer_number(value: object, reduction: str) -> float | None:
     """A denominator that takes the place of the mean's own; 0 is for :func:`normalizer_of_nothing` to judge."""
     if value is None:
         return None
-    if isinstance(value, float | int) and not isinstance(value, bool):  # as nearly always: small batches feel the rest
+    if isinstance(value, (float, int)) and not isinstance(value, bool):  # as nearly always: small batches feel the rest
         if 0 < value < 1e300 and reduction in ("mean", "sum"):
             return float(value)
     if isinstance(value, str) and value == "global":
@@ -315,12 +315,10 @@ def probabilities_array(name: str, value: object) -> NDArray[np.float64]:
         )
     if not PROBABILITY.holds(probabilities):
         bad = probabilities[~((probabilities >= 0) & (probabilities <= 1))]
-        reject(
-            name,
-            f"lie in {PROBABILITY}",
-            float(bad.flat[0]),
-            "These look like logits: apply softmax or the logistic function first.",
-        )
+        remedy = "These look like logits: apply softmax or the logistic function first."
+        if np.isnan(bad.flat[0]):
+            remedy = "Leave out the rows without predictions."
+        reject(name, f"lie in {PROBABILITY}", float(bad.flat[0]), remedy)
     slack = SOFT_SLACK_OF_HALF if host.is_half(value) else 1e-3
     if probabilities.ndim == 2 and probabilities.size and np.abs(probabilities.sum(axis=1) - 1).max() > slack:
         worst = probabilities.sum(axis=1)

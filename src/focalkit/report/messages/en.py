@@ -111,6 +111,7 @@ MESSAGES: dict[str, str] = {
     "alert.near_equal_labels": "Labels that differ only in case or blanks are different classes: {labels}.",
     "alert.single_row_classes": "{n} class(es) have one row only, and cannot be scored: {labels}.",
     "alert.logit_columns": "The logits are {columns}; left aside: {others}.",
+    "alert.probability_columns": "The probabilities are {columns}; left aside: {others}.",
     "alert.renormalised": "{n:,} rows of probabilities summed to 1 but for their rounding and were divided by their sum.",
     "alert.per_cent": "The probabilities are per cent and were divided by 100.",
     "alert.clipped": "{n:,} probabilities of 0 or 1 were taken as {floor:g} from it (--clip sets this floor).",
@@ -383,6 +384,7 @@ MESSAGES: dict[str, str] = {
     "rule.cutoff": "Decide “{yes:text}” when p > {cut}, otherwise “{no:text}”.",
     "rule.always": "Decide “{name:text}” always.",
     "rule.bands": "Decide “{yes:text}” when p > {upper} and “{no:text}” when p ≤ {lower}; between them a person decides.",
+    "rule.each_label": "Each label where its p is above its own cut-off: {cuts:text}.",
     "rule.labels": "Each of {n} labels where its p is above its own cut-off, from {low} to {high}.",
     "rule.per_case": "Of each case the decision with the least expected cost at that case's own costs.",
     "rule.largest": "Decide the class with the largest p.",
@@ -391,6 +393,10 @@ MESSAGES: dict[str, str] = {
     "rule.weighted_costs": "Decide the class with the least expected cost, each p times its weight ({weights:text}).",
     "rule.review": "{rule} A person decides where that cost is above {review}.",
     "decide.calibrated": "Calibrated by {method}: it lowers the log loss on rows that it was not fitted on.",
+    "decide.untrue": (
+        "The rule supposes true probabilities, and {off} of {bins} bins lie outside their bands: --learned (learned=True) "
+        "searches these rows instead."
+    ),
     "decide.calibrated_labels": "{n} labels calibrated ({method}): that surely lowers their log loss.",
     "decide.mined": (
         "Hard example mining cannot be undone: what it did depends on the course of training. Calibration on these rows "
@@ -405,14 +411,17 @@ MESSAGES: dict[str, str] = {
     "decide.at_edge": (
         "The new data seem to hold no case of a class; its frequency is set to the least that decides anything."
     ),
+    "decide.of_positives": "positives",
+    "decide.of_negatives": "negatives",
+    "decide.of_cases": "cases",
     "decide.precision": "precision",
     "decide.recall": "recall",
     "decide.false_positive_rate": "false positive rate",
     "decide.alerts": "share of alerts",
     "decide.unreachable": "No cut-off reaches a {kind} of {bound} on these rows; the nearest, {value:.2f}, is taken.",
-    "decide.no_promise": ("With {n} positives a {kind} of {bound} cannot be promised: its lower bound is {edge:.2f}."),
+    "decide.no_promise": "With {n:count} {of} a {kind} of {bound} cannot be promised: its lower bound is {edge:.2f}.",
     "decide.no_promise_above": (
-        "With {n} positives a {kind} of {bound} cannot be promised: its upper bound is {edge:.3g}."
+        "With {n:count} {of} a {kind} of {bound} cannot be promised: its upper bound is {edge:.3g}."
     ),
     "decide.source": "{name}: {n:count} rows, target {target:text}",
     "decide.as_logits": "The columns are no probabilities: they are taken for logits (--from logits says so).",
@@ -438,8 +447,8 @@ MESSAGES: dict[str, str] = {
     "decide.metric_accuracy": "accuracy, %",
     "decide.metric_balanced_accuracy": "balanced accuracy, %",
     "decide.metric_g_mean": "geometric mean of recalls, %",
-    "decide.metric_f_beta": "F_β, %",
-    "decide.metric_macro_f_beta": "macro F_β, %",
+    "decide.metric_f_beta": "F{beta}, %",
+    "decide.metric_macro_f_beta": "macro F{beta}, %",
     "decide.metric_mcc": "Matthews correlation, × 100",
     "decide.metric_kappa": "Cohen's κ, × 100",
     "decide.metric_youden": "Youden's J, × 100",
@@ -450,6 +459,14 @@ MESSAGES: dict[str, str] = {
     "decide.bootstrap": "stratified bootstrap",
     "decide.jackknife": "stratified jackknife",
     "decide.folds": "Over {n} folds the cut-off runs from {low} to {high}.",
+    "decide.folds_bands": "Over {n} folds the cut-offs run from {low} to {high} and from {low2} to {high2}.",
+    "decide.folds_labels": "Over {n} folds the cut-offs run: {runs:text}.",
+    "decide.folds_weights": "Over {n} folds the weights, the largest being 1, run: {runs:text}.",
+    "decide.how_sure": "How sure that is",
+    "decide.cheap_mistake": (
+        "Deciding “{said:text}” for a true “{true:text}” costs {cost}, less than being right ({right}). Rows are the true "
+        "class, columns the decision."
+    ),
     "decide.truth": (
         "How true the probabilities are: intercept {intercept} ± {intercept_error}, slope {slope} ± {slope_error}; {off} "
         "of {bins} bins lie outside their simultaneous bands."
@@ -490,11 +507,18 @@ MESSAGES: dict[str, str] = {
     "js.dPredicted": "predicted",
     "js.dObserved": "observed",
     "js.dReliabilityNote": "Bars: bands that hold together with 95 %. Dashed: true probabilities.",
-    "js.dHalf": "p > 0.5",
-    "js.dBalanced": "balanced",
-    "js.dRule": "rule",
-    "js.dUpper": "upper",
-    "js.dLower": "lower",
+    "js.percentSign": "\u00a0%",
+    "js.dPoints": "Operating points",
+    "js.dPointsNote": "By their numbers on the curves; in per cent, alerts and cost per 1,000 cases. “Best” and “cheapest” are so on these very rows, which flatters a little; the first table is of rows that its rule was not learned on.",
+    "js.d_half": "p > 0.5",
+    "js.d_balanced": "p > frequency of the class",
+    "js.d_best_balanced": "best balanced accuracy",
+    "js.d_best_f1": "best F1",
+    "js.d_best_mcc": "best Matthews",
+    "js.d_cheapest": "cheapest at these costs",
+    "js.d_rule": "the rule",
+    "js.d_upper": "the rule, upper",
+    "js.d_lower": "the rule, lower",
     "js.dWeights": "Weights of the classes",
     "js.dWeightsNote": "Each class's p is multiplied by its weight before it is decided. Shown on a sample of rows of each class, weighted to all.",
     "js.dEqual": "All equal",

@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core.message import Message
-from focalkit.decisions.goals import Cost, CostMatrix
+from focalkit.decisions.goals import Abstain, Cost, CostMatrix
 from focalkit.decisions.report import Curve, DecisionReport, need_report
 from focalkit.decisions.rule import DecisionRule
-from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, Weighted
-from focalkit.decisions.steps import own_cutoffs, own_scale
+from focalkit.decisions.rules import Cutoffs, Weighted
 from focalkit.report.decide import sections
 from focalkit.report.format import visible
 from focalkit.report.page import render
 from focalkit.report.page.assemble import Page
 from focalkit.report.sections import Text
+
+#: Named cut-offs in the order they are shown.
+ORDER = ("half", "balanced", "best_balanced", "best_f1", "best_mcc", "rule", "lower", "upper")
 
 
 def page(rule: DecisionRule, source: Text = "", command: str = "") -> Page:
@@ -28,7 +30,7 @@ def page(rule: DecisionRule, source: Text = "", command: str = "") -> Page:
     data = decision_data(rule, report)
     body = first + rest[0] + moving(data) + "".join(rest[1:])
     about = source or Message("source.tuned", n=report.n_rows, classes=rule.n_classes)
-    return Page(Message("title.decide"), about, body, data, command, block="decision")
+    return Page(Message("title.decide"), about, body, data, command, report.seed, block="decision")
 
 
 def moving(data: dict[str, Any] | None) -> str:
@@ -45,7 +47,7 @@ def decision_data(rule: DecisionRule, report: DecisionReport) -> dict[str, Any] 
     if report.curve is not None and report.calibration is not None:
         return {"classes": names, **_cutoffs(rule, report)}
     if report.curves and isinstance(rule.rule, Cutoffs):
-        return {"classes": names, **_labels(rule, report, rule.rule)}
+        return {"classes": names, **_labels(rule, report)}
     if report.sample is not None and isinstance(rule.rule, Weighted):
         s = report.sample
         return {
@@ -60,24 +62,27 @@ def decision_data(rule: DecisionRule, report: DecisionReport) -> dict[str, Any] 
     return None
 
 
-def _labels(rule: DecisionRule, report: DecisionReport, made: Cutoffs) -> dict[str, Any]:
-    """Every label's cut-offs, with its own and p > 0.5 on them."""
+def _labels(rule: DecisionRule, report: DecisionReport) -> dict[str, Any]:
+    """Every label's cut-offs."""
     cost = rule.goal.array if isinstance(rule.goal, Cost) else np.array([[0.0, 1.0], [1.0, 0.0]])
-    labels = []
-    for curve, own in zip(report.curves, own_cutoffs(made, rule.steps), strict=True):
-        at = nearest(curve.cutoff, own)
-        points = [{"key": "dHalf", "index": nearest(curve.cutoff, 0.5)}, {"key": "dRule", "index": at}]
-        labels.append({**_of_curve(curve), "at": at, "points": points})
-    return {"kind": "labels", "labels": labels, **_two_costs(cost)}
+    return {"kind": "labels", "labels": [_of_curve(curve) for curve in report.curves], **_two_costs(cost)}
 
 
 def _of_curve(curve: Curve) -> dict[str, Any]:
+    """The cut-offs, those with a name, and the one that the slider begins at."""
+    points = dict(curve.points)
+    begin = next(points[name] for name in ("rule", "upper", "half") if name in points)
     return {
         "cutoff": list(curve.cutoff),
         "caught": [float(f"{v:.9g}") for v in curve.caught],
         "falseAlarms": [float(f"{v:.9g}") for v in curve.false_alarms],
         "positives": curve.positives,
         "negatives": curve.negatives,
+        "at": begin,
+        "points": [
+            {"key": f"d_{name}", "index": index}
+            for name, index in sorted(curve.points, key=lambda p: ORDER.index(p[0]))
+        ],
     }
 
 
@@ -90,29 +95,17 @@ def _cutoffs(rule: DecisionRule, report: DecisionReport) -> dict[str, Any]:
     curve, c = report.curve, report.calibration
     assert curve is not None
     assert c is not None
-    prior = report.class_weight[1] / sum(report.class_weight)
-    cost = rule.goal.array if isinstance(rule.goal, Cost | CostMatrix) else np.array([[0.0, 1.0], [1.0, 0.0]])
-    points = [("dHalf", 0.5), ("dBalanced", own_scale(prior, rule.steps))]
-    at = 0.5
-    if isinstance(rule.rule, Cutoff):
-        at = own_scale(rule.rule.cutoff, rule.steps)
-        points.append(("dRule", at))
-    if isinstance(rule.rule, Bands):
-        at = own_scale(rule.rule.upper, rule.steps)
-        points += [("dUpper", at), ("dLower", own_scale(rule.rule.lower, rule.steps))]
+    goal, cost = rule.goal, np.array([[0.0, 1.0], [1.0, 0.0]])
+    if isinstance(goal, Cost | CostMatrix):
+        cost = goal.array
+    if isinstance(goal, Abstain):
+        cost = goal.matrix(2)
     return {
         "kind": "cutoffs",
         **_of_curve(curve),
-        "at": nearest(curve.cutoff, at),
         **_two_costs(cost),
-        "points": [{"key": key, "index": nearest(curve.cutoff, value)} for key, value in points],
         "calibration": {
             **{name: list(getattr(c, name)) for name in ("predicted", "observed", "low", "high")},
             "most": max(0.01, *c.predicted, *c.observed),
         },
     }
-
-
-def nearest(cutoffs: tuple[float, ...], value: float) -> int:
-    """The kept cut-off that is nearest to ``value``."""
-    return int(np.argmin(np.abs(np.array(cutoffs) - value)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
@@ -11,13 +12,20 @@ from focalkit.report.format import visible
 from focalkit.report.messages import LANGUAGES, say, word
 from focalkit.report.sections import Brief, Code, Lines, Section, Table, Text, Verdict
 
+#: Blanks between a number and its sign, and around plus-minus.
+_TIED = re.compile(r"(?<=\d) (?=%)|(?<=\d) (?=± \d)|(?<=±) (?=\d)")
 #: Rows of a table that no search cuts.
 MOST_ROWS = 1000
 
 
+def shown(text: str) -> str:
+    """A text as HTML: what belongs to a number stays on its line."""
+    return _TIED.sub("\u00a0", escape(visible(text)))
+
+
 def both(say: Callable[[str], str], tag: str = "span") -> str:
     """What ``say`` says in each language, as HTML of which the page shows one; once where they are the same."""
-    texts = [escape(visible(say(language))) for language in LANGUAGES]
+    texts = [shown(say(language)) for language in LANGUAGES]
     if len(set(texts)) == 1:
         return texts[0] if tag == "span" else f"<{tag}>{texts[0]}</{tag}>"
     pairs = zip(LANGUAGES, texts, strict=True)
@@ -80,9 +88,9 @@ def verdict(of: Verdict) -> str:
     """What it judges, a headline, and what goes with it."""
     body = []
     for language in LANGUAGES:
-        before = escape(word("sentence.colon", language, before=say(of.about, language)))
-        head = escape(visible(say(of.headline, language)))
-        rest = word("sentence.gap", language).join(escape(visible(say(text, language))) for text in of.texts)
+        before = shown(word("sentence.colon", language, before=say(of.about, language)))
+        head = shown(say(of.headline, language))
+        rest = word("sentence.gap", language).join(shown(say(text, language)) for text in of.texts)
         body.append(f'<div class="said" lang="{language}"><p>{before}<strong>{head}</strong></p><p>{rest}</p></div>')
     return f'<div class="verdict">{"".join(body)}</div>'
 
@@ -110,7 +118,9 @@ def table(of: Table, *, name: str = "") -> str:
     for i, row in enumerate(of.rows[:MOST_ROWS]):
         mark = ' class="chosen"' if i == of.chosen else ""
         cells = "".join(_cell(of, i, j, cell) for j, cell in enumerate(row) if j)
-        body.append(f'<tr{mark}><th scope=row title="{escape(_plain(row[0]))}">{said(row[0])}</th>{cells}</tr>')
+        body.append(
+            f'<tr{mark}><th scope=row title="{escape(_plain(row[0]))}"><div>{said(row[0])}</div></th>{cells}</tr>'
+        )
     caption = f"<caption>{said(of.title)}</caption>" if say(of.title) else ""
     inside = f"{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
     key = "".join(said(text, "p") for text in of.key)

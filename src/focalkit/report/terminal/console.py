@@ -110,7 +110,7 @@ class Terminal:
                     bullet = "• " if part.bullets else ""
                     self.line(bullet + self._text(text), "dim" if part.soft else None)
             elif isinstance(part, Verdict):
-                self._verdict(part)
+                self._verdict(part, part is section.parts[-1])
             elif isinstance(part, Brief):
                 self._brief(part)
             elif isinstance(part, Code):
@@ -152,7 +152,7 @@ class Terminal:
                     line.stylize("bold default", 0, len(before))
                 self.console.print(line, soft_wrap=True)
 
-    def _verdict(self, verdict: Verdict) -> None:
+    def _verdict(self, verdict: Verdict, last: bool) -> None:
         before = self._text(word("sentence.colon", self.language, before=say(verdict.about, self.language)))
         for i, piece in enumerate(fold(before + self._text(verdict.headline), self.console.width)):
             line = Styled(piece, "bold green")
@@ -161,4 +161,5 @@ class Terminal:
             self.console.print(line, soft_wrap=True)
         for text in verdict.texts:
             self.line(text)
-        self.line()
+        if not last:
+            self.line()

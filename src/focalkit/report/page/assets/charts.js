@@ -113,8 +113,8 @@ const charts = (() => {
     return { most, ticks, digits: Math.min(Math.max(Math.ceil(-Math.log10(step * 100) - 1e-9), 0), 3) };
   }
 
-  function axis(svg, { most, ticks, digits }) {
-    svg.replaceChildren(...ticks.map((v) => text(`${(96 * v) / most + 1}%`, 17, `${(100 * v).toFixed(digits)} %`, { "text-anchor": v ? "middle" : "start", class: "tick" })));
+  function axis(svg, { most, ticks, digits }, sign) {
+    svg.replaceChildren(...ticks.map((v) => text(`${(96 * v) / most + 1}%`, 17, `${(100 * v).toFixed(digits)}${sign}`, { "text-anchor": v ? "middle" : "start", class: "tick" })));
   }
 
   function niceStep(most, n) {

@@ -62,7 +62,7 @@ const classes = (() => {
     function show(k, figures, axis, words) {
       const { strip, value, alpha, gamma, undo, name } = row(k);
       strip(figures, axis, words.label(name, figures));
-      value.replaceChildren(element("span", { class: "was" }, words.percent(figures.before).replace("\u00a0%", "")), " → ", element("strong", {}, words.percent(figures.after)));
+      value.replaceChildren(element("span", { class: "was" }, words.percent(figures.before).replace(/\u00a0?%$/, "")), " → ", element("strong", {}, words.percent(figures.after)));
       alpha.show(figures.alpha, figures.ownAlpha);
       gamma.show(figures.gamma, figures.ownGamma);
       undo.hidden = !(figures.ownAlpha || figures.ownGamma);

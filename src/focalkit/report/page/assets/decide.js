@@ -38,15 +38,23 @@ if (document.getElementById("decision")) (() => {
       const d = points.map(([u, v], i) => `${i ? "L" : "M"}${px(u).toFixed(1)} ${py(v).toFixed(1)}`).join("");
       svg.append(make("path", { d, class: `line ${kind}` }));
     }
+    // points that lie together share one label, which stands inside the axes
+    const groups = [];
     for (const [u, v, name] of dots) {
-      svg.append(make("circle", { cx: px(u), cy: py(v), r: 5, class: "ring" }));
-      words(px(u) + 8, py(v) - 6, name, { class: "small" });
+      const near = groups.find((g) => Math.hypot(g.x - px(u), g.y - py(v)) < 13);
+      if (near) near.names.push(name);
+      else groups.push({ x: px(u), y: py(v), names: [name] });
+      svg.append(make("circle", { cx: px(u), cy: py(v), r: 5, class: name ? "ring" : "now" }));
+    }
+    for (const { x: u, y: v, names } of groups) {
+      const end = u > W - 90;
+      words(end ? u - 8 : u + 8, v < top + 12 ? v + 18 : v - 7, names.filter(Boolean).join(" "), { class: "small", "text-anchor": end ? "end" : "start" });
     }
   }
   const unit = [0, 0.2, 0.4, 0.6, 0.8, 1], fixed = (v) => v.toFixed(1);
 
   function table(head, rows) {
-    const line = (cells, tag) => element("tr", {}, ...cells.map((c, i) => (c instanceof Node ? c : element(i ? tag : "th", i ? {} : { scope: "row" }, c))));
+    const line = (cells, tag) => element("tr", {}, ...cells.map((c, i) => (c instanceof Node ? c : (i && tag === "td" ? element("td", {}, c) : element("th", i ? {} : { scope: "row" }, element("div", {}, c))))));
     $("confusion").tBodies[0].replaceChildren(line(head, "th"), ...rows.map((row) => line(row, "td")));
   }
 
@@ -69,25 +77,35 @@ if (document.getElementById("decision")) (() => {
     const counts = (i) => ({ caught: caught[i], missed: positives - caught[i], falseAlarms: falseAlarms[i], cleared: negatives - falseAlarms[i] });
     // the highest cut-off that is not above p: what p > cut-off flags, as near as the kept ones tell
     const nearest = (p) => { let best = 0; for (let i = 1; i < m; i++) if (Math.abs(cutoff[i] - p) < Math.abs(cutoff[best] - p)) best = i; return best; };
-    take(0);
+    const remember = () => address.later(() => [`cutoff=${state.i}`, `fn=${address.short(state.fn)}`, `fp=${address.short(state.fp)}`, ...(state.label ? [`label=${state.label}`] : [])]);
+    const left = {
+      label: address.numeric("label", (k) => Number.isInteger(k) && k >= 0 && k < parts.length) ?? 0,
+      fn: address.numeric("fn", (v) => v >= 0) ?? DATA.fn, fp: address.numeric("fp", (v) => v >= 0) ?? DATA.fp,
+    };
+    take(left.label);
+    Object.assign(state, left, { i: address.numeric("cutoff", (i) => Number.isInteger(i) && i >= 0 && i < m) ?? at });
     $("reliability").closest("section").hidden = !calibration;
     if (DATA.labels) {
       $("of-label").hidden = false;
       DATA.classes.forEach((name, k) => $("label").append(element("option", { value: k }, name)));
-      $("label").addEventListener("change", (event) => { take(Number(event.target.value)); draw(); });
+      $("label").value = state.label;
+      $("label").addEventListener("change", (event) => { take(Number(event.target.value)); draw(); remember(); });
     }
 
     function draw() {
       const now = counts(state.i), flagged = now.caught + now.falseAlarms;
       $("cutoff").value = state.i;
-      $("cutoff-value").textContent = state.i === 0 ? t("dNothing") : cutoff[state.i] < 0 ? t("dEverything") : `p > ${short(cutoff[state.i])}`;
+      $("cutoff-value").textContent = state.i === 0 || cutoff[state.i] < 0 ? cut(state.i) : `p > ${cut(state.i)}`;
       $("cutoff").setAttribute("aria-valuetext", $("cutoff-value").textContent);
       const name = DATA.classes[state.label], [no, yes] = DATA.labels ? [`${t("dNot")} ${name}`, name] : DATA.classes;
       table([t("dTruth"), yes, no], [[yes, figure(now.caught), figure(now.missed)], [no, figure(now.falseAlarms), figure(now.cleared)]]);
-      const words = [["dCost", figure(cost(state.i))], ["dRecall", `${(100 * now.caught / (positives || 1)).toFixed(1)} %`], ["dPrecision", flagged ? `${(100 * now.caught / flagged).toFixed(1)} %` : "–"], ["dAlerts", figure(flagged)]];
-      $("cost-said").textContent = words.map(([key, value]) => `${t(key)} ${value}`).join(" · ");
-      const points = marked.map(({ key, index }) => ({ name: t(key), index })).concat({ name: "●", index: state.i });
       const recall = (i) => caught[i] / (positives || 1), precision = (i) => (caught[i] + falseAlarms[i] ? caught[i] / (caught[i] + falseAlarms[i]) : 1);
+      const percent = (share) => `${(100 * share).toFixed(1)}${t("percentSign")}`;
+      const words = [["dCost", figure(cost(state.i))], ["dRecall", percent(recall(state.i))], ["dPrecision", flagged ? percent(precision(state.i)) : "–"], ["dAlerts", figure(flagged)]];
+      $("cost-said").textContent = words.map(([key, value]) => `${t(key)} ${value}`.replaceAll(" ", "\u00a0")).join(" · ");
+      const named = [...marked, { key: "d_cheapest", index: cheapest(state.fn, state.fp) }];
+      const points = [...named.map(({ index }, n) => ({ name: String(n + 1), index })), { name: "", index: state.i }];
+      drawPoints(named, recall, precision);
       const every = cutoff.map((_, i) => i);
       chart($("pr"), { label: t("dPr"), x: { range: [0, 1], name: t("dRecall"), text: fixed }, y: { range: [0, 1], name: t("dPrecision"), text: fixed }, xTicks: unit, yTicks: unit,
         lines: [{ points: every.slice(1).map((i) => [recall(i), precision(i)]), kind: "after" }], dots: points.filter(({ index }) => index > 0).map(({ name, index }) => [recall(index), precision(index), name]) });
@@ -110,17 +128,34 @@ if (document.getElementById("decision")) (() => {
         lines: [{ points: [[0, 0], [c.most, c.most]], kind: "before" }, { points: c.predicted.map((p, i) => [p, c.observed[i]]), kind: "after" }] });
     }
 
-    $("cutoff").addEventListener("input", (event) => { state.i = Number(event.target.value); draw(); });
+    const cut = (i) => (i === 0 ? t("dNothing") : cutoff[i] < 0 ? t("dEverything") : short(cutoff[i]));
+
+    // Every remedy by its number on the curves; its name moves the slider there.
+    function drawPoints(named, recall, precision) {
+      const heads = ["", "dCutoff", "dRecall", "dPrecision", "dFpr", "dAlerts", "dCost"];
+      const points = $("points"), held = document.activeElement?.closest("#points button")?.dataset.n;
+      points.tHead.replaceChildren(element("tr", {}, ...heads.map((key) => element("th", { scope: "col" }, key && t(key)))));
+      points.tBodies[0].replaceChildren(...named.map(({ key, index }, n) => {
+        const button = element("button", { type: "button", "data-n": n }, `${n + 1} ${t(key)}`), flagged = caught[index] + falseAlarms[index];
+        button.addEventListener("click", () => { state.i = index; draw(); remember(); });
+        const cells = [cut(index), (100 * recall(index)).toFixed(1), flagged ? (100 * precision(index)).toFixed(1) : "–", ((100 * falseAlarms[index]) / (negatives || 1)).toFixed(1), figure(flagged), figure(cost(index))];
+        return element("tr", index === state.i ? { class: "chosen" } : {}, element("th", { scope: "row" }, element("div", {}, button)), ...cells.map((text) => element("td", {}, text)));
+      }));
+      if (held !== undefined) points.querySelector(`button[data-n="${held}"]`)?.focus();
+    }
+
+    $("cutoff").addEventListener("input", (event) => { state.i = Number(event.target.value); draw(); remember(); });
     for (const name of ["fn", "fp"]) {
       $(`cost-${name}`).value = state[name];
       $(`cost-${name}`).addEventListener("input", (event) => {
         const value = event.target.valueAsNumber;
         if (value >= 0 && Number.isFinite(value)) state[name] = value;
         draw();
+        remember();
       });
     }
-    $("cheapest").addEventListener("click", () => { state.i = cheapest(state.fn, state.fp); draw(); });
-    $("back").addEventListener("click", () => { state.i = at; draw(); });
+    $("cheapest").addEventListener("click", () => { state.i = cheapest(state.fn, state.fp); draw(); remember(); });
+    $("back").addEventListener("click", () => { state.i = at; draw(); remember(); });
     language.whenChanged(draw);
     window.decision = { state, counts, cost, cheapest, nearest };
     draw();
@@ -129,7 +164,10 @@ if (document.getElementById("decision")) (() => {
   function several() {
     const { classes: names, probabilities, targets, weight, matrix } = DATA, K = names.length;
     const start = DATA.weights.map((w) => Math.log10(w));
-    const state = { log: start.slice() };
+    const some = (address.given().get("weights") || "").split(",").map(Number);
+    const left = some.length === K && some.every((w) => w > 0 && Number.isFinite(w)) ? some.map((w) => Math.log10(w)) : start;
+    const state = { log: left.slice() };
+    const remember = () => address.later(() => [`weights=${state.log.map((v) => address.short(10 ** v)).join(",")}`]);
 
     function decide(row) {
       let best = 0, least = Infinity;
@@ -154,20 +192,21 @@ if (document.getElementById("decision")) (() => {
       const right = now.reduce((sum, row, k) => sum + row[k], 0);
       const cost = matrix ? now.reduce((sum, row, k) => sum + row.reduce((s, v, j) => s + v * matrix[k][j], 0), 0) : null;
       $("cost-said").textContent = `${t("dRight")} ${figure(right)}${cost === null ? "" : ` · ${t("dCost")} ${figure(cost)}`}`;
+      const top = Math.max(...state.log);  // as the rule is written: the largest is 1
       state.log.forEach((v, k) => {
         $(`weight-${k}`).value = v;
-        $(`weight-${k}-value`).textContent = `× ${Number((10 ** v).toPrecision(3))}`;
+        $(`weight-${k}-value`).textContent = `× ${Number((10 ** (v - top)).toPrecision(4))}`;
       });
     }
 
     names.forEach((name, k) => {
-      const low = Math.min(-2, ...start), high = Math.max(2, ...start);
+      const low = Math.min(-2, ...start, ...left), high = Math.max(2, ...start, ...left);
       const input = element("input", { type: "range", id: `weight-${k}`, min: low, max: high, step: "any" });
-      input.addEventListener("input", () => { state.log[k] = Number(input.value); draw(); });
+      input.addEventListener("input", () => { state.log[k] = Number(input.value); draw(); remember(); });
       $("weight-sliders").append(element("div", { class: "slider" }, element("label", { for: `weight-${k}` }, name), element("output", { id: `weight-${k}-value`, for: `weight-${k}` }), input));
     });
-    $("back").addEventListener("click", () => { state.log = start.slice(); draw(); });
-    $("equal").addEventListener("click", () => { state.log = start.map(() => 0); draw(); });
+    $("back").addEventListener("click", () => { state.log = start.slice(); draw(); address.clear(); });
+    $("equal").addEventListener("click", () => { state.log = start.map(() => 0); draw(); remember(); });
     language.whenChanged(draw);
     window.decision = { state, confusion };
     draw();

@@ -15,7 +15,7 @@ if (document.getElementById("ledger")) (() => {
   let now, alpha, gammas, order = [], queued = null;
 
   const fill = (key, ...values) => values.reduce((words, value) => words.replace("{}", () => value), t(key));
-  const percent = (share, digits = 1) => (share > 0 && share < 0.0005 && digits ? "<0.1\u00a0%" : `${(100 * share).toFixed(digits)}\u00a0%`);
+  const percent = (share, digits = 1) => (share > 0 && share < 0.0005 && digits ? "<0.1" : (100 * share).toFixed(digits)) + t("percentSign");
   const cell = (share) => (share > 0 && share < 0.0005 ? "<0.1" : (100 * share).toFixed(1));
   const whole = (n) => n.toLocaleString("en-US");
 
@@ -122,7 +122,7 @@ if (document.getElementById("ledger")) (() => {
     if (sorted) list.order(shown);
     const narrow = window.matchMedia("(max-width: 860px)").matches;
     const axis = charts.scale(shown.flatMap((k) => [before[k], after[k], plain.samples[k]]), narrow ? 3 : 4);
-    charts.axis($("axis"), axis);
+    charts.axis($("axis"), axis, t("percentSign"));
     const words = {
       percent, follow: t("follow"),
       label: (name, f) => `${name}: ${t("samples")} ${percent(f.samples)}, ${t("beforeShort")} ${percent(f.before)}, ${t("afterShort")} ${percent(f.after)}`,
@@ -168,7 +168,7 @@ if (document.getElementById("ledger")) (() => {
       const v = values(k), empty = book.rows[k].weight === 0;
       const figures = COLUMNS.slice(4).map((column) =>
         element("td", { class: column.endsWith("After") ? "after" : "" }, empty && /easy/i.test(column) ? "–" : cell(v[column])));
-      return element("tr", { "data-row": k }, element("th", { scope: "row", title: v.name }, v.name), element("td", {}, whole(v.samples)),
+      return element("tr", { "data-row": k }, element("th", { scope: "row", title: v.name }, element("div", {}, v.name)), element("td", {}, whole(v.samples)),
         element("td", {}, number(v.alpha)), element("td", {}, number(v.gamma)), ...figures);
     });
     $("rows").replaceChildren(...body);
@@ -203,12 +203,7 @@ if (document.getElementById("ledger")) (() => {
     draw(true);
   }
 
-  // The address follows the hand at a distance: browsers allow some hundred changes of it in half a minute.
-  let told = null;
-  const remember = () => {
-    clearTimeout(told);
-    told = setTimeout(() => address.write(state), 200);
-  };
+  const remember = () => address.later(() => address.write(state));
   const later = (sorted = false) => {
     if (queued === null) requestAnimationFrame(() => draw(queued));
     queued = Boolean(queued) || sorted;
@@ -221,7 +216,7 @@ if (document.getElementById("ledger")) (() => {
   const own = (values) => new Map(values.map((value, k) => [k, value]));
   $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas, state.form)); draw(true); remember(); });
   $("equalise-gamma").addEventListener("click", () => { state.own.gamma = own(model.equalisingGamma(book, alpha)); draw(true); remember(); });
-  $("reset").addEventListener("click", () => { clearTimeout(told); begin(); draw(true); address.clear(); });
+  $("reset").addEventListener("click", () => { begin(); draw(true); address.clear(); });
   $("search").addEventListener("input", (event) => { state.query = event.target.value; state.shown = 20; later(true); });
   $("sort").addEventListener("change", (event) => sortBy(event.target.value, event.target.value !== "name"));
   for (const button of document.querySelectorAll(".more")) button.addEventListener("click", () => { state.shown *= 5; draw(true); });

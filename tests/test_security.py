@@ -1,0 +1,162 @@
+"""What SECURITY.md says of each input holds: a test for each sentence of its table."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from focalkit import InputError, Ledger, LossSpec, diagnose, loss_grad_hess
+from focalkit.cli import main
+from focalkit.diagnosis import diagnose_files
+from focalkit.io import read_table
+
+RNG = np.random.default_rng(0)
+
+
+class Payload:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, flag):
+        self.flag = flag
+
+    def __reduce__(self):
+        return (Path.touch, (self.flag,))
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "t.csv"
+    X, y = RNG.normal(size=(120, 2)), np.arange(120) % 4 == 0
+    np.savetxt(path, np.column_stack([X, y]), delimiter=",", header="a,b,y", comments="", fmt="%.4f")
+    return path
+
+
+def test_every_input_of_the_table_is_asked_about_here():
+    text = (Path(__file__).parents[1] / "SECURITY.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1:]
+    assert rows == [
+        "arrays and tensors in memory",
+        "CSV, Parquet, Arrow, Feather, JSON, .npy, .npz and other tables",
+        "a ledger (`.json`) and a journal of `tune`",
+        "class, column and file names",
+        '`tune --estimator "package.Class(…)"`',
+        "a URL",
+        "a saved model (`.joblib`, pickle)",
+    ]
+
+
+@pytest.mark.parametrize("bad", [2**31, -(2**62), 5, -1])
+def test_no_class_id_leads_outside_the_array(bad):
+    with pytest.raises(InputError, match="targets must lie in"):
+        loss_grad_hess(LossSpec(), np.zeros((2, 5)), np.array([0, bad]))
+
+
+@pytest.mark.parametrize("name", ["t.npz", "t.npy", "t.pkl", "t.joblib", "t.csv", "t.pt"])
+@pytest.mark.parametrize("read", [read_table, diagnose_files])
+def test_nothing_in_a_file_is_run(tmp_path, name, read):
+    flag, path = tmp_path / "ran", tmp_path / name
+    if name == "t.npz":
+        np.savez(path, logits=np.array([Payload(flag)] * 9, object), targets=np.arange(9) % 2)
+    elif name == "t.npy":
+        np.save(path, np.array([Payload(flag)] * 9, object), allow_pickle=True)
+        np.save(tmp_path / "y.npy", np.arange(9) % 2)
+    else:
+        path.write_bytes(pickle.dumps(Payload(flag)))
+    with pytest.raises(InputError):
+        read([path, tmp_path / "y.npy"] if name == "t.npy" else path)
+    assert not flag.exists()
+
+
+def test_a_formula_of_a_spreadsheet_is_a_text(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "=1+1,2.5,x\n=cmd|' /C calc'!A0,3.5,z\n" * 40)
+    table = read_table(tmp_path / "t.csv")
+    assert table.categories[0] == ("=1+1", "=cmd|' /C calc'!A0")
+
+
+def test_a_ledger_that_no_diagnosis_can_have_written_is_refused():
+    document = json.loads(diagnose(RNG.normal(size=(30, 3)), np.arange(30) % 3).to_json())
+    document["rows"][0]["count"][0] = -5
+    with pytest.raises(InputError, match="no diagnosis has written it"):
+        Ledger.from_json(json.dumps(document))
+
+
+def test_a_journal_with_a_damaged_first_line_is_refused(table, tmp_path):
+    words = ["tune", table, "--folds", 3, "--repeats", 1, "--gamma", "0,1", "--alpha", "none", "--keep-hardest", "none"]
+    words += ["--quiet", "--jobs", 1, "--journal", tmp_path / "j"]
+    assert run(*words).exit_code == 0
+    text = bytearray((tmp_path / "j").read_bytes())
+    text[40] ^= 1
+    (tmp_path / "j").write_bytes(text)
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "begin with the line that says what run it is" in done.output
+
+
+def test_control_characters_of_names_never_reach_the_terminal_and_are_text_on_a_page(tmp_path):
+    nasty = "\x1b[31mred</script><script>alert(1)</script>"
+    z = RNG.normal(size=(60, 3))
+    np.savez(tmp_path / "p.npz", logits=z, targets=np.arange(60) % 3, class_names=["a", nasty, "c"])
+    done = run("diagnose", tmp_path / "p.npz", "--html", tmp_path / "p.html", "--quiet")
+    assert done.exit_code == 0
+    assert "\x1b[31mred" not in done.output
+    assert "alert(1)" in done.output
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in page
+    assert "\x1b" not in page
+
+
+@pytest.mark.parametrize("word", ["os.system('x')", "subprocess.Popen('x')", "sklearn.svm.SVC(C=__import__('os'))"])
+def test_an_estimator_is_a_class_of_classifiers_with_literals(table, word):
+    done = run("tune", table, "--estimator", word, "--quiet")
+    assert done.exit_code == 2
+    assert len(done.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["tune", "predict"])
+def test_a_saved_model_is_loaded_only_where_it_is_trusted(table, tmp_path, command):
+    flag, model = tmp_path / "ran", tmp_path / "m.joblib"
+    model.write_bytes(pickle.dumps(Payload(flag)))
+    done = run("predict", model, table) if command == "predict" else run("tune", table, "--estimator", model)
+    assert done.exit_code == 2
+    assert "--trust" in done.output
+    assert not flag.exists()
+
+
+def test_a_url_that_answers_badly_is_told_in_one_line():
+    done = run("tune", "http://127.0.0.1:9/t.csv", "--quiet")
+    assert done.exit_code in (1, 2)
+    assert len(done.output.strip().splitlines()) == 1
+
+
+def test_a_line_without_an_end_is_refused(tmp_path, monkeypatch):
+    from focalkit.io import records
+
+    monkeypatch.setattr(records, "LONGEST", 1 << 22)
+    (tmp_path / "t.csv").write_bytes(b"a,b,y\n" + b"1,2,x\n" * 9 + b"9" * (6 << 20))
+    with pytest.raises(InputError, match=r"line 11: .*line"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_page_has_a_policy_that_allows_no_connection(tmp_path):
+    np.savez(tmp_path / "p.npz", logits=RNG.normal(size=(60, 3)), targets=np.arange(60) % 3)
+    run("diagnose", tmp_path / "p.npz", "--html", tmp_path / "p.html", "--quiet")
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    policy = page.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+    assert "default-src 'none'" in policy
+    assert "sha256-" in policy
+    assert "unsafe" not in policy
+    assert "connect-src" not in policy
+
+
+def test_importing_the_package_loads_nothing_that_runs_what_a_file_says():
+    code = "import focalkit, sys; print(sorted({'joblib', 'dill', 'cloudpickle'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
