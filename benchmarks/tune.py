@@ -10,7 +10,12 @@ precision and log loss.
     python benchmarks/tune.py table.csv … --command --repeats 5
 
 takes the wall and processor time of whole programs instead, start and imports included: `focalkit tune TABLE --jobs 2`,
-and a script that reads the table with pandas and runs the grid search with n_jobs=2. BLAS has one thread in both.
+and a script that reads the table with pandas and runs the grid search with n_jobs=2. BLAS has one thread in both. The
+table "embedded" is the program's own. One table with --rounds 1 is a piece that ends within two minutes.
+
+    python benchmarks/tune.py table.csv … --first --repeats 5
+
+takes the seconds until the first answer stands on the screen: the best candidate of the folds so far, with its ±.
 """
 
 from __future__ import annotations
@@ -71,8 +76,51 @@ tune.theirs(table.iloc[:, :-1].to_numpy(float), table.iloc[:, -1].to_numpy(), {r
 """
 
 
+EMBEDDED = """
+import sys, warnings
+sys.path.insert(0, {here!r})
+warnings.simplefilter("ignore")
+import tune
+from focalkit.tuning.datasets import load_rare_digit
+tune.theirs(*load_rare_digit(), {repeats}, 2)
+"""
+
+
+def first_answer(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Seconds until a terminal shows the first figure with its ±, and until the program ends."""
+    screen, end = os.openpty()
+    start = time.perf_counter()
+    program = subprocess.Popen(command, env=environment, stdin=end, stdout=end, stderr=end)
+    os.close(end)
+    seen, first = b"", float("nan")
+    try:
+        while part := os.read(screen, 1 << 16):
+            seen += part
+            if first != first and "±".encode() in seen:
+                first = time.perf_counter() - start
+    except OSError:  # the end of a terminal whose program has ended
+        pass
+    program.wait()
+    os.close(screen)
+    return first, time.perf_counter() - start
+
+
+def first_answers(options: argparse.Namespace) -> None:
+    """How long one looks at an empty screen, best of the rounds."""
+    print("| data | first answer, s | all, s |\n|---|---|---|")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "100"}
+    for table in options.tables:
+        command = commands(table, options.repeats)["ours"]
+        times = min(first_answer(command, environment) for _ in range(options.rounds))
+        print(f"| {table.stem} | {times[0]:.2f} | {times[1]:.2f} |", flush=True)
+
+
 def commands(table: Path, repeats: int) -> dict[str, list[str]]:
     """What both sides are as programs."""
+    if str(table) == "embedded":
+        script = EMBEDDED.format(here=str(Path(__file__).parent), repeats=repeats)
+        mine = [sys.executable, "-m", "focalkit", "tune", "--jobs", "2", "--repeats", str(repeats)]
+        return {"ours": mine, "theirs": [sys.executable, "-c", script]}
     script = GRID_SEARCH.format(here=str(Path(__file__).parent), table=str(table), repeats=repeats)
     mine = [sys.executable, "-m", "focalkit", "tune", str(table), "--jobs", "2", "--repeats", str(repeats)]
     return {"ours": mine, "theirs": [sys.executable, "-c", script]}
@@ -104,8 +152,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--command", action="store_true", help="wall time of whole programs, two processes each")
+    parser.add_argument("--first", action="store_true", help="seconds until the first answer stands on the screen")
     parser.add_argument("--ours-only", action="store_true", help="with --command: without the grid search")
     options = parser.parse_args()
+    if options.first:
+        return first_answers(options)
     if options.command:
         return whole_programs(options)
     data = {}

@@ -84,7 +84,7 @@ def test_json_and_page_are_written_whole(table, tmp_path):
     assert [v["judges"] for v in report["verdicts"]] == ["decisions", "ranking", "probabilities"]
     html = page.read_text(encoding="utf-8")
     assert '<html lang="zh-CN">' in html
-    assert html.count("<script") == 3
+    assert html.count("<script") == 4  # words, ledger, decision, code
     assert re.search(r"script-src 'sha256-[^' ]+'\"", html)
     assert not re.search(r"(?:src|href)\s*=|url\(|https?://(?!www\.w3\.org)", html)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["patients.csv", "r.html", "r.json"]
@@ -103,7 +103,7 @@ def test_hostile_class_names_are_escaped(tmp_path):
     assert done.exit_code == 0, done.output
     assert "<script>" in done.output
     html = page.read_text(encoding="utf-8")
-    assert html.count("<script") == 3
+    assert html.count("<script") == 4
     assert "&lt;script&gt;" in html
     assert "\\u003cscript\\u003e" in html
 

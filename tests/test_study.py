@@ -11,14 +11,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from study import run
-from study.analyse import collect
-from study.learners import LEARNERS, Variant
-from study.outcomes import OUTCOMES, choose, evaluate
-from study.tables import Entry
-
 pytest.importorskip("imblearn")
 pl = pytest.importorskip("polars")
+
+from study import run  # noqa: E402
+from study.analyse import collect  # noqa: E402
+from study.learners import LEARNERS, Variant  # noqa: E402
+from study.outcomes import OUTCOMES, choose, evaluate  # noqa: E402
+from study.tables import Entry  # noqa: E402
 
 
 def made(n: int = 400, share: float = 0.1, n_classes: int = 2, seed: int = 0) -> run.Table:

@@ -78,7 +78,7 @@ def test_it_is_a_classifier_that_can_be_cloned_and_crossvalidated():
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        (GaussianNB(), {"gamma": 2.0}, "take gamma and keep_hardest"),
+        (GaussianNB(), {"gamma": 2.0}, "take gamma, keep_hardest"),
         (KNeighborsClassifier(), {"alpha": "power:1"}, "take class weights"),
         (GaussianNB(), {"resample": "nope"}, "resample must be one of"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from focalkit._core.forms import NAMES
 from focalkit._core.spec import LossSpec, cached_spec
@@ -35,6 +35,15 @@ def numbers_and_arrays(
     if not (gammas or alphas):
         return spec, OF_THE_SPEC
     return spec, ClassParameters(gamma if gammas else None, alpha if alphas else None)
+
+
+Record = TypeVar("Record", bound=tuple[Any, ...])
+
+
+def replaced(record: Record, **changes: Any) -> Record:
+    """A named tuple's ``_replace``, in words that ``torch.compile`` follows in every version that is supported."""
+    kind: Any = type(record)
+    return kind(*[changes.get(name, value) for name, value in zip(kind._fields, record, strict=True)])  # type: ignore[no-any-return]
 
 
 class Call(NamedTuple):

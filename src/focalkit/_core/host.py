@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NO_TENSORS = frozenset({np.ndarray, float, int, list, tuple, type(None)})
+_NO_TENSORS = (np.ndarray, float, int, list, tuple, type(None))
 
 
 def is_tensor(value: object) -> bool:

@@ -61,7 +61,7 @@ def denominator(spec: LossSpec, keep: Any, weight: Any, normalizer: Any, xp: Ops
     """
     if normalizer is not None:
         given = xp.wide(normalizer)
-        if isinstance(normalizer, float | int) and normalizer > 0:
+        if isinstance(normalizer, (float, int)) and normalizer > 0:
             return given
         return xp.where((given == 0) & (_count(keep, xp) == 0), xp.ones_like(given), given)
     if spec.reduction == "mean":

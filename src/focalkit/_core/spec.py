@@ -184,7 +184,7 @@ class LossSpec:
             "label_smoothing",
             contracts.number("label_smoothing", self.label_smoothing, contracts.LABEL_SMOOTHING, "0 means none."),
         )
-        if isinstance(self.ignore_index, float | np.floating) and np.isnan(self.ignore_index):
+        if isinstance(self.ignore_index, (float, np.floating)) and np.isnan(self.ignore_index):
             if self.link == "softmax":
                 contracts.reject("ignore_index", "be an integer for the softmax link", self.ignore_index, _IGNORE)
             store("ignore_index", math.nan)  # this one, so that equal specs are equal
@@ -213,7 +213,10 @@ class LossSpec:
             return Form("steps", 0.0, self.gamma_steps)
         if self.star is not None:
             return Form("star", self.star)
-        return next((Form(name, value) for name in ("poly", "dft", "gce") if (value := getattr(self, name))), None)
+        for name in ("poly", "dft", "gce"):
+            if value := getattr(self, name):
+                return Form(name, value)
+        return None
 
     @property
     def form_fields(self) -> dict[str, Any]:
@@ -275,11 +278,13 @@ class LossSpec:
         if self.gamma_steps is not None:
             store("gamma_steps", _steps(self.gamma_steps))
         given = self.form_fields
+        if not given:
+            return
         kinds = {"asymmetric" if name in ("gamma_negative", "clip") else name for name in given}
         if len(kinds) > 1:
             remedy = "Each is another function of the same log-odds: keep one of them."
             contracts.reject("the form of the loss", "be one", ", ".join(given), remedy)
-        name = next(iter(given), "")
+        name = next(iter(given))
         if self.link == "softmax" and name in ("gamma_negative", "clip", "quality"):
             remedy = "A softmax has no negatives, and its soft targets are probabilities of classes: use the sigmoid."
             contracts.reject(name, "be left out for the softmax link", given[name], remedy)
@@ -352,7 +357,7 @@ class LossSpec:
 
 def _is_table(gamma: Any) -> bool:
     """Whether gamma is rows of two numbers, not one number per class."""
-    return isinstance(gamma, list | tuple) and len(gamma) > 0 and all(isinstance(row, list | tuple) for row in gamma)
+    return isinstance(gamma, (list, tuple)) and len(gamma) > 0 and all(isinstance(row, (list, tuple)) for row in gamma)
 
 
 def _steps(table: Any) -> tuple[tuple[float, float], ...]:
@@ -423,8 +428,7 @@ def _named(known_init: Any) -> Any:
 
     @wraps(known_init)
     def __init__(self: LossSpec, *values: Any, **named: Any) -> None:
-        if named.keys() - names:
-            contracts.known_names(tuple(named), names)
+        contracts.known_names(tuple(named), names)
         known_init(self, *values, **named)
 
     return __init__

@@ -28,7 +28,7 @@ from focalkit.cli.options import (
     to_stdout,
     write_out,
 )
-from focalkit.decisions.goals import SHARE, Abstain, Constraint, CostMatrix, Goal, Maximize
+from focalkit.decisions.goals import SHARE, Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.report.messages import say, word
 
 GOAL_FLAGS = "--cost, --costs, --cost-column, --metric, --fbeta, --precision, --recall, --fpr, --alerts, --abstain"
@@ -165,7 +165,7 @@ def _one_goal(given: dict[str, Any]) -> None:
 
 
 def _goal(given: dict[str, Any], classes: Any) -> Goal:
-    cost = cost_goal(given["cost"], per_case=given["cost_column"] is not None)
+    cost: Cost | CaseCost | CostMatrix | None = cost_goal(given["cost"], per_case=given["cost_column"] is not None)
     if given["costs"] is not None:
         from focalkit.decisions.files import read_matrix
 
@@ -175,7 +175,7 @@ def _goal(given: dict[str, Any], classes: Any) -> Goal:
     if given["fbeta"] is not None:
         contracts.number("fbeta", given["fbeta"], contracts.POSITIVE, "1 is F1; 2 counts recall twice.")
     if given["abstain"] is not None or given["review_cost"] is not None:
-        return Abstain(given["review_cost"], given["abstain"], cost)  # type: ignore[arg-type]
+        return Abstain(given["review_cost"], given["abstain"], cost)
     if cost is not None:
         return cost
     if given["metric"] is not None:

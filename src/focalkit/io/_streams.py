@@ -8,6 +8,7 @@ import gzip
 import importlib
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -187,3 +188,11 @@ class told:
 
 def filesystem(url: str) -> Any:
     return need("fsspec", "reading URLs").core.url_to_fs(url)[0]
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line, without bytes that no terminal shows; where it tells of want of memory, MemoryError."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    if re.search("launch worker thread|allocate memory|alloc of size", text):
+        raise MemoryError(text) from error
+    return "".join(c if c.isprintable() else "?" for c in text)[:200]

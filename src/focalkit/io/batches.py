@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.io import npy as arrays
-from focalkit.io import tabular
+from focalkit.io._streams import first_line
 from focalkit.io.columns import Layout
 from focalkit.io.convert import Predicted, checked, convert, group_numbers, times, without_missing
 from focalkit.io.pieces import BATCH_LOGITS, Piece, Trouble, add_tallies, ipc_reader, opened, whole_table
@@ -173,7 +173,7 @@ def _converted(
 
 
 def _damaged(where: str, error: Exception, file: str, trouble: Trouble) -> None:
-    text = f"{where} of {file}: {tabular.first_line(error)}"
+    text = f"{where} of {file}: {first_line(error)}"
     message = f"FILE must be readable; got {text}. Write it again, or use the rest by --skip-damaged."
     trouble.complain(file, where, Message("damage.unreadable"), message)
 

@@ -68,11 +68,11 @@ class Encoding:
 def _numbers(column: Any, name: str, decimal: str) -> NDArray[np.float64]:
     import pyarrow as pa
 
-    from focalkit.io.features import _numeric
+    from focalkit.io.matrix import numeric
 
     if column.null_count == len(column):
         return np.full(len(column), np.nan)
-    number = _numeric(column)
+    number = numeric(column)
     if number is None and pa.types.is_string(column.type):
         encoded = column.dictionary_encode()
         encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded

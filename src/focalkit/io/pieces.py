@@ -11,7 +11,7 @@ from focalkit._core import contracts
 from focalkit._core.contracts import InputError
 from focalkit._core.message import Message
 from focalkit.io import tabular
-from focalkit.io._streams import need
+from focalkit.io._streams import first_line, need
 from focalkit.io.alerts import Alert
 from focalkit.io.columns import Asked, Layout
 from focalkit.io.dialect import Dialect
@@ -109,7 +109,7 @@ def _damage_in_words(file: File, contract: str, remedy: str) -> Iterator[None]:
     except (MemoryError, FileNotFoundError):
         raise
     except (pyarrow.ArrowException, OSError) as error:
-        got = contracts.Words(f"{file.name}: {tabular.first_line(error)}")
+        got = contracts.Words(f"{file.name}: {first_line(error)}")
         contracts.reject("FILE", contract, got, remedy)
 
 

@@ -12,7 +12,7 @@ from focalkit._core.contracts import InputError
 from focalkit._core.message import Message
 from focalkit.io import arff, tabular
 from focalkit.io import npy as arrays
-from focalkit.io._streams import need
+from focalkit.io._streams import first_line, need
 from focalkit.io.alerts import Alert, say
 from focalkit.io.batches import batches, nothing_there
 from focalkit.io.columns import Asked, Described, described, layout_of
@@ -183,7 +183,7 @@ def _first_widths(reader: Any, names: list[str], file: File) -> dict[str, int]:
         except MemoryError:
             raise
         except (pyarrow.ArrowException, OSError) as error:
-            damage = tabular.first_line(error)
+            damage = first_line(error)
     if damage:
         contracts.reject("FILE", "be readable", contracts.Words(f"{file.name}: {damage}"), "Write it again.")
     return {}
@@ -216,7 +216,7 @@ def _of_ipc(file: File, index: int, asked: Asked) -> tuple[list[Piece], list[Ale
         except StopIteration:
             pass
         except (pyarrow.ArrowException, OSError) as error:
-            got = contracts.Words(f"{file.name}: {tabular.first_line(error)}")
+            got = contracts.Words(f"{file.name}: {first_line(error)}")
             contracts.reject("FILE", "be a whole Arrow file", got, "Write it again.")
     columns = described(reader.schema, widths, tabular.index_columns(reader.schema))
     layout, alerts = layout_of(columns, asked, file.name, dict(file.keys))

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
-from focalkit.io import arff, npy
-from focalkit.io._streams import need
+from focalkit.io import arff, documents, npy
+from focalkit.io._streams import first_line, need
 from focalkit.io.alerts import Alert, names_said
 from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
@@ -57,9 +57,9 @@ def _read(file: File, asked: TextOptions, as_text: Sequence[str | int], skip_dam
     if file.format in ("parquet", "ipc"):
         return _columnar(file)
     if file.format in ("json", "jsonl"):
-        return of_table(_json(file))
+        return of_table(documents.of_json(file))
     if file.format == "xlsx":
-        return of_table(_excel(file))
+        return of_table(documents.of_excel(file))
     if file.format == "npz" or file.partner:
         return _arrays(file)
     contracts.reject(
@@ -316,48 +316,6 @@ def index_columns(schema: Any) -> set[str]:
     return found & set(schema.names)
 
 
-def _json(file: File) -> Any:
-    import pyarrow
-    from pyarrow import json as arrow_json
-
-    with file.stream() as stream:
-        content = stream.read()
-    text = content.lstrip()
-    try:
-        if file.format == "jsonl" or (text[:1] == b"{" and b"\n{" in text):
-            table = arrow_json.read_json(pyarrow.BufferReader(content), arrow_json.ReadOptions(block_size=1 << 24))
-            table.validate(full=True)  # Arrow takes whatever bytes there are for UTF-8
-            return table
-        return pyarrow.Table.from_pylist(_json_rows(json.loads(text), file))
-    except MemoryError:
-        raise
-    except (ValueError, TypeError, pyarrow.ArrowException, RecursionError) as error:
-        contracts.reject(
-            "FILE",
-            "be JSON rows",
-            contracts.Words(f"{file.name}: {first_line(error)}"),
-            'E.g. {"a": 1, "label": "x"} a line.',
-        )
-
-
-_JSON_ROWS = 'E.g. {"a": 1, "label": "x"} in each line.'
-
-
-def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
-    """Rows out of a list of objects, of an object of columns (pandas), or of ``{"data": [...]}``."""
-    if isinstance(value, dict) and isinstance(value.get("data"), list):
-        rows = value["data"]
-        names = value.get("columns")
-        value = [dict(zip(names, row, strict=True)) for row in rows] if names and isinstance(rows[0], list) else rows
-    if isinstance(value, dict):
-        columns = {k: list(v.values()) if isinstance(v, dict) else v for k, v in value.items()}
-        if columns and all(isinstance(v, list) for v in columns.values()) and len({*map(len, columns.values())}) == 1:
-            return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-        return value
-    contracts.reject("FILE", "be JSON rows", contracts.Words(f"{file.name}, no list of objects"), _JSON_ROWS)
-
-
 def _arrays(file: File) -> Columns:
     """Arrays of one length: a vector is a column, a matrix is several, named after it or by ``feature_names``."""
     import numpy as np
@@ -396,51 +354,3 @@ def _column(values: Any) -> Any:
         values = np.char.decode(values, "utf-8", "replace")
     column = pyarrow.array(values.astype(values.dtype.newbyteorder("=")))
     return pyarrow.chunked_array([column])
-
-
-def _excel(file: File) -> Any:
-    import io
-
-    import pyarrow
-
-    calamine = need("python_calamine", "reading Excel's files", "excel")
-    with file.stream() as stream:
-        try:
-            book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
-            rows = book.get_sheet_by_index(0).to_python()
-        except (calamine.CalamineError, ValueError, OSError) as error:
-            contracts.reject(
-                "FILE", "be an Excel workbook", contracts.Words(f"{file.name}: {first_line(error)}"), "Save it as CSV."
-            )
-    rows = [row for row in rows if any(cell not in ("", None) for cell in row)]
-    if len(rows) < 2:
-        contracts.reject("FILE", "hold a table in its first sheet", file.name, "Save the sheet as CSV.")
-    width = max(map(len, rows))
-    while len(rows) > 2 and sum(cell not in ("", None) for cell in rows[0]) <= width // 2:
-        rows.pop(0)  # a title, or headings over several columns
-    names = [str(cell).strip() or f"column {i}" for i, cell in enumerate(rows[0])]
-    columns = []
-    for i in range(len(names)):
-        cells = [row[i] if i < len(row) and row[i] != "" else None for row in rows[1:]]
-        kinds = {type(cell) for cell in cells if cell is not None}
-        if kinds <= {float, int}:
-            columns.append(pyarrow.array(cells, pyarrow.float64()))
-        elif len(kinds) == 1:
-            columns.append(pyarrow.array(cells))
-        else:
-            columns.append(
-                pyarrow.array([None if cell is None else _written(cell) for cell in cells], pyarrow.string())
-            )
-    return pyarrow.Table.from_arrays(columns, names)
-
-
-def _written(cell: Any) -> str:
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-
-
-def first_line(error: BaseException) -> str:
-    """An error's first line, without bytes that no terminal shows; where it tells of want of memory, MemoryError."""
-    text = (str(error).splitlines() or [type(error).__name__])[0]
-    if re.search("launch worker thread|allocate memory|alloc of size", text):
-        raise MemoryError(text) from error
-    return "".join(c if c.isprintable() else "?" for c in text)[:200]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from focalkit._core import contracts
-from focalkit._core.call import ClassParameters
+from focalkit._core.call import ClassParameters, replaced
 from focalkit._core.spec import LossSpec, PerClass, SpecOptions
 from focalkit._core.types import Normalizer
 from focalkit.engines.torch import _internals, compiled
@@ -216,7 +216,7 @@ class Loss(HoldsSpec):
         compiling = torch.compiler.is_compiling()
         parameters = self._given(compiling)
         if compiling and not isinstance(normalizer, str):
-            arguments = self._arguments._replace(gamma=parameters.gamma, alpha=parameters.alpha)
+            arguments = replaced(self._arguments, gamma=parameters.gamma, alpha=parameters.alpha)
             first = (self._numbers, logits, targets, sample_weight, normalizer, parameters)
             return traced_loss(*first, arguments=arguments)
         if parameters is NO_PARAMETERS and not self.inplace and type(normalizer) is not str and not compiling:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from focalkit._core.printable import visible
+from focalkit._core.printable import visible as visible
 
 #: How a per cent sign follows its number.
 PERCENT = {"en": " %", "zh-CN": "%"}

@@ -264,7 +264,7 @@ def normalizer_number(value: object, reduction: str) -> float | None:
     """A denominator that takes the place of the mean's own; 0 is for :func:`normalizer_of_nothing` to judge."""
     if value is None:
         return None
-    if isinstance(value, float | int) and not isinstance(value, bool):  # as nearly always: small batches feel the rest
+    if isinstance(value, (float, int)) and not isinstance(value, bool):  # as nearly always: small batches feel the rest
         if 0 < value < 1e300 and reduction in ("mean", "sum"):
             return float(value)
     if isinstance(value, str) and value == "global":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import Call
+from focalkit._core.call import Call, replaced
 from focalkit.engines.torch import _internals, cpu_kernels, ops, routes
 from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch.routes import HALF_TYPES, Route
@@ -104,7 +104,7 @@ def _gradient_again(ctx: Any, upstream: Tensor) -> Tensor:
         remedy = "The logits are gone: a second derivative needs them."
         contracts.reject("inplace", "be False where the gradient is differentiated", True, remedy)
     _, logits, targets, *weight = ctx.saved_tensors
-    call = call._replace(logits=logits, targets=targets, sample_weight=weight[0] if weight else None)
+    call = replaced(call, logits=logits, targets=targets, sample_weight=weight[0] if weight else None)
     grad: Tensor
     (grad,) = torch.autograd.grad(ops.evaluate(call).loss, logits, upstream, create_graph=True)
     return grad

@@ -114,7 +114,7 @@ def _refuse(
         contracts.reject("sample_weight", "be without gradient where the classes are in shards", "one", "detach() it.")
     if isinstance(normalizer, Tensor) and normalizer.dim() == 0 and normalizer.is_cpu:
         normalizer = normalizer.item()
-    if not isinstance(normalizer, Tensor | str):
+    if not isinstance(normalizer, (Tensor, str)):
         normalizer = contracts.normalizer_number(normalizer, spec.reduction)
     elif isinstance(normalizer, Tensor):
         contracts.normalizer_number(1.0 if normalizer.dim() == 0 else normalizer, spec.reduction)

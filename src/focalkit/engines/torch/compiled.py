@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import Call, ClassParameters
+from focalkit._core.call import Call, ClassParameters, replaced
 from focalkit._core.forms import OF_SOFT_TARGETS
 from focalkit._core.spec import CLASS_PARAMETERS, LossSpec
 from focalkit.engines.torch import contracts as torch_contracts
@@ -168,7 +168,7 @@ def _compute(
         if logits.is_cuda:
             from focalkit.engines.triton import evaluate as triton
 
-            call = call._replace(parameters=ClassParameters(arguments.gamma, arguments.alpha))
+            call = replaced(call, parameters=ClassParameters(arguments.gamma, arguments.alpha))
             return triton.evaluate(torch_contracts.check(call), order, None, gradient_dtype(logits))
         return torch_kernels.evaluate(call, order)
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import Call, ClassParameters
+from focalkit._core.call import Call, ClassParameters, replaced
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _inputs
 from focalkit.engines.torch import _internals
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_PLAIN_TENSORS = frozenset({Tensor, torch.nn.Parameter})
+_PLAIN_TENSORS = (Tensor, torch.nn.Parameter)  # a tuple: torch.compile does not follow every set
 
 
 def ordinary(tensor: object) -> bool:
@@ -33,10 +33,10 @@ def array(tensor: Tensor) -> Any:
 def check(call: Call) -> Call:
     """Check a call for the composite path and for devices; values too where all tensors are readable host memory."""
     types(call.logits, call.targets)
-    call = call._replace(sample_weight=weight_tensor(call.sample_weight, call.logits))
+    call = replaced(call, sample_weight=weight_tensor(call.sample_weight, call.logits))
     given = (call.logits, call.targets, call.sample_weight, call.normalizer, *call.parameters)
     if all(ordinary(t) for t in given if isinstance(t, Tensor)) and not _internals.transformed():
-        return call._replace(targets=_readable(call))
+        return replaced(call, targets=_readable(call))
     _shapes(call)
     if call.check_finite and not torch.compiler.is_compiling():
         _finite(call.logits)
@@ -78,7 +78,8 @@ def _readable(call: Call) -> Tensor:
     weight, normalizer = call.sample_weight, call.normalizer
     if isinstance(normalizer, Tensor) and normalizer.dim() == 0:
         normalizer = normalizer.item()
-    call = call._replace(
+    call = replaced(
+        call,
         spec=with_values(call.spec, call.parameters),
         sample_weight=None if weight is None else array(weight),
         normalizer=normalizer,
@@ -111,10 +112,9 @@ def _shapes(call: Call) -> None:
         contracts.reject("logits", contract, f"dtype {logits.dtype}", "Pass raw model outputs, e.g. logits.float().")
     axis = contracts.logits_shape(spec.link, shape, spec.class_axis)
     n_classes = shape[axis] if axis >= 0 else 1
-    given = call.parameters._asdict()
     for name, value in spec.class_parameters().items():
         contracts.class_vector(name, value, n_classes)
-    for name, tensor in given.items():
+    for name, tensor in zip(ClassParameters._fields, call.parameters, strict=True):
         if tensor is None:
             continue
         if tensor.dim() > 1 or (tensor.dim() == 1 and tensor.shape[0] != n_classes):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import Call, Result
+from focalkit._core.call import Call, Result, replaced
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _cpu
 from focalkit.engines._inputs import beyond_float32
@@ -44,7 +44,7 @@ def evaluate(call: Call, order: int, out: Tensor | None = None, logits: Tensor |
         value = _call(call.spec, logits, targets, weight, normalizer, grad, hess, call.out_dtype, False)
         if not isinstance(value, str):
             return Result(value, grad, hess)
-    call = call._replace(logits=logits, sample_weight=weight, normalizer=normalizer)
+    call = replaced(call, logits=logits, sample_weight=weight, normalizer=normalizer)
     return _carefully(call, grad, hess)
 
 

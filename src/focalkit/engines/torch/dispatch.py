@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from focalkit._core import contracts
-from focalkit._core.call import OF_THE_SPEC, Call, ClassParameters, numbers_and_arrays
+from focalkit._core.call import OF_THE_SPEC, Call, ClassParameters, numbers_and_arrays, replaced
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import _internals, autograd, fast, ops
 from focalkit.engines.torch import compiled as torch_operator
@@ -130,7 +130,7 @@ def _any_loss(call: Call, kernels: bool) -> Tensor:
             contracts.reject("inplace", "be False here", True, remedy)
         return ops.evaluate(torch_contracts.check(call)).loss  # type: ignore[no-any-return]
     if on_host and call.parameters is not OF_THE_SPEC:
-        call = call._replace(spec=torch_contracts.with_values(call.spec, call.parameters), parameters=OF_THE_SPEC)
+        call = replaced(call, spec=torch_contracts.with_values(call.spec, call.parameters), parameters=OF_THE_SPEC)
     route = route_of(logits, on_host, kernels)
     if recorded and logits.requires_grad:
         if call.inplace:
@@ -153,8 +153,8 @@ def loss_grad_hess(
     """Return loss, gradient and diagonal Hessian, none of them recorded for automatic differentiation."""
     call = Call(spec, logits, targets, sample_weight, normalizer, out_dtype=logits.dtype, check_finite=check_finite)
     if type(normalizer) is str:
-        spec, normalizer = _over_ranks(call._replace(normalizer=None), normalizer)
-        call = call._replace(spec=spec, normalizer=normalizer)
+        spec, normalizer = _over_ranks(replaced(call, normalizer=None), normalizer)
+        call = replaced(call, spec=spec, normalizer=normalizer)
     if out is not None:
         check_out(out, logits, targets, sample_weight)
     with torch.no_grad():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from focalkit._core import ops
-from focalkit._core.call import Call, Result
+from focalkit._core.call import Call, Result, replaced
 from focalkit._core.forms import Form
 from focalkit.engines import _inputs, plain
 from focalkit.engines.torch import definition
@@ -108,7 +108,7 @@ def evaluate(call: Call, order: int = 0) -> Result:
         if not beyond_float32(call):
             return plain.evaluate(call, order, Ops(logits.device))
         dtype = logits.dtype if call.out_dtype is None else call.out_dtype
-        wide = call._replace(logits=logits.to(wide_dtype(logits.device)), out_dtype=dtype)
+        wide = replaced(call, logits=logits.to(wide_dtype(logits.device)), out_dtype=dtype)
         value, *derivatives = plain.evaluate(wide, order, Ops(logits.device))
         return Result(value, *(None if part is None else part.to(logits.dtype) for part in derivatives))
 
@@ -117,7 +117,7 @@ def beyond_float32(call: Call) -> bool:
     """Whether float32 would overflow on the way to what it can hold, as far as numbers of Python tell."""
     if call.logits.dtype == torch.float64:
         return False
-    normalizer = call.normalizer if isinstance(call.normalizer, float | int) else None
+    normalizer = call.normalizer if isinstance(call.normalizer, (float, int)) else None
     return _inputs.beyond_float32(call.spec, normalizer)
 
 
