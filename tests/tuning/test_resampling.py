@@ -11,7 +11,7 @@ from focalkit import InputError
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning import Cell, OutOfFold, judge_all, tune
 from focalkit.tuning.classifiers import classifier_trainer
-from focalkit.tuning.resampling import N_MEMBERS, RIVALS, fit_rival
+from focalkit.tuning.resampling import ADJUSTED, N_MEMBERS, RIVALS, fit_rival
 from focalkit.tuning.trainers import Data, EstimatorTrainer
 
 SMALL = {"alphas": [None], "gammas": [0.0], "keep_hardest": [], "n_splits": 3, "n_repeats": 1}
@@ -64,7 +64,7 @@ def test_the_rivals_are_families_of_their_own_with_a_cut_off_for_the_goal():
     pytest.importorskip("imblearn")
     X, y = made(600)
     found = tune(make_pipeline(StandardScaler(), FocalClassifier()), X, y, **SMALL, rivals="all")
-    assert {cell.family for cell in found.cells} == {"CE", "CE + shift", *RIVALS}
+    assert {cell.family for cell in found.cells} == {"CE", "CE + shift", ADJUSTED, *RIVALS}
     for rival in RIVALS:
         assert [cell.tau for cell in found.cells if cell.resample == rival] == [None, "chosen"]
     assert np.isfinite(found.scores).all()
