@@ -175,6 +175,9 @@ def _goal(given: dict[str, Any], classes: Any) -> Goal:
     if given["fbeta"] is not None:
         contracts.number("fbeta", given["fbeta"], contracts.POSITIVE, "1 is F1; 2 counts recall twice.")
     if given["abstain"] is not None or given["review_cost"] is not None:
+        if isinstance(cost, CaseCost):
+            got = contracts.Words("--cost-column beside --abstain or --review-cost")
+            contracts.reject("goal", "be one", got, "Bands take one cost for all cases: --cost fn=…,fp=….")
         return Abstain(given["review_cost"], given["abstain"], cost)
     if cost is not None:
         return cost

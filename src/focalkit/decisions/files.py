@@ -134,7 +134,7 @@ def _read(
     logits, targets = np.concatenate(z), np.concatenate(y)
     layout = opened.pieces[0].layout
     if not mixed and logits.ndim == 2 and logits.shape[1] > 1:
-        unit = ((logits >= 0) & (logits <= 1)).all(axis=0)
+        unit = np.asarray(((logits >= 0) & (logits <= 1)).all(axis=0))
         if unit.all():
             return None
         if unit.any():

@@ -172,8 +172,8 @@ def of_case(goal: Goal, costs: Any, k: int, n: int) -> Real | None:
         got = contracts.Words(f"NaN or infinity in row {row + 1}")
         contracts.reject("costs", "be finite", got, "Leave out the rows without one.")
     if np.asarray(plain(costs)).ndim == 1 and (c[:, 1, 0] < 0).any():
-        got = float(c[:, 1, 0].min())
-        contracts.reject("costs", "be at least 0", got, "They are what missing the case costs; a gain belongs to tp.")
+        least = float(c[:, 1, 0].min())
+        contracts.reject("costs", "be at least 0", least, "They are what missing the case costs; a gain belongs to tp.")
     upright("costs", c.mean(axis=0), "on average ")
     return c
 

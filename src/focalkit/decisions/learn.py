@@ -257,10 +257,10 @@ def curve_of(
     index = np.unique(np.concatenate([*at, [0, len(found.tp) - 1], list(points.values())]).clip(0, len(found.tp) - 1))
     cut = {int(i): found.at(int(i)) for i in index} | {points[name]: value for name, value in marks.items()}
     per = 1000 / (weighed.positives + weighed.negatives)
-    sides = (tuple(map(float, per * side[index])) for side in (weighed.tp, weighed.fp))
-    ends = (float(per * weighed.positives), float(per * weighed.negatives))
+    caught, alarms = (tuple(map(float, per * side[index])) for side in (weighed.tp, weighed.fp))
+    positives, negatives = float(per * weighed.positives), float(per * weighed.negatives)
     named = tuple((name, int(np.searchsorted(index, i))) for name, i in points.items())
-    return Curve(tuple(float(cut[int(i)]) for i in index), *sides, *ends, named)
+    return Curve(tuple(float(cut[int(i)]) for i in index), caught, alarms, positives, negatives, named)
 
 
 def _marks(rule: Rule, steps: tuple[Step, ...], share: float) -> dict[str, float]:

@@ -38,8 +38,8 @@ def rule_sentence(made: DecisionRule) -> Message:
     if isinstance(rule, Cutoffs):
         cuts = [min(max(cut, 0.0), 1.0) for cut in own_cutoffs(rule, made.steps)]
         if len(cuts) <= MOST_NAMED:
-            own = ", ".join(f"{name} {short(cut)}" for name, cut in zip(names, cuts, strict=True))
-            return Message("rule.each_label", cuts=own)
+            each = ", ".join(f"{name} {short(cut)}" for name, cut in zip(names, cuts, strict=True))
+            return Message("rule.each_label", cuts=each)
         return Message("rule.labels", n=len(names), low=short(min(cuts)), high=short(max(cuts)))
     if isinstance(rule, PerCase):
         return Message("rule.per_case")
