@@ -144,6 +144,11 @@ def test_the_page_decides_with_the_model_as_it_is_and_its_cut_off_moves(visit):
     assert page.evaluate("window.decision.state.i") == 0 != at
     move(page, "gamma", 3)
     assert page.locator("#gamma-value").inner_text() == "3.00"
+    page.wait_for_url("**/*gamma=3&*cutoff=0&*")  # each section's part of the address
+    page.reload()
+    assert page.evaluate("window.decision.state.i") == 0
+    page.locator("#reset").click()
+    assert page.evaluate("location.hash").startswith("#cutoff=0&")
     for metric, there in (("log_loss", False), ("roc_auc", False), (CaseCost(fp=2), True)):
         costs = {"costs": rng.uniform(1, 9, 400)} if there else {}
         found = tune(FocalClassifier(), X, y, metric=metric, **costs, **few)

@@ -536,7 +536,7 @@ MESSAGES: dict[str, str] = {
     "finding.per_thousand": "每 1,000 例中有 {of:thousandth} 例是 {rare:name}：检出 {before:caught} → {after:caught}，漏掉 {before:missed} → {after:missed}，误报 {before:alarms} → {after:alarms}。",
     "finding.per_thousand_plain": "每 1,000 例中有 {of:thousandth} 例是 {rare:name}：检出 {after:caught}，漏掉 {after:missed}，误报 {after:alarms}。",
     "finding.sure": "比普通交叉熵好的概率为 {better:chance}，好 {gain:gain}；差出 {margin:gain} 以上的概率为 {worse:chance}。",
-    "finding.unproved": "在 5% 水平上没有得到证明（{n:count} 次比较校正后 {p:p}）：这是最好的一注，不是定论。",
+    "finding.unproved": "在 5% 水平上没有得到证明（{n:count} 次比较校正后 {p:p}）：这是期望最高的选择，而非定论。",
     "finding.is_free": "不用重新训练：模型不变，变的只是决策。",
     "finding.retrains": "换一个损失重新训练。",
     "finding.falls": "{metric:Metric} {before:score} → {after:score}。",

@@ -3,18 +3,30 @@
 const address = (() => {
   const MOST_OWN = 200;
   const short = (value) => String(Number(value.toPrecision(4)));
-  const put = (parts) => history.replaceState(null, "", `#${parts.join("&")}`);
   const given = () => new URLSearchParams(location.hash.slice(1));
+
+  // What each section of the page says of itself, where it is not as it was opened.
+  const sections = new Map(), moved = new Set();
+  const show = () => {
+    const parts = [...sections].filter(([name]) => moved.has(name)).flatMap(([, said]) => said());
+    history.replaceState(null, "", parts.length ? `#${parts.join("&")}` : location.pathname + location.search);
+  };
+  const follow = (name, said, found) => {
+    sections.set(name, said);
+    if (found) moved.add(name);
+  };
 
   // The address follows the hand at a distance: browsers allow some hundred changes of it in half a minute.
   let told = null;
-  const later = (parts) => {
+  const later = (name) => {
+    moved.add(name);
     clearTimeout(told);
-    told = setTimeout(() => put(parts()), 200);
+    told = setTimeout(show, 200);
   };
-  const clear = () => {
+  const clear = (name) => {
+    moved.delete(name);
     clearTimeout(told);
-    history.replaceState(null, "", location.pathname + location.search);
+    show();
   };
 
   function write(state) {
@@ -47,5 +59,5 @@ const address = (() => {
     return Number.isFinite(value) && allowed(value) ? value : null;
   }
 
-  return { read, write, later, clear, numeric, given, short };
+  return { read, write, follow, later, clear, numeric, given, short };
 })();

@@ -77,7 +77,9 @@ if (document.getElementById("decision")) (() => {
     const counts = (i) => ({ caught: caught[i], missed: positives - caught[i], falseAlarms: falseAlarms[i], cleared: negatives - falseAlarms[i] });
     // the highest cut-off that is not above p: what p > cut-off flags, as near as the kept ones tell
     const nearest = (p) => { let best = 0; for (let i = 1; i < m; i++) if (Math.abs(cutoff[i] - p) < Math.abs(cutoff[best] - p)) best = i; return best; };
-    const remember = () => address.later(() => [`cutoff=${state.i}`, `fn=${address.short(state.fn)}`, `fp=${address.short(state.fp)}`, ...(state.label ? [`label=${state.label}`] : [])]);
+    const said = () => [`cutoff=${state.i}`, `fn=${address.short(state.fn)}`, `fp=${address.short(state.fp)}`, ...(state.label ? [`label=${state.label}`] : [])];
+    address.follow("decision", said, ["cutoff", "fn", "fp", "label"].some((name) => address.given().has(name)));
+    const remember = () => address.later("decision");
     const left = {
       label: address.numeric("label", (k) => Number.isInteger(k) && k >= 0 && k < parts.length) ?? 0,
       fn: address.numeric("fn", (v) => v >= 0) ?? DATA.fn, fp: address.numeric("fp", (v) => v >= 0) ?? DATA.fp,
@@ -167,7 +169,8 @@ if (document.getElementById("decision")) (() => {
     const some = (address.given().get("weights") || "").split(",").map(Number);
     const left = some.length === K && some.every((w) => w > 0 && Number.isFinite(w)) ? some.map((w) => Math.log10(w)) : start;
     const state = { log: left.slice() };
-    const remember = () => address.later(() => [`weights=${state.log.map((v) => address.short(10 ** v)).join(",")}`]);
+    address.follow("decision", () => [`weights=${state.log.map((v) => address.short(10 ** v)).join(",")}`], left !== start);
+    const remember = () => address.later("decision");
 
     function decide(row) {
       let best = 0, least = Infinity;
@@ -205,7 +208,7 @@ if (document.getElementById("decision")) (() => {
       input.addEventListener("input", () => { state.log[k] = Number(input.value); draw(); remember(); });
       $("weight-sliders").append(element("div", { class: "slider" }, element("label", { for: `weight-${k}` }, name), element("output", { id: `weight-${k}-value`, for: `weight-${k}` }), input));
     });
-    $("back").addEventListener("click", () => { state.log = start.slice(); draw(); address.clear(); });
+    $("back").addEventListener("click", () => { state.log = start.slice(); draw(); address.clear("decision"); });
     $("equal").addEventListener("click", () => { state.log = start.map(() => 0); draw(); remember(); });
     language.whenChanged(draw);
     window.decision = { state, confusion };

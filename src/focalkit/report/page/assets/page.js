@@ -203,7 +203,7 @@ if (document.getElementById("ledger")) (() => {
     draw(true);
   }
 
-  const remember = () => address.later(() => address.write(state));
+  const remember = () => address.later("ledger");
   const later = (sorted = false) => {
     if (queued === null) requestAnimationFrame(() => draw(queued));
     queued = Boolean(queued) || sorted;
@@ -216,7 +216,7 @@ if (document.getElementById("ledger")) (() => {
   const own = (values) => new Map(values.map((value, k) => [k, value]));
   $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas, state.form)); draw(true); remember(); });
   $("equalise-gamma").addEventListener("click", () => { state.own.gamma = own(model.equalisingGamma(book, alpha)); draw(true); remember(); });
-  $("reset").addEventListener("click", () => { begin(); draw(true); address.clear(); });
+  $("reset").addEventListener("click", () => { begin(); draw(true); address.clear("ledger"); });
   $("search").addEventListener("input", (event) => { state.query = event.target.value; state.shown = 20; later(true); });
   $("sort").addEventListener("change", (event) => sortBy(event.target.value, event.target.value !== "name"));
   for (const button of document.querySelectorAll(".more")) button.addEventListener("click", () => { state.shown *= 5; draw(true); });
@@ -231,6 +231,8 @@ if (document.getElementById("ledger")) (() => {
   window.addEventListener("resize", () => later());
   window.addEventListener("beforeprint", () => { state.shown = Math.max(state.shown, 100); draw(true); });
   window.focalkit = { definition, model, book, state, get now() { return now; }, get plain() { return plain; }, get alpha() { return alpha; }, get gammas() { return gammas; } };
-  begin(address.read(K));
+  const left = address.read(K);
+  address.follow("ledger", () => address.write(state), left !== null);
+  begin(left);
   drawAll();
 })();
