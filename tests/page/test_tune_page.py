@@ -155,6 +155,14 @@ def test_the_page_decides_with_the_model_as_it_is_and_its_cut_off_moves(visit):
         assert ('id="decide-rule"' in page_of(found, source="made up")) is there
 
 
+@pytest.mark.parametrize(("rare", "there"), [(3, False), (7, True)])
+def test_a_class_of_few_rows_is_decided_in_fewer_folds_or_not(rare, there):
+    y = np.repeat([0, 1], [90, rare])
+    X = np.random.default_rng(0).normal(size=(len(y), 2)) + y[:, None]
+    found = tune(FocalClassifier(), X, y, alphas=[None], gammas=[0.0], keep_hardest=[], n_splits=2, n_repeats=1)
+    assert ('id="decide-rule"' in page_of(found, source="made up")) is there
+
+
 def test_the_contour_runs_around_the_cells_within_noise_and_not_between_them(visit, text):
     page = visit(text)
     rows = [

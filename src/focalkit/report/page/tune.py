@@ -63,16 +63,21 @@ def page(
 def decided(result: TuneResult, verdict: Verdict) -> DecisionRule | None:
     """What ``decide`` makes of plain cross-entropy's out-of-fold predictions for the goal of the verdict.
 
-    None where there are no logits, the rows were weighted, or the metric is no goal of decisions.
+    None where there are no logits, the rows were weighted, the metric is no goal of decisions, or a class has fewer
+    than four rows, which two folds need; up to nine are dealt to fewer folds than five.
     """
     ledger, goal, measure = out_of_fold(result), verdict.metric.goal, verdict.metric.measure
     if ledger is None or goal is None or result.masses is not None:
+        return None
+    targets = result.targets[result.ce_rows]
+    folds = min(5, int(np.bincount(targets, minlength=len(result.classes)).min()) // 2)
+    if folds < 2:
         return None
     z = np.column_stack([np.zeros(len(result.ce_rows)), result.ce_logits])[:, -max(2, result.ce_logits.shape[1]) :]
     p = np.exp(z - z.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     costs = measure.matrices[result.ce_rows] if isinstance(measure, CostOf) and isinstance(goal, CaseCost) else None
-    return decide(p, result.targets[result.ce_rows], goal, costs=costs, classes=result.classes, calibrate=None)
+    return decide(p, targets, goal, costs=costs, classes=result.classes, calibrate=None, cv=folds)
 
 
 def _decision(result: TuneResult, verdict: Verdict) -> tuple[str, dict[str, Any] | None]:
