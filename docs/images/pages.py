@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 from focalkit.diagnosis import diagnose_demo
 from focalkit.report import to_html
 from focalkit.tuning import tune
-from focalkit.tuning.datasets import load_long_tail_digits
+from focalkit.tuning.datasets import load_rare_digit
 
 HERE = Path(__file__).parent
 SIZE = {"width": 1080, "height": 780}
@@ -23,8 +23,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 def pages():
     """Each page by its name."""
-    X, y = load_long_tail_digits()
-    yield "report", to_html(tune("linear", X, y, n_jobs=-1), source="embedded long-tailed digits")
+    X, y = load_rare_digit()
+    yield "report", to_html(tune("linear", X, y, n_jobs=-1), source="embedded: one rare digit")
     yield "diagnosis", to_html(diagnose_demo())
 
 
