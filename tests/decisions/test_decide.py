@@ -435,7 +435,7 @@ BAD = [
     (lambda: decide(Q * 0.5, Z3, "mcc"), "sum to 1", "Divide"),
     (lambda: decide(P, np.zeros(200, int), "f1"), "targets must hold every class", "no row of class 1"),
     (lambda: decide(np.full(200, 0.2), Y, "f1"), "probabilities must differ between rows", "0.2 for all"),
-    (lambda: decide(P[:50], (np.arange(50) < 4).astype(int), "f1"), "two rows of each class", "Use cv=2"),
+    (lambda: decide(P[:50], (np.arange(50) < 4).astype(int), "f1"), "two rows of each class", "cv=2"),
     (lambda: decide(P, Y, CostMatrix(MATRIX)), "cost matrix must have shape (2, 2)", "(3, 3)"),
     (lambda: decide(Q, Z3, Cost(fn=9)), "goal must suit 3 classes", "cost matrix"),
     (lambda: CostMatrix([[5.0, 1.0], [2.0, 0.0]]), "right decisions on the diagonal", "columns the decision"),

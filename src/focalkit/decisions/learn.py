@@ -94,7 +94,7 @@ def learn(
     if true is not None and true.off and is_closed(goal, asked.learned):
         said.append(Message("decide.untrue", off=true.off, bins=len(true.share)))
     mass = np.bincount(data.y, data.w, data.k) * (1.0 if factor is None else factor)
-    marks = _marks(rule, undo + steps, float(mass[1] / mass.sum()))
+    marks = _marks(rule, undo + steps, float(mass[1] / mass.sum())) if data.k == 2 else {}
     report = DecisionReport(
         n_rows=len(data.y),
         class_weight=tuple(map(float, np.bincount(data.y, data.w, data.k))),
