@@ -31,7 +31,7 @@ def compile_cpp(name: str, isa: str, output: Path, *more: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("isa", RUNS_HERE)
+@pytest.mark.parametrize("isa", [*RUNS_HERE[:-1], pytest.param("portable", marks=pytest.mark.slow)])
 def test_exp_log_log1p_and_powers_are_good_to_about_an_ulp(isa, tmp_path):
     """Under the sanitizers, so that no lane is read beside a vector."""
     program = tmp_path / "vector_math"
