@@ -13,7 +13,7 @@ from focalkit import report
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit._core.message import Message
-from focalkit.cli.goals import cost_goal
+from focalkit.cli.goals import cost_goal, matrix_goal
 from focalkit.cli.options import (
     SEED,
     OneLine,
@@ -167,17 +167,13 @@ def _one_goal(given: dict[str, Any]) -> None:
 def _goal(given: dict[str, Any], classes: Any) -> Goal:
     cost: Cost | CaseCost | CostMatrix | None = cost_goal(given["cost"], per_case=given["cost_column"] is not None)
     if given["costs"] is not None:
-        from focalkit.decisions.files import read_matrix
-
-        cost = CostMatrix(read_matrix(given["costs"], classes))  # type: ignore[arg-type]
+        cost = matrix_goal(given["costs"], classes)
     if given["abstain"] is not None:
         contracts.number("abstain", given["abstain"], SHARE, "E.g. 0.1 for at most a tenth of the cases.")
     if given["fbeta"] is not None:
         contracts.number("fbeta", given["fbeta"], contracts.POSITIVE, "1 is F1; 2 counts recall twice.")
     if given["abstain"] is not None or given["review_cost"] is not None:
-        if isinstance(cost, CaseCost):
-            got = contracts.Words("--cost-column beside --abstain or --review-cost")
-            contracts.reject("goal", "be one", got, "Bands take one cost for all cases: --cost fn=…,fp=….")
+        assert not isinstance(cost, CaseCost)  # _one_goal has refused it
         return Abstain(given["review_cost"], given["abstain"], cost)
     if cost is not None:
         return cost

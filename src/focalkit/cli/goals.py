@@ -33,6 +33,13 @@ def cost_goal(text: str | None, *, per_case: bool) -> Cost | CaseCost | None:
     return Cost(**values)
 
 
+def matrix_goal(path: Path, classes: Any = None) -> CostMatrix:
+    """The goal of ``--costs FILE``, in the order of the classes where they are known."""
+    from focalkit.decisions.files import read_matrix
+
+    return CostMatrix(read_matrix(path, classes))  # type: ignore[arg-type]
+
+
 def metric_asked(metric: str | None, cost: str | None, costs: Path | None, cost_column: str | None) -> Any:
     """What tune goes by: a metric's name, a function by its dotted name, or costs; one of them."""
     of_cost = cost is not None or cost_column is not None
@@ -42,9 +49,7 @@ def metric_asked(metric: str | None, cost: str | None, costs: Path | None, cost_
     if of_cost:
         return cost_goal(cost, per_case=cost_column is not None)
     if costs is not None:
-        from focalkit.decisions.files import read_matrix
-
-        return CostMatrix(read_matrix(costs, None))  # type: ignore[arg-type]
+        return matrix_goal(costs)
     metric = metric or "balanced_accuracy"
     module, _, name = metric.rpartition(".")
     if not module or ":" in metric:

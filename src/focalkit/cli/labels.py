@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -108,22 +107,13 @@ def _read(
 
 def save_labels(problem: Any, found: Any, labels: dict[str, Any], place: Path) -> None:
     """What is recommended for each label, trained on all rows, as one pipeline."""
-    import joblib
-    from sklearn.pipeline import Pipeline
-
-    from focalkit.io.atomic import write_bytes
+    from focalkit.cli.problem import save_model
     from focalkit.report.snippet import fitted
     from focalkit.tuning.multilabel import LabelRemedies
-    from focalkit.tuning.remedy import TableEncoder
 
     weight = problem.folding.get("sample_weight")
     models = {
         name: fitted(verdict.result, verdict, problem.estimator, problem.X, labels[name], weight)
         for name, verdict in found.verdicts.items()
     }
-    steps: list[Any] = [("model", LabelRemedies(models))]
-    if problem.encoding is not None and not hasattr(problem.X, "columns"):
-        steps.insert(0, ("columns", TableEncoder(problem.encoding)))
-    stream = io.BytesIO()
-    joblib.dump(Pipeline(steps), stream, compress=3)
-    write_bytes(place, stream.getvalue())
+    save_model(problem, LabelRemedies(models), place)

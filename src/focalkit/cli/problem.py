@@ -160,17 +160,22 @@ def from_predictions(file: str | None, target: str | None, text: dict[str, Any])
 
 def save(problem: Problem, result: Any, verdict: Any, place: Path) -> None:
     """The recommendation, trained on all rows, as a pipeline that takes files, data frames and matrices."""
+    from focalkit.report.snippet import fitted
+
+    weight = problem.folding.get("sample_weight")
+    save_model(problem, fitted(result, verdict, problem.estimator, problem.X, problem.y, weight), place)
+
+
+def save_model(problem: Problem, model: Any, place: Path) -> None:
+    """A trained classifier, behind what makes its features of a file's columns, by joblib."""
     import io
 
     import joblib
     from sklearn.pipeline import Pipeline
 
     from focalkit.io.atomic import write_bytes
-    from focalkit.report.snippet import fitted
     from focalkit.tuning.remedy import TableEncoder
 
-    weight = problem.folding.get("sample_weight")
-    model = fitted(result, verdict, problem.estimator, problem.X, problem.y, weight)
     steps = [("model", model)]
     if problem.encoding is not None and not hasattr(problem.X, "columns"):
         steps.insert(0, ("columns", TableEncoder(problem.encoding)))

@@ -38,6 +38,11 @@ def logits_of(p: Real) -> Real:
     return np.asarray(log_p - np.log(np.maximum(1 - p, TINY)) if p.ndim == 1 else log_p)
 
 
+def _sigmoid(z: Real) -> Real:
+    e = np.exp(-np.abs(z))
+    return np.asarray(np.where(z >= 0, 1.0, e) / (1 + e))
+
+
 def _like(p: Real, full: Real) -> Real:
     return full[:, 1] if p.ndim == 1 else full
 
@@ -80,8 +85,7 @@ class Temperature(Step):
         """Softened or sharpened probabilities."""
         z = self._logits(logits_of(p))
         if p.ndim == 1:
-            e = np.exp(-np.abs(z))
-            return np.asarray(np.where(z >= 0, 1.0, e) / (1 + e))
+            return _sigmoid(z)
         e = np.exp(z - z.max(axis=1, keepdims=True))
         return np.asarray(e / e.sum(axis=1, keepdims=True))
 
@@ -127,8 +131,7 @@ class Beta(Step):
     def apply(self, p: Real) -> Real:
         """Probabilities after beta calibration."""
         z = self.a * np.log(np.maximum(p, TINY)) - self.b * np.log(np.maximum(1 - p, TINY)) + self.c
-        e = np.exp(-np.abs(z))
-        return np.asarray(np.where(z >= 0, 1.0, e) / (1 + e))
+        return _sigmoid(z)
 
 
 @dataclass(frozen=True)
