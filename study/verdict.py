@@ -1,7 +1,7 @@
 """The verdict where the truth is known: how often it recommends a costly remedy for nothing, and what it promises.
 
-python study/verdict.py run --journal study/journal/verdict.jsonl [--sets 100] [--share 0/2]
-python study/verdict.py table --journal study/journal/verdict.jsonl
+python study/verdict.py run [--sets 100] [--share 0/2]      # adds to study/verdict.jsonl
+python study/verdict.py table
 
 A data set is drawn from a design with 20, 50 or 200 rows of the rare class, ``tune`` judges it, and what it recommends
 is trained on the whole set and scored on 100,000 fresh rows, beside plain cross-entropy and the best that needs no
@@ -131,9 +131,9 @@ def read(journal: Path) -> list[Record]:
     return out
 
 
-def run(journal: Path, sets: int, share: str) -> None:
+def run(journal: Path, sets: int, which: str) -> None:
     """All data sets of a share, number by number, so that a run cut short is a smaller study of every design."""
-    part, parts = map(int, share.split("/"))
+    part, parts = map(int, which.split("/"))
     done = {record.key for record in read(journal)}
     for number in range(part, sets, parts):
         for minority in MINORITIES:
