@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
@@ -102,6 +101,8 @@ def averaged(members: list[Any], X: Any, n_classes: int) -> Real:
 
 
 def _on(fit: Fit, X: Any, y: Ints, weight: Real | None, rows: Ints) -> Any:
+    from sklearn.utils import _safe_indexing
+
     return fit(_safe_indexing(X, rows), y[rows], None if weight is None else weight[rows])
 
 

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from focalkit._core.shown import Shown
 from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
@@ -58,7 +57,7 @@ class Estimate:
         """The probability that it is below ``bound``."""
         if not self.standard_error > 0:
             return float(self.mean < bound)
-        return float(stats.t.cdf((bound - self.mean) / self.standard_error, self.freedom))
+        return float(t_below((bound - self.mean) / self.standard_error, self.freedom))
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ def expected_on_new_rows(family: FamilyVerdict, n_splits: int) -> Estimate:
     spread = known.standard_error / np.sqrt(1 / n_folds + 1 / (n_splits - 1))
     error = float(np.hypot(known.standard_error, spread / np.sqrt(n_splits)))
     # folds share their rows: far fewer of them are independent than there are (benchmarks/verdict.md)
-    reach = float(stats.t.ppf(1 - LEVEL / 2, min(known.freedom, FREEDOM))) * error
+    reach = float(t_quantile(1 - LEVEL / 2, min(known.freedom, FREEDOM))) * error
     return replace(known, standard_error=error, low=known.mean - reach, high=known.mean + reach)
 
 
@@ -242,10 +241,24 @@ def estimate(values: NDArray[np.float64], n_splits: int) -> Estimate:
     freedom = len(values) - 1
     if not error > 0:
         return Estimate(mean, error, mean, mean, 1.0 if mean == 0 else float("nan"), float(mean > 0), freedom)
-    reach = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
-    p_value = float(2 * stats.t.sf(abs(mean) / error, freedom))
-    above = float(stats.t.sf(-mean / error, freedom))
+    reach = float(t_quantile(1 - LEVEL / 2, freedom)) * error
+    p_value = float(2 * t_below(-abs(mean) / error, freedom))
+    above = float(t_below(mean / error, freedom))
     return Estimate(mean, error, mean - reach, mean + reach, p_value, above, freedom)
+
+
+def t_below(bound: float, freedom: int) -> float:
+    """The probability that Student's t is below ``bound``."""
+    from scipy.special import stdtr  # scipy.stats takes a second to load
+
+    return float(stdtr(freedom, bound))
+
+
+def t_quantile(p: float, freedom: int) -> float:
+    """What Student's t is below with probability ``p``."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, p))
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
