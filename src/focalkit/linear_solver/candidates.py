@@ -53,7 +53,8 @@ def candidate_of(
     if C != np.inf:
         contracts.number("C", C, contracts.POSITIVE, "Large values penalise less, inf does not at all.")
     contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
-    LossSpec(keep_hardest=keep_hardest)
+    if keep_hardest is not None:
+        LossSpec(keep_hardest=keep_hardest)
     weights = alpha_of_classes(alpha, classes, counts)
     weighted = float((weights * counts).sum())
     if not weighted > 0:
