@@ -4,7 +4,7 @@ Each family of remedies (CE, CE + shift, alpha-CE, focal, OHEM) enters as the pr
 family, choose its cell on the data": in every repeat its cell is chosen without the fold that then
 scores it, so that having many cells is no advantage. The recommendation is the procedure of the
 largest expected gain over plain cross-entropy, less three quarters of a standard error of that gain and, where it
-costs a retraining, less a price. Nothing is asked for proof at the 5 % level, which costs points and
+costs a retraining, less a price; of families that promise the same to a hair, the simplest. Nothing is asked for proof at the 5 % level, which costs points and
 protects from little (benchmarks/verdict.md has the regret of this rule and of others).
 
 How sure the gain is, is another question: differences are paired over folds, with the Nadeau-Bengio
@@ -36,6 +36,8 @@ WORTH = 0.5
 """Points that a retraining must gain to be worth its trouble."""
 DOUBT = 0.75
 """Standard errors that are taken off a family's expected gain."""
+HAIR = 0.1
+"""Points by which a remedy must promise more than a simpler one to be recommended in its place."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,9 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
         # whatever the doubts, nobody retrains for less than what is free promises
         free = max(family.gain.mean for family in families if family.family in FREE)
         worthwhile = [f for f in families if f.family in FREE or f.gain.mean - f.price >= free]
-        recommended = max(worthwhile, key=lambda family: family.merit)  # of equals the cheapest
+        best = max(family.merit for family in worthwhile)
+        hair = 0.01 * HAIR * _scale(judged, plain, 1.0)
+        recommended = next(family for family in worthwhile if family.merit >= best - hair)
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
