@@ -192,9 +192,14 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
         # whatever the doubts, nobody retrains for less than what is free promises
         free = max(family.gain.mean for family in families if family.family in FREE)
         worthwhile = [f for f in families if f.family in FREE or f.gain.mean - f.price >= free]
-        best = max(family.merit for family in worthwhile)
+        best = max(worthwhile, key=lambda family: family.merit)
         hair = 0.01 * HAIR * _scale(judged, plain, 1.0)
-        recommended = next(family for family in worthwhile if family.merit >= best - hair)
+        recommended = next(
+            family
+            for family in worthwhile
+            if family.merit >= best.merit - hair
+            and family.gain.mean - family.price >= best.gain.mean - best.price - hair
+        )
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
