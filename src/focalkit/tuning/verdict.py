@@ -4,8 +4,9 @@ Each family of remedies (CE, CE + shift, alpha-CE, focal, OHEM) enters as the pr
 family, choose its cell on the data": in every repeat its cell is chosen without the fold that then
 scores it, so that having many cells is no advantage. The recommendation is the procedure of the
 largest expected gain over plain cross-entropy, less three quarters of a standard error of that gain and, where it
-costs a retraining, less a price; of families that promise the same to a hair, the simplest. Nothing is asked for proof at the 5 % level, which costs points and
-protects from little (benchmarks/verdict.md has the regret of this rule and of others).
+costs a retraining, less a price; of procedures that promise the same to a hair, the simplest. Nothing is asked for
+proof at the 5 % level, which costs points and protects from little (benchmarks/verdict.md has the regret of this rule
+and of others).
 
 How sure the gain is, is another question: differences are paired over folds, with the Nadeau-Bengio
 correction, and give the probability that the remedy is better, an interval, and the probability that
@@ -84,9 +85,14 @@ class FamilyVerdict:
     picks: tuple[int, ...] = ()
 
     @property
+    def promise(self) -> float:
+        """The expected gain less the price."""
+        return self.gain.mean - self.price
+
+    @property
     def merit(self) -> float:
         """What the recommendation goes by: the expected gain, less doubt and price; 0 for plain cross-entropy."""
-        return self.gain.mean - DOUBT * max(float(np.nan_to_num(self.gain.standard_error)), 0.0) - self.price
+        return self.promise - DOUBT * max(float(np.nan_to_num(self.gain.standard_error)), 0.0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,12 +200,8 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
         worthwhile = [f for f in families if f.family in FREE or f.gain.mean - f.price >= free]
         best = max(worthwhile, key=lambda family: family.merit)
         hair = 0.01 * HAIR * _scale(judged, plain, 1.0)
-        recommended = next(
-            family
-            for family in worthwhile
-            if family.merit >= best.merit - hair
-            and family.gain.mean - family.price >= best.gain.mean - best.price - hair
-        )
+        alike = [f for f in worthwhile if min(f.merit - best.merit, f.promise - best.promise) >= -hair]
+        recommended = alike[0]
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
