@@ -10,9 +10,11 @@ FOLDER holds empulse and what it needs (pip install --target FOLDER --no-deps em
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +24,48 @@ from focalkit.decisions import CaseCost, Constraint, Cost, DecisionClassifier, M
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def brute(cases: int, only: str) -> None:
+class Journal:
+    """What was found already, by key: in a file where one is given, so that a run that was ended is gone on with."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.found = path, {}
+        if path is not None and path.exists():
+            for key, value in map(json.loads, path.read_text().splitlines()):
+                self.found[tuple(key)] = value
+
+    def get(self, key: tuple, find):
+        """The value of a key, found where it is not there."""
+        if key not in self.found:
+            self.found[key] = find()
+            if self.path is not None:
+                with self.path.open("a") as file:
+                    print(json.dumps([key, self.found[key]]), file=file)
+        return self.found[key]
+
+
+#: Random cases of one kind that are drawn together.
+SLICE = 500
+
+
+def brute(cases: int, only: str, journal: Journal) -> None:
+    """Each check of tests/decisions/test_exact.py on its share of the cases."""
     sys.path.insert(0, str(ROOT))
     from tests.decisions import test_exact
 
-    checks = [check for check in test_exact.CHECKS if only in check.__name__]
-    each = cases // len(checks)
-    for check in checks:
-        rng, started = np.random.default_rng(2026), time.perf_counter()
-        for _ in range(each):
+    checks = {check.__name__[6:]: check for check in test_exact.CHECKS if only in check.__name__}
+
+    def seconds(check, i: int) -> float:
+        rng, started = np.random.default_rng([2026, i]), time.perf_counter()
+        for _ in range(SLICE):
             check(rng)
-        print(f"{check.__name__[6:]}: {each:,} cases equal, {time.perf_counter() - started:.0f} s", flush=True)
+        return round(time.perf_counter() - started, 2)
+
+    times = {name: [] for name in checks}
+    for i in range(-(-cases // (SLICE * len(checks)))):
+        for name, check in checks.items():
+            times[name].append(journal.get((name, i), partial(seconds, check, i)))
+    for name, each in times.items():
+        print(f"{name}: {SLICE * len(each):,} cases equal, {sum(each):.0f} s", flush=True)
 
 
 def predictions(rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,58 +172,75 @@ def parts(m: np.ndarray) -> dict[str, np.ndarray]:
     return {"tn_cost": m[:, 0, 0], "fp_cost": m[:, 0, 1], "fn_cost": m[:, 1, 0], "tp_cost": m[:, 1, 1]}
 
 
-def costs_of(X, y, costs, seeds: int):
-    """Mean cost of a case of each learner, by fold."""
+#: Ours that each of empulse's is compared with, paired over folds.
+OURS = "ours, boosting"
+THEIRS = ("CSThreshold, logistic", "CSThreshold, boosting", "CSLogit", "CSBoost")
+
+
+def fold_costs(X, y, costs, train, test) -> dict[str, float]:
+    """Mean cost of a case of each learner on one fold."""
     from empulse.models import CSBoostClassifier, CSLogitClassifier, CSThresholdClassifier
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold
     from xgboost import XGBClassifier
 
+    encoder = numeric(X)
+    A, B = encoder.fit_transform(X.iloc[train]), encoder.transform(X.iloc[test])
+    c, d = costs[train], costs[test]
+    small = {"n_estimators": 100, "max_depth": 3, "learning_rate": 0.1, "n_jobs": 1}
+    plain = LogisticRegression(max_iter=1000)
+    learners = {
+        "predict, logistic": (plain, {}, {}),
+        "ours, logistic": (DecisionClassifier(plain, CaseCost()), {"costs": c}, {"costs": d}),
+        "ours, boosting": (DecisionClassifier(XGBClassifier(**small), CaseCost()), {"costs": c}, {"costs": d}),
+        "CSThreshold, logistic": (CSThresholdClassifier(LogisticRegression(max_iter=1000)), {}, parts(d)),
+        "CSThreshold, boosting": (CSThresholdClassifier(XGBClassifier(**small)), {}, parts(d)),
+        "CSLogit": (CSLogitClassifier(), parts(c), {}),
+        "CSBoost": (CSBoostClassifier(XGBClassifier(**small)), parts(c), {}),
+    }
     found = {}
-    for seed in range(seeds):
-        for train, test in StratifiedKFold(5, shuffle=True, random_state=seed).split(X, y):
-            encoder = numeric(X)
-            A, B = encoder.fit_transform(X.iloc[train]), encoder.transform(X.iloc[test])
-            c, d = costs[train], costs[test]
-            small = {"n_estimators": 100, "max_depth": 3, "learning_rate": 0.1, "n_jobs": 1}
-            plain = LogisticRegression(max_iter=1000)
-            learners = {
-                "predict, logistic": (plain, {}, {}),
-                "ours, logistic": (DecisionClassifier(plain, CaseCost()), {"costs": c}, {"costs": d}),
-                "ours, boosting": (DecisionClassifier(XGBClassifier(**small), CaseCost()), {"costs": c}, {"costs": d}),
-                "CSThreshold, logistic": (CSThresholdClassifier(LogisticRegression(max_iter=1000)), {}, parts(d)),
-                "CSThreshold, boosting": (CSThresholdClassifier(XGBClassifier(**small)), {}, parts(d)),
-                "CSLogit": (CSLogitClassifier(), parts(c), {}),
-                "CSBoost": (CSBoostClassifier(XGBClassifier(**small)), parts(c), {}),
-            }
-            for name, (model, of_fit, of_predict) in learners.items():
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    said = np.asarray(model.fit(A, y[train], **of_fit).predict(B, **of_predict)).astype(int)
-                found.setdefault(name, []).append(d[np.arange(len(test)), y[test], said].mean())
-    return {name: np.array(values) for name, values in found.items()}
+    for name, (model, of_fit, of_predict) in learners.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            said = np.asarray(model.fit(A, y[train], **of_fit).predict(B, **of_predict)).astype(int)
+        found[name] = float(d[np.arange(len(test)), y[test], said].mean())
+    return found
 
 
-def costs(folder: Path, creditcard: Path | None, seeds: int, only: str) -> None:
+def paired(gap: np.ndarray) -> str:
+    """The mean and its standard error with Nadeau and Bengio's correction for folds that share their training rows."""
+    error = np.sqrt(gap.var(ddof=1) * (1 / len(gap) + 1 / 4)) if gap.any() else 0.0
+    return f"{gap.mean():+.4f} ± {error:.4f}"
+
+
+def costs(folder: Path, creditcard: Path | None, seeds: int, only: str, journal: Journal) -> None:
+    from sklearn.model_selection import StratifiedKFold
+
+    reached = []
     for name, X, y, c in tables(folder, creditcard):
         if only not in name:
             continue
-        found = costs_of(X, y, c, seeds)
-        folds = len(next(iter(found.values())))
-        print(f"\n{name}: {len(y):,} rows, {y.sum():,} positives; mean cost of a case over {folds} folds")
-        print("| learner | cost | less ours of the same kind, ± corrected error |\n|---|---|---|")
+        by_fold = []
+        for seed in range(seeds):
+            splits = StratifiedKFold(5, shuffle=True, random_state=seed).split(X, y)
+            for fold, (train, test) in enumerate(splits):
+                find = partial(fold_costs, X, y, c, train, test)
+                by_fold.append(journal.get(("costs", name, seed, fold), find))
+        found = {learner: np.array([one[learner] for one in by_fold]) for learner in by_fold[0]}
+        print(f"\n{name}: {len(y):,} rows, {y.sum():,} positives; mean cost of a case over {len(by_fold)} folds")
+        print("| learner | cost | less ours of the same kind | less ours with boosting |\n|---|---|---|---|")
         for learner, values in found.items():
-            other = found["ours, boosting" if "oost" in learner else "ours, logistic"]
-            gap = values - other
-            # Nadeau and Bengio's correction for folds that share their training rows
-            error = np.sqrt(gap.var(ddof=1) * (1 / len(gap) + 1 / 4)) if gap.any() else 0.0
-            print(f"| {learner} | {values.mean():.4f} | {gap.mean():+.4f} ± {error:.4f} |", flush=True)
+            like = found["ours, boosting" if "oost" in learner else "ours, logistic"]
+            columns = [f"{values.mean():.4f}", paired(values - like), paired(values - found[OURS])]
+            print(f"| {learner} | {' | '.join(columns)} |", flush=True)
+        reached.append(all(found[OURS].mean() <= found[learner].mean() + 1e-12 for learner in THEIRS))
+    print(f"\n{OURS}: a mean cost not above that of any of empulse's on {sum(reached)} of {len(reached)} tables")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["brute", "speed", "costs"])
     parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--journal", type=Path, help="of brute and costs: a file of what is done, to go on from")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--empulse", type=Path)
@@ -199,11 +249,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     if given.what == "brute":
-        brute(given.cases, given.table)
+        brute(given.cases, given.table, Journal(given.journal))
     elif given.what == "speed":
         speed(given.rows, given.repeats)
     else:
-        costs(given.empulse, given.creditcard, given.seeds, given.table)
+        costs(given.empulse, given.creditcard, given.seeds, given.table, Journal(given.journal))
 
 
 if __name__ == "__main__":
