@@ -3,6 +3,7 @@
     python benchmarks/decide.py brute --cases 100000
     python benchmarks/decide.py speed --rows 1000000
     python benchmarks/decide.py costs --empulse FOLDER [--creditcard FILE]
+    python benchmarks/decide.py calibrate --data FOLDER
 
 FOLDER holds empulse and what it needs (pip install --target FOLDER --no-deps empulse narwhals sympy).
 """
@@ -126,6 +127,106 @@ def speed(rows: int, repeats: int) -> None:
         print(f"| {name} | {a:.3f} | {b:.2f} | {b / a:.0f} |")
 
 
+MODELS = ("logistic", "focal, gamma 2", "balanced logistic", "naive Bayes", "forest", "boosting", "network")
+
+
+def model_of(name: str):
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from focalkit import FocalClassifier
+
+    models = {
+        "logistic": LogisticRegression(max_iter=500),
+        "focal, gamma 2": FocalClassifier(gamma=2.0),
+        "balanced logistic": LogisticRegression(max_iter=500, class_weight="balanced"),
+        "naive Bayes": GaussianNB(),
+        "forest": RandomForestClassifier(100, random_state=0),
+        "boosting": HistGradientBoostingClassifier(random_state=0),
+        "network": MLPClassifier((64,), max_iter=100, random_state=0),
+    }
+    return make_pipeline(StandardScaler(), models[name])
+
+
+def calibrated(X, y, name: str, seed: int) -> dict:
+    """Log loss on a third of the rows; one third trains, on one maps are fitted and chosen."""
+    from sklearn.model_selection import StratifiedKFold, train_test_split
+
+    from focalkit.decisions.calibration import METHODS, best_calibration, fit_calibration, log_losses
+
+    rows = np.arange(len(y))
+    train, rest = train_test_split(rows, train_size=1 / 3, stratify=y, random_state=seed)
+    fit, test = train_test_split(rest, train_size=1 / 2, stratify=y[rest], random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = model_of(name).fit(X[train], y[train])
+        p, q = (np.asarray(model.predict_proba(X[part]), float) for part in (fit, test))
+    two = p.shape[1] == 2
+    p, q = (part[:, 1] if two else part for part in (p, q))
+    splits = StratifiedKFold(5, shuffle=True, random_state=seed).split(p, y[fit])
+    folds = np.empty(len(fit), int)
+    for fold, (_, some) in enumerate(splits):
+        folds[some] = fold
+    usual = ("temperature", "beta", "isotonic") if two else ("temperature",)
+    methods = METHODS if two else ("temperature", "focal_temperature")
+    losses = {"none": log_losses(q, y[test])}
+    losses |= {m: log_losses(fit_calibration(m, p, y[fit]).apply(q), y[test]) for m in methods}
+    chosen = {"auto": usual, "auto with focal": (*usual, "focal_temperature")}
+    picks = {key: best_calibration(p, y[fit], None, folds, among) or "none" for key, among in chosen.items()}
+    gain = losses[picks["auto"]] - losses[picks["auto with focal"]]
+    error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
+    mean = {key: float(value.mean()) for key, value in losses.items()}
+    return {"losses": mean, "picks": picks, "gain": float(gain.mean()), "error": error, "rows": len(test)}
+
+
+def calibrate(folder: Path, seeds: int, only: str, journal: Journal) -> None:
+    """Whether focal temperature scaling among the maps that "auto" tries lowers the log loss of what it chooses."""
+    from focalkit.io.features import read_table
+
+    print("| table | model | none | temperature | focal temperature | beta | isotonic | auto | with focal | gain |")
+    print("|---" * 10 + "|")
+    gains = []
+    for path in sorted(folder.glob("*.csv")):
+        if only not in path.stem:
+            continue
+        table = read_table(path)
+        y = np.unique(np.asarray(table.y), return_inverse=True)[1]
+        X = np.asarray(table.X, float)
+        keep = np.isin(y, np.flatnonzero(np.bincount(y) >= 30))
+        some = np.random.default_rng(0).permutation(np.flatnonzero(keep))[:6000]
+        X, y = X[some], np.unique(y[some], return_inverse=True)[1]
+        X = np.where(np.isfinite(X), X, 0.0)
+        if np.bincount(y).min() < 15:
+            continue
+        for name in MODELS:
+            each = [
+                journal.get(("calibrate", path.stem, name, s), partial(calibrated, X, y, name, s)) for s in range(seeds)
+            ]
+            gains += [(len(np.unique(y)), name, one["gain"], one["error"], one["picks"]) for one in each]
+            mean = {key: np.mean([one["losses"][key] for one in each]) for key in each[0]["losses"]}
+            cells = [
+                f"{mean[key]:.4f}" if key in mean else "–"
+                for key in ("none", "temperature", "focal_temperature", "beta", "isotonic")
+            ]
+            picks = [", ".join(sorted({one["picks"][key] for one in each})) for key in ("auto", "auto with focal")]
+            gain = np.mean([one["gain"] for one in each])
+            print(f"| {path.stem} | {name} | {' | '.join([*cells, *picks])} | {gain:+.5f} |", flush=True)
+    for label, among in (("two classes", lambda k: k == 2), ("more classes", lambda k: k > 2)):
+        part = [g for g in gains if among(g[0])]
+        if part:
+            value = np.array([g[2] for g in part])
+            differ = [g for g in part if g[4]["auto"] != g[4]["auto with focal"]]
+            better = sum(g[2] > 2 * g[3] for g in differ), sum(g[2] < -2 * g[3] for g in differ)
+            said = f"{len(part)} runs, chosen otherwise in {len(differ)}: surely better {better[0]}, worse {better[1]}"
+            print(
+                f"{label}: {said}; mean gain {value.mean():+.5f}, of those {np.mean([g[2] for g in differ] or [0.0]):+.5f}"
+            )
+
+
 def tables(folder: Path, creditcard: Path | None):
     """Name, features, targets, costs (n, 2, 2) of each case."""
     import pandas as pd
@@ -238,13 +339,14 @@ def costs(folder: Path, creditcard: Path | None, seeds: int, only: str, journal:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["brute", "speed", "costs"])
+    parser.add_argument("what", choices=["brute", "speed", "costs", "calibrate"])
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--journal", type=Path, help="of brute and costs: a file of what is done, to go on from")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--empulse", type=Path)
     parser.add_argument("--creditcard", type=Path)
+    parser.add_argument("--data", type=Path, help="of calibrate: a folder of CSV files, the label last")
     parser.add_argument("--table", default="", help="part of the name of the one table, or check, to run")
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
@@ -252,6 +354,8 @@ def main() -> None:
         brute(given.cases, given.table, Journal(given.journal))
     elif given.what == "speed":
         speed(given.rows, given.repeats)
+    elif given.what == "calibrate":
+        calibrate(given.data, given.seeds, given.table, Journal(given.journal))
     else:
         costs(given.empulse, given.creditcard, given.seeds, given.table, Journal(given.journal))
 

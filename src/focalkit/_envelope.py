@@ -39,5 +39,5 @@ def cheapest_changes(p: Real, weights: Real, c: int, costs: Real, apart: float) 
     """
     first = np.empty(p.shape[1], np.int64)
     tables = np.ascontiguousarray(costs if costs.ndim == 3 else costs[None], np.float64)
-    given = (np.ascontiguousarray(values, np.float64) for values in (p, weights))
-    return (first, *_cpu.cheapest_changes(*given, c, tables, apart, first))
+    rows, of_class = (np.ascontiguousarray(values, np.float64) for values in (p, weights))
+    return (first, *_cpu.cheapest_changes(rows, of_class, c, tables, apart, first))

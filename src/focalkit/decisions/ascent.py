@@ -221,7 +221,9 @@ def _climb(p: Real, aim: Any, start: Real, costs: Real | None) -> tuple[Real, fl
 
 
 def some_of_each(targets: Ints, most: int) -> tuple[Ints, Real]:
-    """At most ``most`` rows, evenly of each class, and how many each stands for."""
+    """At most ``most`` rows, evenly of each class, and how many each stands for; all where they are no more."""
+    if len(targets) <= most:
+        return np.arange(len(targets)), np.ones(len(targets))
     sizes = np.bincount(targets)
     share = most // max(int((sizes > 0).sum()), 1)
     rng = np.random.default_rng(0)

@@ -10,8 +10,8 @@ import numpy as np
 from focalkit._core.message import Message
 from focalkit.decisions.figures import Estimate, Figure
 from focalkit.decisions.goals import Goal, Maximize
-from focalkit.decisions.report import DecisionReport, need_report
-from focalkit.decisions.rule import DecisionRule
+from focalkit.decisions.report import DecisionReport
+from focalkit.decisions.rule import DecisionRule, need_report
 from focalkit.decisions.rules import Weighted
 from focalkit.decisions.sentences import MOST_NAMED
 from focalkit.report.format import number

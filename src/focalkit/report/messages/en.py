@@ -510,6 +510,7 @@ MESSAGES: dict[str, str] = {
     "js.percentSign": "\u00a0%",
     "js.dPoints": "Operating points",
     "js.dPointsNote": "By their numbers on the curves; in per cent, alerts and cost per 1,000 cases. “Best” and “cheapest” are so on these very rows, which flatters a little; the first table is of rows that its rule was not learned on.",
+    "js.dTrainedNote": "Squares are remedies that were trained or shifted otherwise, as in the forest plot: their decisions out of fold, each fold by what the other folds choose.",
     "js.d_half": "p > 0.5",
     "js.d_balanced": "p > frequency of the class",
     "js.d_best_balanced": "best balanced accuracy",

@@ -494,6 +494,7 @@ MESSAGES: dict[str, str] = {
     "js.percentSign": "%",
     "js.dPoints": "工作点",
     "js.dPointsNote": "编号与曲线上的点对应；前几列以百分数计，告警和代价按每 1,000 个样本计。“最优”和“代价最低”就是在这些行上选出的，略偏乐观；第一张表的数字出自未参与学习该规则的行。",
+    "js.dTrainedNote": "方块是另行训练或另行平移的补救方法，与森林图一致：取折外决策，每一折都按其余各折所选的设置。",
     "js.d_half": "p > 0.5",
     "js.d_balanced": "p > 该类频率",
     "js.d_best_balanced": "平衡准确率最优",
