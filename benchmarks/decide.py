@@ -2,6 +2,7 @@
 
     python benchmarks/decide.py brute --cases 100000
     python benchmarks/decide.py speed --rows 1000000
+    python benchmarks/decide.py weights --rows 100000
     python benchmarks/decide.py costs --empulse FOLDER [--creditcard FILE]
     python benchmarks/decide.py calibrate --data FOLDER
 
@@ -20,7 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from focalkit.decisions import CaseCost, Constraint, Cost, DecisionClassifier, Maximize, fit_rule, sort_cutoffs
+from focalkit.decisions import (
+    CaseCost,
+    Constraint,
+    Cost,
+    CostMatrix,
+    DecisionClassifier,
+    Maximize,
+    fit_rule,
+    sort_cutoffs,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -85,7 +95,7 @@ GOALS = {
 }
 
 
-def speed(rows: int, repeats: int) -> None:
+def speed(rows: int, repeats: int, only: str) -> None:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.metrics import balanced_accuracy_score, f1_score, make_scorer, matthews_corrcoef
     from sklearn.model_selection import TunedThresholdClassifierCV
@@ -103,6 +113,7 @@ def speed(rows: int, repeats: int) -> None:
     p, y = predictions(rows)
     ours, together, theirs = {name: [] for name in GOALS}, [], {"balanced accuracy": [], "F1": [], "Matthews": []}
     scores = {"balanced accuracy": balanced_accuracy_score, "F1": f1_score, "Matthews": matthews_corrcoef}
+    scores = {name: score for name, score in scores.items() if only in name}
     for _ in range(repeats):
         for name, goal in GOALS.items():
             started = time.perf_counter()
@@ -123,8 +134,29 @@ def speed(rows: int, repeats: int) -> None:
     print(f"{rows:,} rows, medians of {repeats}; six goals from one sort: {np.median(together):.2f} s")
     print("| goal | ours, all cut-offs, s | TunedThresholdClassifierCV, 100 cut-offs, s | ratio |\n|---|---|---|---|")
     for name, times in ours.items():
-        a, b = np.median(times), np.median(theirs[name]) if name in theirs else np.nan
+        a, b = np.median(times), np.median(theirs[name]) if name in scores else np.nan
         print(f"| {name} | {a:.3f} | {b:.2f} | {b / a:.0f} |")
+
+
+def weights(rows: int, repeats: int) -> None:
+    """Weights of ten classes by coordinate ascent: metrics, and a cost matrix."""
+    rng, k = np.random.default_rng(0), 10
+    share = np.geomspace(1, 0.01, k)
+    y = rng.choice(k, rows, p=share / share.sum())
+    z = rng.normal(size=(rows, k)) + np.log(share)
+    z[np.arange(rows), y] += 2
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    matrix = rng.exponential(size=(k, k)) * (1 - np.eye(k))
+    goals = {name: Maximize(name) for name in ("mcc", "balanced_accuracy", "macro_f1")}
+    print(f"{rows:,} rows of {k} classes, medians of {repeats}\n| goal | s | of processor time |\n|---|---|---|")
+    for name, goal in {**goals, "a cost matrix, learned": CostMatrix(matrix)}.items():
+        wall, cpu = [], []
+        for _ in range(repeats):
+            started, busy = time.perf_counter(), time.process_time()
+            fit_rule(goal, p, y, learned=True)
+            wall.append(time.perf_counter() - started)
+            cpu.append(time.process_time() - busy)
+        print(f"| {name} | {np.median(wall):.2f} | {np.median(cpu):.2f} |", flush=True)
 
 
 MODELS = ("logistic", "focal, gamma 2", "balanced logistic", "naive Bayes", "forest", "boosting", "network")
@@ -222,9 +254,8 @@ def calibrate(folder: Path, seeds: int, only: str, journal: Journal) -> None:
             differ = [g for g in part if g[4]["auto"] != g[4]["auto with focal"]]
             better = sum(g[2] > 2 * g[3] for g in differ), sum(g[2] < -2 * g[3] for g in differ)
             said = f"{len(part)} runs, chosen otherwise in {len(differ)}: surely better {better[0]}, worse {better[1]}"
-            print(
-                f"{label}: {said}; mean gain {value.mean():+.5f}, of those {np.mean([g[2] for g in differ] or [0.0]):+.5f}"
-            )
+            those = np.mean([g[2] for g in differ] or [0.0])
+            print(f"{label}: {said}; mean gain {value.mean():+.5f}, of those {those:+.5f}")
 
 
 def tables(folder: Path, creditcard: Path | None):
@@ -339,7 +370,7 @@ def costs(folder: Path, creditcard: Path | None, seeds: int, only: str, journal:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["brute", "speed", "costs", "calibrate"])
+    parser.add_argument("what", choices=["brute", "speed", "weights", "costs", "calibrate"])
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--journal", type=Path, help="of brute and costs: a file of what is done, to go on from")
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -353,7 +384,9 @@ def main() -> None:
     if given.what == "brute":
         brute(given.cases, given.table, Journal(given.journal))
     elif given.what == "speed":
-        speed(given.rows, given.repeats)
+        speed(given.rows, given.repeats, given.table)
+    elif given.what == "weights":
+        weights(given.rows, given.repeats)
     elif given.what == "calibrate":
         calibrate(given.data, given.seeds, given.table, Journal(given.journal))
     else:

@@ -21,6 +21,7 @@ from focalkit.decisions import (
 )
 from focalkit.decisions.rules import Cutoff, Weighted
 from focalkit.decisions.steps import Recover, Reweigh, Temperature
+from focalkit.report import to_html
 
 MATRIX = [[0.0, 1.0, 4.0], [5.0, 0.0, 1.0], [9.0, 2.0, 0.0]]
 
@@ -384,6 +385,18 @@ def test_the_numpy_snippet_decides_the_same(rule):
     p, names = new_cases(rule), {}
     exec(rule.to_numpy(), names)
     assert np.array_equal(names["decide"](p), rule.decide(p))
+
+
+@pytest.mark.parametrize("calibrate", ["temperature", "focal_temperature", "isotonic", "beta"])
+def test_the_snippet_of_costs_of_each_case_calibrates_too(calibrate):
+    p, y = two(800)
+    amounts = np.random.default_rng(0).exponential(30, 800)
+    rule, names = decide(p, y, CaseCost(fp=5), costs=amounts, calibrate=calibrate), {}
+    exec(rule.to_numpy(), names)
+    new = np.append(two(300, 7)[0], [0.0, 1.0])
+    of_new = CaseCost(fp=5).matrices(np.linspace(1, 99, len(new)))
+    assert np.array_equal(names["decide"](new, of_new), rule.decide(new, of_new))
+    assert "the decision with the least expected cost" in to_html(rule)
 
 
 def duckdb_connection():

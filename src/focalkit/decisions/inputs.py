@@ -192,7 +192,8 @@ def matching(goal: Goal, k: int) -> None:
             "cost matrix", f"have shape ({k}, {k})", contracts.Words(f"shape ({n}, {n})"), "One row and column a class."
         )
     if isinstance(goal, Cost) and k > 2:
-        contracts.reject("goal", f"suit {k} classes", "fn and fp of two", "Give a cost matrix, rows the truth.")
+        got = contracts.Words("costs fn and fp, which are of two")
+        contracts.reject("goal", f"suit {k} classes", got, "Give a cost matrix, rows the truth.")
 
 
 def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | None:

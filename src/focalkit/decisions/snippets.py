@@ -8,7 +8,17 @@ from typing import Any
 from focalkit._core import contracts
 from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Rule, Weighted
 from focalkit.decisions.sentences import rule_sentence
-from focalkit.decisions.steps import Recover, Reweigh, Step, Temperature, own_bands, own_cutoffs, own_scale
+from focalkit.decisions.steps import (
+    Beta,
+    Isotonic,
+    Recover,
+    Reweigh,
+    Step,
+    Temperature,
+    own_bands,
+    own_cutoffs,
+    own_scale,
+)
 
 # 1e-30 is nearer to 0 than any 1 - p of a p below 1, and its powers do not underflow
 _RECOVER = """\
@@ -75,6 +85,13 @@ def _numpy_step(step: Step) -> list[str]:
         alpha = "" if step.alpha is None else f" / np.array({list(step.alpha)!r})"
         gamma = list(step.gamma) if isinstance(step.gamma, tuple) else step.gamma
         return _RECOVER.format(gamma=gamma, alpha=alpha).split("\n")
+    if isinstance(step, Isotonic):
+        lines = [f"    q = np.interp(p[:, 1], {list(step.x)!r}, {list(step.y)!r})"]
+        return [*lines, "    p = np.column_stack([1 - q, q])"]
+    if isinstance(step, Beta):
+        log, rest = "np.log(np.maximum(p[:, 1], 1e-300))", "np.log(np.maximum(p[:, 0], 1e-300))"
+        lines = [f"    q = np.exp(-np.logaddexp(0, {step.b!r} * {rest} - {step.a!r} * {log} - {step.c!r}))"]
+        return [*lines, "    p = np.column_stack([1 - q, q])"]
     contracts.reject("rule", "have steps that a snippet can hold", type(step).__name__, "Use DecisionRule.predict.")
 
 
