@@ -84,8 +84,8 @@ class CostOf:
 def cost_of(goal: CostMatrix | CaseCost, costs: Any, n: int, n_classes: int) -> CostOf:
     """The measure of a goal of costs for ``n`` rows, whose own amounts are ``costs``."""
     inputs.matching(goal, n_classes)
-    matrices = inputs.of_case(goal, costs, n_classes, n)
-    return CostOf(goal, goal.array if isinstance(goal, CostMatrix) else matrices)
+    of_case = inputs.of_case(goal, costs, n_classes, n)
+    return CostOf(goal, goal.array if isinstance(goal, CostMatrix) else np.asarray(of_case))
 
 
 @dataclass(frozen=True)
