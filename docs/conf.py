@@ -13,6 +13,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "docs")]
 os.environ.setdefault("KERAS_BACKEND", "jax")  # the one that the builder has
 
 import names  # noqa: E402
+import terms  # noqa: E402
 
 import focalkit  # noqa: E402
 
@@ -103,4 +104,5 @@ def setup(app: object) -> None:
     """Register what the pages need."""
     app.connect("autodoc-skip-member", _skip)  # type: ignore[attr-defined]
     app.connect("autodoc-process-docstring", _annotate, priority=400)  # type: ignore[attr-defined]  # before numpydoc's form is read
+    app.connect("doctree-read", terms.link)  # type: ignore[attr-defined]
     app.connect("source-read", _link_to_the_repository)  # type: ignore[attr-defined]

@@ -259,3 +259,23 @@ def test_the_reference_puts_them_between_the_sections_of_a_docstring():
     ]
     assert found == [".. versionadded:: 0.1.0", "Parameters", "Returns", "See Also", "Examples"]
     assert "focalkit.prior_bias" in lines
+
+
+def test_both_glossaries_have_the_same_entries():
+    entries = [
+        re.findall(r"^.+\n: ", (DOCS / f"glossary{language}.md").read_text(encoding="utf-8"), re.M)
+        for language in ("", ".zh-CN")
+    ]
+    assert len(entries[0]) == len(entries[1]) > 20
+
+
+def test_a_word_of_the_glossary_is_a_link_where_a_page_uses_it_first():
+    core = pytest.importorskip("docutils.core")
+    terms = runpy.run_path(str(DOCS / "terms.py"))
+    page = core.publish_doctree(
+        "The ledger answers for τ, and the ledger for ``τ``; `here <x>`_ the cut-off.\n\nA Cut-off."
+    )
+    terms["link"](types.SimpleNamespace(env=types.SimpleNamespace(docname="tuning")), page)
+    links = [node for node in page.findall() if node.tagname == "reference" and "glossary" in node["classes"]]
+    assert [node.astext() for node in links] == ["ledger", "τ", "cut-off"]
+    assert page.astext() == "The ledger answers for τ, and the ledger for τ; here the cut-off.\n\nA Cut-off."
