@@ -31,7 +31,7 @@ TOGETHER = [
     ["tuning.TuneResult", "tuning.Verdict", "tuning.LabelVerdicts", "tuning.Cell"],
     ["tuning.named_estimator", "tuning.OutOfFold", "tuning.RemedyClassifier"],
     ["io.read_table", "io.Table", "io.Alert", "io.say"],
-    ["report.write_page", "report.to_html"],
+    ["report.write_page", "report.to_html", "report.log_to_mlflow"],
     ["boosting.FocalXGBClassifier", "boosting.FocalLGBMClassifier", "boosting.FocalCatBoostClassifier"],
     ["boosting.FocalObjective", "boosting.focal_start"],
 ]
