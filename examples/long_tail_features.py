@@ -1,19 +1,21 @@
-"""Features as a network would give them, of a made long tail of 100 classes: what to change in the last layer?
+r"""Features as a network would give them, of a made long tail of 100 classes: what to change in the last layer?
 
 python examples/long_tail_features.py features.npz
-focalkit tune features.npz --rivals heads,logit-adjusted --alpha none,sqrt,balanced --gamma 0,2 --keep-hardest none --repeats 1
+focalkit tune features.npz --rivals heads,logit-adjusted --alpha none,sqrt,balanced --gamma 0,2 --keep-hardest none \
+    --repeats 1
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 
 from focalkit import long_tail_counts
 
 
-def features(n_largest: int = 250, n_classes: int = 100, imbalance: float = 50, width: int = 48) -> tuple:
+def features(n_largest: int = 250, n_classes: int = 100, imbalance: float = 50, width: int = 48) -> tuple[Any, Any]:
     """Clouds around directions that lie in ten groups of alike classes, by the counts of CIFAR-100-LT's form."""
     rng = np.random.default_rng(0)
     counts = rng.permutation(long_tail_counts(n_largest, n_classes, imbalance))
