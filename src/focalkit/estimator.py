@@ -255,8 +255,8 @@ def fit_together(
         options = _options_of(model, counts)
         model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
         shifts.append(options.pop("logit_adjustment") if _shifts_the_intercept(model, options) else 0.0)
-        fits = last is not None and last.shape == (n_logits, checked.shape[1])
-        start = (last, model.intercept_ + shifts[-1]) if fits else None
+        known = last is not None and last.shape == (n_logits, checked.shape[1])
+        start = (np.asarray(last), model.intercept_ + shifts[-1]) if known else None
         penalty = 1 / (model.C * weight.sum())
         candidates.append(Candidate(float(model.gamma), model.alpha_, penalty, model.keep_hardest, start, options))
     solutions = minimise(
