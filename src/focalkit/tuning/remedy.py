@@ -15,12 +15,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from focalkit._core import contracts
-from focalkit.decisions import CaseCost, CostMatrix
+from focalkit.decisions import CaseCost, CostMatrix, inputs
 from focalkit.io.encoding import Encoding
 from focalkit.tuning.classifiers import ClassifierTrainer, fit_weighted, trainer_of
 from focalkit.tuning.foreign import in_words
 from focalkit.tuning.heads import HEADS
-from focalkit.tuning.measures import cost_of
+from focalkit.tuning.measures import CostOf
 from focalkit.tuning.resampling import RIVALS, averaged, fit_rival
 from focalkit.tuning.result import Cell
 from focalkit.tuning.trainers import EstimatorTrainer, adjusted, plain_fit
@@ -216,8 +216,9 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
 
     def _decide(self, p: Real, costs: Any) -> NDArray[np.intp]:
         if self.goal is not None:
-            measure = cost_of(self.goal, costs, len(p), len(self.classes_))
-            return measure.closed(p, np.arange(len(p)))
+            goal, k = self.goal, len(self.classes_)
+            costs = goal.array if isinstance(goal, CostMatrix) else inputs.case_matrices(goal, costs, k, len(p))
+            return CostOf(goal, costs).closed(p, np.arange(len(p)))
         if self.cutoff is not None:
             if len(self.classes_) != 2:
                 contracts.reject("cutoff", "be left out", f"{len(self.classes_)} classes", "It is of two classes.")
