@@ -43,7 +43,8 @@ def test_every_link_to_a_file_leads_somewhere(page):
     assert [link for link in links if not (DOCS / link).exists()] == []
 
 
-def test_the_page_s_tables_are_what_the_command_prints():
+def test_the_page_s_tables_are_what_the_command_prints(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     from click.testing import CliRunner
 
     from focalkit.cli.diagnose import diagnose
