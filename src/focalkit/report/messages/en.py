@@ -392,12 +392,16 @@ MESSAGES: dict[str, str] = {
     "rule.costs": "Decide the class with the least expected cost.",
     "rule.weighted_costs": "Decide the class with the least expected cost, each p times its weight ({weights:text}).",
     "rule.review": "{rule} A person decides where that cost is above {review}.",
+    "decide.map_temperature": "temperature scaling",
+    "decide.map_focal_temperature": "focal temperature scaling",
+    "decide.map_isotonic": "isotonic regression",
+    "decide.map_beta": "beta calibration",
     "decide.calibrated": "Calibrated by {method}: it lowers the log loss on rows that it was not fitted on.",
     "decide.untrue": (
         "The rule supposes true probabilities, and {off} of {bins} bins lie outside their bands: --learned (learned=True) "
         "searches these rows instead."
     ),
-    "decide.calibrated_labels": "{n} labels calibrated ({method}): that surely lowers their log loss.",
+    "decide.calibrated_labels": "{n} labels calibrated by {method}: that surely lowers their log loss.",
     "decide.mined": (
         "Hard example mining cannot be undone: what it did depends on the course of training. Calibration on these rows "
         "takes its place."
@@ -426,9 +430,13 @@ MESSAGES: dict[str, str] = {
     "decide.source": "{name}: {n:count} rows, target {target:text}",
     "decide.as_logits": "The columns are no probabilities: they are taken for logits (--from logits says so).",
     "decide.rule": "The rule",
-    "decide.about": "For {goal:text}",
+    "decide.about": "For {goal}",
     "decide.use": "Use it elsewhere",
     "decide.figures": "What it does, per 1,000 cases",
+    "decide.goal_f_beta": "F{beta} of the positives",
+    "decide.goal_share": "{cost}, at most {share} % of the cases decided by a person",
+    "decide.goal_review": "{cost}, a person’s look at a case {review}",
+    "decide.goal_right": "cost of a case (a miss {a}, a false alarm {b}, a caught case {tp}, a cleared one {tn})",
     "decide.recall_title": "Recall per class, in per cent",
     "decide.what": "",
     "decide.before": "before",
@@ -510,6 +518,7 @@ MESSAGES: dict[str, str] = {
     "js.percentSign": "\u00a0%",
     "js.dPoints": "Operating points",
     "js.dPointsNote": "By their numbers on the curves; in per cent, alerts and cost per 1,000 cases. “Best” and “cheapest” are so on these very rows, which flatters a little; the first table is of rows that its rule was not learned on.",
+    "js.dTrainedNote": "Squares are remedies that were trained or shifted otherwise, as in the forest plot: their decisions out of fold, each fold by what the other folds choose.",
     "js.d_half": "p > 0.5",
     "js.d_balanced": "p > frequency of the class",
     "js.d_best_balanced": "best balanced accuracy",
@@ -593,6 +602,10 @@ MESSAGES: dict[str, str] = {
     "family.smote": "SMOTE",
     "family.bagging": "balanced bagging",
     "family.self-paced": "a self-paced ensemble",
+    "family.crt": "a retrained head (cRT)",
+    "family.tau-normalised": "a τ-normalised head",
+    "family.lws": "a rescaled head (LWS)",
+    "family.cosine": "a cosine head",
     "file.script": "script: {path}",
     "file.card": "model card: {path}",
     "file.model": "model: {path} (focalkit predict {path} FILE --trust)",
