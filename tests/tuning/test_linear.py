@@ -53,6 +53,15 @@ def test_every_figure_is_that_of_the_pipeline(n_classes: int, gaps: bool, weight
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=0.01)
 
 
+@pytest.mark.parametrize("rivals", ["undersample", ("undersample",)])
+def test_rivals_are_trained_by_the_pipeline_also_where_the_table_is_of_numbers(rivals: object) -> None:
+    X, y = _table()
+    options = {"gammas": (0.0,), "keep_hardest": (), "n_splits": 3, "n_repeats": 1, "rivals": rivals}
+    ours, theirs = tune(LinearTable(5), X, y, **options), tune(LinearTable(5).made(), X, y, **options)
+    assert "undersample" in {cell.family for cell in ours.cells}
+    np.testing.assert_array_equal(ours.scores, theirs.scores)
+
+
 def test_what_is_not_finite_is_refused_before_any_fit() -> None:
     X, y = _table()
     X[7, 1] = np.inf

@@ -157,8 +157,7 @@ def tune(
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     asked = bound(asked, targets, classes, weight, costs)
     groups = _groups(X, groups, len(targets))
-    plain = not n_trials and (isinstance(rivals, str) or not len(rivals)) and rivals != "all"
-    trainer = _trainer(estimator, X, targets, len(classes), seed, plain=plain)
+    trainer = _trainer(estimator, X, targets, len(classes), seed, plain=not n_trials and not len(rivals))
     grid = Grid.checked(
         alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
         len(classes), checked_rivals(rivals, resamples=trainer.resamples, adjusts=trainer.adjusts, name=trainer.name),
