@@ -119,11 +119,11 @@ def features(
                 X[low:high, k] = column.rows(low, high)
 
         list(pool.map(copy, edges, [*edges[1:], len(X)]))
-    n_repeated, n_mixed = repeats(X, ids)
+    n_repeated, n_mixed, n_wrong = repeats(X, ids)
     if n_repeated:
         alerts.append(Alert("duplicates", {"n": n_repeated, "n_rows": len(X)}))
     if n_mixed:
-        alerts.append(Alert("conflicts", {"n": n_mixed}))
+        alerts.append(Alert("conflicts", {"n": n_mixed, "n_wrong": n_wrong}))
     for what in ("infinite", "missing"):
         n = sum(getattr(column, f"n_{what}") for _, column in used)
         if n:

@@ -77,7 +77,7 @@ def _expect(verdict: Verdict) -> tuple[Finding, ...]:
         "metric": verdict.metric.name,
         "before": _score(plain.expected.mean, judges),
         "after": _score(best.expected.mean, judges),
-        "range": {"mean": new.mean, "low": new.low, "high": new.high, "judges": judges},
+        "range": {"mean": new.mean, "low": max(new.low, verdict.metric.least), "high": new.high, "judges": judges},
         "n": len(result.targets),
     }
     out = _per_thousand(verdict)
