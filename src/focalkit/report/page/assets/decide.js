@@ -136,7 +136,7 @@ if (document.getElementById("decision")) (() => {
     function drawPoints(named, recall, precision) {
       const heads = ["", "dCutoff", "dRecall", "dPrecision", "dFpr", "dAlerts", "dCost"];
       const points = $("points"), held = document.activeElement?.closest("#points button")?.dataset.n;
-      points.tHead.replaceChildren(element("tr", {}, ...heads.map((key) => element("th", { scope: "col" }, key && t(key)))));
+      points.tHead.replaceChildren(element("tr", {}, ...heads.map((key) => (key ? element("th", { scope: "col" }, t(key)) : element("td")))));
       points.tBodies[0].replaceChildren(...named.map(({ key, index }, n) => {
         const button = element("button", { type: "button", "data-n": n }, `${n + 1} ${t(key)}`), flagged = caught[index] + falseAlarms[index];
         button.addEventListener("click", () => { state.i = index; draw(); remember(); });
