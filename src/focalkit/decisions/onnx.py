@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
-from focalkit.decisions.rules import Bands, Cutoff, Weighted
-from focalkit.decisions.steps import Reweigh, own_bands, own_scale
-
-if TYPE_CHECKING:
-    from focalkit.decisions.rule import DecisionRule
+from focalkit.decisions.rules import Bands, Cutoff, Rule, Weighted
+from focalkit.decisions.steps import Reweigh, Step, own_bands, own_scale
 
 
-def with_rule(made: DecisionRule, model: Any, initial_types: Any) -> Any:
+def with_rule(rule: Rule, steps: tuple[Step, ...], model: Any, initial_types: Any) -> Any:
     """The graph of ``model`` with an output ``decision`` (n,) of class numbers behind its probabilities.
 
     Parameters
     ----------
-    made : DecisionRule
-        Of one cut-off, bands, or weights with or without a cost matrix; steps that reweigh are folded in.
+    rule : Rule
+        One cut-off, bands, or weights with or without a cost matrix.
+    steps : tuple of Step
+        Before the rule; of weights those that reweigh, which are folded in.
     model : fitted scikit-learn classifier
     initial_types : list
         As skl2onnx takes them.
@@ -39,15 +38,17 @@ def with_rule(made: DecisionRule, model: Any, initial_types: Any) -> Any:
 
     graph = convert_sklearn(model, initial_types=initial_types, options={id(model): {"zipmap": False}})
     score = graph.graph.output[1].name
-    nodes, constants = _nodes(made, score, helper, numpy_helper)
+    nodes, constants = _nodes(rule, steps, score, helper, numpy_helper)
     graph.graph.node.extend(nodes)
     graph.graph.initializer.extend(constants)
     graph.graph.output.append(helper.make_tensor_value_info("decision", TensorProto.INT64, [None]))
     return graph
 
 
-def _nodes(made: DecisionRule, score: str, helper: Any, numpy_helper: Any) -> tuple[list[Any], list[Any]]:
-    rule, constants = made.rule, []
+def _nodes(
+    rule: Rule, steps: tuple[Step, ...], score: str, helper: Any, numpy_helper: Any
+) -> tuple[list[Any], list[Any]]:
+    constants: list[Any] = []
 
     def constant(name: str, value: Any, kind: Any = np.float32) -> str:
         constants.append(numpy_helper.from_array(np.asarray(value, kind), f"rule_{name}"))
@@ -55,13 +56,11 @@ def _nodes(made: DecisionRule, score: str, helper: Any, numpy_helper: Any) -> tu
 
     if isinstance(rule, Cutoff | Bands):
         column = helper.make_node("Gather", [score, constant("column", 1, np.int64)], ["rule_p"], axis=1)
-        cut = own_scale(rule.cutoff, made.steps) if isinstance(rule, Cutoff) else own_bands(rule, made.steps).upper
+        cut = own_scale(rule.cutoff, steps) if isinstance(rule, Cutoff) else own_bands(rule, steps).upper
         above = helper.make_node("Greater", ["rule_p", constant("cutoff", cut)], ["rule_above"])
         if isinstance(rule, Cutoff):
             return [column, above, helper.make_node("Cast", ["rule_above"], ["decision"], to=7)], constants
-        low = helper.make_node(
-            "Greater", ["rule_p", constant("lower", own_bands(rule, made.steps).lower)], ["rule_mid"]
-        )
+        low = helper.make_node("Greater", ["rule_p", constant("lower", own_bands(rule, steps).lower)], ["rule_mid"])
         one, zero, doubt = (constant(n, v, np.int64) for n, v in (("one", 1), ("zero", 0), ("review", -1)))
         inner = helper.make_node("Where", ["rule_mid", doubt, zero], ["rule_inner"])
         return [
@@ -71,15 +70,11 @@ def _nodes(made: DecisionRule, score: str, helper: Any, numpy_helper: Any) -> tu
             inner,
             helper.make_node("Where", ["rule_above", one, "rule_inner"], ["decision"]),
         ], constants
-    if (
-        not isinstance(rule, Weighted)
-        or rule.review_cost is not None
-        or not all(isinstance(s, Reweigh) for s in made.steps)
-    ):
+    if not isinstance(rule, Weighted) or rule.review_cost is not None or not all(isinstance(s, Reweigh) for s in steps):
         got = type(rule).__name__
         contracts.reject("rule", "be cut-offs, or weights and a cost matrix", got, "Use DecisionRule.predict.")
     weights = np.array(rule.weights)
-    for step in made.steps:
+    for step in steps:
         weights = weights * np.array(step.factors)  # type: ignore[attr-defined]
     matrix = -np.eye(len(weights)) if rule.matrix is None else np.array(rule.matrix)
     # expected costs are linear in the probabilities: one product

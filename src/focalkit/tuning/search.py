@@ -91,7 +91,8 @@ def tune(
         What is tried besides: the "logit-adjusted" loss, where the estimator takes it ("train with it, or shift
         afterwards?"); and what changes the training rows: "undersample", "oversample", "smote" (needs
         imbalanced-learn), "bagging" (balanced), "self-paced". Their probabilities are undone at the known rate before
-        they are judged.
+        they are judged. On features of a network, other heads of a linear classifier ("heads" for all): "crt",
+        "tau-normalised", "lws" (Kang et al. 2020, arXiv 1910.09217), "cosine".
     metric : str, Goal, matrix, scorer or function
         The figure that the tables and the verdict's headline go by: "balanced_accuracy",
         "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error"; a goal of
