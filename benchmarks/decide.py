@@ -170,7 +170,7 @@ def model_of(name: str):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from focalkit import FocalClassifier
+    from focalkit.estimator import FocalClassifier
 
     models = {
         "logistic": LogisticRegression(max_iter=500),
@@ -196,7 +196,7 @@ def calibrated(X, y, name: str, seed: int) -> dict:
     """Log loss on a third of the rows; one third trains, on one maps are fitted and chosen."""
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
-    from focalkit.decisions.calibration import METHODS, best_calibration, fit_calibration, log_losses
+    from focalkit.decisions.calibration import METHODS, cross_fitted_losses, fit_calibration, log_losses
 
     rows = np.arange(len(y))
     train, rest = train_test_split(rows, train_size=1 / 3, stratify=y, random_state=seed)
@@ -211,59 +211,64 @@ def calibrated(X, y, name: str, seed: int) -> dict:
     folds = np.empty(len(fit), int)
     for fold, (_, some) in enumerate(splits):
         folds[some] = fold
-    usual = ("temperature", "beta", "isotonic") if two else ("temperature",)
     methods = METHODS if two else ("temperature", "focal_temperature")
-    losses = {"none": log_losses(q, y[test])}
-    losses |= {m: log_losses(fit_calibration(m, p, y[fit]).apply(q), y[test]) for m in methods}
-    chosen = {"auto": usual, "auto with focal": (*usual, "focal_temperature")}
-    picks = {key: best_calibration(p, y[fit], None, folds, among) or "none" for key, among in chosen.items()}
-    gain = losses[picks["auto"]] - losses[picks["auto with focal"]]
-    error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
+    losses, cross = {"none": log_losses(q, y[test])}, {}
+    for method in methods:
+        losses[method] = log_losses(fit_calibration(method, p, y[fit]).apply(q), y[test])
+        gain = log_losses(p, y[fit]) - cross_fitted_losses(method, p, y[fit], np.ones(len(fit)), folds)
+        cross[method] = float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
     mean = {key: float(value.mean()) for key, value in losses.items()}
-    return {"losses": mean, "picks": picks, "gain": float(gain.mean()), "error": error, "rows": len(test)}
+    error = float((losses["temperature"] - losses["focal_temperature"]).std(ddof=1) / np.sqrt(len(test)))
+    return {"losses": mean, "cross": cross, "error": error}
+
+
+METHODS_SHOWN = ("temperature", "focal_temperature", "beta", "isotonic")
+#: How a map is chosen among those that lower the cross-fitted log loss by two standard errors.
+CHOICES = {
+    "surest": lambda gain, error: gain / error,
+    "largest": lambda gain, error: gain,
+}
+
+
+def choose(one: dict, choice: str, focal: bool) -> str:
+    """The map that is chosen by what cross-fitting said of each."""
+    sure = {m: CHOICES[choice](g, e) for m, (g, e) in one["cross"].items() if e > 0 and g > 2 * e}
+    sure = {m: value for m, value in sure.items() if focal or m != "focal_temperature"}
+    return max(sure, key=sure.get) if sure else "none"
 
 
 def calibrate(folder: Path, seeds: int, only: str, journal: Journal) -> None:
-    """Whether focal temperature scaling among the maps that "auto" tries lowers the log loss of what it chooses."""
+    """What "auto" would choose among the maps, with and without focal temperature scaling, and what that is worth."""
     from focalkit.io.features import read_table
 
-    print("| table | model | none | temperature | focal temperature | beta | isotonic | auto | with focal | gain |")
-    print("|---" * 10 + "|")
-    gains = []
+    print("| table | classes | model | none | temperature | focal temperature | beta | isotonic |\n" + "|---" * 8 + "|")
+    every = []
     for path in sorted(folder.glob("*.csv")):
         if only not in path.stem:
             continue
         table = read_table(path)
         y = np.unique(np.asarray(table.y), return_inverse=True)[1]
-        X = np.asarray(table.X, float)
-        keep = np.isin(y, np.flatnonzero(np.bincount(y) >= 30))
-        some = np.random.default_rng(0).permutation(np.flatnonzero(keep))[:6000]
-        X, y = X[some], np.unique(y[some], return_inverse=True)[1]
-        X = np.where(np.isfinite(X), X, 0.0)
-        if np.bincount(y).min() < 15:
+        some = np.random.default_rng(0).permutation(len(y))[:6000]
+        some = some[np.bincount(y[some], minlength=y.max() + 1)[y[some]] >= 15]
+        X, y = np.nan_to_num(np.asarray(table.X, float)[some]), np.unique(y[some], return_inverse=True)[1]
+        k = int(y.max()) + 1
+        if k < 2:
             continue
         for name in MODELS:
-            each = [
-                journal.get(("calibrate", path.stem, name, s), partial(calibrated, X, y, name, s)) for s in range(seeds)
-            ]
-            gains += [(len(np.unique(y)), name, one["gain"], one["error"], one["picks"]) for one in each]
+            find = [partial(calibrated, X, y, name, seed) for seed in range(seeds)]
+            each = [journal.get(("calibrate", path.stem, name, seed), one) for seed, one in enumerate(find)]
+            every += [(k, one) for one in each]
             mean = {key: np.mean([one["losses"][key] for one in each]) for key in each[0]["losses"]}
-            cells = [
-                f"{mean[key]:.4f}" if key in mean else "–"
-                for key in ("none", "temperature", "focal_temperature", "beta", "isotonic")
-            ]
-            picks = [", ".join(sorted({one["picks"][key] for one in each})) for key in ("auto", "auto with focal")]
-            gain = np.mean([one["gain"] for one in each])
-            print(f"| {path.stem} | {name} | {' | '.join([*cells, *picks])} | {gain:+.5f} |", flush=True)
-    for label, among in (("two classes", lambda k: k == 2), ("more classes", lambda k: k > 2)):
-        part = [g for g in gains if among(g[0])]
-        if part:
-            value = np.array([g[2] for g in part])
-            differ = [g for g in part if g[4]["auto"] != g[4]["auto with focal"]]
-            better = sum(g[2] > 2 * g[3] for g in differ), sum(g[2] < -2 * g[3] for g in differ)
-            said = f"{len(part)} runs, chosen otherwise in {len(differ)}: surely better {better[0]}, worse {better[1]}"
-            those = np.mean([g[2] for g in differ] or [0.0])
-            print(f"{label}: {said}; mean gain {value.mean():+.5f}, of those {those:+.5f}")
+            cells = [f"{mean[m]:.4f}" if m in mean else "–" for m in ("none", *METHODS_SHOWN)]
+            print(f"| {path.stem} | {k} | {name} | {' | '.join(cells)} |", flush=True)
+    print("\n| classes | runs | chosen | with focal | log loss | above the best map |\n|---|---|---|---|---|---|")
+    for words, among in (("two", lambda k: k == 2), ("more", lambda k: k > 2)):
+        part = [one for k, one in every if among(k)]
+        for choice in CHOICES:
+            for focal in (False, True):
+                loss = [one["losses"][choose(one, choice, focal)] for one in part]
+                above = [value - min(one["losses"].values()) for value, one in zip(loss, part, strict=True)]
+                print(f"| {words} | {len(part)} | {choice} | {focal} | {np.mean(loss):.5f} | {np.mean(above):.5f} |")
 
 
 def tables(folder: Path, creditcard: Path | None):

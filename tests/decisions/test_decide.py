@@ -245,6 +245,31 @@ def test_focal_temperature_scaling_finds_the_map():
     assert fitted < scaled
 
 
+def test_of_several_classes_focal_temperature_is_taken_where_it_lowers_the_loss_most():
+    from focalkit.decisions.calibration import best_calibration
+
+    rng = np.random.default_rng(0)
+    q = rng.dirichlet([2.0, 1.0, 0.5], 8000)
+    folds = np.arange(8000) % 5
+    for map_, best in (
+        (Temperature(1.5, 3.0), "focal_temperature"),
+        (Temperature(1.0), None),
+    ):
+        y = (rng.random(8000)[:, None] > map_.apply(q).cumsum(axis=1)).sum(axis=1).clip(0, 2)
+        assert best_calibration(q, y, None, folds) == best
+
+
+def test_a_few_rows_that_are_surely_wrong_do_not_hide_what_a_map_does_for_the_others():
+    from focalkit.decisions.calibration import best_calibration
+
+    rng = np.random.default_rng(0)
+    p = sigma(rng.normal(-2, 2, 4000))
+    y = (rng.random(4000) < p).astype(int)
+    far = sigma(2 * np.log(p / (1 - p)))
+    far[:3], y[:3] = 0.0, 1
+    assert best_calibration(far, y, None, np.arange(4000) % 5) is not None
+
+
 def test_bands_of_a_true_model_hold_together():
     off = []
     for seed in range(60):
@@ -355,6 +380,10 @@ RULES = {
     "focal matrix": lambda: decide(*three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate=None),
     "review": lambda: decide(*three(), Abstain(review_cost=0.3)),
     "learned matrix": lambda: decide(*three(), 70 * np.array(MATRIX), learned=True),
+    "focal temperature": lambda: decide(*three(), MATRIX, calibrate="focal_temperature", prior=[0.5, 0.3, 0.2]),
+    "focal temperature behind alpha": lambda: decide(
+        *three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate="focal_temperature"
+    ),
     "focal matrix, gamma 2": lambda: decide(*three(), MATRIX, gamma=2.0, calibrate=None),
 }
 

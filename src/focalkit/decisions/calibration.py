@@ -17,9 +17,11 @@ from focalkit.decisions.steps import TINY, Beta, Isotonic, Step, Temperature, lo
 
 Real = NDArray[np.float64]
 METHODS = ("temperature", "focal_temperature", "isotonic", "beta")
-#: Those that "auto" tries, of two classes and of several.
+#: Those that "auto" tries, of two classes and of several. Of two, focal temperature scaling adds nothing to the others.
 AUTO = ("temperature", "beta", "isotonic")
-AUTO_OF_SEVERAL = ("temperature",)
+AUTO_OF_SEVERAL = ("temperature", "focal_temperature")
+#: As in scikit-learn's log loss: beyond it, a few rows that are surely wrong would hide what a map does for all others.
+EPS = float(np.finfo(np.float64).eps)
 #: Rows that a map is fitted on at most, evenly over the classes.
 MOST_ROWS = 50_000
 #: A map is kept by "auto" where it lowers the cross-fitted log loss by more than this many standard errors.
@@ -27,9 +29,9 @@ SURE = 2.0
 
 
 def log_losses(p: Real, targets: NDArray[Any]) -> Real:
-    """Minus the logarithm of the true class's probability (n,), in nats."""
+    """Minus the logarithm of the true class's probability (n,), in nats; one of 0 counts as :data:`EPS`."""
     full = both_sides(p)
-    return np.asarray(-np.log(np.maximum(full[np.arange(len(targets)), targets], TINY)))
+    return np.asarray(-np.log(np.maximum(full[np.arange(len(targets)), targets], EPS)))
 
 
 def fit_calibration(method: str, p: Real, targets: NDArray[Any], weight: Real | None = None) -> Step:
@@ -113,18 +115,18 @@ def _beta(p: Real, y: NDArray[Any], w: Real) -> Step:
 def best_calibration(
     p: Real, targets: NDArray[Any], weight: Real | None, folds: NDArray[np.intp], methods: Sequence[str] | None = None
 ) -> str | None:
-    """The one of ``methods`` that most surely lowers the cross-fitted log loss; None where none does it surely.
+    """The one of ``methods`` that lowers the cross-fitted log loss most, of those that surely do; None where none does.
 
-    Sure is a gain of :data:`SURE` standard errors. Default: every method for the number of classes.
+    Sure is a gain of more than :data:`SURE` standard errors. Default: :data:`AUTO`, or :data:`AUTO_OF_SEVERAL`.
     """
-    best, most = None, SURE
+    best, most = None, 0.0
     plain, w = log_losses(p, targets), np.ones(len(targets)) if weight is None else weight
     for method in (AUTO if p.ndim == 1 else AUTO_OF_SEVERAL) if methods is None else methods:
         gain = plain - cross_fitted_losses(method, p, targets, w, folds)
         mean = float(np.average(gain, weights=w))
         error = float(np.sqrt((w**2 * (gain - mean) ** 2).sum()) / w.sum())
-        if error > 0 and mean / error > most:
-            best, most = method, mean / error
+        if error > 0 and mean / error > SURE and mean > most:
+            best, most = method, mean
     return best
 
 

@@ -97,8 +97,10 @@ def decide_labels(
     closed = isinstance(goal, Cost) and not learned
     methods = _methods(training.calibrate, closed, p, y, w, folds)
     if training.calibrate == "auto" and any(methods):
-        named = ", ".join(sorted({m for m in methods if m}))
-        notes.append(Message("decide.calibrated_labels", n=sum(m is not None for m in methods), method=named))
+        for name in sorted({m for m in methods if m}):
+            notes.append(
+                Message("decide.calibrated_labels", n=methods.count(name), method=Message(f"decide.map_{name}"))
+            )
     prior, estimated = _prior(training, data, undo, methods, p, notes)
     recipe = Recipe(goal, closed, methods, prior, seed)
     step, rule, kappa = recipe.fit(p, y, w)

@@ -74,7 +74,7 @@ def learn(
     p = inputs.narrow(apply_all(undo, data.p))
     method = _calibrated(asked.calibrate, goal, asked.learned, p, data, folds)
     if method is not None and asked.calibrate == "auto":
-        said.append(Message("decide.calibrated", method=method))
+        said.append(Message("decide.calibrated", method=Message(f"decide.map_{method}")))
     new_prior, estimated = _prior(asked.prior, asked.unlabelled, data, undo, method, p, said)
     recipe = Recipe(goal, asked.learned, method, new_prior)
     steps, rule = recipe.fit(p, data.y, data.w, data.costs)

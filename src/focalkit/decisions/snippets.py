@@ -179,6 +179,10 @@ def _least(values: list[str], names: list[str], first: list[str]) -> str:
     return "CASE " + " ".join(whens) + f" ELSE {names[-1]} END"
 
 
+#: Classes of which an expression looks at all the others' probabilities more than once.
+MOST_NESTED = 8
+
+
 def _sql_steps(steps: tuple[Step, ...], cols: list[str], k: int) -> str:
     """Class k's probability after the steps, up to a factor that all classes share."""
     value = cols[k]
@@ -188,12 +192,24 @@ def _sql_steps(steps: tuple[Step, ...], cols: list[str], k: int) -> str:
         elif isinstance(step, Temperature) and not step.gamma:
             value = f"POWER({value}, {_number(1 / step.temperature)})"
         elif isinstance(step, Recover) and i == 0:
-            g = step.gamma[k] if isinstance(step.gamma, tuple) else step.gamma
-            p, rest = _at_least(cols[k], "1e-300"), _at_least(f"1 - {cols[k]}", "1e-30")
-            power, under = f"POWER({rest}, {_number(g)})", f"POWER({rest}, {_number(g - 1)})"
-            h = f"({p} / ({power} - {_number(g)} * {under} * ({p}) * LN({p})))"
-            value = h if step.alpha is None else f"{h} / {_number(step.alpha[k])}"
+            value = _sql_recovered(step, k, cols[k], f"1 - {cols[k]}")
+        elif isinstance(step, Recover | Temperature) and len(cols) <= MOST_NESTED:
+            before = steps[:i] if isinstance(step, Recover) else (*steps[:i], Temperature(step.temperature))
+            every = [_sql_steps(before, cols, j) for j in range(len(cols))]
+            total, others = " + ".join(every), " + ".join(every[:k] + every[k + 1 :])
+            recover = step if isinstance(step, Recover) else Recover(step.gamma)
+            value = _sql_recovered(recover, k, f"({every[k]}) / ({total})", f"({others}) / ({total})")
         else:
             remedy = "Use to_numpy(), or DecisionRule.predict."
-            contracts.reject("rule", "have steps that SQL can hold", type(step).__name__, remedy)
+            got = contracts.Words(f"{type(step).__name__} of {len(cols)} classes")
+            contracts.reject("rule", "have steps that SQL can hold", got, remedy)
     return value
+
+
+def _sql_recovered(step: Recover, k: int, p: str, rest: str) -> str:
+    """What :class:`Recover` makes of class k's probability and of that of all others."""
+    g = step.gamma[k] if isinstance(step.gamma, tuple) else step.gamma
+    p, rest = f"({_at_least(p, '1e-300')})", _at_least(rest, "1e-30")
+    power, under = f"POWER({rest}, {_number(g)})", f"POWER({rest}, {_number(g - 1)})"
+    h = f"({p} / ({power} - {_number(g)} * {under} * {p} * LN({p})))"
+    return h if step.alpha is None else f"{h} / {_number(step.alpha[k])}"

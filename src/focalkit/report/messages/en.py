@@ -393,12 +393,16 @@ MESSAGES: dict[str, str] = {
     "rule.costs": "Decide the class with the least expected cost.",
     "rule.weighted_costs": "Decide the class with the least expected cost, each p times its weight ({weights:text}).",
     "rule.review": "{rule} A person decides where that cost is above {review}.",
+    "decide.map_temperature": "temperature scaling",
+    "decide.map_focal_temperature": "focal temperature scaling",
+    "decide.map_isotonic": "isotonic regression",
+    "decide.map_beta": "beta calibration",
     "decide.calibrated": "Calibrated by {method}: it lowers the log loss on rows that it was not fitted on.",
     "decide.untrue": (
         "The rule supposes true probabilities, and {off} of {bins} bins lie outside their bands: --learned (learned=True) "
         "searches these rows instead."
     ),
-    "decide.calibrated_labels": "{n} labels calibrated ({method}): that surely lowers their log loss.",
+    "decide.calibrated_labels": "{n} labels calibrated by {method}: that surely lowers their log loss.",
     "decide.mined": (
         "Hard example mining cannot be undone: what it did depends on the course of training. Calibration on these rows "
         "takes its place."

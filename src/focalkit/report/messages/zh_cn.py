@@ -393,11 +393,15 @@ MESSAGES: dict[str, str] = {
     "rule.costs": "判为期望代价最小的类别。",
     "rule.weighted_costs": "各类的 p 先乘以权重（{weights:text}），再判为期望代价最小的类别。",
     "rule.review": "{rule}该代价高于 {review} 时交由人工判定。",
-    "decide.calibrated": "已用 {method} 校准：在未参与拟合的行上，它降低了对数损失。",
+    "decide.map_temperature": "温度缩放",
+    "decide.map_focal_temperature": "focal 温度缩放",
+    "decide.map_isotonic": "保序回归",
+    "decide.map_beta": "beta 校准",
+    "decide.calibrated": "已用{method}校准：在未参与拟合的行上，它降低了对数损失。",
     "decide.untrue": (
         "该规则以概率可信为前提，而 {bins} 个区间中有 {off} 个落在置信带之外：--learned（learned=True）改为在这些行上搜索。"
     ),
-    "decide.calibrated_labels": "已校准 {n} 个标签（{method}）：其对数损失因此确有下降。",
+    "decide.calibrated_labels": "已用{method}校准 {n} 个标签：其对数损失因此确有下降。",
     "decide.mined": "难例挖掘无法还原：它的影响取决于训练过程。改用这些行上的校准代替。",
     "decide.mined_uncalibrated": "难例挖掘无法还原：它的影响取决于训练过程。请做校准，或直接从数据学习规则。",
     "decide.unidentifiable": "从这些预测看不出新的类别频率：许多组频率拟合得一样好。请用 prior 直接给出。",
