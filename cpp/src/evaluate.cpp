@@ -72,6 +72,7 @@ Partial compute(Job& job) {
         job.chunks, n,
         [](void* context, std::int64_t piece, int thread) {
             Pass& p = *static_cast<Pass*>(context);
+            const threads::Flushing flushing(p.job.logit_scale > 1 && p.job.type != Type::f64);
             p.kernel(p.job, piece, p.scratch[thread], p.partials[piece]);
         },
         &pass);
