@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "docs")]
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # the one that the builder has
+
+import names  # noqa: E402
+import terms  # noqa: E402
 
 import focalkit  # noqa: E402
 
@@ -90,7 +93,16 @@ def _skip(app: object, what: str, name: str, member: object, skip: bool, options
     return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
 
 
+def _annotate(app: object, what: str, name: str, member: object, options: object, lines: list[str]) -> None:
+    """What stands near a public name, and since when it is there."""
+    short = name.removeprefix("focalkit.")
+    if what in ("function", "class", "exception", "data") and short.count(".") < 2:
+        lines[:] = names.annotate(short, lines)
+
+
 def setup(app: object) -> None:
     """Register what the pages need."""
     app.connect("autodoc-skip-member", _skip)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-docstring", _annotate, priority=400)  # type: ignore[attr-defined]  # before numpydoc's form is read
+    app.connect("doctree-read", terms.link)  # type: ignore[attr-defined]
     app.connect("source-read", _link_to_the_repository)  # type: ignore[attr-defined]

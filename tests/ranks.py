@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 import multiprocessing
+import queue
 import traceback
 
 import torch
 import torch.distributed as dist
 
 PATIENCE = datetime.timedelta(seconds=60)
+#: No answer takes this long, on however busy a machine; the first waits for PyTorch to be imported.
+LONGEST = 600
 
 
 class Ranks:
@@ -17,7 +20,7 @@ class Ranks:
 
     def __init__(self, count, folder):
         context = multiprocessing.get_context("spawn")
-        self.folder, self.meetings, self.size = folder, 0, 0
+        self.folder, self.meetings, self.size, self.asked = folder, 0, 0, 0
         self.orders = [context.Queue() for _ in range(count)]
         self.answers = context.Queue()
         self.processes = [
@@ -30,9 +33,18 @@ class Ranks:
     def __call__(self, size, function, *arguments):
         if size != self.size:
             self.meetings, self.size = self.meetings + 1, size
+        self.asked += 1
         for orders in self.orders[:size]:
-            orders.put((size, str(self.folder / f"meeting{self.meetings}"), function, arguments))
-        answers = dict(self.answers.get(timeout=PATIENCE.total_seconds() + 60) for _ in range(size))
+            orders.put((self.asked, size, str(self.folder / f"meeting{self.meetings}"), function, arguments))
+        answers = {}
+        while len(answers) < size:
+            try:
+                asked, rank, answer = self.answers.get(timeout=LONGEST)
+            except queue.Empty:
+                self.part()
+                raise
+            if asked == self.asked:  # and not the late answer to a question that was given up
+                answers[rank] = answer
         failures = [text for text, _ in answers.values() if text]
         if failures:
             self.part()
@@ -54,15 +66,15 @@ def _serve(rank, orders, answers):
     torch.set_num_threads(1)
     here = None
     while (order := orders.get()) is not None:
-        size, meeting, function, arguments = order
+        asked, size, meeting, function, arguments = order
         try:
             if meeting != here:
                 if dist.is_initialized():
                     dist.destroy_process_group()
                 dist.init_process_group("gloo", f"file://{meeting}", PATIENCE, size, rank)
                 here = meeting
-            answers.put((rank, ("", function(rank, *arguments))))
+            answers.put((asked, rank, ("", function(rank, *arguments))))
         except BaseException:
-            answers.put((rank, (f"rank {rank} of {size}\n{traceback.format_exc()}", None)))
+            answers.put((asked, rank, (f"rank {rank} of {size}\n{traceback.format_exc()}", None)))
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -218,7 +218,7 @@ def test_independent_columns_have_free_remedies_too(columns, tmp_path):
     assert result.exit_code == 0, result.stderr
     for part in ("What costs no retraining", "posterior", "Accuracy per class", "cat: positive", "within each column"):
         assert part in " ".join(result.stdout.split())
-    assert "判为正的门槛" in page.read_text(encoding="utf-8")
+    assert "判为正的阈值" in page.read_text(encoding="utf-8")
     wrong = run(columns, "--link", "sigmoid", "--prior", "0.3,1.5")
     assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
 

@@ -2,12 +2,16 @@
 
 import doctest
 import importlib
+import inspect
 import re
+import runpy
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+import focalkit
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("note", "diagnosis", "scale", "reading", "losses")
@@ -39,7 +43,8 @@ def test_every_link_to_a_file_leads_somewhere(page):
     assert [link for link in links if not (DOCS / link).exists()] == []
 
 
-def test_the_page_s_tables_are_what_the_command_prints():
+def test_the_page_s_tables_are_what_the_command_prints(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     from click.testing import CliRunner
 
     from focalkit.cli.diagnose import diagnose
@@ -231,3 +236,47 @@ def test_every_public_name_is_in_the_reference(name):
     names = set(importlib.import_module(name).__all__)
     elsewhere = {"Ledger", "diagnose"} if name == "focalkit" else set()  # with the diagnosis
     assert {n for n in names - elsewhere if n not in listed and (not whole or n in LATE)} == set()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_says_since_when_it_is_there_and_what_stands_near_it(name):
+    pytest.importorskip("torch")
+    names = runpy.run_path(str(DOCS / "names.py"))
+    prefix = name.removeprefix("focalkit").removeprefix(".")
+    for public in importlib.import_module(name).__all__:
+        short = f"diagnosis.{public}" if public in ("Ledger", "diagnose") else f"{prefix}.{public}".removeprefix(".")
+        assert names["near"](short), short
+        for other in names["near"](short):
+            module, _, leaf = f"focalkit.{other}".rpartition(".")
+            if module != "focalkit.keras":  # whose backend is another test's
+                assert getattr(importlib.import_module(module), leaf) is not None
+
+
+def test_the_reference_puts_them_between_the_sections_of_a_docstring():
+    annotate = runpy.run_path(str(DOCS / "names.py"))["annotate"]
+    lines = annotate("class_weights", inspect.cleandoc(focalkit.class_weights.__doc__).splitlines())
+    found = [
+        line for line in lines if line in ("Parameters", "Returns", "See Also", "Examples") or "versionadded" in line
+    ]
+    assert found == [".. versionadded:: 0.1.0", "Parameters", "Returns", "See Also", "Examples"]
+    assert "focalkit.prior_bias" in lines
+
+
+def test_both_glossaries_have_the_same_entries():
+    entries = [
+        re.findall(r"^.+\n: ", (DOCS / f"glossary{language}.md").read_text(encoding="utf-8"), re.M)
+        for language in ("", ".zh-CN")
+    ]
+    assert len(entries[0]) == len(entries[1]) > 20
+
+
+def test_a_word_of_the_glossary_is_a_link_where_a_page_uses_it_first():
+    core = pytest.importorskip("docutils.core")
+    terms = runpy.run_path(str(DOCS / "terms.py"))
+    page = core.publish_doctree(
+        "The ledger answers for τ, and the ledger for ``τ``; `here <x>`_ the cut-off.\n\nA Cut-off."
+    )
+    terms["link"](types.SimpleNamespace(env=types.SimpleNamespace(docname="tuning")), page)
+    links = [node for node in page.findall() if node.tagname == "reference" and "glossary" in node["classes"]]
+    assert [node.astext() for node in links] == ["ledger", "τ", "cut-off"]
+    assert page.astext() == "The ledger answers for τ, and the ledger for τ; here the cut-off.\n\nA Cut-off."

@@ -214,3 +214,23 @@ def test_bad_parameters_are_refused_with_the_way_out(skewed, parameters, message
 def test_a_single_class_is_refused():
     with pytest.raises(InputError, match="at least two classes"):
         FocalClassifier().fit(np.zeros((4, 1)), np.ones(4))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_logit_adjustment_with_an_intercept_is_the_plain_fit_with_another_intercept(classes):
+    rng = np.random.default_rng(0)
+    y = rng.choice(classes, 400, p=np.arange(1, classes + 1) / sum(range(1, classes + 1)))
+    X = rng.normal(size=(400, 3)) + y[:, None]
+    plain = FocalClassifier(gamma=1.0, alpha="sqrt").fit(X, y)
+    adjusted = FocalClassifier(gamma=1.0, alpha="sqrt", logit_adjustment=1.0).fit(X, y)
+    np.testing.assert_array_equal(adjusted.coef_, plain.coef_)
+    prior = np.log(np.bincount(y) / len(y))
+    shift = prior[1:] - prior[:1] if classes == 2 else prior
+    np.testing.assert_allclose(adjusted.intercept_, plain.intercept_ - shift, rtol=1e-12)
+    np.testing.assert_allclose(adjusted.predict_proba(X), plain.predict_proba(X), rtol=1e-9)
+    without = FocalClassifier(gamma=0.0, logit_adjustment=1.0, fit_intercept=False, tol=1e-7).fit(X, y)
+    assert (
+        np.abs(without.coef_ - FocalClassifier(gamma=0.0, fit_intercept=False, tol=1e-7).fit(X, y).coef_).max() > 0.01
+    )
+    again = FocalClassifier(gamma=1.0, alpha="sqrt", logit_adjustment=1.0, warm_start=True).fit(X, y)
+    assert again.fit(X, y).n_iter_ <= 2

@@ -7,9 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 import focalkit
+
+yaml = pytest.importorskip("yaml")
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

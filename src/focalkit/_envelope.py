@@ -1,4 +1,4 @@
-"""Which of some straight lines is the lowest, and where that changes: compiled."""
+"""Which decision costs least as the weight of one class grows, and where that changes: compiled."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ Real = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def lower_envelope(intercept: Real, slope: Real, apart: float) -> tuple[Ints, Real, Ints, Ints, Ints]:
-    """The lowest of each row's lines next to 0, and its changes over (0, inf): at, row, line before and after.
+def cheapest_changes(p: Real, weights: Real, c: int, costs: Real, apart: float) -> tuple[Ints, Real, Ints, Ints, Ints]:
+    """The decision j of the least sum_k w_k p_k C[k, j] next to w_c = 0, and its changes up to infinity.
 
     Parameters
     ----------
-    intercept : (n, n_lines)
-    slope : (n, n_lines), or (1, n_lines) where all rows share it
+    p : (n_classes, n)
+    weights : (n_classes,)
+        That of class ``c`` is not looked at.
+    c : int
+    costs : (n_classes, n_classes), or (n, n_classes, n_classes)
+        Rows are the truth.
     apart : float
-        Intercepts within this share of the least are equal; of equal ones the least slope goes on.
+        Costs within this share of the least are equal; of equal ones the one that rises least goes on.
 
     Returns
     -------
     first : (n,)
     at, row, before, after : (n_changes,)
-        Row after row, each row's from the left. A row changes at most n_lines - 1 times.
+        At which weight, in which row, from and to which decision. Row after row, each row's from the left. A row
+        changes at most n_classes - 1 times.
 
     Examples
     --------
-    >>> lower_envelope(np.array([[0.0, 1.0]]), np.array([[2.0, 1.0]]), 0.0)[1]
-    array([1.])
+    >>> cheapest_changes(np.array([[0.5], [0.5]]), np.ones(2), 1, np.array([[0.0, 1.0], [4.0, 0.0]]), 0.0)[1]
+    array([0.25])
     """
-    first = np.empty(len(intercept), np.int64)
-    y, s = (np.ascontiguousarray(values, np.float64) for values in (intercept, slope))
-    return (first, *_cpu.lower_envelope(y, s, apart, first))
+    first = np.empty(p.shape[1], np.int64)
+    tables = np.ascontiguousarray(costs if costs.ndim == 3 else costs[None], np.float64)
+    rows, of_class = (np.ascontiguousarray(values, np.float64) for values in (p, weights))
+    return (first, *_cpu.cheapest_changes(rows, of_class, c, tables, apart, first))

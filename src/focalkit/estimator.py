@@ -194,6 +194,11 @@ def _options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str
     return options
 
 
+def _shifts_the_intercept(model: FocalClassifier, options: dict[str, Any]) -> bool:
+    """Whether the fit is the one without logit adjustment but for the intercept, which is not penalised."""
+    return model.fit_intercept and "logit_adjustment" in options and not {"scale", "margin"} & set(options)
+
+
 def fit_together(
     models: Sequence[FocalClassifier], X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> list[str | None]:
@@ -236,7 +241,7 @@ def fit_together(
             "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
         )
     counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
-    candidates = []
+    candidates, shifts = [], []
     for model in models:
         if model is not first:
             validate_data(model, X, reset=True, skip_check_array=True)
@@ -247,16 +252,18 @@ def fit_together(
         model.classes_ = classes
         last = getattr(model, "coef_", None) if model.warm_start else None
         n_logits = 1 if len(classes) == 2 else len(classes)
-        start = (last, model.intercept_) if last is not None and last.shape == (n_logits, checked.shape[1]) else None
         options = _options_of(model, counts)
         model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
+        shifts.append(options.pop("logit_adjustment") if _shifts_the_intercept(model, options) else 0.0)
+        known = last is not None and last.shape == (n_logits, checked.shape[1])
+        start = (np.asarray(last), model.intercept_ + shifts[-1]) if known else None
         penalty = 1 / (model.C * weight.sum())
         candidates.append(Candidate(float(model.gamma), model.alpha_, penalty, model.keep_hardest, start, options))
     solutions = minimise(
         checked, targets, weight, candidates,
         n_classes=len(classes), fit_intercept=first.fit_intercept, tol=first.tol, max_iter=first.max_iter,
     )  # fmt: skip
-    for model, solution in zip(models, solutions, strict=True):
-        model.coef_, model.intercept_, model.n_iter_ = solution.coef, solution.intercept, solution.n_iter
+    for model, solution, shift in zip(models, solutions, shifts, strict=True):
+        model.coef_, model.intercept_, model.n_iter_ = solution.coef, solution.intercept - shift, solution.n_iter
     message = f"The fit stopped after max_iter={first.max_iter} steps; raise max_iter or scale the features."
     return [None if solution.converged else message for solution in solutions]

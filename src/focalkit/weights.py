@@ -135,10 +135,6 @@ def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArra
     InputError
         Where an argument breaks its contract, or the smallest class would keep nothing.
 
-    See Also
-    --------
-    class_weights : weights from such counts.
-
     Examples
     --------
     >>> long_tail_counts(5000, 10, 100)

@@ -182,6 +182,19 @@ def test_parameters_of_lightgbm_without_effect_are_refused(params, message):
         LIGHTGBM.make(**params).fit(*table(2))
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_cross_entropy_drops_trees_as_lightgbm_itself(n_classes):
+    X, y = table(n_classes)
+    params = {"boosting_type": "dart", "drop_rate": 0.3}
+    ours = LIGHTGBM.make(gamma=0.0, **params)
+    ours.fit(X, y, eval_set=[(X, y)], eval_metric=["recovered_log_loss", "focal_loss"])
+    theirs = LIGHTGBM.parent(**LIGHTGBM.quick, **params).fit(X, y)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-6)
+    for name in ("recovered_log_loss", "focal_loss"):
+        said = ours.evals_result_["training"][name][-1]
+        assert said == pytest.approx(log_loss(y, ours.predict_proba(X)), rel=1e-5)
+
+
 def test_lightgbm_starts_at_zero_where_it_is_told_to():
     X, y = table(2)
     ours = LIGHTGBM.make(gamma=0.0, boost_from_average=False).fit(X, y).predict_proba(X)

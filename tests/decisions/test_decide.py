@@ -1,6 +1,7 @@
 """decide(): what training did is undone, figures are of rows not learned on, and the rule travels."""
 
 import re
+import sqlite3
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from focalkit.decisions import (
 )
 from focalkit.decisions.rules import Cutoff, Weighted
 from focalkit.decisions.steps import Recover, Reweigh, Temperature
+from focalkit.report import to_html
 
 MATRIX = [[0.0, 1.0, 4.0], [5.0, 0.0, 1.0], [9.0, 2.0, 0.0]]
 
@@ -243,6 +245,31 @@ def test_focal_temperature_scaling_finds_the_map():
     assert fitted < scaled
 
 
+def test_of_several_classes_focal_temperature_is_taken_where_it_lowers_the_loss_most():
+    from focalkit.decisions.calibration import best_calibration
+
+    rng = np.random.default_rng(0)
+    q = rng.dirichlet([2.0, 1.0, 0.5], 8000)
+    folds = np.arange(8000) % 5
+    for map_, best in (
+        (Temperature(1.5, 3.0), "focal_temperature"),
+        (Temperature(1.0), None),
+    ):
+        y = (rng.random(8000)[:, None] > map_.apply(q).cumsum(axis=1)).sum(axis=1).clip(0, 2)
+        assert best_calibration(q, y, None, folds) == best
+
+
+def test_a_few_rows_that_are_surely_wrong_do_not_hide_what_a_map_does_for_the_others():
+    from focalkit.decisions.calibration import best_calibration
+
+    rng = np.random.default_rng(0)
+    p = sigma(rng.normal(-2, 2, 4000))
+    y = (rng.random(4000) < p).astype(int)
+    far = sigma(2 * np.log(p / (1 - p)))
+    far[:3], y[:3] = 0.0, 1
+    assert best_calibration(far, y, None, np.arange(4000) % 5) is not None
+
+
 def test_bands_of_a_true_model_hold_together():
     off = []
     for seed in range(60):
@@ -352,7 +379,20 @@ RULES = {
     "matrix": lambda: decide(*three(), MATRIX, prior=[0.5, 0.3, 0.2], calibrate="temperature"),
     "focal matrix": lambda: decide(*three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate=None),
     "review": lambda: decide(*three(), Abstain(review_cost=0.3)),
+    "learned matrix": lambda: decide(*three(), 70 * np.array(MATRIX), learned=True),
+    "focal temperature": lambda: decide(*three(), MATRIX, calibrate="focal_temperature", prior=[0.5, 0.3, 0.2]),
+    "focal temperature behind alpha": lambda: decide(
+        *three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate="focal_temperature"
+    ),
+    "focal matrix, gamma 2": lambda: decide(*three(), MATRIX, gamma=2.0, calibrate=None),
 }
+
+
+def new_cases(rule):
+    """Probabilities that the rule has not seen; of several classes some that are 0 and 1, as wide margins give."""
+    if rule.n_classes == 2:
+        return two(300, 7)[0]
+    return np.concatenate([three(300, 7)[0], np.eye(3), [[0.0, 0.5, 0.5], [1 - 2e-16, 1e-16, 1e-16]]])
 
 
 @pytest.fixture(scope="module", params=RULES)
@@ -371,18 +411,41 @@ def test_a_saved_rule_decides_the_same(rule, tmp_path):
 
 
 def test_the_numpy_snippet_decides_the_same(rule):
-    p = (two(300, 7) if rule.n_classes == 2 else three(300, 7))[0]
-    names = {}
+    p, names = new_cases(rule), {}
     exec(rule.to_numpy(), names)
     assert np.array_equal(names["decide"](p), rule.decide(p))
 
 
-def test_the_sql_snippet_decides_the_same(rule):
-    duckdb = pytest.importorskip("duckdb")
-    p = (two(300, 7) if rule.n_classes == 2 else three(300, 7))[0]
+@pytest.mark.parametrize("calibrate", ["temperature", "focal_temperature", "isotonic", "beta"])
+def test_the_snippet_of_costs_of_each_case_calibrates_too(calibrate):
+    p, y = two(800)
+    amounts = np.random.default_rng(0).exponential(30, 800)
+    rule, names = decide(p, y, CaseCost(fp=5), costs=amounts, calibrate=calibrate), {}
+    exec(rule.to_numpy(), names)
+    new = np.append(two(300, 7)[0], [0.0, 1.0])
+    of_new = CaseCost(fp=5).matrices(np.linspace(1, 99, len(new)))
+    assert np.array_equal(names["decide"](new, of_new), rule.decide(new, of_new))
+    assert "the decision with the least expected cost" in to_html(rule)
+
+
+def duckdb_connection():
+    return pytest.importorskip("duckdb").connect()
+
+
+def sqlite_connection():
+    found = sqlite3.connect(":memory:")
+    try:
+        found.execute("select power(2.0, ln(2.0))")
+    except sqlite3.OperationalError:
+        pytest.skip("this SQLite was built without mathematical functions")
+    return found
+
+
+@pytest.mark.parametrize("connect", [duckdb_connection, sqlite_connection])
+def test_the_sql_snippet_decides_the_same(rule, connect):
+    db, p = connect(), new_cases(rule)
     columns = ["p"] if p.ndim == 1 else [f"p_{name}" for name in rule.classes]
     quoted = [f'"{c}"' for c in columns]
-    db = duckdb.connect()
     db.execute(f"create table t (i integer, {', '.join(f'{c} double' for c in quoted)})")
     rows = [(i, *np.atleast_1d(row).tolist()) for i, row in enumerate(p)]
     db.executemany(f"insert into t values (?{', ?' * len(columns)})", rows)

@@ -5,11 +5,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from focalkit import InputError
-from focalkit.decisions import Abstain, CaseCost, Cost, Maximize, decide
+from focalkit.decisions import Abstain, CaseCost, Cost, CostMatrix, Maximize, decide
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the converters
 runtime = pytest.importorskip("onnxruntime")
 types = pytest.importorskip("skl2onnx.common.data_types")
+MATRIX = [[0.0, 1.0, 4.0], [5.0, 0.0, 1.0], [9.0, 2.0, 0.0]]
 
 
 def fitted(k):
@@ -26,16 +27,22 @@ def fitted(k):
         (2, Abstain(share=0.1), {}),
         (2, Cost(9), {"prior": 0.05}),
         (3, Maximize("macro_f1"), {}),
-        (3, [[0, 1, 4], [5, 0, 1], [9, 2, 0]], {"prior": [0.5, 0.3, 0.2]}),
+        (3, MATRIX, {"prior": [0.5, 0.3, 0.2]}),
+        (3, MATRIX, {"calibrate": "temperature"}),
+        (3, MATRIX, {"calibrate": "focal_temperature", "prior": [0.5, 0.3, 0.2]}),
+        (3, MATRIX, {"gamma": 2.0, "alpha": [1.0, 2.0, 3.0]}),
+        (3, Abstain(review_cost=0.3), {}),
+        (3, Abstain(share=0.2, cost=CostMatrix(MATRIX)), {"gamma": 1.0}),
     ],
 )
 def test_the_graph_decides_as_the_rule_does(k, goal, options):
     model, X, y = fitted(k)
+    X = np.concatenate([X, 100 * X[:20]])  # probabilities of 0 and 1
     p = model.predict_proba(X)
-    rule = decide(p, y, goal, calibrate=None, **options)
+    rule = decide(p[:800], y, goal, **{"calibrate": None, **options})
     graph = rule.to_onnx(model, [("x", types.FloatTensorType([None, 4]))])
     (said,) = runtime.InferenceSession(graph.SerializeToString()).run(["decision"], {"x": X})
-    assert said.shape == (800,)
+    assert said.shape == (820,)
     assert (said == rule.decide(p)).mean() > 0.995  # the graph is in float32
 
 

@@ -435,7 +435,10 @@ def test_compiled_code_for_a_gpu_calls_the_operator(monkeypatch):
 @pytest.mark.parametrize("targets", [("sm90",), pytest.param(("sm80", "gfx942"), marks=pytest.mark.slow)], ids="-".join)
 def test_every_kernel_compiles_for_nvidia_and_amd(targets, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment |= {
+        "TRITON_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]),
+    }
     command = [sys.executable, "-W", "error::UserWarning", str(Path(__file__).with_name("triton_compile.py")), *targets]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

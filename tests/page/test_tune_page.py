@@ -1,5 +1,6 @@
 """The report of ``focalkit tune`` in a real browser: its policy lets everything on it work."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -14,9 +15,10 @@ from focalkit.report.page.assemble import assemble
 from focalkit.report.page.gains import after_repeats
 from focalkit.report.page.tune import decided
 from focalkit.report.page.tune import page as tune_page
+from focalkit.tuning.deciding import operating_point
 from focalkit.tuning.search import tune
 from focalkit.tuning.verdict import judge_all
-from tests.page.hands import column, move
+from tests.page.hands import column, move, settle
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +155,41 @@ def test_the_page_decides_with_the_model_as_it_is_and_its_cut_off_moves(visit):
         costs = {"costs": rng.uniform(1, 9, 400)} if there else {}
         found = tune(FocalClassifier(), X, y, metric=metric, **costs, **few)
         assert ('id="decide-rule"' in page_of(found, source="made up")) is there
+
+
+def test_every_remedy_has_its_operating_point_as_python_counts_it(visit, run, text, screenshot):
+    result, verdicts = run
+    page, main = visit(text), verdicts[0]
+    rivals = main.families[1:]
+    assert {family.family for family in rivals} >= {"CE + shift", "α-CE", "focal"}
+    first = result.repeat_of_fold == 0
+    positives, n = int((result.targets == 1).sum()), len(result.targets)
+    rows = page.locator("#points tbody tr").all()[-len(rivals) :]
+    squares = page.locator("#roc rect.trained")
+    assert squares.count() == len(rivals)
+    for at, (family, row) in enumerate(zip(rivals, rows, strict=True)):
+        hit, named = sum(result.decided[family.picks[fold], fold] for fold in np.flatnonzero(first))
+        want = [hit[1] / positives, hit[1] / named[1], (named[1] - hit[1]) / (n - positives)]
+        cells = row.locator("td").all_inner_texts()
+        assert [float(cell) for cell in cells[1:4]] == pytest.approx([100 * share for share in want], abs=0.051)
+        assert float(cells[4]) == pytest.approx(1000 * named[1] / n, rel=0.01)
+        assert float(cells[5]) == pytest.approx(1000 * (positives - hit[1] + named[1] - hit[1]) / n, rel=0.01)
+        assert result.cells[family.cell].said() in row.inner_text()
+        x, y = (float(squares.nth(at).get_attribute(name)) + 4.5 for name in "xy")
+        assert ((x - 52) / (460 - 12 - 52), (276 - y) / (276 - 28)) == pytest.approx((want[2], want[0]), abs=1e-6)
+    # plain cross-entropy's own decisions are the curve's at one half
+    data = json.loads(page.text_content("#decision"))
+    half = next(point["index"] for point in data["points"] if point["key"] == "d_half")
+    plain = operating_point(result, main.families[0])
+    assert plain == pytest.approx((data["caught"][half], data["falseAlarms"][half]), abs=1e-6)
+    page.fill("#cost-fn", "7")
+    settle(page)
+    cost = page.evaluate("decision.rates(decision.trained[0]).cost")
+    caught, alarms = operating_point(result, rivals[0])
+    assert cost == pytest.approx(7 * (1000 * positives / n - caught) + alarms, rel=1e-6)
+    page.click("#language")
+    assert result.cells[rivals[1].cell].said("zh-CN") in page.locator("#points").inner_text()
+    screenshot(page, "tune-points")
 
 
 @pytest.mark.parametrize(("rare", "there"), [(3, False), (7, True)])

@@ -10,6 +10,8 @@ of a second. What an unbroken run writes is compared in every figure with what b
 from __future__ import annotations
 
 import argparse
+import ctypes
+import faulthandler
 import importlib
 import json
 import os
@@ -20,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
@@ -103,7 +106,7 @@ class Run:
         return [pid for pid in self.orphans() if pid != self.pid]
 
 
-def start(words: list[Any], before: Child = lambda: None) -> Run:
+def start(words: list[Any], before: Child = lambda: None, leave: Callable[[int], Any] = os._exit) -> Run:
     """``focalkit WORDS`` in a fork of this process, in a session of its own."""
     from focalkit.cli import main
 
@@ -133,7 +136,21 @@ def start(words: list[Any], before: Child = lambda: None) -> Run:
                 stream.flush()
             except OSError:
                 code = code or 74
-        os._exit(code)
+        leave(code)
+
+
+def dump_when_late() -> None:
+    """Say where every thread stands, shortly before patience ends."""
+    faulthandler.dump_traceback_later(PATIENCE - 20, exit=True)
+
+
+def leave_as_programs_do(code: int) -> None:
+    """The end of a process: Python's threads, then C's destructors, as a pool of threads has (folders here live on)."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        ctypes.CDLL(None).exit(code)
+    finally:
+        os._exit(71)
 
 
 def limit(n_bytes: int, *, deadly: bool = False) -> Child:
@@ -191,6 +208,27 @@ class Torture:
         self.met["resumed equal"] += 1
 
     # ------------------------------------------------------------------ parts
+
+    def hang(self) -> None:
+        """``diagnose`` of a hundred rows, ten times as often as a kill, beside programs that take all cores."""
+        lines = self.predictions.read_text().splitlines()[:101]
+        spin = [sys.executable, "-c", "while True: pass"]
+        busy = [subprocess.Popen(spin) for _ in range(2 * len(os.sched_getaffinity(0)))]
+        try:
+            with self.place() as here:
+                (here / "p.csv").write_text("\n".join(lines))
+                self.whole_run("diagnose", here / "p.csv", "--quiet", "--json", here / "first.json")
+                for _ in range(10 * self.count):
+                    words = ["diagnose", here / "p.csv", "--quiet", "--json", here / "r.json"]
+                    run = start(words, dump_when_late, leave_as_programs_do)
+                    claim(run.wait() == 0, f"ended with {run.code}: {run.said}")
+                    same = (here / "r.json").read_bytes() == (here / "first.json").read_bytes()
+                    claim(same, "the same file gave another answer")
+                    self.met["diagnosed"] += 1
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
 
     def kill(self) -> None:
         """SIGKILL at any moment of a run, and again of those that go on from its journal."""
@@ -438,7 +476,7 @@ def records(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-PARTS = ("kill", "signals", "disk", "small_disk", "worker", "two", "cut", "outputs", "scheduler")
+PARTS = ("kill", "signals", "disk", "small_disk", "worker", "two", "cut", "outputs", "scheduler", "hang")
 
 
 def main() -> int:

@@ -129,10 +129,15 @@ def test_goals_that_do_not_fit_are_refused_in_words() -> None:
     p, y = predictions()
     for options, words in (
         ({"metric": CaseCost(fp=1)}, "costs must be given"),
-        ({"metric": CaseCost(fp=1), "costs": np.ones(3)}, "one entry for each of the 400 rows"),
+        ({"metric": CaseCost(fp=1), "costs": np.ones(3)}, "costs must have 400 entries; got 3"),
         ({"metric": CaseCost(fp=1), "costs": np.where(y == 1, np.nan, 1.0)}, "costs must be finite"),
+        ({"metric": CaseCost(fp=1), "costs": np.where(y == 1, -1.0, 1.0)}, "costs must be at least 0"),
+        (
+            {"metric": CaseCost(fp=9, tp=9), "costs": np.ones(400)},
+            "costs must have its right decisions on the diagonal",
+        ),
         ({"metric": "mcc", "costs": np.ones(400)}, "costs must be left out"),
-        ({"metric": np.ones((3, 3)) - np.eye(3)}, "cost matrix must be 2 × 2"),
+        ({"metric": np.ones((3, 3)) - np.eye(3)}, r"cost matrix must have shape \(2, 2\)"),
         ({"metric": "no_such_scorer"}, "or a scorer's name"),
         ({"metric": lambda a, b: float("nan")}, "metric must be a number"),
         ({"metric": lambda a, b: a.no_such}, "metric must score 2 classes; got AttributeError"),
@@ -160,7 +165,7 @@ def test_the_rule_of_the_costs_is_what_the_remedy_decides_by() -> None:
     model = RemedyClassifier(FocalClassifier(), gamma=0.0, goal=CaseCost(fp=5)).fit(X, y)
     p = model.predict_proba(X)[:, 1]
     np.testing.assert_array_equal(model.predict(X, costs=amounts), (p * amounts > (1 - p) * 5).astype(int))
-    with pytest.raises(InputError, match="costs must be given with CaseCost"):
+    with pytest.raises(InputError, match="costs must be given with the goal CaseCost"):
         model.predict(X)
     matrix = RemedyClassifier(FocalClassifier(), gamma=0.0, goal=CostMatrix([[0, 1], [9, 0]])).fit(X, y)
     np.testing.assert_array_equal(matrix.predict(X), (matrix.predict_proba(X)[:, 1] > 0.1).astype(int))

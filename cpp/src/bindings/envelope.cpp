@@ -1,4 +1,4 @@
-// Python's arrays to the lower envelope of straight lines. The caller makes sure that their shapes agree.
+// Python's arrays to the changes of the cheapest decision. The caller makes sure that their shapes agree.
 #include "envelope.hpp"
 
 #include <nanobind/nanobind.h>
@@ -14,6 +14,8 @@ namespace focalkit {
 namespace {
 
 using Table = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Costs = nb::ndarray<const double, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using Line = nb::ndarray<std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 /// A NumPy array that owns the vector.
@@ -24,13 +26,13 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> hand_over(std::vector<T>&& values) {
     return {kept->data(), {kept->size()}, owner};
 }
 
-nb::tuple envelope(Table intercept, Table slope, double apart, Line first) {
+nb::tuple changes(Table p, Vector weights, std::int64_t c, Costs costs, double apart, Line first) {
     Changes found;
     {
         const nb::gil_scoped_release released;
-        const auto n = static_cast<std::int64_t>(intercept.shape(0)),
-                   lines = static_cast<std::int64_t>(intercept.shape(1));
-        found = lower_envelope(intercept.data(), slope.data(), slope.shape(0) > 1, n, lines, apart, first.data());
+        const auto classes = static_cast<std::int64_t>(p.shape(0)), n = static_cast<std::int64_t>(p.shape(1));
+        const WeighedCosts given{p.data(), weights.data(), costs.data(), costs.shape(0) > 1, n, classes};
+        found = cheapest_changes(given, c, apart, first.data());
     }
     return nb::make_tuple(hand_over(std::move(found.at)), hand_over(std::move(found.row)),
                           hand_over(std::move(found.before)), hand_over(std::move(found.after)));
@@ -38,6 +40,6 @@ nb::tuple envelope(Table intercept, Table slope, double apart, Line first) {
 
 }  // namespace
 
-void bind_envelope(nb::module_& module) { module.def("lower_envelope", &envelope); }
+void bind_envelope(nb::module_& module) { module.def("cheapest_changes", &changes); }
 
 }  // namespace focalkit

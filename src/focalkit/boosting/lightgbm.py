@@ -30,6 +30,9 @@ _MARK = "focalkit:"
 _METRIC_NAMES = ("metric", "metrics", "metric_types")
 #: LightGBM's metrics that go by the order of the scores or by the largest, and its words for none.
 _RIGHT_METRICS = frozenset({"auc", "average_precision", "auc_mu", "multi_error", "", "none", "None", "null", "na"})
+_BOOSTING = ("boosting_type", "boosting", "boost")
+#: ways of boosting that LightGBM knows under a loss of one's own
+_ANY_LOSS = ["gbdt", "gbrt", "goss"]
 _LOSS = ("objective", "objective_type", "app", "application", "loss")
 _CLASS_WEIGHTS = ("is_unbalance", "unbalance", "unbalanced_sets", "scale_pos_weight")
 _BY_CLASS = tuple(
@@ -94,6 +97,18 @@ def sklearn_metric(objective: FocalObjective, name: str) -> Callable[[Array, Arr
     return evaluate
 
 
+def _metric_of_probabilities(objective: FocalObjective, name: str) -> Callable[[Array, Array, Any], Any]:
+    """:func:`sklearn_metric` for training under LightGBM's own log loss, which hands metrics probabilities."""
+    figure = sklearn_metric(objective, name)
+
+    def evaluate(y_true: Array, y_pred: Array, weight: Array | None) -> tuple[str, float, bool]:
+        tiny, one = np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg
+        logs = np.log(np.clip(y_pred, tiny, one))
+        return figure(y_true, logs if objective.n_classes > 2 else logs - np.log1p(-np.clip(y_pred, tiny, one)), weight)
+
+    return evaluate
+
+
 def _grad_hess(objective: FocalObjective, scores: Array, labels: Array, weight: Any) -> tuple[Array, Array]:
     # LightGBM's own factor on the diagonal of the softmax Hessian
     diagonal = objective.n_classes / (objective.n_classes - 1)
@@ -108,7 +123,8 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
     .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
 
     (Lin et al. 2017, arXiv 1708.02002, eq. 5.) With ``gamma=0`` and ``alpha=None`` it grows the
-    trees of :class:`lightgbm.LGBMClassifier`, with equal splits and leaf values equal to rounding.
+    trees of :class:`lightgbm.LGBMClassifier`, with equal splits and leaf values equal to rounding; "dart",
+    which LightGBM knows under its own losses alone, is taken there only.
 
     Parameters
     ----------
@@ -172,7 +188,10 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         params: dict[str, Any] = super()._process_params(stage)
         for name in _fitting.OWN_PARAMETERS:
             params.pop(name, None)
-        params["objective"] = native_objective(self.focal_) if stage == "fit" else "None"
+        if self._takes_own_loss():
+            params["objective"] = "binary" if self.focal_.n_classes == 2 else "multiclass"
+        else:
+            params["objective"] = native_objective(self.focal_) if stage == "fit" else "None"
         if stage == "fit" and self._keep_features:
             params["feature_pre_filter"] = False
         if not set(_METRIC_NAMES) & set(self._other_params):
@@ -230,14 +249,17 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         parts: Sequence[Any] = eval_set or []
         for i, (_, part_y) in enumerate(parts):
             _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
-        fresh = init_score is None and init_model is None and self._starts_at_average()
+        self._refuse_boosting(training.objective)
+        self.focal_ = training.objective
+        own_loss = self._takes_own_loss()
+        fresh = init_score is None and init_model is None and self._starts_at_average() and not own_loss
         if fresh:
             init_score = start_scores(training.objective, len(training.targets))
             if eval_set and eval_init_score is None:
                 eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in parts]
         asked = _fitting.metric_names(DEFAULT_METRIC if eval_metric is None else eval_metric)
         check_metrics("eval_metric", asked, _RIGHT_METRICS, all_right=False)
-        self.focal_ = training.objective
+        metric_of = _metric_of_probabilities if own_loss else sklearn_metric
         given = {
             "sample_weight": sample_weight,
             "init_score": init_score,
@@ -246,7 +268,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
             "eval_sample_weight": eval_sample_weight,
             "eval_class_weight": eval_class_weight,
             "eval_init_score": eval_init_score,
-            "eval_metric": [sklearn_metric(training.objective, m) if _fitting.is_own(m) else m for m in asked],
+            "eval_metric": [metric_of(training.objective, m) if _fitting.is_own(m) else m for m in asked],
             "feature_name": feature_name,
             "categorical_feature": categorical_feature,
             "callbacks": callbacks,
@@ -276,12 +298,21 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         refuse_parameters(params, _BY_CLASS, "LightGBM knows no positives under a loss of one's own; set alpha.", [1.0])
         refuse_parameters(params, ("sigmoid",), "The focal loss has none.", [1.0])
         refuse_parameters(params, ("linear_tree", "linear_trees"), "The focal start needs leaves that are constants.")
-        remedy = "LightGBM cannot drop or average trees under a loss of one's own: use 'gbdt'."
-        refuse_parameters(params, ("boosting_type", "boosting", "boost"), remedy, ["gbdt", "gbrt", "goss"])
         for name in _METRIC_NAMES:
             given = params.get(name)
             asked = given.split(",") if isinstance(given, str) else _fitting.metric_names(given or [])
             check_metrics(name, asked, _RIGHT_METRICS, all_right=False)
+
+    def _refuse_boosting(self, objective: FocalObjective) -> None:
+        """Refuse what LightGBM can do under its own losses alone, which plain cross-entropy is."""
+        known = [*_ANY_LOSS, "dart"] if objective.is_cross_entropy else _ANY_LOSS
+        remedy = "LightGBM cannot drop or average trees under a loss of one's own: use 'gbdt'."
+        refuse_parameters(self.get_params(), _BOOSTING, remedy, known)
+
+    def _takes_own_loss(self) -> bool:
+        """Whether LightGBM trains under its own log loss: plain cross-entropy whose trees are dropped."""
+        params = self.get_params()
+        return self.focal_.is_cross_entropy and any(params.get(name) == "dart" for name in _BOOSTING)
 
     def _starts_at_average(self) -> bool:
         """Whether training starts at the constant of least focal risk, as LightGBM does at the average."""

@@ -59,6 +59,7 @@ GOAL_FLAGS = "--cost, --costs, --cost-column, --metric, --fbeta, --precision, --
 )
 @click.option("--train-gamma", metavar="γ", help="γ of the loss the model was trained with: undone first.")
 @click.option("--train-alpha", metavar="α,…", help="α of that loss: undone first.")
+@click.option("--train-keep-hardest", type=float, metavar="SHARE", help="Share that hard example mining kept.")
 @click.option("--sampling-rate", metavar="r,…", help="Share of each class that training kept: undone first.")
 @click.option("--target", "targets", metavar="NAME_OR_INDEX", multiple=True, help="Column of the true class.")
 @click.option("--logits", metavar="NAME", help="Columns of the predictions, as for diagnose.")
@@ -117,6 +118,7 @@ def decide(files: tuple[str, ...], **given: Any) -> None:
         learned=True if given["learned"] else None,
         gamma=one_or_more("train_gamma", given["train_gamma"]),
         alpha=one_or_more("train_alpha", given["train_alpha"]),
+        keep_hardest=given["train_keep_hardest"],
         sampling_rate=one_or_more("sampling_rate", given["sampling_rate"]),
         calibrate=None if given["calibrate"] == "none" else given["calibrate"],
         prior=one_or_more("prior", given["prior"]),
@@ -134,7 +136,7 @@ def decide(files: tuple[str, ...], **given: Any) -> None:
     from focalkit.report.decide import sections
 
     terminal = Terminal(language)
-    terminal.line(f"focalkit decide · {say(source, language)}", "bold")
+    terminal.line(f"focalkit decide · {say(source, terminal.language)}", "bold")
     terminal.show([section for section in sections(rule, given["top"]) if section.terminal])
     terminal.line()
     if given["sql"]:

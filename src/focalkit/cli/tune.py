@@ -36,6 +36,7 @@ from focalkit.weights import Scheme, parse_alpha
 #: Named here, so that --help needs no scikit-learn; a test holds them equal to the tables'.
 NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error")
 RIVALS = ("logit-adjusted", "undersample", "oversample", "smote", "bagging", "self-paced")
+HEADS = ("crt", "tau-normalised", "lws", "cosine")
 DEMOS = ("rare-digit", "long-tail")
 ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 
@@ -119,7 +120,8 @@ ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
     "--rivals",
     default="none",
     show_default=True,
-    help=f"What else is tried: {', '.join(RIVALS)} (smote needs imbalanced-learn); all.",
+    help=f"What else is tried: {', '.join(RIVALS)} (smote needs imbalanced-learn); all. "
+    f"On features of a network, other heads: {', '.join(HEADS)}; heads.",
 )
 @click.option(
     "--estimator",
@@ -301,7 +303,7 @@ def tune(
     shown = not to_stdout(json_file, html_file, script_file, card_file)
     if shown:  # before any work
         terminal = Terminal(language)
-        terminal.line(f"focalkit tune · {say(source, language)}", "bold")
+        terminal.line(f"focalkit tune · {say(source, terminal.language)}", "bold")
         for note in notes:
             terminal.line(Message("note", note=note), "yellow")
     else:

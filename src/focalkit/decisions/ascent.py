@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._envelope import lower_envelope
+from focalkit._envelope import cheapest_changes
 from focalkit._metrics import DecisionMetric
 
 Real = NDArray[np.float64]
@@ -28,7 +28,7 @@ FEWEST = 4_000
 
 
 class Events(NamedTuple):
-    """Decisions where the weight is next to 0, and where they change as it grows, in order."""
+    """Decisions where the weight is next to 0, and where they change as it grows: row after row."""
 
     first: Ints
     at: Real
@@ -57,8 +57,8 @@ class MetricAim:
         hit, named, true = counts(self.targets, decided, self.weight, self.n_classes)
         return float(self.metric.value(hit, named, true, self.beta))
 
-    def along(self, events: Events) -> Real:
-        """What they are worth before the first event, and after each; all events enter one class."""
+    def along(self, events: Events, order: Ints) -> Real:
+        """What they are worth before the first event, and after each in ``order``; all events enter one class."""
         hit, named, true = counts(self.targets, events.first, self.weight, self.n_classes)
         metric, m = self.metric, len(events.at)
         start = metric.terms(hit, named, true, self.beta)
@@ -66,15 +66,15 @@ class MetricAim:
         counted[0] = not metric.positive_only
         sums = [np.full(m + 1, term[counted].sum()) for term in start]
         if m:
-            k, c = events.before, int(events.after[0])
-            target, weight = self.targets[events.row], self.weight[events.row]
+            k, row, c = events.before[order], events.row[order], int(events.after[0])
+            target, weight = self.targets[row], self.weight[row]
             if counted[c]:
                 now = hit[c] + np.cumsum(np.where(target == c, weight, 0.0)), named[c] + np.cumsum(weight)
                 for total, term, before in zip(sums, metric.terms(*now, true[c], self.beta), start, strict=True):
                     total[1:] += term - before[c]
             # events that leave one class stand together, in their order
-            order = np.argsort(k.astype(np.uint16) if self.n_classes < 1 << 16 else k, kind="stable")
-            k, target, weight = k[order], target[order], weight[order]
+            together = np.argsort(k.astype(np.uint16) if self.n_classes < 1 << 16 else k, kind="stable")
+            k, target, weight = k[together], target[together], weight[together]
             ends = np.cumsum(np.bincount(k, minlength=self.n_classes))
             now = _running(np.where(target == k, -weight, 0.0), k, ends, hit), _running(-weight, k, ends, named)
             heads = np.flatnonzero(np.diff(ends, prepend=0))
@@ -83,7 +83,7 @@ class MetricAim:
                 step = np.diff(term, prepend=0.0)
                 first = np.concatenate([[0], ends[:-1]])[heads]
                 step[first] = term[first] - before[heads]
-                by_event[order] = np.where(counted[k], step, 0.0)
+                by_event[together] = np.where(counted[k], step, 0.0)
                 total[1:] += np.cumsum(by_event)
         return np.asarray(metric.finish(tuple(sums), true))
 
@@ -104,10 +104,13 @@ class CostAim:
         of = np.take_along_axis(self.cost, decided[:, None], axis=1)[:, 0]
         return -float((self.weight * of).sum() / self.weight.sum())
 
-    def along(self, events: Events) -> Real:
-        """What they are worth before the first event, and after each."""
-        rise = self.cost[events.row, events.after] - self.cost[events.row, events.before]
-        steps = np.cumsum(self.weight[events.row] * rise) / self.weight.sum()
+    def along(self, events: Events, order: Ints) -> Real:
+        """What they are worth before the first event, and after each in ``order``."""
+        # looked up row after row, and put in order then: the other way round each look-up leaves the cache
+        at = events.row * self.cost.shape[1]
+        flat = self.cost.ravel()
+        rise = self.weight[events.row] * (flat[at + events.after] - flat[at + events.before])
+        steps = np.cumsum(rise[order]) / self.weight.sum()
         return self.value(events.first) - np.concatenate([[0.0], steps])
 
 
@@ -146,24 +149,8 @@ def events_of(p: Real, w: Real, c: int, costs: Real | None) -> Events:
             at = most[rows] / p[c][rows]
         if np.isinf(at).any():
             rows, at = rows[np.isfinite(at)], at[np.isfinite(at)]
-        return _ordered(first, at, rows, first[rows], np.full(len(rows), c))
-    # a line in the weight times p_c: the slopes of all rows are then those of the matrix
-    without = (p[others] * w[others, None]).T
-    if costs.ndim == 2:
-        first, at, row, before, after = lower_envelope(without @ costs[others], costs[c][None], APART)
-    else:
-        intercept = np.einsum("nk,nkj->nj", without, costs[:, others])
-        first, at, row, before, after = lower_envelope(intercept, costs[:, c], APART)
-    scale = p[c][row]
-    if not scale.all():
-        some = np.flatnonzero(scale)
-        at, row, before, after, scale = at[some], row[some], before[some], after[some], scale[some]
-    return _ordered(first, at / scale, row, before, after)
-
-
-def _ordered(first: Ints, at: Real, row: Ints, before: Ints, after: Ints) -> Events:
-    order = np.argsort(at)
-    return Events(first, at[order], row[order], before[order], after[order])
+        return Events(first, at, rows, first[rows], np.full(len(rows), c))
+    return Events(*cheapest_changes(p, w, c, costs, APART))
 
 
 def line_search(aim: Any, events: Events, now: float) -> tuple[float, float]:
@@ -171,15 +158,16 @@ def line_search(aim: Any, events: Events, now: float) -> tuple[float, float]:
 
     Equal events are one. Of equally good weights, those of the widest interval (in the logarithm); of it the middle.
     """
-    at = events.at
+    order = np.argsort(events.at)
+    at = events.at[order]
     gap = np.empty(len(at) + 1, bool)
     gap[0] = len(at) == 0 or at[0] > 0
     gap[-1] = True
     gap[1:-1] = at[1:] > at[:-1] * (1 + APART)
     if not len(at):
-        return now, float(aim.along(events)[0])
+        return now, float(aim.along(events, order)[0])
     places = np.flatnonzero(gap)
-    value = aim.along(events)[places]
+    value = aim.along(events, order)[places]
     low = np.where(places > 0, at[np.maximum(places - 1, 0)], 0.0)
     high = np.where(places < len(at), at[np.minimum(places, len(at) - 1)], np.inf)
     best = value.max()
@@ -233,7 +221,9 @@ def _climb(p: Real, aim: Any, start: Real, costs: Real | None) -> tuple[Real, fl
 
 
 def some_of_each(targets: Ints, most: int) -> tuple[Ints, Real]:
-    """At most ``most`` rows, evenly of each class, and how many each stands for."""
+    """At most ``most`` rows, evenly of each class, and how many each stands for; all where they are no more."""
+    if len(targets) <= most:
+        return np.arange(len(targets)), np.ones(len(targets))
     sizes = np.bincount(targets)
     share = most // max(int((sizes > 0).sum()), 1)
     rng = np.random.default_rng(0)

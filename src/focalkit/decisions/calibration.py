@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +11,27 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
+from focalkit.decisions.ascent import some_of_each
 from focalkit.decisions.rules import both_sides
 from focalkit.decisions.steps import TINY, Beta, Isotonic, Step, Temperature, logits_of
 
 Real = NDArray[np.float64]
 METHODS = ("temperature", "focal_temperature", "isotonic", "beta")
+#: Those that "auto" tries, of two classes and of several. Of two, focal temperature scaling adds nothing to the others.
+AUTO = ("temperature", "beta", "isotonic")
+AUTO_OF_SEVERAL = ("temperature", "focal_temperature")
+#: As in scikit-learn's log loss: beyond it, a few rows that are surely wrong would hide what a map does for all others.
+EPS = float(np.finfo(np.float64).eps)
+#: Rows that a map is fitted on at most, evenly over the classes.
+MOST_ROWS = 50_000
 #: A map is kept by "auto" where it lowers the cross-fitted log loss by more than this many standard errors.
 SURE = 2.0
 
 
 def log_losses(p: Real, targets: NDArray[Any]) -> Real:
-    """Minus the logarithm of the true class's probability (n,), in nats."""
+    """Minus the logarithm of the true class's probability (n,), in nats; one of 0 counts as :data:`EPS`."""
     full = both_sides(p)
-    return np.asarray(-np.log(np.maximum(full[np.arange(len(targets)), targets], TINY)))
+    return np.asarray(-np.log(np.maximum(full[np.arange(len(targets)), targets], EPS)))
 
 
 def fit_calibration(method: str, p: Real, targets: NDArray[Any], weight: Real | None = None) -> Step:
@@ -102,6 +110,37 @@ def _beta(p: Real, y: NDArray[Any], w: Real) -> Step:
         columns = [max(slopes, key=lambda c: slopes[c])]  # a map that falls somewhere is none: one slope is left
     a, b = (max(float(slopes.get(c, 0.0)), 0.0) for c in (0, 1))
     return Beta(a, b, float(fitted.intercept_[0]))
+
+
+def best_calibration(
+    p: Real, targets: NDArray[Any], weight: Real | None, folds: NDArray[np.intp], methods: Sequence[str] | None = None
+) -> str | None:
+    """The one of ``methods`` that lowers the cross-fitted log loss most, of those that surely do; None where none does.
+
+    Sure is a gain of more than :data:`SURE` standard errors. Default: :data:`AUTO`, or :data:`AUTO_OF_SEVERAL`.
+    """
+    best, most = None, 0.0
+    plain, w = log_losses(p, targets), np.ones(len(targets)) if weight is None else weight
+    for method in (AUTO if p.ndim == 1 else AUTO_OF_SEVERAL) if methods is None else methods:
+        gain = plain - cross_fitted_losses(method, p, targets, w, folds)
+        mean = float(np.average(gain, weights=w))
+        error = float(np.sqrt((w**2 * (gain - mean) ** 2).sum()) / w.sum())
+        if error > 0 and mean / error > SURE and mean > most:
+            best, most = method, mean
+    return best
+
+
+def cross_fitted_losses(method: str, p: Real, targets: NDArray[Any], weight: Real, folds: NDArray[np.intp]) -> Real:
+    """The log loss of each row (n,) under a map that was fitted on the other folds."""
+    losses = np.empty(len(targets))
+    for fold in range(folds.max() + 1):
+        test = folds == fold
+        train = np.flatnonzero(~test)
+        some, times = some_of_each(targets[train], MOST_ROWS)
+        rows = train[some]
+        step = fit_calibration(method, p[rows], targets[rows], weight[rows] * times)
+        losses[test] = log_losses(step.apply(p[test]), targets[test])
+    return losses
 
 
 @dataclass(frozen=True)

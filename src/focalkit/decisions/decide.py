@@ -76,8 +76,9 @@ def decide(
     sampling_rate : (n_classes,), optional
         Share of each class that was kept for training, up to a factor: undone first. Not of several labels.
     calibrate : {"auto", "temperature", "focal_temperature", "isotonic", "beta"} or None
-        A map fitted to ``targets``. "auto": for goals of costs that are not ``learned``, temperature or (two classes)
-        beta or isotonic, the one that most surely lowers the cross-fitted log loss, by more than two standard errors.
+        A map fitted to ``targets``. "auto": for goals of costs that are not ``learned``, temperature, beta or isotonic
+        (two classes), temperature or focal temperature (more): the one with the least cross-fitted log loss, of those
+        that lower it by more than two standard errors.
     prior : (n_classes,), or the frequency of the second of two classes, optional
         Class frequencies where the rule will be used, where they differ from those of ``targets``. Of several labels
         (n_labels,): how frequent each is.

@@ -70,22 +70,20 @@ def read_predictions(
     contracts.one_of("kind", kind, ("auto", "probabilities", "logits"))
     asked["drop"] = (*asked.get("drop", ()), *more)
     if kind != "auto":
-        found = _read(words, kind == "probabilities", more, skip_damaged, asked)
-        assert found is not None
-        return found
+        return _gathered(words, kind == "probabilities", more, skip_damaged, asked).predictions()
     try:
-        found = _read(words, True, more, skip_damaged, asked)
-        assert found is not None
-        return found
+        return _gathered(words, True, more, skip_damaged, asked).predictions()
     except InputError as error:
         try:
-            found = _read(words, False, more, skip_damaged, asked, mixed=False)
+            found = _gathered(words, False, more, skip_damaged, asked)
+            probable = found.all_within_unit()
         except InputError as other:
             raise (other if str(other).startswith("columns must") else error) from None
-        if found is None:  # numbers within [0, 1] are probabilities that went wrong
+        if probable:  # probabilities that went wrong
             raise
-        found.alerts = (*found.alerts, Message("decide.as_logits"))
-        return found
+    read = found.predictions()
+    read.alerts = (*read.alerts, Message("decide.as_logits"))
+    return read
 
 
 def read_unlabelled(words: Sequence[str], like: Predictions, **asked: Any) -> Real:
@@ -97,20 +95,59 @@ def read_unlabelled(words: Sequence[str], like: Predictions, **asked: Any) -> Re
         Where the files do not hold them.
     """
     same = {"targets": (), "weight": None, "drop": (), "logits": ",".join(like.read_from) or None, "link": like.link}
-    found = _read(words, like.as_probabilities, (), False, {**asked, **same, "unlabelled": True})
-    assert found is not None
-    return found.probabilities
+    asked = {**asked, **same, "unlabelled": True}
+    return _gathered(words, like.as_probabilities, (), False, asked).predictions().probabilities
 
 
-def _read(
-    words: Sequence[str],
-    probabilities: bool,
-    more: Sequence[str],
-    leave_out: bool,
-    asked: dict[str, Any],
-    mixed: bool = True,
-) -> Predictions | None:
-    """What the files hold; None where ``mixed`` is False and all of what should be logits lies within [0, 1]."""
+@dataclass(frozen=True)
+class _Gathered:
+    """All batches of the files together, as the reader gives them: logits, or logarithms of probabilities."""
+
+    logits: Real
+    targets: NDArray[Any]
+    sample_weight: Real | None
+    columns: dict[str, NDArray[Any]]
+    opened: reading.Source
+    as_probabilities: bool
+    alerts: tuple[str, ...]
+
+    def all_within_unit(self) -> bool:
+        """Whether what was read as logits of several columns lies within [0, 1]; refused of some columns alone."""
+        z = self.logits
+        if z.ndim != 2 or z.shape[1] < 2:
+            return False
+        unit = np.asarray(((z >= 0) & (z <= 1)).all(axis=0))
+        if unit.any() and not unit.all():
+            layout = self.opened.pieces[0].layout
+            names = layout.logits if len(layout.logits) == len(unit) else tuple(map(str, range(len(unit))))
+            i, j = names[int(unit.argmax())], names[int((~unit).argmax())]
+            got = contracts.Words(f"{i} within [0, 1] beside {j} outside")
+            remedy = "Mend the column, name the others by --logits A,B,…, or say --from logits."
+            contracts.reject("columns", "be all probabilities or all logits", got, remedy)
+        return bool(unit.all())
+
+    def predictions(self) -> Predictions:
+        """Probabilities and what goes with them."""
+        z, targets, opened = self.logits, self.targets, self.opened
+        classes = opened.class_names
+        if opened.link == "sigmoid":
+            p = np.exp(-np.logaddexp(0.0, -z))
+            if p.ndim == 2 and p.shape[1] == 1:
+                p, targets, classes = p[:, 0], targets.reshape(-1), None
+        else:
+            e = np.exp(z - z.max(axis=1, keepdims=True))
+            p = e / e.sum(axis=1, keepdims=True)
+            if targets.ndim > 1:
+                got = contracts.Words(f"probabilities of shape {targets.shape}")
+                contracts.reject("targets", "be classes", got, "Decisions are judged by what was the case.")
+        name, target = str(opened.name), str(opened.target)
+        read = (self.as_probabilities, opened.pieces[0].layout.logits, opened.link)
+        return Predictions(p, targets, self.sample_weight, classes, name, target, self.columns, self.alerts, *read)
+
+
+def _gathered(
+    words: Sequence[str], probabilities: bool, more: Sequence[str], leave_out: bool, asked: dict[str, Any]
+) -> _Gathered:
     options = Asked(**asked, probabilities=probabilities, clip=FLOOR if probabilities else None)
     try:
         opened = reading.open_predictions(words, options, leave_out=leave_out)
@@ -131,35 +168,10 @@ def _read(
             places.append((piece.index, np.asarray(batch.row_of(np.arange(len(batch.logits))))))
     if not z:
         reading.nothing_there(opened.name)
-    logits, targets = np.concatenate(z), np.concatenate(y)
-    layout = opened.pieces[0].layout
-    if not mixed and logits.ndim == 2 and logits.shape[1] > 1:
-        unit = np.asarray(((logits >= 0) & (logits <= 1)).all(axis=0))
-        if unit.all():
-            return None
-        if unit.any():
-            names = layout.logits if len(layout.logits) == len(unit) else tuple(map(str, range(len(unit))))
-            i, j = names[int(unit.argmax())], names[int((~unit).argmax())]
-            got = contracts.Words(f"{i} within [0, 1] beside {j} outside")
-            remedy = "Mend the column, name the others by --logits A,B,…, or say --from logits."
-            contracts.reject("columns", "be all probabilities or all logits", got, remedy)
     weight = None if w[0] is None else np.concatenate([np.asarray(part, np.float64) for part in w])
     columns = {name: _column(words, name, places, asked) for name in more}
-    classes = opened.class_names
-    if opened.link == "sigmoid":
-        p = np.exp(-np.logaddexp(0.0, -logits))
-        if p.ndim == 2 and p.shape[1] == 1:
-            p, targets, classes = p[:, 0], targets.reshape(-1), None
-    else:
-        e = np.exp(logits - logits.max(axis=1, keepdims=True))
-        p = e / e.sum(axis=1, keepdims=True)
-        if targets.ndim > 1:
-            got = contracts.Words(f"probabilities of shape {targets.shape}")
-            contracts.reject("targets", "be classes", got, "Decisions are judged by what was the case.")
     alerts = (*opened.warnings, *trouble.said)
-    name, target = str(opened.name), str(opened.target)
-    read = (probabilities, layout.logits, opened.link)
-    return Predictions(p, targets, weight, classes, name, target, columns, alerts, *read)
+    return _Gathered(np.concatenate(z), np.concatenate(y), weight, columns, opened, probabilities, alerts)
 
 
 def _column(

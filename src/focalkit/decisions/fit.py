@@ -76,7 +76,8 @@ def fit_rule(
     if isinstance(goal, Cost | Constraint):
         what = "a cost of each kind of mistake" if isinstance(goal, Cost) else "a constraint"
         remedy = "Give a cost matrix." if isinstance(goal, Cost) else "Score one class against the rest."
-        contracts.reject("goal", "suit the number of classes", f"{what} for {n_classes} classes", remedy)
+        got = contracts.Words(f"{what} for {n_classes} classes")
+        contracts.reject("goal", "suit the number of classes", got, remedy)
     if isinstance(goal, Maximize):
         return _weights(goal, p, targets, _ones(sample_weight, len(p)))
     assert isinstance(goal, CostMatrix | Abstain)

@@ -165,9 +165,22 @@ class CaseCost(Goal):
             contracts.number(name, getattr(self, name), COST, "Give the cost of a right decision, 0 by default.")
 
     def matrices(self, costs: Any, n_classes: int = 2) -> NDArray[np.float64]:
-        """A cost matrix for each case (n, n_classes, n_classes), from amounts (n,) or as it is."""
+        """A cost matrix for each case (n, n_classes, n_classes), from amounts (n,) or as it is.
+
+        Raises
+        ------
+        InputError
+            Where they have another shape, an entry is NaN or infinite, or an amount is negative.
+        """
         c = np.asarray(costs, np.float64)
+        if not np.isfinite(c).all():
+            row = int((~np.isfinite(c)).reshape(len(c), -1).any(axis=1).argmax()) if c.ndim else 0
+            got = contracts.Words(f"NaN or infinity in row {row + 1}")
+            contracts.reject("costs", "be finite", got, "Leave out the rows without one.")
         if c.ndim == 1 and n_classes == 2:
+            if (c < 0).any():
+                remedy = "They are what missing the case costs; a gain belongs to tp."
+                contracts.reject("costs", "be at least 0", float(c.min()), remedy)
             full = np.empty((len(c), 2, 2))
             full[:, 0, 0], full[:, 0, 1], full[:, 1, 0], full[:, 1, 1] = self.tn, self.fp, c, self.tp
             return full

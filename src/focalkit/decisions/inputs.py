@@ -157,24 +157,23 @@ def _weight(sample_weight: Any, n: int) -> tuple[Real | None, NDArray[np.bool_] 
 
 
 def of_case(goal: Goal, costs: Any, k: int, n: int) -> Real | None:
-    """A cost matrix for each case, for the goal that takes them."""
+    """A cost matrix for each of ``n`` cases to learn from, for the goal that takes them."""
     if not isinstance(goal, CaseCost):
         if costs is not None:
             contracts.reject("costs", "go with the goal CaseCost", type(goal).__name__, "decide(…, CaseCost(fp=…))")
         return None
+    c = case_matrices(goal, costs, k, n)
+    upright("costs", c.mean(axis=0), "on average ")
+    return c
+
+
+def case_matrices(goal: CaseCost, costs: Any, k: int, n: int) -> Real:
+    """The costs of ``n`` cases as matrices (n, n_classes, n_classes)."""
     if costs is None:
         contracts.reject("costs", "be given with the goal CaseCost", None, "Pass what missing each case costs.")
     c = goal.matrices(plain(costs), k)
     if len(c) != n:
         contracts.reject("costs", f"have {n} entries", len(c), "Pass one for each row.")
-    if not np.isfinite(c).all():
-        row = int((~np.isfinite(c)).reshape(n, -1).any(axis=1).argmax())
-        got = contracts.Words(f"NaN or infinity in row {row + 1}")
-        contracts.reject("costs", "be finite", got, "Leave out the rows without one.")
-    if np.asarray(plain(costs)).ndim == 1 and (c[:, 1, 0] < 0).any():
-        least = float(c[:, 1, 0].min())
-        contracts.reject("costs", "be at least 0", least, "They are what missing the case costs; a gain belongs to tp.")
-    upright("costs", c.mean(axis=0), "on average ")
     return c
 
 
@@ -193,7 +192,8 @@ def matching(goal: Goal, k: int) -> None:
             "cost matrix", f"have shape ({k}, {k})", contracts.Words(f"shape ({n}, {n})"), "One row and column a class."
         )
     if isinstance(goal, Cost) and k > 2:
-        contracts.reject("goal", f"suit {k} classes", "fn and fp of two", "Give a cost matrix, rows the truth.")
+        got = contracts.Words("costs fn and fp, which are of two")
+        contracts.reject("goal", f"suit {k} classes", got, "Give a cost matrix, rows the truth.")
 
 
 def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | None:

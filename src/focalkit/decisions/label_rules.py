@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions import inputs
-from focalkit.decisions.calibration import METHODS, SURE, fit_calibration, log_losses
+from focalkit.decisions.calibration import METHODS, best_calibration, fit_calibration
 from focalkit.decisions.goals import Constraint, Cost, Goal, Maximize
 from focalkit.decisions.label_figures import label_figures
 from focalkit.decisions.labels import fit_labels
@@ -97,8 +97,10 @@ def decide_labels(
     closed = isinstance(goal, Cost) and not learned
     methods = _methods(training.calibrate, closed, p, y, w, folds)
     if training.calibrate == "auto" and any(methods):
-        named = ", ".join(sorted({m for m in methods if m}))
-        notes.append(Message("decide.calibrated_labels", n=sum(m is not None for m in methods), method=named))
+        for name in sorted({m for m in methods if m}):
+            notes.append(
+                Message("decide.calibrated_labels", n=methods.count(name), method=Message(f"decide.map_{name}"))
+            )
     prior, estimated = _prior(training, data, undo, methods, p, notes)
     recipe = Recipe(goal, closed, methods, prior, seed)
     step, rule, kappa = recipe.fit(p, y, w)
@@ -181,24 +183,10 @@ def _methods(
 
 
 def _best_map(p: Real, y: NDArray[Any], w: Real | None, folds: Ints) -> str | None:
-    """The map that surely lowers the cross-fitted log loss most, or None."""
-    best, most, plain_losses = None, SURE, log_losses(p, y)
-    weight = np.ones(len(y)) if w is None else w
-    for method in ("temperature", "beta", "isotonic"):
-        losses = np.empty(len(y))
-        for fold in range(int(folds.max()) + 1):
-            test, train = folds == fold, folds != fold
-            if len(np.unique(y[train])) < 2:
-                return None
-            losses[test] = log_losses(
-                fit_calibration(method, p[train], y[train], weight[train]).apply(p[test]), y[test]
-            )
-        gain = plain_losses - losses
-        mean = float(np.average(gain, weights=weight))
-        error = float(np.sqrt((weight**2 * (gain - mean) ** 2).sum()) / weight.sum())
-        if error > 0 and mean / error > most:
-            best, most = method, mean / error
-    return best
+    """The map that most surely lowers the cross-fitted log loss, or None: also where a fold's rest has one class."""
+    if any(len(np.unique(y[folds != fold])) < 2 for fold in range(int(folds.max()) + 1)):
+        return None
+    return best_calibration(p, y, w, folds)
 
 
 def _prior(

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions import inputs
-from focalkit.decisions.calibration import SURE, calibration, fit_calibration, log_losses
+from focalkit.decisions.ascent import some_of_each
+from focalkit.decisions.calibration import MOST_ROWS, best_calibration, calibration, fit_calibration
 from focalkit.decisions.cutoffs import Cutoffs, sort_cutoffs
 from focalkit.decisions.figures import compare, promise
 from focalkit.decisions.fit import best_cutoff, fit_rule, is_closed
@@ -25,8 +26,6 @@ from focalkit.decisions.steps import Reweigh, Step, apply_all, own_bands, own_sc
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
-#: Rows that a calibration map is fitted on at most, evenly over the classes.
-MOST_CALIBRATED = 50_000
 #: Cut-offs kept for curves, and rows kept of each class for pages.
 CURVE, SAMPLE = 300, 120
 
@@ -44,7 +43,7 @@ class Recipe:
         """Steps on ``p`` and the rule behind them."""
         steps: list[Step] = []
         if self.calibrate is not None:
-            rows = _some_of_each(y, MOST_CALIBRATED)
+            rows = some_of_each(y, MOST_ROWS)
             steps.append(fit_calibration(self.calibrate, p[rows[0]], y[rows[0]], _times(w, rows)))
         k = 2 if p.ndim == 1 else p.shape[1]
         if self.new_prior is not None:
@@ -75,7 +74,7 @@ def learn(
     p = inputs.narrow(apply_all(undo, data.p))
     method = _calibrated(asked.calibrate, goal, asked.learned, p, data, folds)
     if method is not None and asked.calibrate == "auto":
-        said.append(Message("decide.calibrated", method=method))
+        said.append(Message("decide.calibrated", method=Message(f"decide.map_{method}")))
     new_prior, estimated = _prior(asked.prior, asked.unlabelled, data, undo, method, p, said)
     recipe = Recipe(goal, asked.learned, method, new_prior)
     steps, rule = recipe.fit(p, data.y, data.w, data.costs)
@@ -133,24 +132,7 @@ def _calibrated(
         return calibrate
     if folds is None or not is_closed(goal, learned):
         return None
-    best, most = None, SURE
-    plain = log_losses(p, data.y)
-    w = np.ones(len(data.y)) if data.w is None else data.w
-    for method in ("temperature", "beta", "isotonic") if p.ndim == 1 else ("temperature",):
-        losses = np.empty(len(plain))
-        for fold in range(folds.max() + 1):
-            test = folds == fold
-            train = np.flatnonzero(~test)
-            some, times = _some_of_each(data.y[train], MOST_CALIBRATED)
-            rows = train[some]
-            step = fit_calibration(method, p[rows], data.y[rows], w[rows] * times)
-            losses[test] = log_losses(step.apply(p[test]), data.y[test])
-        gain = plain - losses
-        mean = float(np.average(gain, weights=w))
-        error = float(np.sqrt((w**2 * (gain - mean) ** 2).sum()) / w.sum())
-        if error > 0 and mean / error > most:
-            best, most = method, mean / error
-    return best
+    return best_calibration(p, data.y, data.w, folds)
 
 
 def _prior(
@@ -166,7 +148,7 @@ def _prior(
     fresh = inputs.probabilities_like(unlabelled, data)
     q, fresh = p, inputs.narrow(apply_all(undo, fresh))
     if method is not None:
-        some, times = _some_of_each(data.y, MOST_CALIBRATED)
+        some, times = some_of_each(data.y, MOST_ROWS)
         step = fit_calibration(method, q[some], data.y[some], _times(data.w, (some, times)))
         fresh = step.apply(fresh)
     found = estimate_prior(fresh, frequencies(data.y, data.w, data.k))
@@ -276,22 +258,13 @@ def _marks(rule: Rule, steps: tuple[Step, ...], share: float) -> dict[str, float
 
 def _sample(q: Real, data: inputs.Data, factor: Real | None) -> Sampled:
     w = np.ones(len(data.y)) if data.w is None else data.w
-    rows, times = _some_of_each(data.y, SAMPLE * data.k)
+    rows, times = some_of_each(data.y, SAMPLE * data.k)
     weight = w[rows] * times
     # the classes of the sample weigh what those of the data do
     mass, have = np.bincount(data.y, w, data.k), np.bincount(data.y[rows], weight, data.k)
     scale = np.where(have > 0, mass / np.where(have > 0, have, 1), 0.0) * (1.0 if factor is None else factor)
     weight = weight * scale[data.y[rows]]
     return Sampled(q[rows], data.y[rows].astype(np.int64), weight * 1000 / weight.sum())
-
-
-def _some_of_each(y: Ints, most: int) -> tuple[Ints, Real]:
-    """At most ``most`` rows, evenly of each class, and how many each stands for."""
-    if len(y) <= most:
-        return np.arange(len(y)), np.ones(len(y))
-    from focalkit.decisions.ascent import some_of_each
-
-    return some_of_each(y, most)
 
 
 def _times(w: Real | None, rows: tuple[Ints, Real]) -> Real:

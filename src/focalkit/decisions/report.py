@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from focalkit.decisions.calibration import Calibration
 from focalkit.decisions.figures import Figure
 from focalkit.decisions.prior import PriorEstimate
 from focalkit.decisions.rules import Rule
-
-if TYPE_CHECKING:
-    from focalkit.decisions.rule import DecisionRule
 
 
 @dataclass(frozen=True)
@@ -140,10 +137,3 @@ class DecisionReport:
         if self.prior is not None:
             out["prior"] = {**vars(self.prior), "prior": list(self.prior.prior), "error": list(self.prior.error)}
         return out
-
-
-def need_report(rule: DecisionRule) -> DecisionReport:
-    """The report of a rule that has one."""
-    if rule.report is None:
-        contracts.reject("rule", "have a report", "one read from a file", "Make it by decide() on predictions.")
-    return rule.report

@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit._core.types import Array, Predictions
-from focalkit.decisions import sentences, snippets
+from focalkit.decisions import onnx, sentences, snippets
 from focalkit.decisions.goals import CaseCost, Goal, goal_from_dict
+from focalkit.decisions.report import DecisionReport
 from focalkit.decisions.rules import REVIEW, Cutoff, Cutoffs, Rule, rule_from_dict
 from focalkit.decisions.steps import Step, apply_all, own_scale, step_from_dict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from focalkit.decisions.report import DecisionReport
 
 Real = NDArray[np.float64]
 FORMAT, VERSION = "focalkit decision rule", 1
@@ -157,7 +156,7 @@ class DecisionRule:
     @property
     def sentence(self) -> str:
         """The rule in words."""
-        return sentences.rule_sentence(self)
+        return sentences.rule_sentence(self.rule, self.steps, self.classes)
 
     def to_dict(self) -> dict[str, Any]:
         """The rule as plain data, its figures with it."""
@@ -240,17 +239,15 @@ class DecisionRule:
 
     def to_numpy(self) -> str:
         """Source of a function ``decide(p)`` in plain NumPy."""
-        return snippets.numpy_source(self)
+        return snippets.numpy_source(self.rule, self.steps, self.classes)
 
     def to_sql(self, columns: Sequence[str] | None = None) -> str:
         """An SQL expression over the columns that hold the probabilities (default p, or p_<class>)."""
-        return snippets.sql(self, columns)
+        return snippets.sql(self.rule, self.steps, self.classes, columns)
 
     def to_onnx(self, model: Any, initial_types: Any) -> Any:
         """The scikit-learn ``model`` with this rule behind it as an ONNX graph; needs skl2onnx."""
-        from focalkit.decisions.onnx import with_rule
-
-        return with_rule(self, model, initial_types)
+        return onnx.with_rule(self.rule, self.steps, model, initial_types)
 
     def plot(self, ax: Axes | None = None) -> Any:
         """Draw what every cut-off would cost, or recall per class before and after; needs matplotlib.
@@ -262,9 +259,14 @@ class DecisionRule:
         """
         from importlib import import_module
 
-        from focalkit.decisions.report import need_report
-
         return import_module("focalkit.report.rule_figure").draw_rule(need_report(self), self, ax)
+
+
+def need_report(rule: DecisionRule) -> DecisionReport:
+    """The report of a rule that has one."""
+    if rule.report is None:
+        contracts.reject("rule", "have a report", "one read from a file", "Make it by decide() on predictions.")
+    return rule.report
 
 
 def plain(value: Any) -> Any:

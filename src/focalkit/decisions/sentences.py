@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 from focalkit._core.message import Message
-from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Weighted
-from focalkit.decisions.steps import own_bands, own_cutoffs, own_scale
-
-if TYPE_CHECKING:
-    from focalkit.decisions.rule import DecisionRule
+from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Rule, Weighted
+from focalkit.decisions.steps import Step, own_bands, own_cutoffs, own_scale
 
 #: Classes that a sentence names at most.
 MOST_NAMED = 6
@@ -23,20 +21,20 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def rule_sentence(made: DecisionRule) -> Message:
-    """The rule in words, about the model's own probabilities where that is possible."""
-    rule, names = made.rule, [str(c) for c in made.classes]
+def rule_sentence(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any]) -> Message:
+    """The rule behind the steps in words, about the model's own probabilities where that is possible."""
+    names = [str(c) for c in classes]
     if isinstance(rule, Cutoff):
-        cut = own_scale(rule.cutoff, made.steps)
+        cut = own_scale(rule.cutoff, steps)
         if cut < 0 or cut >= 1:
             return Message("rule.always", name=names[int(cut < 0)])
         return Message("rule.cutoff", yes=names[1], no=names[0], cut=short(cut))
     if isinstance(rule, Bands):
-        own = own_bands(rule, made.steps)
+        own = own_bands(rule, steps)
         values = {"lower": short(max(own.lower, 0.0)), "upper": short(min(own.upper, 1.0))}
         return Message("rule.bands", yes=names[1], no=names[0], **values)
     if isinstance(rule, Cutoffs):
-        cuts = [min(max(cut, 0.0), 1.0) for cut in own_cutoffs(rule, made.steps)]
+        cuts = [min(max(cut, 0.0), 1.0) for cut in own_cutoffs(rule, steps)]
         if len(cuts) <= MOST_NAMED:
             each = ", ".join(f"{name} {short(cut)}" for name, cut in zip(names, cuts, strict=True))
             return Message("rule.each_label", cuts=each)

@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["to_html", "write_page"]
+    from focalkit.report.tracking import log_to_mlflow
+
+__all__ = ["log_to_mlflow", "to_html", "write_page"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what logs results when it is first asked for."""
+    if name != "log_to_mlflow":
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from focalkit.report.tracking import log_to_mlflow
+
+    return log_to_mlflow
 
 
 def to_html(

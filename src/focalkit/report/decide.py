@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from focalkit._core.message import Message
 from focalkit.decisions.figures import Estimate, Figure
-from focalkit.decisions.goals import Goal, Maximize
-from focalkit.decisions.report import DecisionReport, need_report
-from focalkit.decisions.rule import DecisionRule
+from focalkit.decisions.goals import Abstain, CaseCost, Constraint, Cost, Goal, Maximize
+from focalkit.decisions.report import DecisionReport
+from focalkit.decisions.rule import DecisionRule, need_report
 from focalkit.decisions.rules import Weighted
 from focalkit.decisions.sentences import MOST_NAMED
 from focalkit.report.format import number
@@ -33,30 +32,32 @@ def sections(rule: DecisionRule, top: int = 20) -> list[Section]:
 
 
 def _verdict(rule: DecisionRule, report: DecisionReport) -> Section:
-    lines = Verdict(Message("decide.about", goal=goal_words(rule)), rule.sentence, report.notes)
+    lines = Verdict(Message("decide.about", goal=goal_words(rule.goal)), rule.sentence, report.notes)
     return Section("rule", Message("decide.rule"), [lines])
 
 
-def goal_words(rule: DecisionRule) -> str:
-    """The goal as it is written in Python."""
-    name, given = type(rule.goal).__name__, _given(rule.goal)
-    return f"{name}({given})" if len(given) < 90 else str(name)
-
-
-def _given(goal: Goal) -> str:
-    """A goal's parameters that are not as they are by default."""
-    plain: dict[str, Any] = {"tp": 0, "tn": 0, "review_cost": None, "share": None, "cost": None}
-    if isinstance(goal, Maximize) and not goal.metric.endswith("f_beta"):
-        plain["beta"] = 1
-    parts = {key: value for key, value in vars(goal).items() if key not in plain or value != plain[key]}
-    return ", ".join(f"{key}={_of_goal(value)}" for key, value in parts.items())
-
-
-def _of_goal(value: Any) -> str:
-    """A parameter of a goal: a number, a word, or a goal of costs."""
-    if isinstance(value, Goal):
-        return f"{type(value).__name__}({_given(value)})"
-    return f"{value:g}" if isinstance(value, float | int) else str(value)
+def goal_words(goal: Goal) -> Message:
+    """What the rule is for."""
+    if isinstance(goal, Maximize):
+        beta = f"{goal.beta:g}"
+        if goal.metric == "f_beta":
+            return Message("decide.goal_f_beta", beta=beta)
+        return Message(f"metric.{goal.metric}", **({"a": beta} if goal.metric == "macro_f_beta" else {}))
+    if isinstance(goal, Constraint):
+        return Message(f"metric.{goal.kind}", a=f"{goal.bound:g}")
+    if isinstance(goal, Abstain):
+        cost = Message("metric.error_rate") if goal.cost is None else goal_words(goal.cost)
+        if goal.share is not None:
+            return Message("decide.goal_share", cost=cost, share=f"{100 * goal.share:g}")
+        return Message("decide.goal_review", cost=cost, review=f"{goal.review_cost:g}")
+    if isinstance(goal, CaseCost):
+        return Message("metric.case_cost", a=f"{goal.fp:g}")
+    if not isinstance(goal, Cost):
+        return Message("metric.cost_matrix")
+    mistakes = {"a": f"{goal.fn:g}", "b": f"{goal.fp:g}"}
+    if not goal.tp and not goal.tn:
+        return Message("metric.cost", **mistakes)
+    return Message("decide.goal_right", tp=f"{goal.tp:g}", tn=f"{goal.tn:g}", **mistakes)
 
 
 def estimate(e: Estimate, share: bool = False, signed: bool = False) -> str:

@@ -1,12 +1,15 @@
-"""What a candidate decides by on new data: the strength of its shift, or of two classes a cut-off."""
+"""What a candidate decides by on new data, and what it decided on the folds."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from focalkit.tuning.result import Cell, TuneResult
 from focalkit.tuning.scores import Metric
+from focalkit.tuning.verdict import FamilyVerdict
 from focalkit.weights import alpha_vector
 
 
@@ -19,6 +22,25 @@ class Decision(NamedTuple):
 
     tau: float | None
     cutoff: float | None
+
+
+class OperatingPoint(NamedTuple):
+    """What a remedy's decisions do to each 1,000 cases: positives caught, and false alarms."""
+
+    caught: float
+    false_alarms: float
+
+
+def operating_point(result: TuneResult, family: FamilyVerdict) -> OperatingPoint:
+    """Of two classes, what a family of remedies decides on the rows of the first repeat, each fold's by its own pick.
+
+    A fold's pick was chosen without that fold and trained without it.
+    """
+    assert result.decided is not None
+    first = np.flatnonzero(result.repeat_of_fold == result.repeat_of_fold.min())
+    hit, named = result.decided[np.array(family.picks)[first], first].sum(axis=0)
+    per = 1000 / named.sum()
+    return OperatingPoint(float(per * hit[1]), float(per * (named[1] - hit[1])))
 
 
 def decision(result: TuneResult, at: int, metric: Metric) -> Decision:

@@ -18,7 +18,7 @@ from sklearn.metrics import get_scorer
 
 from focalkit._core import contracts
 from focalkit._metrics import Merit
-from focalkit.decisions import CaseCost, CostMatrix
+from focalkit.decisions import CaseCost, CostMatrix, inputs
 from focalkit.decisions.fit import fit_rule
 
 Real = NDArray[np.float64]
@@ -83,24 +83,9 @@ class CostOf:
 
 def cost_of(goal: CostMatrix | CaseCost, costs: Any, n: int, n_classes: int) -> CostOf:
     """The measure of a goal of costs for ``n`` rows, whose own amounts are ``costs``."""
-    if isinstance(goal, CostMatrix):
-        matrix = goal.array
-        if len(matrix) != n_classes:
-            got = contracts.Words(f"{len(matrix)} × {len(matrix)}")
-            contracts.reject(
-                "cost matrix", f"be {n_classes} × {n_classes}, in the order of the classes", got, "Mend it."
-            )
-        return CostOf(goal, matrix)
-    remedy = "What missing each case costs, in the order of y."
-    if costs is None:
-        contracts.reject("costs", "be given with CaseCost", None, remedy)
-    matrices = goal.matrices(costs, n_classes)
-    if len(matrices) != n:
-        contracts.reject("costs", f"have one entry for each of the {n} rows", len(matrices), remedy)
-    if not np.isfinite(matrices).all():
-        row = int(np.flatnonzero(~np.isfinite(matrices).reshape(n, -1).all(axis=1))[0])
-        contracts.reject("costs", "be finite", contracts.Words(f"NaN or inf in row {row}"), remedy)
-    return CostOf(goal, matrices)
+    inputs.matching(goal, n_classes)
+    of_case = inputs.of_case(goal, costs, n_classes, n)
+    return CostOf(goal, goal.array if isinstance(goal, CostMatrix) else np.asarray(of_case))
 
 
 @dataclass(frozen=True)

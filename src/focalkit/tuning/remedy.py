@@ -15,11 +15,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from focalkit._core import contracts
-from focalkit.decisions import CaseCost, CostMatrix
+from focalkit.decisions import CaseCost, CostMatrix, inputs
 from focalkit.io.encoding import Encoding
 from focalkit.tuning.classifiers import ClassifierTrainer, fit_weighted, trainer_of
 from focalkit.tuning.foreign import in_words
-from focalkit.tuning.measures import cost_of
+from focalkit.tuning.heads import HEADS
+from focalkit.tuning.measures import CostOf
 from focalkit.tuning.resampling import RIVALS, averaged, fit_rival
 from focalkit.tuning.result import Cell
 from focalkit.tuning.trainers import EstimatorTrainer, adjusted, plain_fit
@@ -43,7 +44,8 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
     logit_adjustment : float, optional
         tau of the logit-adjusted loss; 1 is the balanced softmax.
     resample : str, optional
-        "undersample", "oversample", "smote", "bagging" or "self-paced".
+        "undersample", "oversample", "smote", "bagging" or "self-paced"; or another head, "crt",
+        "tau-normalised", "lws" or "cosine".
     params : mapping, optional
         Of the classifier's own parameters.
     tau : float, optional
@@ -130,7 +132,7 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         masses = np.bincount(ids, weights=weight, minlength=n_classes)
         self.prior_ = masses / masses.sum()
         if self.resample is not None:
-            contracts.one_of("resample", self.resample, RIVALS)
+            contracts.one_of("resample", self.resample, (*RIVALS, *HEADS))
         alpha = tuple(self.alpha) if isinstance(self.alpha, (list, np.ndarray)) else self.alpha
         params = tuple((self.params or {}).items())
         cell = Cell(alpha, float(self.gamma), self.keep_hardest, None, params, self.resample, self.logit_adjustment)
@@ -214,8 +216,9 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
 
     def _decide(self, p: Real, costs: Any) -> NDArray[np.intp]:
         if self.goal is not None:
-            measure = cost_of(self.goal, costs, len(p), len(self.classes_))
-            return measure.closed(p, np.arange(len(p)))
+            goal, k = self.goal, len(self.classes_)
+            costs = goal.array if isinstance(goal, CostMatrix) else inputs.case_matrices(goal, costs, k, len(p))
+            return CostOf(goal, costs).closed(p, np.arange(len(p)))
         if self.cutoff is not None:
             if len(self.classes_) != 2:
                 contracts.reject("cutoff", "be left out", f"{len(self.classes_)} classes", "It is of two classes.")

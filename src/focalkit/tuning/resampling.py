@@ -1,6 +1,6 @@
-"""The rivals that change the training rows: under- and over-sampling, SMOTE, balanced bagging, self-paced ensembles.
+"""The rivals: under- and over-sampling, SMOTE, balanced bagging, self-paced ensembles, and other heads.
 
-What they train on has other class frequencies q than the data's pi. Their probabilities are therefore those of another
+Most of them train on other class frequencies q than the data's pi. Their probabilities are then those of another
 prior, by the factor ``tilt`` = q / pi, which is known and is divided out before they are judged (Dal Pozzolo et al.
 2015, SSCI; for the self-paced ensemble, which draws by hardness, that is an approximation).
 """
@@ -17,6 +17,7 @@ from sklearn.utils import _safe_indexing
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.tuning.foreign import aligned
+from focalkit.tuning.heads import BALANCED, HEADS, fit_head
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -34,11 +35,13 @@ N_BINS = 20
 
 
 def checked(rivals: Any, *, resamples: bool, adjusts: bool, name: str) -> tuple[str, ...]:
-    """The rivals asked for; "all" stands for every one that the trainer can try."""
+    """The rivals asked for; "all" stands for every one that the trainer can try, "heads" for all heads."""
     every = (*((ADJUSTED,) if adjusts else ()), *RIVALS)
     rivals = every if rivals == "all" else (rivals,) if isinstance(rivals, str) else tuple(rivals)
+    rivals = tuple(one for rival in rivals for one in (HEADS if rival == "heads" else (rival,)))
+    known = (ADJUSTED, *RIVALS, *HEADS)
     for rival in rivals:
-        contracts.one_of("rivals", rival, (ADJUSTED, *RIVALS))
+        contracts.one_of("rivals", rival, (*known, "heads"))
     if ADJUSTED in rivals and not adjusts:
         got = contracts.Words(f"{name}, whose loss is its own")
         contracts.reject(
@@ -48,7 +51,7 @@ def checked(rivals: Any, *, resamples: bool, adjusts: bool, name: str) -> tuple[
         contracts.reject("rivals", "be left out where no estimator is trained", rivals, f"{name} cannot resample.")
     if "smote" in rivals:
         _smote()
-    return tuple(rival for rival in (ADJUSTED, *RIVALS) if rival in rivals)
+    return tuple(rival for rival in known if rival in rivals)
 
 
 def _smote() -> Any:
@@ -67,7 +70,7 @@ def fit_rival(
     fit : callable
         Trains on rows.
     rival : str
-        Of :data:`RIVALS`.
+        Of :data:`RIVALS` or :data:`focalkit.tuning.heads.HEADS`.
     X : (n, n_features)
         Prepared rows; for SMOTE numbers without gaps.
     y : integers (n,)
@@ -76,9 +79,15 @@ def fit_rival(
     seed : int
         Of what is drawn.
     """
-    rng = np.random.default_rng([seed, RIVALS.index(rival)])
+    rng = np.random.default_rng([seed, (*RIVALS, *HEADS).index(rival)])
     counts = np.bincount(y, minlength=n_classes)
     present = np.flatnonzero(counts)
+    tilt = np.ones(n_classes)
+    mass = np.bincount(y, weights=weight, minlength=n_classes)
+    if rival in HEADS:
+        if rival in BALANCED:
+            tilt[present] = mass.sum() / (mass[present] * len(present))
+        return [fit_head(fit, rival, X, y, weight, rng)], tilt
     members = {
         "undersample": lambda: [_on(fit, X, y, weight, _drawn(y, counts[present].min(), present, rng))],
         "oversample": lambda: [_on(fit, X, y, weight, _drawn(y, counts.max(), present, rng))],
@@ -88,8 +97,6 @@ def fit_rival(
         ],
         "self-paced": lambda: _self_paced(fit, X, y, weight, n_classes, rng),
     }[rival]()
-    mass = np.bincount(y, weights=weight, minlength=n_classes)
-    tilt = np.ones(n_classes)
     # every kind trains on as many rows of each class; rows keep their weights, so a class its mean weight
     each = mass[present] / counts[present]
     tilt[present] = (each / each.sum()) / (mass[present] / mass.sum())

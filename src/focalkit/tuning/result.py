@@ -25,11 +25,15 @@ FAMILIES = (
     "smote",
     "bagging",
     "self-paced",
+    "crt",
+    "tau-normalised",
+    "lws",
+    "cosine",
 )
 """The remedies, the cheapest first."""
 
 RESAMPLED = FAMILIES[FAMILIES.index("undersample") :]
-"""Those that train on other rows."""
+"""Those that train on other rows, or have another head."""
 
 FREE = ("CE", "CE + shift")
 """Those that need no other training than plain cross-entropy's."""
@@ -43,8 +47,8 @@ class Cell:
     "chosen" (without the fold that scores it), or "closed" (the cut-off that the goal's costs ask
     for). ``params`` are the estimator's own parameters where a
     search drew them, as (name, value) pairs; empty: as the estimator was given. ``resample`` is one of
-    :data:`focalkit.tuning.resampling.RIVALS`, where the training rows are others; ``logit_adjustment`` is tau of the
-    logit-adjusted loss (1: the balanced softmax), where that is trained with.
+    :data:`focalkit.tuning.resampling.RIVALS` or of :data:`focalkit.tuning.heads.HEADS`; ``logit_adjustment`` is tau of
+    the logit-adjusted loss (1: the balanced softmax), where that is trained with.
     """
 
     alpha: Any = None

@@ -91,7 +91,8 @@ def tune(
         What is tried besides: the "logit-adjusted" loss, where the estimator takes it ("train with it, or shift
         afterwards?"); and what changes the training rows: "undersample", "oversample", "smote" (needs
         imbalanced-learn), "bagging" (balanced), "self-paced". Their probabilities are undone at the known rate before
-        they are judged.
+        they are judged. On features of a network, other heads of a linear classifier ("heads" for all): "crt",
+        "tau-normalised", "lws" (Kang et al. 2020, arXiv 1910.09217), "cosine".
     metric : str, Goal, matrix, scorer or function
         The figure that the tables and the verdict's headline go by: "balanced_accuracy",
         "macro_f1", "mcc", "average_precision", "log_loss", "calibration_error"; a goal of
@@ -156,7 +157,7 @@ def tune(
         )
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     asked = bound(asked, targets, classes, weight, costs)
-    groups = _groups(X, groups, len(targets))
+    grouped, groups = groups is not None, _groups(X, groups, len(targets))
     trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
     if isinstance(trainer, OutOfFold):
         trainer = trainer.checked(len(targets), len(classes))
@@ -165,7 +166,9 @@ def tune(
         len(classes), checked_rivals(rivals, resamples=trainer.resamples, adjusts=trainer.adjusts, name=trainer.name),
     )  # fmt: skip
     if time is None:
-        folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist())
+        folds = make_folds(
+            targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist(), grouped=grouped
+        )
     else:
         folds = forward_folds(targets, groups, _times(time, len(targets)), n_splits=n_splits)
     surface = grid.plans(trainer.chained)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from focalkit._core.message import Message
 from focalkit.decisions.goals import Abstain, Cost, CostMatrix
-from focalkit.decisions.report import Curve, DecisionReport, need_report
-from focalkit.decisions.rule import DecisionRule
+from focalkit.decisions.report import Curve, DecisionReport
+from focalkit.decisions.rule import DecisionRule, need_report
 from focalkit.decisions.rules import Cutoffs, Weighted
 from focalkit.report.decide import sections
 from focalkit.report.format import visible

@@ -11,10 +11,12 @@ import numpy as np
 from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
 from focalkit.decisions import CaseCost, DecisionRule, decide
-from focalkit.decisions.report import need_report
+from focalkit.decisions.rule import need_report
 from focalkit.diagnosis import Ledger, diagnose
 from focalkit.report import tune
 from focalkit.report.decide import sections as decide_sections
+from focalkit.report.format import visible
+from focalkit.report.messages import LANGUAGES
 from focalkit.report.page import decide as decision_page
 from focalkit.report.page import gains, render
 from focalkit.report.page.assemble import Page, ledger_data, live
@@ -22,9 +24,10 @@ from focalkit.report.page.svg import figure_1
 from focalkit.report.sections import Code, Lines, Part, Section, Table, Text
 from focalkit.report.sections import Verdict as Said
 from focalkit.report.snippet import code
+from focalkit.tuning.deciding import operating_point
 from focalkit.tuning.measures import CostOf
 from focalkit.tuning.result import Cell, TuneResult
-from focalkit.tuning.verdict import Verdict
+from focalkit.tuning.verdict import FamilyVerdict, Verdict
 from focalkit.weights import alpha_vector
 
 
@@ -92,7 +95,17 @@ def _decision(result: TuneResult, verdict: Verdict) -> tuple[str, dict[str, Any]
     parts = [replace(part, about=about) if isinstance(part, Said) else part for part in goal.parts]
     goal, figures = replace(goal, name="decide-rule", title="", parts=parts), replace(figures, name="decide-figures")
     data = decision_page.decision_data(rule, need_report(rule))
+    if data is not None and len(result.classes) == 2 and result.decided is not None:
+        # plain cross-entropy is on the curve itself, at p > 0.5
+        data["trained"] = [_trained(result, family) for family in verdict.families[1:]]
     return title + render.section(goal) + render.section(figures) + decision_page.moving(data), data
+
+
+def _trained(result: TuneResult, family: FamilyVerdict) -> dict[str, Any]:
+    """A remedy's operating point, with its name in each language."""
+    name = {language: visible(result.cells[family.cell].said(language)) for language in LANGUAGES}
+    caught, false_alarms = operating_point(result, family)
+    return {"name": name, "caught": float(f"{caught:.9g}"), "falseAlarms": float(f"{false_alarms:.9g}")}
 
 
 def _pictures(verdict: Verdict) -> str:

@@ -40,11 +40,12 @@ if (document.getElementById("decision")) (() => {
     }
     // points that lie together share one label, which stands inside the axes
     const groups = [];
-    for (const [u, v, name] of dots) {
+    for (const [u, v, name, kind] of dots) {
       const near = groups.find((g) => Math.hypot(g.x - px(u), g.y - py(v)) < 13);
       if (near) near.names.push(name);
       else groups.push({ x: px(u), y: py(v), names: [name] });
-      svg.append(make("circle", { cx: px(u), cy: py(v), r: 5, class: name ? "ring" : "now" }));
+      if (kind === "trained") svg.append(make("rect", { x: px(u) - 4.5, y: py(v) - 4.5, width: 9, height: 9, class: "ring trained" }));
+      else svg.append(make("circle", { cx: px(u), cy: py(v), r: 5, class: name ? "ring" : "now" }));
     }
     for (const { x: u, y: v, names } of groups) {
       const end = u > W - 90;
@@ -75,6 +76,10 @@ if (document.getElementById("decision")) (() => {
     const cost = (i, fn = state.fn, fp = state.fp) => fn * (positives - caught[i]) + fp * falseAlarms[i];
     const cheapest = (fn, fp) => { let best = 0; for (let i = 1; i < m; i++) if (cost(i, fn, fp) < cost(best, fn, fp) - 1e-12) best = i; return best; };
     const counts = (i) => ({ caught: caught[i], missed: positives - caught[i], falseAlarms: falseAlarms[i], cleared: negatives - falseAlarms[i] });
+    const trained = DATA.trained || [];
+    const rates = ({ caught: tp, falseAlarms: fp }) => ({
+      recall: tp / (positives || 1), precision: tp + fp ? tp / (tp + fp) : 1, fpr: fp / (negatives || 1), flagged: tp + fp, cost: state.fn * (positives - tp) + state.fp * fp,
+    });
     // the highest cut-off that is not above p: what p > cut-off flags, as near as the kept ones tell
     const nearest = (p) => { let best = 0; for (let i = 1; i < m; i++) if (Math.abs(cutoff[i] - p) < Math.abs(cutoff[best] - p)) best = i; return best; };
     const said = () => [`cutoff=${state.i}`, `fn=${address.short(state.fn)}`, `fp=${address.short(state.fp)}`, ...(state.label ? [`label=${state.label}`] : [])];
@@ -107,12 +112,14 @@ if (document.getElementById("decision")) (() => {
       $("cost-said").textContent = words.map(([key, value]) => `${t(key)} ${value}`.replaceAll(" ", "\u00a0")).join(" · ");
       const named = [...marked, { key: "d_cheapest", index: cheapest(state.fn, state.fp) }];
       const points = [...named.map(({ index }, n) => ({ name: String(n + 1), index })), { name: "", index: state.i }];
-      drawPoints(named, recall, precision);
+      drawPoints(named);
       const every = cutoff.map((_, i) => i);
+      // other trained models: a point each, beside the curve
+      const other = trained.map((point, n) => ({ ...rates(point), name: String(named.length + n + 1) }));
       chart($("pr"), { label: t("dPr"), x: { range: [0, 1], name: t("dRecall"), text: fixed }, y: { range: [0, 1], name: t("dPrecision"), text: fixed }, xTicks: unit, yTicks: unit,
-        lines: [{ points: every.slice(1).map((i) => [recall(i), precision(i)]), kind: "after" }], dots: points.filter(({ index }) => index > 0).map(({ name, index }) => [recall(index), precision(index), name]) });
+        lines: [{ points: every.slice(1).map((i) => [recall(i), precision(i)]), kind: "after" }], dots: [...points.filter(({ index }) => index > 0).map(({ name, index }) => [recall(index), precision(index), name]), ...other.filter((o) => o.flagged > 0).map((o) => [o.recall, o.precision, o.name, "trained"])] });
       chart($("roc"), { label: t("dRoc"), x: { range: [0, 1], name: t("dFpr"), text: fixed }, y: { range: [0, 1], name: t("dRecall"), text: fixed }, xTicks: unit, yTicks: unit,
-        lines: [{ points: [[0, 0], [1, 1]], kind: "before" }, { points: every.map((i) => [falseAlarms[i] / (negatives || 1), recall(i)]), kind: "after" }], dots: points.map(({ name, index }) => [falseAlarms[index] / (negatives || 1), recall(index), name]) });
+        lines: [{ points: [[0, 0], [1, 1]], kind: "before" }, { points: every.map((i) => [falseAlarms[i] / (negatives || 1), recall(i)]), kind: "after" }], dots: [...points.map(({ name, index }) => [falseAlarms[index] / (negatives || 1), recall(index), name]), ...other.map((o) => [o.fpr, o.recall, o.name, "trained"])] });
       // cost against the ratio of costs, each divided by what flagging nothing or everything would cost at best
       const ratios = Array.from({ length: 61 }, (_, i) => 10 ** (-1 + i / 15));
       const relative = (i, r) => cost(i, r, 1) / (Math.min(r * positives, negatives) || 1);
@@ -132,17 +139,24 @@ if (document.getElementById("decision")) (() => {
 
     const cut = (i) => (i === 0 ? t("dNothing") : cutoff[i] < 0 ? t("dEverything") : short(cutoff[i]));
 
-    // Every remedy by its number on the curves; its name moves the slider there.
-    function drawPoints(named, recall, precision) {
+    // Every remedy by its number on the curves; the name of one that is a cut-off moves the slider there.
+    function drawPoints(named) {
       const heads = ["", "dCutoff", "dRecall", "dPrecision", "dFpr", "dAlerts", "dCost"];
       const points = $("points"), held = document.activeElement?.closest("#points button")?.dataset.n;
-      points.tHead.replaceChildren(element("tr", {}, ...heads.map((key) => element("th", { scope: "col" }, key && t(key)))));
-      points.tBodies[0].replaceChildren(...named.map(({ key, index }, n) => {
-        const button = element("button", { type: "button", "data-n": n }, `${n + 1} ${t(key)}`), flagged = caught[index] + falseAlarms[index];
+      points.tHead.replaceChildren(element("tr", {}, ...heads.map((key) => (key ? element("th", { scope: "col" }, t(key)) : element("td")))));
+      const row = (name, cutoff, point, chosen = false) => {
+        const r = rates(point), percents = [r.recall, r.flagged ? r.precision : null, r.fpr].map((share) => (share === null ? "–" : (100 * share).toFixed(1)));
+        const cells = [cutoff, ...percents, figure(r.flagged), figure(r.cost)];
+        return element("tr", chosen ? { class: "chosen" } : {}, element("th", { scope: "row" }, element("div", {}, name)), ...cells.map((text) => element("td", {}, text)));
+      };
+      const rows = named.map(({ key, index }, n) => {
+        const button = element("button", { type: "button", "data-n": n }, `${n + 1} ${t(key)}`);
         button.addEventListener("click", () => { state.i = index; draw(); remember(); });
-        const cells = [cut(index), (100 * recall(index)).toFixed(1), flagged ? (100 * precision(index)).toFixed(1) : "–", ((100 * falseAlarms[index]) / (negatives || 1)).toFixed(1), figure(flagged), figure(cost(index))];
-        return element("tr", index === state.i ? { class: "chosen" } : {}, element("th", { scope: "row" }, element("div", {}, button)), ...cells.map((text) => element("td", {}, text)));
-      }));
+        return row(button, cut(index), { caught: caught[index], falseAlarms: falseAlarms[index] }, index === state.i);
+      });
+      const other = trained.map((point, n) => row(`${named.length + n + 1} ${point.name[document.documentElement.lang]}`, "–", point));
+      points.tBodies[0].replaceChildren(...rows, ...other);
+      $("trained-note").hidden = !trained.length;
       if (held !== undefined) points.querySelector(`button[data-n="${held}"]`)?.focus();
     }
 
@@ -159,7 +173,7 @@ if (document.getElementById("decision")) (() => {
     $("cheapest").addEventListener("click", () => { state.i = cheapest(state.fn, state.fp); draw(); remember(); });
     $("back").addEventListener("click", () => { state.i = at; draw(); remember(); });
     language.whenChanged(draw);
-    window.decision = { state, counts, cost, cheapest, nearest };
+    window.decision = { state, counts, cost, cheapest, nearest, trained, rates };
     draw();
   }
 
