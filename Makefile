@@ -92,7 +92,7 @@ torture: $(VENV)/.for-test
 
 # The pages under axe-core, which is no part of this project: npm fetches it into node_modules.
 axe: $(VENV)/.for-test
-	npm install --no-save --no-audit --no-fund axe-core@4.10.2
+	npm install --no-save --no-audit --no-fund axe-core@4.14.1
 	$(BIN)/python -m pytest tests/page -k axe
 
 clean:

@@ -28,7 +28,7 @@ def test_rows_that_stand_twice_are_counted_and_those_of_two_classes_apart(tmp_pa
     other = ROWS[5].replace("ok", "bad") if ROWS[5].endswith("ok") else ROWS[5].replace("bad", "ok")
     table = read(tmp_path, ["a,b,label", *ROWS, ROWS[3], ROWS[3], ROWS[7], other])
     assert values(table, "duplicates") == [{"n": 3, "n_rows": 64}]
-    assert values(table, "conflicts") == [{"n": 2}]
+    assert values(table, "conflicts") == [{"n": 2, "n_wrong": 1}]
 
 
 def test_the_count_of_repeats_is_that_of_comparing_all_rows():
@@ -46,7 +46,8 @@ def test_the_count_of_repeats_is_that_of_comparing_all_rows():
                 seen[key, k] = seen.get((key, k), 0) + 1
                 classes.setdefault(key, set()).add(k)
             mixed = sum(n for (key, _), n in seen.items() if len(classes[key]) > 1)
-            assert repeats(X, ids) == (len(X) - len(seen), mixed)
+            wrong = sum(min(seen.get((key, k), 0) for k in (0, 1)) for key in classes)
+            assert repeats(X, ids) == (len(X) - len(seen), mixed, wrong)
 
 
 def test_columns_of_one_name_are_told(tmp_path):

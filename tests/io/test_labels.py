@@ -90,3 +90,13 @@ def test_labels_that_differ_in_case_and_classes_of_one_row_are_said(tmp_path):
     assert alert_of(table, "single_row_classes") == [{"n": 1, "labels": ["lone"]}]
     (classes,) = alert_of(table, "classes")
     assert dict(map(tuple, classes["classes"])) == {w: int((labels == w).sum()) for w in set(labels.tolist())}
+
+
+def test_of_many_classes_the_rarest_are_named_too(tmp_path):
+    path = tmp_path / "t.csv"
+    sizes = [*range(40, 22, -1), 3, 2]
+    rows = [f"{i * k % 7},{i % 5 + k / 10},c{k}" for k, n in enumerate(sizes) for i in range(n)]
+    path.write_text("\n".join(["a,b,label", *rows]))
+    told = next(a for a in read_table(path).alerts if a.id == "classes").values
+    assert told["n"] == 20
+    assert told["classes"] == [*((f"c{k}", 40 - k) for k in range(8)), "…", ("c17", 23), ("c18", 3), ("c19", 2)]

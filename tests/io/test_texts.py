@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from focalkit import InputError
-from focalkit.io import read_table
+from focalkit.io import read_table, records
 from focalkit.io.predictions import Trouble, batches, open_predictions
 
 N = 200
@@ -101,3 +101,24 @@ def test_a_delimiter_that_is_named_wins(tmp_path):
     assert read_table(tmp_path / "t.csv", delimiter="#").feature_names == ("a", "b,c")
     with pytest.raises(InputError, match="delimiter must be one character"):
         read_table(tmp_path / "t.csv", delimiter="##")
+
+
+@pytest.mark.parametrize("block", [1 << 9, 1 << 12, 1 << 20])
+def test_a_table_is_the_same_in_blocks_of_any_size(tmp_path, monkeypatch, block):
+    rng = np.random.default_rng(0)
+    n = 3000
+    numbers, gaps = rng.normal(size=(n, 3)).round(4), rng.random(n) < 0.1
+    y = rng.choice(["yes", "no"], n)
+    told = np.where(y == "yes", 0.25, 1.5) + rng.random(n).round(3) / 10
+    columns = [*numbers.T, np.where(gaps, "", rng.integers(0, 9, n).astype(str)), rng.choice(["a", "b"], n), told, y]
+    lines = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,b,c,whole,text,told,label", *lines[:2000], "", *lines[2000:]]) + "\n")
+    monkeypatch.setattr(records, "_READ", block)
+    table = read_table(path)
+    assert (table.X[:, :3] == numbers).all()
+    assert (np.isnan(table.X[:, 3]) == gaps).all()
+    assert (table.X[:, 5] == told).all()
+    assert (table.y == y).all()
+    assert [a.values["name"] for a in table.alerts if a.id == "leak"] == ["told"]
+    assert table.rows[-1] == n

@@ -189,6 +189,8 @@ def english_left(page):
         "nat",
         "log",
         "odds",
+        "focal",  # focal loss is called so in Chinese, too
+        "loss",
         "focalkit",
         "inverse",
         "English",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from focalkit import diagnose
+from focalkit.decisions import Cost, Maximize, decide
 from focalkit.diagnosis.hardest import HardRow
 from focalkit.estimator import FocalClassifier
 from focalkit.report import to_html
@@ -124,11 +125,28 @@ def test_the_same_page_is_made_again_where_the_time_is_given(ledger, monkeypatch
     assert "1970-01-01 00:00 UTC" in first
 
 
+@pytest.fixture(scope="module")
+def many():
+    rng = np.random.default_rng(0)
+    targets = rng.choice(100, 2000)
+    logits = rng.normal(size=(2000, 100)) + 3 * np.eye(100)[targets]
+    return page_of(diagnose(logits, targets), 2.0, "inverse", "many classes", language="zh-CN")
+
+
+@pytest.fixture(scope="module")
+def rules():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([4.0, 1.0, 0.5], 1000)
+    y = (rng.random(1000)[:, None] > p.cumsum(axis=1)).sum(axis=1).clip(0, 2)
+    two = decide(p[:, 1], (y == 1).astype(int), Cost(fn=20, fp=1), classes=LONG[:2], calibrate=None)
+    return to_html(two), to_html(decide(p, y, Maximize("macro_f1"), classes=LONG[:3]), language="zh-CN")
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core has not been fetched: make axe")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_no_fault(visit, long_names, tuned, scheme, width):
-    for text in (long_names, tuned):
+def test_axe_finds_no_fault(visit, long_names, many, tuned, rules, scheme, width):
+    for text in (long_names, many, tuned, *rules):
         page = visit(text, viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")

@@ -100,8 +100,16 @@ def test_a_sign_that_the_encoding_lacks_is_stood_in_for(encoding):
                 assert other.encode(encoding)
 
 
-def test_chinese_in_an_encoding_that_has_none_is_printed_all_the_same():
-    assert "?" in printed(reports()[0], 80, "zh-CN", "ascii")
+def test_where_the_encoding_has_no_chinese_the_report_is_english():
+    for made in reports():
+        assert printed(made, 80, "zh-CN", "ascii") == printed(made, 80, "en", "ascii")
+    assert printed(reports()[0], 80, "zh-CN", "cp936") != printed(reports()[0], 80, "en", "cp936")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_names_in_letters_that_the_encoding_lacks_stay_two(encoding):
+    text = printed(sections(diagnosed(("常见", "稀有", "c", "d"))), 100, "en", encoding)
+    assert {r"\u5e38\u89c1", r"\u7a00\u6709"} <= set(text.split())
 
 
 def test_names_neither_act_on_the_terminal_nor_are_they_markup():

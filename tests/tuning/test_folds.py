@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focalkit import InputError
-from focalkit.io.repeats import duplicate_groups
+from focalkit.io.repeats import duplicate_groups, repeats
 from focalkit.tuning.folds import forward_folds, make_folds
 
 
@@ -66,8 +66,22 @@ def test_what_was_done_is_said():
     groups[1] = 0
     notes = " ".join(make_folds(targets, groups, n_splits=5, n_repeats=1, seed=0).notes)
     assert "1 of 44 rows repeat another row" in notes
-    assert "1 class(es) have one distinct row: always trained on, never scored" in notes
-    assert "1 class(es) have fewer distinct rows than the 5 folds" in notes
+    assert "1 class(es) have one distinct row, or one group: always trained on, never scored" in notes
+    assert "1 class(es) have fewer distinct rows, or groups, than the 5 folds" in notes
+
+
+def test_copies_are_counted_as_the_reader_counts_them():
+    X = np.array([[0.0], [0.0], [0.0], [1.0], [2.0], [3.0], [4.0]])
+    targets = np.array([0, 0, 1, 1, 0, 1, 0])
+    notes = make_folds(targets, duplicate_groups(X), n_splits=2, n_repeats=1, seed=0).notes
+    assert repeats(X, targets)[0] == 1
+    assert "1 of 7 rows repeat another row" in notes[0]
+
+
+def test_groups_that_somebody_named_are_not_called_copies():
+    groups = np.repeat(np.arange(10), 4)
+    notes = make_folds(np.tile([0, 1], 20), groups, n_splits=2, n_repeats=1, seed=0, grouped=True).notes
+    assert notes == ("10 groups of 40 rows: the rows of a group stay in one fold.",)
 
 
 def test_one_scorable_class_is_refused():

@@ -136,7 +136,7 @@ def decide(files: tuple[str, ...], **given: Any) -> None:
     from focalkit.report.decide import sections
 
     terminal = Terminal(language)
-    terminal.line(f"focalkit decide · {say(source, language)}", "bold")
+    terminal.line(f"focalkit decide · {say(source, terminal.language)}", "bold")
     terminal.show([section for section in sections(rule, given["top"]) if section.terminal])
     terminal.line()
     if given["sql"]:

@@ -64,7 +64,7 @@ def show_labels(
             write_out(place, made[key]())
     if not to_stdout(*places.values()):
         terminal = Terminal(language)
-        terminal.line(f"focalkit tune · {file}: {word('label.count', language, n=len(labels))}", "bold")
+        terminal.line(f"focalkit tune · {file}: {word('label.count', terminal.language, n=len(labels))}", "bold")
         for note in problem.notes:
             terminal.line(Message("note", note=note), "yellow")
         terminal.show([Section("labels", "", [report.table(found)])])

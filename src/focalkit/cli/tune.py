@@ -298,7 +298,7 @@ def tune(
     shown = not to_stdout(json_file, html_file, script_file, card_file)
     if shown:  # before any work
         terminal = Terminal(language)
-        terminal.line(f"focalkit tune · {say(source, language)}", "bold")
+        terminal.line(f"focalkit tune · {say(source, terminal.language)}", "bold")
         for note in notes:
             terminal.line(Message("note", note=note), "yellow")
     else:

@@ -19,6 +19,8 @@ from focalkit.io.numbers import is_number
 _NONE = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "\\n", "nat", "-", "."})
 #: The share of rows from which such a word among other words is a class.
 FREQUENT = 0.05
+#: Classes that are named with their sizes.
+MOST_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,10 @@ def check_classes(found: Labels, name: str) -> list[Alert]:
         got = contracts.Words(f"{len(counts):,} values in {len(codes):,} rows")
         contracts.reject(f"target {name!r}", "hold classes that recur", got, remedy)
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
-    alerts = [Alert("classes", {"classes": [(str(label), n) for label, n in ordered[:12]]})]
+    shown: list[Any] = [(str(label), n) for label, n in ordered]
+    if len(shown) > MOST_SHOWN:  # the rarest are what it is about
+        shown[MOST_SHOWN - 4 : -3] = ["…"]
+    alerts = [Alert("classes", {"n": len(ordered), "classes": shown})]
     single = sorted(str(label) for label, n in counts.items() if n == 1)
     if single:
         alerts.append(Alert("single_row_classes", {"n": len(single), "labels": names_said(single)}))

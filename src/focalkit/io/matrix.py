@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -37,11 +38,28 @@ class Matrix:
 class _Read:
     """A column as it was read: its values unless it is no feature, what its codes stand for, and what is said of it."""
 
-    values: Any
+    values: Any  #: an array, or a list of arrays one below the other
     texts: tuple[str, ...] | None
     alerts: list[Alert]
     n_missing: int = 0
     n_infinite: int = 0
+
+
+class _Parts:
+    """A column in one piece, or in those that Arrow read, which are not put together first."""
+
+    def __init__(self, values: NDArray[Any] | list[NDArray[Any]]) -> None:
+        self.parts = values if isinstance(values, list) else [values]
+        self.starts = np.cumsum([0, *map(len, self.parts[:-1])]).tolist()
+
+    def rows(self, low: int, high: int) -> NDArray[Any]:
+        """Rows of one part."""
+        at = bisect_right(self.starts, low) - 1
+        return self.parts[at][low - self.starts[at] : high - self.starts[at]]
+
+    def every(self, step: int) -> NDArray[Any]:
+        """``values[::step]``."""
+        return np.concatenate([p[-start % step :: step] for start, p in zip(self.starts, self.parts, strict=True)])
 
 
 def features(
@@ -60,6 +78,9 @@ def features(
     def one(i: int) -> _Read:
         name, column = found.names[i], found.columns[i]
         found.columns[i] = None  # each goes as soon as it is read
+        if whole and i not in found.index and (parts := _measurements(column)):
+            leak = screen.knows_too_much(_Parts(parts).every(step), some_ids)
+            return _Read(parts, None, [Alert("leak", {"name": name})] if leak else [])
         values, texts, why, said = _feature(column, name, found.decimal)
         out = _Read(values, texts, list(said))
         if why is None:
@@ -90,26 +111,40 @@ def features(
         if not used:
             shown = f"columns {found.names}"
             contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
-        arrays = [column.values for _, column in used]
-        X = np.empty((len(ids), len(arrays)), np.result_type(*arrays))
+        columns = [_Parts(column.values) for _, column in used]
+        X = np.empty((len(ids), len(columns)), np.result_type(*(column.parts[0] for column in columns)))
+        edges = sorted({*range(0, len(X), _ROWS_AT_ONCE), *(start for column in columns for start in column.starts)})
 
-        def copy(start: int) -> None:
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            for k, column in enumerate(arrays):
-                X[rows, k] = column[rows]
+        def copy(low: int, high: int) -> None:
+            for k, column in enumerate(columns):
+                X[low:high, k] = column.rows(low, high)
 
-        list(pool.map(copy, range(0, len(X), _ROWS_AT_ONCE)))
-    n_repeated, n_mixed = repeats(X, ids)
+        list(pool.map(copy, edges, [*edges[1:], len(X)]))
+    n_repeated, n_mixed, n_wrong = repeats(X, ids)
     if n_repeated:
         alerts.append(Alert("duplicates", {"n": n_repeated, "n_rows": len(X)}))
     if n_mixed:
-        alerts.append(Alert("conflicts", {"n": n_mixed}))
+        alerts.append(Alert("conflicts", {"n": n_mixed, "n_wrong": n_wrong}))
     for what in ("infinite", "missing"):
         n = sum(getattr(column, f"n_{what}") for _, column in used)
         if n:
             alerts.append(Alert(what, {"n": n}))
     categorical = {k: column.texts for k, (_, column) in enumerate(used) if column.texts is not None}
     return Matrix(X, [name for name, _ in used], categorical)
+
+
+def _measurements(column: Any) -> list[NDArray[Any]]:
+    """A column's parts where there is nothing to be looked for: finite, not constant, fractions at its beginning."""
+    import pyarrow as pa
+
+    if column.type != pa.float64() or column.null_count:
+        return []
+    parts = [chunk.to_numpy() for chunk in column.chunks if len(chunk)]
+    with np.errstate(invalid="ignore", over="ignore"):
+        finite = parts and np.isfinite(sum(part.sum() for part in parts))
+    if not finite or not screen.fractions(parts[0]) or (parts[0][:50] == parts[0][0]).all():
+        return []
+    return parts
 
 
 def _feature(

@@ -27,10 +27,10 @@ def duplicate_groups(X: NDArray[Any]) -> NDArray[np.intp]:
     return np.asarray(group, np.intp)
 
 
-def repeats(X: NDArray[Any], ids: NDArray[Any]) -> tuple[int, int]:
+def repeats(X: NDArray[Any], ids: NDArray[Any]) -> tuple[int, int, int]:
     """How many rows of ``X`` (n, n_features) repeat an earlier one of their class, and how many equal one of another.
 
-    ``ids`` (n,) are class numbers.
+    Of these, the third number must be decided wrongly whatever decides. ``ids`` (n,) are class numbers.
     """
     at = np.arange(len(X))
     for columns in (slice(None, None, max(1, X.shape[1] // _FEW)), slice(None)):
@@ -38,12 +38,14 @@ def repeats(X: NDArray[Any], ids: NDArray[Any]) -> tuple[int, int]:
         ascending = np.sort(hashed)
         several = np.unique(ascending[1:][ascending[1:] == ascending[:-1]])
         if not len(several):
-            return 0, 0
+            return 0, 0, 0
         at = at[np.isin(hashed, several)]
     group = duplicate_groups(X[at])
-    pairs = np.unique(np.column_stack([group, ids[at]]), axis=0)
-    mixed = np.bincount(pairs[:, 0], minlength=int(group.max()) + 1) > 1
-    return len(at) - len(pairs), int(mixed[group].sum())
+    pairs, sizes = np.unique(np.column_stack([group, ids[at]]), axis=0, return_counts=True)
+    mixed = np.bincount(pairs[:, 0]) > 1
+    most = np.zeros(len(mixed), np.intp)
+    np.maximum.at(most, pairs[:, 0], sizes)
+    return len(at) - len(pairs), int(mixed[group].sum()), len(at) - int(most.sum())
 
 
 def _hashed(X: NDArray[Any]) -> NDArray[np.uint64]:

@@ -45,11 +45,14 @@ def identifier(values: NDArray[Any], name: str) -> str:
     return ""
 
 
-def _whole(values: NDArray[Any]) -> bool:
+def fractions(values: NDArray[Any]) -> bool:
+    """Whether a column of numbers begins with some that are not whole: then it counts and names nothing."""
     some = values[:50]
-    if not (some == np.floor(some)).all():
-        return False
-    return bool(np.isfinite(values).all() and (values == np.floor(values)).all())
+    return not bool((some == np.floor(some)).all())
+
+
+def _whole(values: NDArray[Any]) -> bool:
+    return not fractions(values) and bool(np.isfinite(values).all() and (values == np.floor(values)).all())
 
 
 #: Rows that are looked at, cuts below each other, and fewest rows on either side of one.
@@ -75,21 +78,26 @@ def knows_too_much(values: NDArray[Any], ids: NDArray[np.intp]) -> bool:
     np.cumsum(mass, axis=0, out=mass)
     with np.errstate(invalid="ignore"):
         breaks = np.flatnonzero(values[1:] != values[:-1]) + 1
-    return _told(mass, breaks, 0, len(ids), _DEPTH) > 0.995 * len(present)
+    most = 0.005 * len(present)
+    return _lost(mass, breaks, 0, len(ids), _DEPTH, most) < most
 
 
-def _told(mass: NDArray[Any], breaks: NDArray[Any], low: int, high: int, depth: int) -> float:
-    """Class mass of the leaves' majorities, for the rows ``low`` to ``high`` in order of the feature."""
+def _lost(mass: NDArray[Any], breaks: NDArray[Any], low: int, high: int, depth: int, most: float) -> float:
+    """Class mass beside the leaves' majorities, for the rows ``low`` to ``high`` in order of the feature.
+
+    Where it reaches ``most`` nothing further is looked at: of features that tell little, one leaf is enough.
+    """
     whole = mass[high] - mass[low]
-    top = float(whole.max())
-    if not depth or top > 0.9999 * whole.sum():
-        return top
+    beside = float(whole.sum() - whole.max())
+    if not depth or beside < 0.0001 * whole.sum():
+        return beside
     cuts = breaks[np.searchsorted(breaks, low + _LEAF) : np.searchsorted(breaks, high - _LEAF, side="right")]
     if not len(cuts):
-        return top
+        return beside
     left = mass[cuts] - mass[low]
     right = mass[high] - mass[cuts]
     # the Gini criterion, as in CART
     purity = (left**2).sum(axis=1) / left.sum(axis=1) + (right**2).sum(axis=1) / right.sum(axis=1)
     cut = int(cuts[purity.argmax()])
-    return _told(mass, breaks, low, cut, depth - 1) + _told(mass, breaks, cut, high, depth - 1)
+    lost = _lost(mass, breaks, low, cut, depth - 1, most)
+    return lost if lost >= most else lost + _lost(mass, breaks, cut, high, depth - 1, most - lost)

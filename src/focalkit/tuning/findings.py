@@ -73,11 +73,12 @@ def _expect(verdict: Verdict) -> tuple[Finding, ...]:
     best, plain = verdict.recommended, verdict.families[0]
     judges, result = verdict.metric.shown_as, verdict.result
     new = expected_on_new_rows(best, result.folds.n_splits)
+    low = max(new.low, verdict.metric.least) if new.mean >= verdict.metric.least else new.low
     values: dict[str, Any] = {
         "metric": verdict.metric.name,
         "before": _score(plain.expected.mean, judges),
         "after": _score(best.expected.mean, judges),
-        "range": {"mean": new.mean, "low": new.low, "high": new.high, "judges": judges},
+        "range": {"mean": new.mean, "low": low, "high": new.high, "judges": judges},
         "n": len(result.targets),
     }
     out = _per_thousand(verdict)

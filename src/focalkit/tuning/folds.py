@@ -41,12 +41,14 @@ def make_folds(
     n_repeats: int,
     seed: int,
     names: Sequence[Any] | None = None,
+    grouped: bool = False,
 ) -> Folds:
     """Split rows with class ids ``targets`` (n,) into ``n_splits`` folds, ``n_repeats`` times.
 
     The unit that is dealt out is a group of rows; it is stratified by the rarest class that it
     holds. A class in one unit only is always trained on and never scored. A class in fewer units
-    than folds is scored in the folds that hold one.
+    than folds is scored in the folds that hold one. ``grouped`` says that somebody named the groups;
+    otherwise they are of rows with equal features, and their copies are counted in the notes.
 
     Raises
     ------
@@ -63,7 +65,8 @@ def make_folds(
     if (units_per_class >= 2).sum() < 2:
         _too_few(np.bincount(targets), units_per_class, range(n_classes) if names is None else names)
     n_splits = min(n_splits, int(units_per_class.max()))
-    notes = _notes(targets, len(first), units_per_class, n_splits)
+    n_copies = 0 if grouped else len(targets) - int(holds.sum())  # of features and label, as the reader counts them
+    notes = _notes(len(targets), n_copies, len(first) if grouped else 0, units_per_class, n_splits)
     dealt = np.flatnonzero(scorable)
     splits = []
     for repeat in range(n_repeats):
@@ -136,11 +139,12 @@ def _too_few(rows: NDArray[Any], units: NDArray[Any], names: Sequence[Any]) -> N
     contracts.reject("y", "have at least two classes of two different rows", contracts.Words("; ".join(shown)), remedy)
 
 
-def _notes(targets: NDArray[Any], n_units: int, units: NDArray[Any], n_splits: int) -> tuple[str, ...]:
+def _notes(n: int, n_copies: int, n_groups: int, units: NDArray[Any], n_splits: int) -> tuple[str, ...]:
     notes = []
-    n_copies = len(targets) - n_units
     if n_copies:
-        notes.append(Message("note.copies", n_copies=n_copies, n=len(targets)))
+        notes.append(Message("note.copies", n_copies=n_copies, n=n))
+    if n_groups:
+        notes.append(Message("note.groups", n_groups=n_groups, n=n))
     single = np.flatnonzero(units == 1)
     if len(single):
         notes.append(Message("note.single", n=len(single)))

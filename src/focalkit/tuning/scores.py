@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -42,6 +43,13 @@ class Metric:
     def relative(self) -> bool:
         """Whether a difference counts as a share of plain cross-entropy's own figure."""
         return self.costs or (self.measure is not None and self.measure.relative)
+
+    @property
+    def least(self) -> float:
+        """The least that it can be, as far as that is known."""
+        if self.costs or self.measure is not None:
+            return -math.inf
+        return -1.0 if self.merit.name in ("mcc", "kappa", "youden") else 0.0
 
     @property
     def title(self) -> str:

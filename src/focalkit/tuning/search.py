@@ -156,14 +156,16 @@ def tune(
         )
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     asked = bound(asked, targets, classes, weight, costs)
-    groups = _groups(X, groups, len(targets))
+    grouped, groups = groups is not None, _groups(X, groups, len(targets))
     trainer = _trainer(estimator, X, targets, len(classes), seed, plain=not n_trials and not len(rivals))
     grid = Grid.checked(
         alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
         len(classes), checked_rivals(rivals, resamples=trainer.resamples, adjusts=trainer.adjusts, name=trainer.name),
     )  # fmt: skip
     if time is None:
-        folds = make_folds(targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist())
+        folds = make_folds(
+            targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist(), grouped=grouped
+        )
     else:
         folds = forward_folds(targets, groups, _times(time, len(targets)), n_splits=n_splits)
     surface = grid.plans(trainer.chained)

@@ -113,7 +113,8 @@ def code(of: Code) -> str:
 
 def table(of: Table, *, name: str = "") -> str:
     """A table in a box that scrolls; ``name``: it can be saved as a file of that name."""
-    head = "".join(f"<th scope=col>{said(column.head)}</th>" for column in of.columns)
+    heads = [said(column.head) for column in of.columns]
+    head = "".join(f"<th scope=col>{text}</th>" if text else "<td></td>" for text in heads)
     body = []
     for i, row in enumerate(of.rows[:MOST_ROWS]):
         mark = ' class="chosen"' if i == of.chosen else ""

@@ -37,14 +37,19 @@ def _stand_in(sign: str, encoding: str) -> str:
     try:
         sign.encode(encoding)
     except UnicodeEncodeError:
-        return STAND_INS.get(sign, "?")
+        return _other(sign)
     return sign
+
+
+def _other(sign: str) -> str:
+    """A sign's stand-in; of a letter its number, so that two names stay two."""
+    return STAND_INS.get(sign) or sign.encode("ascii", "backslashreplace").decode()
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(STAND_INS.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+    return "".join(_other(sign) for sign in error.object[error.start : error.end]), error.end
 
 
 codecs.register_error("focalkit", _replaced)
@@ -71,9 +76,10 @@ class Terminal:
     """
 
     def __init__(self, language: str = "en", file: IO[str] | None = None, width: int | None = None) -> None:
-        self.language = language
         forgiving(file if file is not None else sys.stdout)
         self.console = Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+        # a language whose letters the encoding lacks would be escapes alone
+        self.language = "en" if "\\u" in in_encoding(word("unit.points", language), self.console.encoding) else language
 
     def _text(self, thing: str | Finding) -> str:
         return in_encoding(visible(say(thing, self.language)), self.console.encoding)

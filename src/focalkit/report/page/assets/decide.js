@@ -143,7 +143,7 @@ if (document.getElementById("decision")) (() => {
     function drawPoints(named) {
       const heads = ["", "dCutoff", "dRecall", "dPrecision", "dFpr", "dAlerts", "dCost"];
       const points = $("points"), held = document.activeElement?.closest("#points button")?.dataset.n;
-      points.tHead.replaceChildren(element("tr", {}, ...heads.map((key) => element("th", { scope: "col" }, key && t(key)))));
+      points.tHead.replaceChildren(element("tr", {}, ...heads.map((key) => (key ? element("th", { scope: "col" }, t(key)) : element("td")))));
       const row = (name, cutoff, point, chosen = false) => {
         const r = rates(point), percents = [r.recall, r.flagged ? r.precision : null, r.fpr].map((share) => (share === null ? "–" : (100 * share).toFixed(1)));
         const cells = [cutoff, ...percents, figure(r.flagged), figure(r.cost)];

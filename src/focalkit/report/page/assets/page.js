@@ -88,8 +88,10 @@ if (document.getElementById("ledger")) (() => {
   function drawControls() {
     const { alpha: ownAlpha, gamma: ownGamma } = state.own;
     const shown = (own, value) => (own.size < K ? value.toFixed(2) + (own.size ? " *" : "") : "*");
-    if ($("form").options[0]?.textContent !== t("form_focal"))  // first, and in another language
+    if ($("form").lang !== document.documentElement.lang) {  // first, and in another language
+      $("form").lang = document.documentElement.lang;
       $("form").replaceChildren(...Object.keys(forms.CHOICES).map((name) => element("option", { value: name }, t(`form_${name}`))));
+    }
     const hint = (own, key) => (own.size ? fill("ownHint", own.size) : t(key));
     $("gamma-value").textContent = shown(ownGamma, state.gamma);
     $("beta-value").textContent = shown(ownAlpha, state.beta);
