@@ -34,7 +34,8 @@ def members(link: str, n_classes: int) -> dict[str, LossSpec]:
     }
     if link == "softmax":
         margin = {"counts": prior, "largest": 0.5}
-        return {**found, "LDAM": LossSpec(link, margin=margin, scale=1.5)}
+        ldam = {f"LDAM, s = {s:g}": LossSpec(link, margin=margin, scale=s) for s in (1.5, 30.0)}
+        return {**found, **ldam}
     return {
         **found,
         "asymmetric": LossSpec(link, 1.0, gamma_negative=4.0, clip=0.05),

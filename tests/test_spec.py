@@ -162,3 +162,11 @@ def test_every_field_is_one_of_the_focal_loss_or_of_its_family():
     names = {f.name for f in fields(LossSpec)}
     assert not focal & set(FAMILY_FIELDS)
     assert names == focal | set(FAMILY_FIELDS)
+
+
+def test_the_adjustments_of_a_vocabulary_are_read_in_one_pass():
+    """One that looks at all for each of them would take hours."""
+    values = np.linspace(-5.0, 1.0, 300_000)
+    adjustment, margin = LossSpec(logit_adjustment=values).shift_vectors()
+    np.testing.assert_array_equal(adjustment, values - 1.0)
+    assert margin is None

@@ -72,6 +72,7 @@ Partial compute(Job& job) {
         job.chunks, n,
         [](void* context, std::int64_t piece, int thread) {
             Pass& p = *static_cast<Pass*>(context);
+            const threads::Flushing flushing(p.job.logit_scale > 1 && p.job.type != Type::f64);
             p.kernel(p.job, piece, p.scratch[thread], p.partials[piece]);
         },
         &pass);
@@ -140,7 +141,16 @@ void divide_by(Job& job, double denominator, double restore) {
 /// Whether derivatives over so small a denominator are beyond float on their way, though they may not be in the end:
 /// weights and alphas, each up to 2^40 here, times the scale, and that over a row's sum of exponentials.
 bool exceeds_float(const Job& job, double denominator, double restore) {
+    if (restore <= denominator * 0x1p39) return false;  // as nearly always, and without a logarithm
     return job.order > 0 && job.type != Type::f64 && std::ilogb(restore) - std::ilogb(denominator) > 40;
+}
+
+/// The log-odds where a negative's probability is the margin c: nothing that is subtracted from it there rounds.
+void find_edge(Job& job) {
+    if (job.form != Form::asymmetric || !(job.form_number > 0)) return;
+    const long double c = job.form_number, edge = std::log((1 - c) / c);
+    job.form_edge = static_cast<double>(edge);
+    job.form_edge_low = static_cast<double>(edge - job.form_edge);
 }
 
 /// The sum of the losses once more, where it overflowed: in units so large that only a loss that is infinite does.
@@ -158,6 +168,7 @@ double sum_in_units(Job job, double unit) {
 Outcome evaluate(Job job, Reduction reduction, double normalizer, double alpha_unit) {
     if (job.units() == 0) return {};
     flatten_rows(job);
+    find_edge(job);
     const Denominator kind = denominator_of(job, reduction, normalizer);
     job.weigh = kind == Denominator::weights;
     double restore = job.weigh ? 1 : 1 / (job.weight_unit * alpha_unit), denominator = 1;

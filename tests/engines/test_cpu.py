@@ -14,7 +14,7 @@ import pytest
 from random_calls import EPS, TINY, Call, random_call
 from threadpoolctl import threadpool_limits
 
-from focalkit import InputError, LossSpec, loss_grad_hess
+from focalkit import InputError, LossSpec, loss_grad_hess, sigmoid_focal_loss
 from focalkit.engines import _cpu, _inputs, plain
 from focalkit.engines.cpu import machine
 
@@ -120,6 +120,38 @@ def large_call(spec: LossSpec, shape: tuple[int, ...], seed: int = 0) -> Call:
     rows = shape[:1] + shape[2:]
     targets = rng.integers(0, shape[1], rows) if spec.link == "softmax" else rng.integers(0, 2, shape)
     return Call(spec, logits, targets, None, None)
+
+
+@pytest.mark.parametrize("n", [1, 64, 1000])
+def test_a_sigmoid_alpha_of_zero_silences_an_infinite_loss(n, instruction_set):
+    z = np.full(n, -np.inf, np.float32)
+    assert sigmoid_focal_loss(z, np.ones(n, np.uint8), 2.0, 0.0) == 0
+    assert sigmoid_focal_loss(-z, np.zeros(n, np.uint8), 2.0, 1.0) == 0
+    assert sigmoid_focal_loss(z, np.ones(n, np.uint8), 2.0, 0.5) == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda t: np.dtype(t).name)
+@pytest.mark.parametrize(("gamma", "clip"), [(4.0, 0.05), (1.0, 0.25), (0.0, 0.05), (2.0, 0.05)])
+def test_the_asymmetric_loss_keeps_its_digits_at_the_edge_of_its_margin(gamma, clip, dtype, instruction_set):
+    """There q - c would lose them. Of the edge itself float64 is all that is known for sure."""
+    mpmath = pytest.importorskip("mpmath")
+    edge = np.log((1 - clip) / clip)
+    beyond = np.array([1e-5, 1e-3, 0.01, 0.1, 0.5])
+    z = np.repeat((beyond - edge).astype(dtype), 64)  # logits of negatives
+    spec = LossSpec("sigmoid", 1.0, gamma_negative=gamma, clip=clip, reduction="sum")
+    with mpmath.workdps(60):
+
+        def loss(x):
+            v = 1 / (1 + mpmath.exp(-x)) - mpmath.mpf(clip)
+            return v ** mpmath.mpf(gamma) * -mpmath.log1p(-v)
+
+        at = [mpmath.mpf(float(x)) for x in z[::64]]
+        losses, slopes = [loss(x) for x in at], [mpmath.diff(loss, x, h=mpmath.mpf(10) ** -25) for x in at]
+    value, slope, _ = loss_grad_hess(spec, z, np.zeros(len(z), np.uint8), hess=False)
+    close = 8 * (2 + gamma) * (np.finfo(dtype).eps + np.finfo(float).eps / beyond)
+    assert abs(float(value) / (64 * float(sum(losses))) - 1) < close[-1]
+    want = np.array([float(x) for x in slopes])
+    assert np.all(np.abs(slope[::64].astype(float) - want) <= close * want)
 
 
 @pytest.fixture

@@ -161,6 +161,43 @@ def form_blocks() -> list[dict[str, Any]]:
     return blocks
 
 
+#: Targets that float32 and both half types hold exactly, beside logits at which p is not one of them.
+SOFT_TARGETS = [0.0, 2**-7, 0.25, 0.5, 0.75, 1.0]
+SOFT_SIZES = [2**-10, 0.25, 1, 2.5, 4, 8, 16.75, 32, 80, 100, 200]
+
+
+def soft_blocks() -> list[dict[str, Any]]:
+    """Quality and varifocal losses of logits and soft targets."""
+    at = [-float(size) for size in reversed(SOFT_SIZES)] + [float(size) for size in SOFT_SIZES]
+    blocks = []
+    for name, gamma, y in itertools.product(("quality", "varifocal"), (1.0, 1.5, 2.0, 4.0), SOFT_TARGETS):
+        columns: dict[str, Any] = {"gamma": gamma, "quality": name, "target": y, "z": at}
+        rows = [truth.soft_values(z, y, gamma, name) for z in at]
+        for column in ("loss", "d1", "d2"):
+            columns[column] = [digits(row[column].value) for row in rows]
+            columns[column + "_condition"] = [float(f"{row[column].condition:.4g}") for row in rows]
+        blocks.append(columns)
+    return blocks
+
+
+#: FLSD-53's table, and one with three rows.
+STEPS = [[[0.2, 5.0], [1.0, 3.0]], [[0.125, 0.5], [0.75, 2.0], [1.0, 0.0]]]
+
+
+def stepped_blocks() -> list[dict[str, Any]]:
+    """The margins once more, with the gamma of a table's row."""
+    blocks = []
+    for table in STEPS:
+        at = [-float(size) for size in reversed(FORM_SIZES)] + [0.0] + [float(size) for size in FORM_SIZES]
+        columns: dict[str, Any] = {"gamma_steps": table, "m": at}
+        rows = [truth.stepped_values(m, table) for m in at]
+        for column in ("loss", "d1", "d2"):
+            columns[column] = [digits(row[column].value) for row in rows]
+            columns[column + "_condition"] = [float(f"{row[column].condition:.4g}") for row in rows]
+        blocks.append(columns)
+    return blocks
+
+
 def shifted_case(logits: list[float], target: Any, gamma: float, options: dict[str, Any]) -> dict[str, Any]:
     k = len(logits)
     y = [float(j == target) for j in range(k)] if isinstance(target, int) else target
@@ -198,7 +235,14 @@ def shifted() -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    table = {"margins": margins(), "softmax": softmax(), "forms": form_blocks(), "shifted": list(shifted())}
+    table = {
+        "margins": margins(),
+        "softmax": softmax(),
+        "forms": form_blocks(),
+        "shifted": list(shifted()),
+        "soft": soft_blocks(),
+        "stepped": stepped_blocks(),
+    }
     lines = [
         f'"{name}": [\n' + ",\n".join(json.dumps(v, separators=(",", ":")) for v in part) + "\n]"
         for name, part in table.items()

@@ -71,3 +71,14 @@ def test_the_whole_committed_table_is_what_the_maker_makes():
     committed = json.loads(make_table.TABLE.read_text(encoding="utf-8"))
     assert list(make_table.shifted()) == committed["shifted"]
     assert make_table.form_blocks() == committed["forms"]
+    assert make_table.soft_blocks() == committed["soft"]
+    assert make_table.stepped_blocks() == committed["stepped"]
+
+
+@pytest.mark.parametrize(("z", "y", "beta"), [(1.25, 0.25, 2.0), (-2.5, 0.75, 1.5), (4.0, 0.0, 2.0), (-3.0, 1.0, 4.0)])
+def test_the_slopes_of_the_quality_loss_are_those_of_its_formula(z, y, beta):
+    at = truth.quality_parts(z, y, beta)
+    with mp.workdps(80):
+        for order, name in enumerate(("loss", "d1", "d2")):
+            want = diff(lambda x: truth.quality_value(x, y, beta), mpf(z), order)
+            assert mp.almosteq(at[name][0], want, rel_eps=mpf(10) ** -20)

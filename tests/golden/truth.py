@@ -117,6 +117,59 @@ def quality_value(z: Any, y: Any, beta: Any) -> Any:
     return abs(y - p) ** mpf(beta) * (y * log1p(exp(-z)) + (1 - y) * log1p(exp(z)))
 
 
+def quality_parts(z: Any, y: Any, beta: Any, off: Any = 0) -> dict[str, tuple[Any, Any]]:
+    """The quality loss and its derivatives in z, each as (value, sum of its terms' sizes).
+
+    ``off`` is what rounding may make of the difference p - y, wherever it stands for itself.
+    """
+    z, y, beta = mpf(z), mpf(y), mpf(beta)
+    p, q = 1 / (1 + exp(-z)), 1 / (1 + exp(z))
+    entropy = y * log1p(exp(-z)) + (1 - y) * log1p(exp(z))
+    s = (p if y == 0 else -q if y == 1 else p - y) + off
+    size, sign = abs(s), (-1 if s < 0 else 1)
+    w = size**beta if beta else mpf(1)
+    pull = beta * p * q / size * entropy if size else mpf(0)
+    terms = (
+        (beta - 1) * pull * p * q / size if size else mpf(0),
+        pull * sign * (q - p),
+        (2 * beta + 1) * p * q,
+    )
+    return {
+        "loss": (w * entropy, w * entropy),
+        "d1": (w * sign * (size + pull), w * (size + pull)),
+        "d2": (w * sum(terms), w * sum(map(abs, terms))),
+    }
+
+
+def varifocal_parts(z: Any, y: Any, gamma: Any) -> dict[str, tuple[Any, Any]]:
+    """The varifocal loss and its derivatives in z, each as (value, sum of its terms' sizes)."""
+    if y == 0:
+        at = margin(-mpf(z), gamma)
+        return {"loss": at["loss"], "d1": (-at["d1"][0], at["d1"][1]), "d2": at["d2"]}
+    y, at = mpf(y), quality_parts(z, y, 0)
+    p, q = 1 / (1 + exp(-mpf(z))), 1 / (1 + exp(mpf(z)))
+    s = -q if y == 1 else p - y
+    return {"loss": (y * at["loss"][0],) * 2, "d1": (y * s, y * abs(s)), "d2": (y * p * q,) * 2}
+
+
+def soft_values(z: Any, y: Any, gamma: Any, name: str) -> dict[str, Value]:
+    """A loss of a logit and a soft target, with the sensitivity to z and to the difference p - y, which rounds."""
+    parts = quality_parts if name == "quality" else varifocal_parts
+    here, there = parts(z, y, gamma), parts(mpf(z) + STEP, y, gamma)
+    p = 1 / (1 + exp(-mpf(z)))
+    rounding = p + mpf(y) if 0 < y < 1 else mpf(0)
+    beside = quality_parts(z, y, gamma, STEP) if name == "quality" else None
+    found = {}
+    for column, (value, size) in here.items():
+        scale = size + abs(mpf(z)) * abs(there[column][0] - value) / STEP
+        if beside:
+            scale += rounding * abs(beside[column][0] - value) / STEP
+        elif column == "d1":
+            scale += rounding * mpf(y)
+        found[column] = Value(value, scale)
+    return found
+
+
 def margin_values(m: Any, gamma: Any) -> dict[str, Value]:
     """:func:`margin` with the sensitivity to ``m``."""
     here, there = margin(m, gamma), margin(mpf(m) + STEP, gamma)
@@ -124,6 +177,13 @@ def margin_values(m: Any, gamma: Any) -> dict[str, Value]:
         name: Value(value, size + abs(mpf(m)) * abs(there[name][0] - value) / STEP)
         for name, (value, size) in here.items()
     }
+
+
+def stepped_values(m: Any, table: list[list[float]]) -> dict[str, Value]:
+    """:func:`margin_values` with gamma from the first row (p, gamma) above p."""
+    p = 1 / (1 + exp(-mpf(m)))
+    gamma = next((gamma for upper, gamma in table if p < mpf(upper)), table[-1][1])
+    return margin_values(m, gamma)
 
 
 def others(values: list[Any]) -> list[Any]:

@@ -80,6 +80,65 @@ def test_sigmoid_is_the_function(gamma, alpha):
     close(single, focalkit.sigmoid_focal_loss(Z[:, 0].astype("f8"), BITS[:, 0].astype(int), gamma))
 
 
+PRIOR = np.log([0.6, 0.25, 0.1, 0.05]).tolist()
+SOFTMAX_FAMILY = [
+    (2.0, {"logit_adjustment": PRIOR}),
+    (0.0, {"margin": [0.05, 0.1, 0.2, 0.5], "scale": 3.0}),
+    (2.0, {"poly": 1.5}),
+    (2.0, {"star": 1.0}),
+    (0.0, {"dft": 1.0}),
+    (0.0, {"gce": 0.7}),
+    ([(0.2, 5.0), (1.0, 3.0)], {}),
+]
+SIGMOID_FAMILY = [
+    (2.0, {"logit_adjustment": -1.0}),
+    (1.0, {"gamma_negative": 4.0, "clip": 0.05}),
+    (2.0, {"quality": "quality"}),
+    (2.0, {"quality": "varifocal"}),
+]
+
+
+@pytest.mark.parametrize(("gamma", "family"), SOFTMAX_FAMILY, ids=str)
+def test_neighbours_over_classes_are_the_function_and_survive_their_config(gamma, family):
+    loss = SoftmaxFocalLoss(gamma, **family)
+    again = SoftmaxFocalLoss.from_config(loss.get_config())
+    want = focalkit.softmax_focal_loss(Z.astype("f8"), IDS, gamma, **family)
+    spec = LossSpec("softmax", gamma, **family)
+    slope = focalkit.loss_grad_hess(spec, Z.astype("f8"), IDS, hess=False).grad
+    for one in (loss, again):
+        for y in (IDS, ONE_HOT):
+            close(one(y, Z), want, 1e-5)
+            np.testing.assert_allclose(value(gradient(one, y, Z)), slope, rtol=5e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("gamma", "family"), SIGMOID_FAMILY, ids=str)
+def test_neighbours_of_bits_are_the_function_and_survive_their_config(gamma, family):
+    loss = SigmoidFocalLoss(gamma, 0.25, **family)
+    again = SigmoidFocalLoss.from_config(loss.get_config())
+    for y in (BITS, BITS * 0.75):
+        want = focalkit.sigmoid_focal_loss(Z.astype("f8"), y.astype("f8"), gamma, 0.25, **family)
+        close(loss(y, Z), want, 1e-5)
+        close(again(y, Z), want, 1e-5)
+
+
+@pytest.mark.parametrize(("gamma", "family"), [*SOFTMAX_FAMILY, *SIGMOID_FAMILY], ids=str)
+def test_what_keras_differentiates_is_the_function(gamma, family):
+    from focalkit.keras import composite
+
+    z = ops.convert_to_tensor(Z)
+    if (gamma, family) in SIGMOID_FAMILY:
+        spec, double, targets = LossSpec("sigmoid", gamma, 0.25, reduction="none", **family), Z.astype("f8"), BITS
+        got = [composite.sigmoid(spec, ops.convert_to_tensor(BITS), z)]
+        want = focalkit.sigmoid_focal_loss(double, targets.astype(int), gamma, 0.25, reduction="none", **family)
+    else:
+        spec = LossSpec("softmax", gamma, ALPHA, reduction="none", **family)
+        ids, columns = ops.convert_to_tensor(IDS), ops.convert_to_tensor(ONE_HOT)
+        got = [composite.softmax(spec, ids, z, 1, False), composite.softmax(spec, columns, z, 1, True)]
+        want = focalkit.softmax_focal_loss(Z.astype("f8"), IDS, gamma, ALPHA, reduction="none", **family)
+    for one in got:
+        np.testing.assert_allclose(value(one), want, rtol=2e-5, atol=1e-7)
+
+
 def test_cross_entropies_are_kerass():
     close(
         SoftmaxCrossEntropy()(IDS, Z), value(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(IDS, Z)), 1e-5

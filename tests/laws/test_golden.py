@@ -71,6 +71,29 @@ def test_forms_keep_the_budget(engine, dtype, form):
             assert_within_budget(result, value, block[column + "_condition"], power + 1, 2, dtype)
 
 
+def test_losses_of_soft_targets_keep_the_budget(engine, dtype):
+    for block in TABLE["soft"]:
+        z = np.array(block["z"])
+        keep = [exact(one, dtype) for one in z]
+        spec = LossSpec("sigmoid", block["gamma"], reduction="none", quality=block["quality"])
+        target = block["target"]
+        got = engine.loss_grad_hess(spec, z[keep].astype(dtype), np.full(sum(keep), target).astype(dtype))
+        for name, result in zip(QUANTITIES, got, strict=True):
+            value, condition = (numbers(block[MARGIN_NAMES[name] + part])[keep] for part in ("", "_condition"))
+            assert_within_budget(result, value, condition, block["gamma"] + 1, 2, dtype)
+
+
+def test_gammas_that_step_keep_the_budget(engine, dtype):
+    for block in TABLE["stepped"]:
+        m = np.array(block["m"])
+        keep = [exact(one, dtype) for one in m]
+        spec = LossSpec("sigmoid", 0.0, reduction="none", gamma_steps=block["gamma_steps"])
+        got = engine.loss_grad_hess(spec, m[keep].astype(dtype), np.ones(sum(keep), int))
+        for name, result in zip(QUANTITIES, got, strict=True):
+            value, condition = (numbers(block[MARGIN_NAMES[name] + part])[keep] for part in ("", "_condition"))
+            assert_within_budget(result, value, condition, 5.0, 2, dtype)
+
+
 def test_shifted_softmax_cases_keep_the_budget(engine, dtype):
     cases = [case for case in softmax_cases("shifted") if exact_case(case, dtype)]
     for case in engine.thinned(cases):

@@ -40,8 +40,9 @@ struct Job {
     ClassParameters parameters;          // in the type computed in
     double logit_scale = 1;              // multiplies the logits
     Form form = Form::focal;
-    double form_number = 0;  // its own parameter
-    double form_gamma = 0;   // asymmetric: gamma of the negatives
+    double form_number = 0;                   // its own parameter
+    double form_gamma = 0;                    // asymmetric: gamma of the negatives
+    double form_edge = 0, form_edge_low = 0;  // and the log-odds below which they have a loss, in two parts
     double label_smoothing = 0;
     std::int64_t ignore_index = -100;
     // Powers of two that keep weights of any size within the type computed in; see src/evaluate.cpp.

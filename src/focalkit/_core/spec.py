@@ -262,7 +262,8 @@ class LossSpec:
             for value in (self.logit_adjustment, self.margin)
         )
         if adjustment is not None and self.link == "softmax":
-            adjustment = tuple(a - max(adjustment) for a in adjustment)
+            largest = max(adjustment)
+            adjustment = tuple(a - largest for a in adjustment)
         return adjustment, None if margin is None else tuple(self.scale * m for m in margin)
 
     def _check_forms(self, store: Any) -> None:

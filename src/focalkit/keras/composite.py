@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from focalkit._core import contracts
+from focalkit._core import contracts, forms
 from focalkit._core.spec import LossSpec
 from keras import ops
 
@@ -23,13 +23,40 @@ def focal(m: Any, gamma: Any) -> Any:
     return ops.exp(-gamma * ops.softplus(m)) * ops.softplus(-m)
 
 
+def _modulation(m: Any, gamma: Any) -> Any:
+    return ops.exp(-gamma * ops.softplus(m))
+
+
+class _Functions:
+    """What ``forms.composed`` is made of."""
+
+    xp = ops
+    loss, modulation = staticmethod(focal), staticmethod(_modulation)
+    nll, sigma = staticmethod(lambda m: ops.softplus(-m)), staticmethod(ops.sigmoid)
+    stop_gradient = staticmethod(ops.stop_gradient)
+
+
+def _at(m: Any, gamma: Any, form: forms.Form | None) -> Any:
+    """Loss of a form at log-odds m."""
+    return focal(m, gamma) if form is None else forms.composed(m, gamma, form, _Functions)
+
+
+def _shifted(spec: LossSpec, z: Any, n_classes: int) -> tuple[Any, Any]:
+    """Scaled and adjusted logits, and by what the true class's log-odds are less, per class; None: nothing."""
+    for name in ("gamma", "alpha", "logit_adjustment", "margin"):
+        contracts.class_vector(name, getattr(spec, name), n_classes)
+    adjustment, margin = (None if v is None else _per_class(v, z) for v in spec.shift_vectors())
+    z = z if spec.scale == 1 else spec.scale * z
+    return z if adjustment is None else z + adjustment, margin
+
+
 def softmax(spec: LossSpec, y_true: Any, y_pred: Any, axis: int, dense: bool) -> Any:
     """One loss per sample, of class ids (dense is False) or of targets with a class axis."""
     z = ops.moveaxis(y_pred, axis, -1)
     n_classes = z.shape[-1]
-    for name in ("gamma", "alpha"):
-        contracts.class_vector(name, getattr(spec, name), n_classes)
-    gamma, alpha = _per_class(spec.gamma, z), _per_class(1.0 if spec.alpha is None else spec.alpha, z)
+    z, margin = _shifted(spec, z, n_classes)
+    gamma, form = spec.positives
+    gamma, alpha = _per_class(gamma, z), _per_class(1.0 if spec.alpha is None else spec.alpha, z)
     smoothing = spec.label_smoothing
     if dense:
         y = ops.moveaxis(y_true, axis, -1)
@@ -39,10 +66,12 @@ def softmax(spec: LossSpec, y_true: Any, y_pred: Any, axis: int, dense: bool) ->
         here = ops.one_hot(y_true, n_classes, dtype="bool")
         own = ops.sum(ops.where(here, z, 0.0), -1)
         others = ops.logsumexp(ops.where(here, _MASKED, z), -1)
-        pick = [value if len(value.shape) == 0 else ops.take(value, y_true) for value in (gamma, alpha)]
-        return pick[1] * focal(own - others, pick[0])
+        pick = [v if len(v.shape) == 0 or v.shape[0] == 1 else ops.take(v, y_true) for v in (gamma, alpha)]
+        less = 0.0 if margin is None else margin[0] if margin.shape[0] == 1 else ops.take(margin, y_true)
+        return pick[1] * _at(own - others - less, pick[0], form)
     y = (1 - smoothing) * y + smoothing / n_classes
-    loss = y * alpha * focal(_log_odds(z), gamma)
+    m = _log_odds(z)
+    loss = y * alpha * _at(m if margin is None else m - margin, gamma, form)
     return ops.sum(ops.where(y > 0, loss, 0.0), -1)
 
 
@@ -58,17 +87,16 @@ def _log_odds(z: Any) -> Any:
 
 def sigmoid(spec: LossSpec, y_true: Any, y_pred: Any) -> Any:
     """One loss per logit."""
-    z = y_pred
-    n_classes = z.shape[-1] if len(z.shape) > 1 else 1
-    for name in ("gamma", "alpha"):
-        contracts.class_vector(name, getattr(spec, name), n_classes)
-    gamma = _per_class(spec.gamma, z)
+    z, _ = _shifted(spec, y_pred, y_pred.shape[-1] if len(y_pred.shape) > 1 else 1)
     y = (1 - spec.label_smoothing) * y_true + spec.label_smoothing / 2
-    positive, negative = y * focal(z, gamma), (1 - y) * focal(-z, gamma)
-    if spec.alpha is None:
-        return positive + negative
-    alpha = _per_class(spec.alpha, z)
-    return alpha * positive + (1 - alpha) * negative
+    alpha = None if spec.alpha is None else _per_class(spec.alpha, z)
+    (gamma, form), (gamma_negative, form_negative) = spec.positives, spec.negatives
+    if form is not None and form.name in forms.OF_SOFT_TARGETS:
+        loss = forms.composed_soft(z, y, _per_class(gamma, z), form, _Functions)
+        return loss if alpha is None else (alpha * y_true + (1 - alpha) * (1 - y_true)) * loss
+    positive = y * _at(z, _per_class(gamma, z), form)
+    negative = (1 - y) * _at(-z, _per_class(gamma_negative, z), form_negative)
+    return positive + negative if alpha is None else alpha * positive + (1 - alpha) * negative
 
 
 def _per_class(value: Any, like: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 import focalkit
 import keras
 from focalkit._core import contracts, host
-from focalkit._core.spec import LossSpec, PerClass
+from focalkit._core.spec import FAMILY_FIELDS, FromData, LossSpec, PerClass
 from focalkit.keras import composite
 from keras import ops
 
@@ -36,13 +36,29 @@ class LossOptions(TypedDict, total=False):
     reduction: KerasReduction | None
     name: str | None
     dtype: Any
+    logit_adjustment: PerClass | FromData | None
+    scale: float
+    poly: float
+    star: float | None
+    dft: float
+    gce: float
+    gamma_steps: Any
 
 
 class SoftmaxOptions(LossOptions, total=False):
     """Keyword arguments of the losses over mutually exclusive classes."""
 
+    margin: PerClass | FromData | None
     ignore_class: int | None
     axis: int
+
+
+class SigmoidOptions(LossOptions, total=False):
+    """Keyword arguments of the losses of independent binary logits."""
+
+    gamma_negative: float | None
+    clip: float
+    quality: str | None
 
 
 class _Loss(keras.losses.Loss):  # type: ignore[misc]
@@ -66,8 +82,9 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
         if from_logits is not True:
             remedy = "Leave the activation of the last layer out, and from_logits too."
             contracts.reject("from_logits", "be True", from_logits, remedy)
+        family = {field: named.pop(field) for field in FAMILY_FIELDS if field in named}
         super().__init__(reduction=reduction, dtype=_at_least_float32(dtype), **{"name": self.known_as, **named})
-        self.spec = LossSpec(self.link, gamma, alpha, label_smoothing=label_smoothing, reduction="none")
+        self.spec = LossSpec(self.link, gamma, alpha, label_smoothing=label_smoothing, reduction="none", **family)
         self._judged = False
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -102,20 +119,26 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the same loss again."""
         config = {**super().get_config(), "dtype": self.dtype, "label_smoothing": self.spec.label_smoothing}
-        for name in self.parameters:
-            value = getattr(self.spec, name)
+        for name, value in {**{name: getattr(self.spec, name) for name in self.parameters}, **self._family}.items():
             config[name] = list(value) if isinstance(value, tuple) else value
         return config
+
+    @property
+    def _family(self) -> dict[str, Any]:
+        """What makes another loss of the focal loss: the fields of the spec that differ from their defaults."""
+        values = {name: getattr(self.spec, name) for name in FAMILY_FIELDS}
+        return {name: value for name, value in values.items() if value != getattr(LossSpec, name)}
 
     def _through_engine(self, y_true: Any, y_pred: Any, class_axis: int) -> Any:
         """One loss per target from the engine that serves the backend's arrays."""
         function = focalkit.softmax_focal_loss if self.link == "softmax" else focalkit.sigmoid_focal_loss
-        spec = self.spec
+        spec, family = self.spec, self._family
         return function(
             y_pred,
             y_true,
-            spec.gamma,
+            family.pop("gamma_steps", spec.gamma),
             spec.alpha,
+            **family,
             label_smoothing=spec.label_smoothing,
             reduction="none",
             class_axis=class_axis,
@@ -130,9 +153,10 @@ class _Softmax(_Loss):
         *,
         ignore_class: int | None = None,
         axis: int = -1,
+        margin: PerClass | FromData | None = None,
         **options: Unpack[LossOptions],
     ) -> None:
-        super().__init__(gamma, alpha, **options)
+        super().__init__(gamma, alpha, margin=margin, **options)
         self.ignore_class, self.axis = ignore_class, axis
 
     def _losses(self, y_true: Any, y_pred: Any) -> Any:
@@ -201,6 +225,8 @@ class SoftmaxFocalLoss(_Softmax):
         Class id of samples that have no loss and are not counted.
     axis : int
         Of the classes.
+    logit_adjustment, margin, scale, poly, star, dft, gce, gamma_steps
+        Neighbours of the focal loss, as the fields of :class:`focalkit.LossSpec`.
     from_logits : bool
         Always True.
     reduction, name, dtype
@@ -238,6 +264,8 @@ class SigmoidFocalLoss(_Sigmoid):
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     label_smoothing : float in [0, 1]
         The target becomes ``(1 - s) y + s / 2``.
+    logit_adjustment, scale, poly, star, dft, gce, gamma_negative, clip, quality, gamma_steps
+        Neighbours of the focal loss, as the fields of :class:`focalkit.LossSpec`.
     from_logits : bool
         Always True.
     reduction, name, dtype
@@ -255,7 +283,7 @@ class SigmoidFocalLoss(_Sigmoid):
 
     known_as = "sigmoid_focal_loss"
 
-    def __init__(self, gamma: PerClass = 2.0, alpha: PerClass | None = None, **options: Unpack[LossOptions]) -> None:
+    def __init__(self, gamma: PerClass = 2.0, alpha: PerClass | None = None, **options: Unpack[SigmoidOptions]) -> None:
         super().__init__(gamma, alpha, **options)
 
 
@@ -305,5 +333,5 @@ class SigmoidCrossEntropy(_Sigmoid):
     known_as = "sigmoid_cross_entropy"
     parameters = ("alpha",)
 
-    def __init__(self, alpha: PerClass | None = None, **options: Unpack[LossOptions]) -> None:
+    def __init__(self, alpha: PerClass | None = None, **options: Unpack[SigmoidOptions]) -> None:
         super().__init__(0.0, alpha, **options)

@@ -245,6 +245,21 @@ void read_parameters(const Job& job, std::int64_t first, int count, bool some_sk
             if (block.kept[e] == 0) block.z[e] = block.y[e] = block.positive[e] = block.negative[e] = 0;
 }
 
+/// The gammas of positives and negatives, where a form has one for each. For 0/1 targets the varifocal loss is such a
+/// form: cross-entropy on positives.
+template <class T>
+struct Sides {
+    T positive, negative;
+    int whole_positive, whole_negative;
+
+    Sides(const Job& job, const Elements<T>& block)
+        : positive(job.form == Form::varifocal ? T(0) : block.gamma[0]),
+          negative(job.form == Form::varifocal ? block.gamma[0] : static_cast<T>(job.form_gamma)),
+          whole_positive(whole_of(positive)),
+          whole_negative(whole_of(negative)) {}
+    bool whole() const { return whole_positive >= 0 && whole_negative >= 0; }
+};
+
 /// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are
 /// ``uniform`` they fill only the first vector of their arrays, and the losses go nowhere but to ``total``. Returns
 /// whether a target was neither 0 nor 1: then all is wrong unless the kernel is that of ``soft`` targets.
@@ -258,8 +273,10 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
     const bool streamed = grad_at != block.z && job.stream;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
     V positive_scaled = rounded<V>(scaled(positive, scale)), negative_scaled = rounded<V>(scaled(negative, scale));
-    const T number = static_cast<T>(job.form_number), gamma_negative = static_cast<T>(job.form_gamma);
-    const int whole_negative = whole_of(gamma_negative), whole_gamma = whole_of(block.gamma[0]);
+    const T number = static_cast<T>(job.form_number);
+    const Sides<T> sides(job, block);
+    const Clip<T> clip(job);
+    const int whole_gamma = whole_of(block.gamma[0]);
     LossSum sum = total;
     V part{};
     Between<V> between;
@@ -286,7 +303,7 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
                 if constexpr (form == Form::asymmetric) {
                     const Probabilities<V> at = probabilities(z);
                     f = slopes<Form::focal, Power::any, order>(at, gamma, V{});
-                    g = negatives<order>(opposite(at, z), gamma_negative, whole_negative, number);
+                    g = one_side<order>(opposite(at, z), sides.negative, sides.whole_negative, number);
                 } else {
                     f = slopes_at<form, power, order>(z, gamma, constant<V>(number));
                     g = slopes_at<form, power, order>(-z, gamma, constant<V>(number));
@@ -312,18 +329,19 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
             if constexpr (form != Form::focal) {
                 const V m = negated(z, is_negative);
                 Slopes<V> f;
-                if constexpr (form == Form::asymmetric) {
+                if constexpr (form == Form::asymmetric && power == Power::whole) {
+                    f = asymmetric<order>(m, is_negative, sides.whole_positive, sides.whole_negative, clip);
+                } else if constexpr (form == Form::asymmetric) {
                     const Probabilities<V> at = probabilities(m);
-                    f = slopes<Form::focal, power, order>(at, gamma, V{});
-                    const Slopes<V> g = negatives<order>(at, gamma_negative, whole_negative, number);
+                    f = one_side<order>(at, sides.positive, sides.whole_positive, T(0));
+                    const Slopes<V> g = one_side<order>(at, sides.negative, sides.whole_negative, number);
                     f.loss = where(is_negative, g.loss, f.loss);
                     f.d1 = where(is_negative, g.d1, f.d1), f.d2 = where(is_negative, g.d2, f.d2);
-                } else if constexpr (form == Form::varifocal) {
-                    f = slopes_at<Form::focal, Power::any, order>(m, where(is_negative, gamma, V{}), V{});
                 } else {
                     f = slopes_at<form, power, order>(m, gamma, constant<V>(number));
                 }
-                value = weighted(weight, f.loss);
+                if constexpr (uniform) value = weight * f.loss;
+                else value = weighted(weight, f.loss);
                 grad = where(is_negative, negative_scaled, -positive_scaled) * -f.d1;
                 hess = where(is_negative, negative_scaled, positive_scaled) * f.d2;
             } else {
@@ -355,31 +373,42 @@ bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* 
                           LossSum& total) {
     const auto of_form = [&]<Form form, Power power>() {
         if (job.order == 0) return sigmoid_block<form, power, 0, soft, uniform>(job, count, z, y, grad, block, total);
-        if (job.order == 1) return sigmoid_block<form, power, 1, soft, uniform>(job, count, z, y, grad, block, total);
-        return sigmoid_block<form, power, 2, soft, uniform>(job, count, z, y, grad, block, total);
+        if constexpr (!uniform || form == Form::focal)  // Hessians of other forms are never uniform
+            if (job.order > 1)
+                return sigmoid_block<form, power, 2, soft, uniform>(job, count, z, y, grad, block, total);
+        return sigmoid_block<form, power, 1, soft, uniform>(job, count, z, y, grad, block, total);
     };
     const auto with_power = [&]<Power power>() { return of_form.template operator()<Form::focal, power>(); };
-    if constexpr (!uniform) {
-        const auto any_power = [&]<Form form>() {
-            if constexpr (!soft) switch (job.power) {
-                    case 0: return of_form.template operator()<form, Power::zero>();
-                    case 1: return of_form.template operator()<form, Power::one>();
-                    case 2: return of_form.template operator()<form, Power::two>();
-                }
-            return of_form.template operator()<form, Power::any>();
-        };
-        switch (job.form) {
-            case Form::focal: break;
-            case Form::poly: return any_power.template operator()<Form::poly>();
-            case Form::star: return of_form.template operator()<Form::star, Power::any>();
-            case Form::dft: return of_form.template operator()<Form::dft, Power::zero>();
-            case Form::gce: return of_form.template operator()<Form::gce, Power::zero>();
-            case Form::asymmetric: return any_power.template operator()<Form::asymmetric>();
-            case Form::quality:  // of 0 and 1 it is the focal loss
-                if constexpr (soft) return of_form.template operator()<Form::quality, Power::any>();
-                break;
-            case Form::varifocal: return of_form.template operator()<Form::varifocal, Power::any>();
-        }
+    const auto poly = [&] {
+        if constexpr (!soft) switch (job.power) {
+                case 0: return of_form.template operator()<Form::poly, Power::zero>();
+                case 1: return of_form.template operator()<Form::poly, Power::one>();
+                case 2: return of_form.template operator()<Form::poly, Power::two>();
+            }
+        return of_form.template operator()<Form::poly, Power::any>();
+    };
+    const auto sides = [&] {
+        if constexpr (!soft)
+            if (job.order < 2 && Sides<T>(job, block).whole() && (job.form_number == 0 || job.form_number > 1e-30))
+                return job.order == 0 ? sigmoid_block<Form::asymmetric, Power::whole, 0, soft, uniform>(
+                                            job, count, z, y, grad, block, total)
+                                      : sigmoid_block<Form::asymmetric, Power::whole, 1, soft, uniform>(
+                                            job, count, z, y, grad, block, total);
+        return of_form.template operator()<Form::asymmetric, Power::any>();
+    };
+    switch (job.form) {
+        case Form::focal: break;
+        case Form::poly: return poly();
+        case Form::star: return of_form.template operator()<Form::star, Power::any>();
+        case Form::dft: return of_form.template operator()<Form::dft, Power::zero>();
+        case Form::gce: return of_form.template operator()<Form::gce, Power::zero>();
+        case Form::asymmetric: return sides();
+        case Form::quality:  // of 0 and 1 it is the focal loss
+            if constexpr (soft) return of_form.template operator()<Form::quality, Power::any>();
+            break;
+        case Form::varifocal:
+            if constexpr (soft) return of_form.template operator()<Form::varifocal, Power::any>();
+            else return sides();
     }
     switch (job.power) {
         case 0: return with_power.template operator()<Power::zero>();
@@ -427,8 +456,11 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
     const bool contiguous_logits = contiguous(job, job.logits);
     const bool aligned = reinterpret_cast<std::uintptr_t>(job.grad.data) % sizeof(Vec<T>) == 0;
     const bool contiguous_grad = job.order > 0 && contiguous(job, job.grad) && (aligned || !job.stream);
-    const bool varied =
-        job.sample_weight || job.parameters.vary() || job.losses || job.unit != 1 || job.form != Form::focal;
+    // a weight of 0 silences infinite losses; Hessians of the forms have no kernel of their own here
+    const bool silences =
+        parameter(job.parameters.alpha, 0, T(1)) == 0 || parameter(job.parameters.alpha_other, 0, T(1)) == 0;
+    const bool varied = job.sample_weight || job.parameters.vary() || job.losses || job.unit != 1 || silences ||
+                        (job.form != Form::focal && job.order > 1);
     LossSum losses;
     bool look = job.order > 0 && job.grad.data == job.logits.data;  // at soft targets before anything is written over
     for (std::int64_t first = begin; first < end; first += Elements<T>::most) {

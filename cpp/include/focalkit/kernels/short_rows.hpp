@@ -92,16 +92,17 @@ FOCALKIT_NOINLINE void copy_rows(const Job& job, const RowGroup<T>& group, std::
 /// The results of the group before, which are written while this one is computed.
 template <int order, class T>
 struct Writers {
+    StreamingWriter<T, false> grad;
+
+    FOCALKIT_INLINE void advance() { grad.advance(); }
+    void finish() { grad.finish(); }
+};
+template <class T>
+struct Writers<2, T> {
     StreamingWriter<T, false> grad, hess;
 
-    FOCALKIT_INLINE void advance() {
-        grad.advance();
-        if constexpr (order > 1) hess.advance();
-    }
-    void finish() {
-        grad.finish();
-        if constexpr (order > 1) hess.finish();
-    }
+    FOCALKIT_INLINE void advance() { grad.advance(), hess.advance(); }
+    void finish() { grad.finish(), hess.finish(); }
 };
 
 /// Their exponentials and the sum of each row, a few rows side by side. Meanwhile the rows behind, ``ahead``, are

@@ -12,8 +12,9 @@
 namespace focalkit::FOCALKIT_ISA {
 
 /// Which powers of q the whole call needs: those of gamma = 0, 1 and 2 cost no power at all, ``halves`` are products of
-/// q and its square root, ``any`` may be 0 in places.
-enum class Power { zero, one, two, halves, positive, any };
+/// q and its square root, ``whole`` ones are small and may differ between positives and negatives, ``any`` may be 0 in
+/// places.
+enum class Power { zero, one, two, halves, whole, positive, any };
 
 template <class V>
 struct Probabilities {
@@ -26,11 +27,13 @@ struct Probabilities {
 ///
 /// 1 - p is never a subtraction: with e = exp(-|m|) in (0, 1], the larger of p and q is
 /// 1 / (1 + e) and the smaller e / (1 + e); nll = max(-m, 0) + log1p(e) has no cancelling terms.
-template <class V>
-FOCALKIT_INLINE Probabilities<V> probabilities(V m) {
+///
+/// ``low``, if given, is what rounding took from m.
+template <class V, class... Low>
+FOCALKIT_INLINE Probabilities<V> probabilities(V m, Low... low_of_m) {
     using T = typename Lane<V>::type;
     const V size = absolute(m);
-    const V e = exp_nonpositive<V>(-size);
+    const V e = exp_nonpositive<V>(-size, where(m < V{}, low_of_m, -low_of_m)...);
     const V larger = T(1) / (T(1) + e);
     const V smaller = e * larger;
     const auto unlikely = m < V{};

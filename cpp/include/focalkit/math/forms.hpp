@@ -17,23 +17,16 @@ struct Slopes {
     V loss, d1{}, d2{};
 };
 
-/// exp(x) - 1 for x <= 0, exact as x -> 0: Taylor's polynomial there.
-template <class V>
-FOCALKIT_INLINE V expm1_nonpositive(V x) {
-    using T = typename Lane<V>::type;
-    constexpr int terms = sizeof(T) == 4 ? 8 : 14;
-    V series = constant<V>(T(1));
-    for (int i = terms; i > 1; --i) series = T(1) + x * series * T(1.0 / i);
-    return where(x > constant<V>(T(-0.35)), x * series, exp_nonpositive<V>(x) - T(1));
-}
-
-/// ``x^exponent`` for x in [0, 1] and a small ``whole`` exponent, the same in all lanes.
+/// ``x^n`` for x in [0, 1] and a ``whole`` n of at most 8, the same in all lanes.
 template <class V>
 FOCALKIT_INLINE V whole_power(V x, int whole) {
     using T = typename Lane<V>::type;
-    V w = constant<V>(T(1));
-    for (int i = 0; i < whole; ++i) w = w * x;
-    return w;
+    V w = whole & 1 ? x : constant<V>(T(1));
+    if (whole < 2) return w;
+    const V square = x * x, fourth = square * square;
+    if (whole & 2) w = w * square;
+    if (whole & 4) w = w * fourth;
+    return whole & 8 ? V(fourth * fourth) : w;
 }
 
 /// ``x^exponent`` for x in [0, 1], 1 where the exponent is 0.
@@ -106,12 +99,10 @@ FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V gamma, V number) 
         if constexpr (order > 1) f.d2 = s * (at.p * at.q);
     } else if constexpr (form == Form::gce) {
         const V exponent = -number * at.nll;
-        f.loss = expm1_nonpositive<V>(exponent) * (T(-1) / number);
-        if constexpr (order > 0) {
-            const V w = exp_nonpositive<V>(exponent);
-            f.d1 = -w * at.q;
-            if constexpr (order > 1) f.d2 = w * at.q * (at.p - number * at.q);
-        }
+        const ExpAndLess<V> w = exp_and_less_one<V>(exponent);
+        f.loss = w.less_one * (T(-1) / number);
+        if constexpr (order > 0) f.d1 = -w.exp * at.q;
+        if constexpr (order > 1) f.d2 = w.exp * at.q * (at.p - number * at.q);
     } else {
         const V w = modulation<power>(at, gamma);
         f.loss = loss(at, w);
@@ -124,9 +115,13 @@ FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V gamma, V number) 
 /// Loss and derivatives at log-odds ``m``.
 template <Form form, Power power, int order, class V>
 FOCALKIT_INLINE Slopes<V> slopes_at(V m, V gamma, V number) {
+    using T = typename Lane<V>::type;
     if constexpr (form == Form::star) {
-        const Probabilities<V> at = probabilities<V>(gamma * m + number);
-        Slopes<V> f{at.nll / gamma};
+        // what rounding takes from g m + b is carried on: sigma of a large number has as many false digits as that
+        const V product = rounded<V>(gamma * m), x = product + number, back = x - product;
+        const V low = ((product - (x - back)) + (number - back)) + product_error<V>(gamma, m, product);
+        const Probabilities<V> at = probabilities<V>(x, low);
+        Slopes<V> f{at.nll * (T(1) / gamma)};
         if constexpr (order > 0) f.d1 = -at.q;
         if constexpr (order > 1) f.d2 = gamma * (at.p * at.q);
         return f;
@@ -172,17 +167,72 @@ FOCALKIT_INLINE Slopes<V> soft_slopes(V z, V y, V rest, T gamma, int whole) {
     }
 }
 
-/// The negatives of the asymmetric loss, with or without a margin of probability.
+/// One side of the asymmetric loss: its negatives, with or without a margin of probability, or its positives.
 template <int order, class V, class T>
-FOCALKIT_INLINE Slopes<V> negatives(const Probabilities<V>& at, T gamma, int whole, T number) {
+FOCALKIT_INLINE Slopes<V> one_side(const Probabilities<V>& at, T gamma, int whole, T number) {
     if (number == 0) {
-        const V w = power_of(at.q, gamma, whole), exponent = constant<V>(gamma);
+        const V exponent = constant<V>(gamma);
+        const V w = whole >= 0 ? whole_power(at.q, whole) : modulation<Power::any>(at, exponent);
         Slopes<V> f{loss(at, w)};
         if constexpr (order > 0) f.d1 = d1<Power::any>(at, w, exponent);
         if constexpr (order > 1) f.d2 = d2(at, w, exponent);
         return f;
     }
     return clipped<order>(at, gamma, whole, number);
+}
+
+/// The margin of probability c of the asymmetric loss, 0 or normal, and the log-odds ``edge`` + ``edge_low`` where q =
+/// c.
+template <class T>
+struct Clip {
+    T number, edge, edge_low, near, odds;
+
+    explicit Clip(const Job& job)
+        : number(static_cast<T>(job.form_number)),
+          edge(static_cast<T>(job.form_edge)),
+          edge_low(static_cast<T>((job.form_edge - static_cast<double>(edge)) + job.form_edge_low)),
+          near(edge > 0 ? T(0.5) * edge : infinity<T>()),
+          odds(static_cast<T>(job.form_number / (1 - job.form_number))) {}
+};
+
+/// The asymmetric loss of 0/1 targets with ``whole`` gammas, both sides in one pass.
+///
+/// With a margin, v = max(q - c, 0) and 1 - v = p + c; a positive is what a negative would be at c = 0. One logarithm
+/// serves both sides: that of 1 - v, or of 1 + e. Near its edge v is c p (exp(edge - m) - 1), which subtracts nothing.
+template <int order, class V, class M, class T>
+FOCALKIT_INLINE Slopes<V> asymmetric(V m, M is_negative, int whole_positive, int whole_negative, const Clip<T>& clip) {
+    const V one = constant<V>(T(1));
+    const V gamma = where(is_negative, constant<V>(T(whole_negative)), constant<V>(T(whole_positive)));
+    if (clip.number == 0) {
+        const Probabilities<V> at = probabilities(m);
+        const V w = where(is_negative, whole_power(at.q, whole_negative), whole_power(at.q, whole_positive));
+        Slopes<V> f{loss(at, w)};
+        if constexpr (order > 0) f.d1 = d1<Power::any>(at, w, gamma);
+        return f;
+    }
+    const auto near = is_negative & (m > constant<V>(clip.near));
+    const ExpAndLess<V> from = exp_and_less_one<V>(where(near, (clip.edge - m) + clip.edge_low, -absolute(m)));
+    const V e = where(near, from.exp * clip.odds, from.exp);
+    const V sum = T(1) + e, larger = T(1) / sum, smaller = e * larger;
+    const auto unlikely = m < V{};
+    const V p = where(unlikely, smaller, larger), q = where(unlikely, larger, smaller);
+    const V c = where(is_negative, constant<V>(clip.number), V{});
+    const V v = maximum(V{}, V(where(near, c * p * from.less_one, q - c)));  // in this order NaN stays NaN
+    const V rest = where(v < constant<V>(T(0.5)), T(1) - v, p + c);
+    const V log = log_of_one_and<V>(where(is_negative, -v, e), where(is_negative, rest, sum));
+    const V n = where(is_negative, (v - v) - log, maximum(V{}, V(-m)) + log);
+    const auto power_less_one = [&](int whole) { return whole > 0 ? whole_power(v, whole - 1) : V{}; };
+    const V less = where(is_negative, power_less_one(whole_negative), power_less_one(whole_positive));
+    V w = less * v;
+    if (whole_positive == 0) w = where(is_negative, w, one);
+    if (whole_negative == 0) w = where(is_negative, one, w);
+    Slopes<V> f{w * n};
+    if constexpr (order > 0) {
+        const V ratio = where(is_negative, p / rest, one);  // of p to 1 - v
+        f.d1 = -q * (gamma * less * product_p_nll(p, n) + w * ratio);
+        if (whole_negative == 0) f.d1 = where(v == V{}, v, f.d1);
+    }
+    return f;
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

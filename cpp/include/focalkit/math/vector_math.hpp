@@ -31,20 +31,16 @@ FOCALKIT_INLINE DoubleV scale_by_power(DoubleV y, DoubleV shifted) {
 }
 #endif
 
-/// exp(r + low) 2^n for x = n ln 2 + r, ``shifted`` holding n in its low bits.
-///
-/// exp(r) = 1 + (r + r^2 P(r)); P is the minimax polynomial on |r| <= ln2/2 (relative error of the whole
-/// 3e-9) for float, Taylor's for double.
+/// exp(r) - 1 = r + r^2 P(r) for |r| <= ln2/2; P is the minimax polynomial (relative error of exp 3e-9) for float,
+/// Taylor's for double.
 template <class V>
-FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
+FOCALKIT_INLINE V exp_less_one(V r) {
     using T = typename Lane<V>::type;
-    const V r2 = r * r;
     if constexpr (sizeof(T) == 4) {
         const V p = 0.49999994f + r * (0.1666652f + r * (0.0416684f + r * (0.00836885f + r * 0.001381432f)));
-        const V y = 1.0f + r * (1.0f + r * p);
-        return where(x < -104.0f, V{}, scale_by_power(y, shifted));
+        return r * (1.0f + r * p);
     } else {
-        const V r4 = r2 * r2, r8 = r4 * r4;
+        const V r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
         const V c23 = 1.0 / 2 + r * (1.0 / 6);
         const V c45 = 1.0 / 24 + r * (1.0 / 120);
         const V c67 = 1.0 / 720 + r * (1.0 / 5040);
@@ -52,9 +48,16 @@ FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
         const V cab = 1.0 / 3628800 + r * (1.0 / 39916800);
         const V ccd = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
         const V p = ((c23 + r2 * c45) + r4 * (c67 + r2 * c89)) + r8 * (cab + r2 * ccd);
-        const V y = 1.0 + (r + r2 * p);
-        return where(x < -746.0, V{}, scale_by_power(y, shifted));
+        return r + r2 * p;
     }
+}
+
+/// exp(r + low) 2^n for x = n ln 2 + r, ``shifted`` holding n in its low bits.
+template <class V>
+FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
+    using T = typename Lane<V>::type;
+    const V y = T(1) + exp_less_one(r);
+    return where(x < constant<V>(sizeof(T) == 4 ? T(-104) : T(-746)), V{}, scale_by_power(y, shifted));
 }
 
 /// n = round(x / ln 2), by adding 1.5 * 2^(digits - 1): the sum is ``shifted`` and its low bits are n.
@@ -90,6 +93,20 @@ FOCALKIT_INLINE V exp_nonpositive(V x, V low) {
     return exp_reduced(x, shifted, V(exp_remainder(x, shifted) + low));
 }
 
+/// exp(x) and exp(x) - 1 for x up to 40, each relatively exact: near 0 the second is what is added to 1 for the first.
+template <class V>
+struct ExpAndLess {
+    V exp, less_one;
+};
+template <class V>
+FOCALKIT_INLINE ExpAndLess<V> exp_and_less_one(V x) {
+    using T = typename Lane<V>::type;
+    const V shifted = exp_shifted(x), r = exp_remainder(x, shifted), more = exp_less_one(r);
+    const V lowest = constant<V>(sizeof(T) == 4 ? T(-104) : T(-746));
+    const V e = where(x < lowest, V{}, scale_by_power(V(T(1) + more), shifted));
+    return {e, where(absolute(x) < constant<V>(T(0.346)), more, e - T(1))};
+}
+
 /// log(1 + t) for t in [sqrt(1/2) - 1, sqrt(2) - 1]; relatively exact as t -> 0.
 template <class V>
 FOCALKIT_INLINE V log_near_one(V t) {
@@ -117,34 +134,53 @@ FOCALKIT_INLINE V log_near_one(V t) {
     }
 }
 
-/// log(x) for x >= 0 or NaN; subnormal numbers are lifted first.
+/// x = 2^k (1 + t) with 1 + t in [sqrt(1/2), sqrt(2)), and the logarithm of that.
 ///
-/// x = 2^k f with f in [sqrt(1/2), sqrt(2)); subtracting the bits of sqrt(1/2) makes k the exponent
-/// field. k becomes a floating number by planting it into the low digits of a large one.
+/// Subtracting the bits of sqrt(1/2) makes k the exponent field. k becomes a floating number by planting it into the
+/// low digits of a large one, which is taken back with the ``bias`` of the exponent.
+template <class V>
+struct LogParts {
+    using T = typename Lane<V>::type;
+    static constexpr T bias = sizeof(T) == 4 ? T(12582912.0 + 127.0) : T(6755399441055744.0 + 1023.0);
+    V k, t;
+
+    FOCALKIT_INLINE LogParts(V x, V bias) {
+        using U = typename Lane<V>::UInt;
+        const U u = bits<U>(x);
+        if constexpr (sizeof(T) == 4) {
+            const U shifted = u - 0x3f3504f3u + 0x3f800000u;
+            k = bits<V>(U((shifted >> 23) + 0x4b400000u)) - bias;
+            t = bits<V>(U((shifted & 0x007fffffu) + 0x3f3504f3u)) - 1.0f;
+        } else {
+            const U shifted = u - 0x3fe6a09e667f3bcdull + 0x3ff0000000000000ull;
+            k = bits<V>(U((shifted >> 52) + 0x4338000000000000ull)) - bias;
+            t = bits<V>(U((shifted & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull)) - 1.0;
+        }
+    }
+    FOCALKIT_INLINE V log() const {
+        if constexpr (sizeof(T) == 4) return k * 0.693359375f + (log_near_one<V>(t) - k * 2.12194440e-4f);
+        else return k * 6.93147180369123816490e-01 + (log_near_one<V>(t) + k * 1.90821492927058770002e-10);
+    }
+};
+
+/// log(x) for x >= 0 or NaN; subnormal numbers are lifted first.
 template <class V>
 FOCALKIT_INLINE V log_nonnegative(V x) {
     using T = typename Lane<V>::type;
-    using U = typename Lane<V>::UInt;
-    const T lift = sizeof(T) == 4 ? T(0x1p24) : T(0x1p53);
+    const T lift = sizeof(T) == 4 ? T(0x1p24) : T(0x1p53), digits = sizeof(T) == 4 ? T(24) : T(53);
     const auto small = x < (sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022));
-    const U u = bits<U>(V(where(small, x * lift, x)));
-    V result;
-    if constexpr (sizeof(T) == 4) {
-        const U shifted = u - 0x3f3504f3u + 0x3f800000u;
-        const V k = bits<V>(U((shifted >> 23) + 0x4b400000u)) -
-                    where(small, constant<V>(12582912.0f + 127.0f + 24.0f), constant<V>(12582912.0f + 127.0f));
-        const V f = bits<V>(U((shifted & 0x007fffffu) + 0x3f3504f3u));
-        result = k * 0.693359375f + (log_near_one<V>(f - 1.0f) - k * 2.12194440e-4f);
-    } else {
-        const U shifted = u - 0x3fe6a09e667f3bcdull + 0x3ff0000000000000ull;
-        const V k =
-            bits<V>(U((shifted >> 52) + 0x4338000000000000ull)) -
-            where(small, constant<V>(6755399441055744.0 + 1023.0 + 53.0), constant<V>(6755399441055744.0 + 1023.0));
-        const V f = bits<V>(U((shifted & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull));
-        result = k * 6.93147180369123816490e-01 + (log_near_one<V>(f - 1.0) + k * 1.90821492927058770002e-10);
-    }
+    const V bias = where(small, constant<V>(LogParts<V>::bias + digits), constant<V>(LogParts<V>::bias));
+    V result = LogParts<V>(where(small, x * lift, x), bias).log();
     result = result + (x - x);  // NaN stays NaN
     return where(x == V{}, -infinity<V>(), result);
+}
+
+/// log(x) for a normal x = 1 + t, where a small t is known to more digits than x has.
+template <class V>
+FOCALKIT_INLINE V log_of_one_and(V t, V x) {
+    LogParts<V> parts(x, constant<V>(LogParts<V>::bias));
+    parts.t = where(parts.k == V{}, t, parts.t);
+    return parts.log();
 }
 
 /// log(1 + e) for e in [0, 1], without rounding 1 + e. For float e times a minimax polynomial (relative error 5e-9).

@@ -41,7 +41,7 @@ def attempt(
         if normalizer == 0:
             return None  # only who looks at the targets can tell whether that is right
     result = compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
-    return None if isinstance(result, str) else result
+    return None if type(result) is str else result  # type: ignore[return-value]
 
 
 def refusal(
@@ -101,18 +101,21 @@ def compute(
             return "out: another type than the logits"
         if order == 2:
             hess = fresh(z)
-    plan = plan_of(spec)
+    known, plan, one_mean = _last
+    if known is not spec:
+        plan, one_mean = _remember(spec)
     keep = counted
     losses: NDArray[Any] | None = None
-    if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
-        mined = mine(spec, plan, z, y, weight, half, checked, targets, counted)
-        if isinstance(mined, str):
-            return mined
-        keep = mined
-    if spec.reduction == "none":
-        losses = empty(rows_of(spec, logits.shape), z.dtype)
-    value = _cpu.evaluate(plan, z, y, weight, grad, hess, losses, keep, normalizer or 0.0, order, half, checked)
-    if isinstance(value, str):
+    if not one_mean:
+        if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
+            mined = mine(spec, plan, z, y, weight, half, checked, targets, counted)
+            if isinstance(mined, str):
+                return mined
+            keep = mined
+        if spec.reduction == "none":
+            losses = empty(rows_of(spec, logits.shape), z.dtype)
+    value: Any = _cpu.evaluate(plan, z, y, weight, grad, hess, losses, keep, normalizer or 0.0, order, half, checked)
+    if type(value) is str:
         return value
     if half & 1:
         losses, grad, hess = (None if part is None else part.view(dtype) for part in (losses, grad, hess))
@@ -171,15 +174,18 @@ def largest(losses: NDArray[Any], among: NDArray[np.bool_], count: Any) -> NDArr
 #: The ignore_index of kernels where that of the spec is NaN, which integers never are.
 NO_ID = -(1 << 63)
 
-_last: tuple[LossSpec | None, _cpu.Plan | None] = (None, None)
+#: The spec used last, as the kernels read it, and whether its loss is one number of all that counts.
+_last: tuple[LossSpec | None, Any, bool] = (None, None, False)
 
 
 def plan_of(spec: LossSpec) -> _cpu.Plan:
     """The spec as the kernels read it; made once for a spec used again and again."""
+    known, plan, _ = _last
+    return plan if known is spec else _remember(spec)[0]
+
+
+def _remember(spec: LossSpec) -> tuple[_cpu.Plan, bool]:
     global _last
-    known, plan = _last
-    if known is spec and plan is not None:
-        return plan
 
     def vector(value: Any) -> list[float]:
         return list(value) if isinstance(value, tuple) else [value]
@@ -196,5 +202,6 @@ def plan_of(spec: LossSpec) -> _cpu.Plan:
         None if spec.alpha is None else vector(spec.alpha),
         *(None if shift is None else list(shift) for shift in spec.shift_vectors()),
     )
-    _last = (spec, plan)
-    return plan
+    one_mean = spec.reduction != "none" and spec.keep_hardest is None and spec.negatives_per_positive is None
+    _last = (spec, plan, one_mean)
+    return plan, one_mean

@@ -431,7 +431,7 @@ MESSAGES: dict[str, str] = {
     "decide.source": "{name}: {n:count} rows, target {target:text}",
     "decide.as_logits": "The columns are no probabilities: they are taken for logits (--from logits says so).",
     "decide.rule": "The rule",
-    "decide.about": "For {goal}",
+    "decide.about": "Goal: {goal}",
     "decide.use": "Use it elsewhere",
     "decide.figures": "What it does, per 1,000 cases",
     "decide.goal_f_beta": "F{beta} of the positives",

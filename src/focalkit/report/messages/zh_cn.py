@@ -419,7 +419,7 @@ MESSAGES: dict[str, str] = {
     "decide.source": "{name}：{n:count} 行，目标列 {target:text}",
     "decide.as_logits": "这些列不是概率，按 logits 处理（可用 --from logits 明示）。",
     "decide.rule": "规则",
-    "decide.about": "目标：{goal}",
+    "decide.about": "以{goal}为目标",
     "decide.use": "在别处使用",
     "decide.figures": "效果（每 1,000 个样本）",
     "decide.goal_f_beta": "正例的 F{beta}",
