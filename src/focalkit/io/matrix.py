@@ -116,8 +116,7 @@ def features(
         edges = sorted({*range(0, len(X), _ROWS_AT_ONCE), *(start for column in columns for start in column.starts)})
 
         def copy(low: int, high: int) -> None:
-            for k, column in enumerate(columns):
-                X[low:high, k] = column.rows(low, high)
+            X[low:high] = np.array([column.rows(low, high) for column in columns]).T  # turned where the cache holds it
 
         list(pool.map(copy, edges, [*edges[1:], len(X)]))
     n_repeated, n_mixed, n_wrong = repeats(X, ids)

@@ -619,7 +619,7 @@ MESSAGES: dict[str, str] = {
     "page.repeats_note": "The recommendation’s gain with its 95 % interval after each repeat. More repeats narrow it only down to what the overlap of the training sets leaves; beyond that only more rows help.",
     "page.repeats_axis": "repeats",
     "section.decide": "Decide with the model as it is",
-    "page.decided": "Of plain cross-entropy’s out-of-fold predictions, for {metric:metric}.",
+    "page.decided": "Of plain cross-entropy’s out-of-fold predictions, for {metric:metric}",
     "page.within": "Inside the contour: within the noise of the best cell (one corrected standard error of the paired difference).",
     "label.together": "together (mean gain)",
     "label.count": "{n} labels",

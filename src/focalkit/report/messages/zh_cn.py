@@ -603,7 +603,7 @@ MESSAGES: dict[str, str] = {
     "page.repeats_note": "每次重复之后推荐方案的收益及其 95% 区间。更多重复只能把它缩小到训练集重叠所决定的程度；再往下只有更多的行才有用。",
     "page.repeats_axis": "重复次数",
     "section.decide": "模型不变，只改决策",
-    "page.decided": "普通交叉熵的折外预测，以{metric:metric}为准。",
+    "page.decided": "普通交叉熵的折外预测，以{metric:metric}为准",
     "page.within": "轮廓线内：与最好的格之差在噪声之内（配对差的一个修正标准误）。",
     "label.together": "合计（平均收益）",
     "label.count": "{n} 个标签",
