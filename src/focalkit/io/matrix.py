@@ -138,7 +138,7 @@ def _measurements(column: Any) -> list[NDArray[Any]]:
 
     if column.type != pa.float64() or column.null_count:
         return []
-    parts = [chunk.to_numpy() for chunk in column.chunks if len(chunk)]
+    parts = [filled(chunk, np.nan) for chunk in column.chunks if len(chunk)]
     with np.errstate(invalid="ignore", over="ignore"):
         finite = parts and np.isfinite(sum(part.sum() for part in parts))
     if not finite or not screen.fractions(parts[0]) or (parts[0][:50] == parts[0][0]).all():
