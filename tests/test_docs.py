@@ -44,7 +44,7 @@ def test_every_link_to_a_file_leads_somewhere(page):
 
 
 def test_the_page_s_tables_are_what_the_command_prints(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "80")
     from click.testing import CliRunner
 
     from focalkit.cli.diagnose import diagnose

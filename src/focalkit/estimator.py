@@ -16,9 +16,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from focalkit._core import contracts
 from focalkit._core.spec import FAMILY_FIELDS, LossSpec
 from focalkit._core.types import Alpha, Features
-from focalkit.linear_solver import Candidate, minimise
+from focalkit.linear_solver import candidate_of, minimise
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
-from focalkit.weights import adjustment_of, alpha_of_classes
+from focalkit.weights import adjustment_of
 
 
 class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -180,7 +180,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return np.log(self.predict_proba(X))
 
 
-def _options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str, Any]:
+def options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str, Any]:
     """The fields of the spec beside gamma and alpha, for these class counts."""
     options = dict(model.options or {})
     # the adjustment is an option of its own, a table is given as gamma, and classes are no soft targets
@@ -223,13 +223,8 @@ def fit_together(
     InputError
         Where a parameter lies outside its domain, or y has a single class.
     """
-    for model in models:
-        if model.C != np.inf:
-            contracts.number("C", model.C, contracts.POSITIVE, "Large values penalise less, inf does not at all.")
-        contracts.number("tol", model.tol, contracts.POSITIVE, "The default is 1e-4.")
-        contracts.number("gamma", model.gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
-        LossSpec(keep_hardest=model.keep_hardest)
     first = models[0]
+    contracts.number("tol", first.tol, contracts.POSITIVE, "The default is 1e-4.")
     checked, y = validate_data(first, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     check_classification_targets(y)
     weight = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
@@ -245,20 +240,19 @@ def fit_together(
     for model in models:
         if model is not first:
             validate_data(model, X, reset=True, skip_check_array=True)
-        alpha = alpha_of_classes(model.alpha, classes, counts)
-        if not (alpha * counts).sum() > 0:
-            contracts.reject("alpha", "leave some row a weight above 0", model.alpha, "Every row would count nothing.")
-        model.alpha_ = alpha * (weight.sum() / (alpha * counts).sum())
-        model.classes_ = classes
         last = getattr(model, "coef_", None) if model.warm_start else None
         n_logits = 1 if len(classes) == 2 else len(classes)
-        options = _options_of(model, counts)
+        options = options_of(model, counts)
         model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
         shifts.append(options.pop("logit_adjustment") if _shifts_the_intercept(model, options) else 0.0)
         known = last is not None and last.shape == (n_logits, checked.shape[1])
         start = (np.asarray(last), model.intercept_ + shifts[-1]) if known else None
-        penalty = 1 / (model.C * weight.sum())
-        candidates.append(Candidate(float(model.gamma), model.alpha_, penalty, model.keep_hardest, start, options))
+        candidate = candidate_of(
+            gamma=model.gamma, alpha=model.alpha, keep_hardest=model.keep_hardest, C=model.C,
+            classes=classes, counts=counts, options=options, start=start,
+        )  # fmt: skip
+        candidates.append(candidate)
+        model.alpha_, model.classes_ = candidate.class_weight, classes
     solutions = minimise(
         checked, targets, weight, candidates,
         n_classes=len(classes), fit_intercept=first.fit_intercept, tol=first.tol, max_iter=first.max_iter,

@@ -87,8 +87,12 @@ def test_a_prefit_model_and_stored_predictions_serve():
     held_out = DecisionClassifier(fitted, Cost(fn=9), cv="prefit").fit(X[600:], y[600:])
     assert held_out.estimator_ is fitted
     stored = cross_val_predict(LogisticRegression(), X, y, cv=StratifiedKFold(5), method="predict_proba")
-    model = DecisionClassifier(LogisticRegression(), "mcc").fit(X, y, probabilities=stored)
-    assert model.rule_.cutoff == decide(stored, y, "mcc").cutoff
+    for estimator, cv in ((LogisticRegression(), 5), (fitted, "prefit")):
+        model = DecisionClassifier(estimator, "mcc", cv=cv).fit(X, y, probabilities=stored)
+        assert model.rule_.cutoff == decide(stored, y, "mcc").cutoff
+    assert model.estimator_ is fitted
+    grouped = DecisionClassifier(fitted, "mcc", cv="prefit").fit(X, y, groups=np.arange(1200) // 3)
+    assert len(grouped.decision_report_.fold_rules) == 5
 
 
 def test_metadata_is_routed():

@@ -1,5 +1,7 @@
 import numpy as np
+from sklearn.datasets import load_digits
 
+from focalkit.tuning import datasets
 from focalkit.tuning.datasets import load_long_tail_digits, long_tail_counts
 
 
@@ -30,3 +32,15 @@ def test_the_rare_digit_is_a_table_where_a_remedy_clearly_wins():
     verdict = judge(tune(named_estimator("linear", 16, missing=False), X, y, **small))
     assert not verdict.plain_stands
     assert verdict.recommended.gain.low > 0.15
+
+
+def test_the_digits_are_scikit_learns(monkeypatch):
+    theirs = load_digits(return_X_y=True)
+    for ours in (datasets._digits(), _without_the_file(monkeypatch)):
+        for mine, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(mine, other)
+
+
+def _without_the_file(monkeypatch):
+    monkeypatch.setattr(datasets, "find_spec", lambda name: None)
+    return datasets._digits()

@@ -188,7 +188,7 @@ def cluster(tmp_path_factory):
     processes = [subprocess.Popen(args, **quiet) for args in (scheduler, worker, worker)]
     try:
         for _ in range(300):
-            if where.exists():
+            if where.exists() and where.read_text():  # the scheduler makes the file, then writes it
                 break
             time.sleep(0.1)
         yield json.loads(where.read_text())["address"]

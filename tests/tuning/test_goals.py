@@ -9,7 +9,7 @@ from sklearn.metrics import fbeta_score, jaccard_score, make_scorer, roc_auc_sco
 
 from focalkit._core.contracts import InputError
 from focalkit.cli import main
-from focalkit.decisions import CaseCost, Cost, CostMatrix
+from focalkit.decisions import Abstain, CaseCost, Cost, CostMatrix
 from focalkit.estimator import FocalClassifier
 from focalkit.report.snippet import code, remedy
 from focalkit.tuning import Cell, OutOfFold, RemedyClassifier, judge, tune
@@ -237,3 +237,9 @@ def test_the_code_for_a_cost_matrix_of_three_classes_is_whole() -> None:
     exec(code(result, verdict), names)
     assert len(names["decisions"]) == len(y)
     assert "goal" in remedy(result, verdict) or "tau" in remedy(result, verdict)
+
+
+@pytest.mark.parametrize("goal", ["abstention", "abstain:0.1", Abstain(share=0.1)])
+def test_abstention_is_refused_with_the_reason_and_the_way_that_there_is(goal):
+    with pytest.raises(InputError, match=r"metric must decide every case.*Tune by costs, then.*decide with Abstain"):
+        metric_of(goal)

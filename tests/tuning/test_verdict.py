@@ -179,3 +179,10 @@ def test_a_new_samples_luck_widens_what_is_expected():
     spread = best.expected.standard_error / np.sqrt(1 / 25 + 1 / 4)
     assert new.mean == best.expected.mean
     assert new.standard_error**2 == pytest.approx(best.expected.standard_error**2 + spread**2 / 5)
+
+
+@pytest.mark.parametrize(("lead", "expected"), [(0.0005, "α-CE"), (0.003, "focal")])
+def test_a_remedy_that_promises_a_hair_more_than_a_simpler_one_does_not_take_its_place(lead, expected):
+    gains = {"CE": 0.0, "CE + shift": 0.0, "α-CE": 0.1, "focal": 0.1 + lead, "OHEM": 0.0}
+    result = made_result(lambda cell: gains[cell.family], noise=0.0)
+    assert verdicts.judge(result).recommended.family == expected

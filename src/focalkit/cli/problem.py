@@ -17,6 +17,8 @@ READ = (
     "header", "delimiter", "decimal", "encoding", "drop", "keep", "groups", "weights", "time", "costs", "missing",
     "skip_damaged",
 )  # fmt: skip
+#: Named here, so that they need no scikit-learn; a test holds them equal to the estimators'.
+ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 NEW = "  # the file of the rows to decide"
 
 
@@ -39,8 +41,6 @@ def from_table(
 ) -> Problem:
     """A table of a file, or an embedded one, and the estimator for it."""
     from focalkit.io.features import read_table
-    from focalkit.tuning.estimators import NAMES, named_estimator
-    from focalkit.tuning.imported import for_table
 
     if file is None:
         return _embedded(name, strength, demo)
@@ -49,10 +49,12 @@ def from_table(
     size = {"n": len(table.y), "width": table.X.shape[1], "classes": len(set(table.y.tolist()))}
     source = Message("source.table", file=label, target=table.target_name, **size)
     missing = bool(np.isnan(table.X).any())
-    if name in NAMES:
-        X, estimator = table.X, named_estimator(name, table.X.shape[1], table.categorical, missing=missing, C=strength)
+    if name in ESTIMATORS:
+        X, estimator = table.X, _estimator(name, table.X.shape[1], table.categorical, missing, strength)
         notes = [*table.notes, *_treatment(name, table.categorical, missing)]
     else:
+        from focalkit.tuning.imported import for_table
+
         estimator, X = for_table(name, trust, table, missing=missing)
         behind = [step for step, _ in getattr(estimator, "steps", [])][:1] == ["prepare"]
         notes = [*table.notes, *(_treatment("linear", table.categorical, missing) if behind else [])]
@@ -65,8 +67,6 @@ def from_table(
 
 def _embedded(name: str, strength: float, demo: str) -> Problem:
     from focalkit.tuning.datasets import DEMOS
-    from focalkit.tuning.estimators import NAMES, named_estimator
-    from focalkit.tuning.imported import behind_preparation, from_text
     from focalkit.tuning.result import Origin
 
     X, y = DEMOS[demo]()
@@ -77,10 +77,12 @@ def _embedded(name: str, strength: float, demo: str) -> Problem:
         width=X.shape[1],
         classes=len(set(y.tolist())),
     )
-    if name in NAMES:
-        estimator = named_estimator(name, X.shape[1], missing=False, C=strength)
+    if name in ESTIMATORS:
+        estimator = _estimator(name, X.shape[1], (), False, strength)
         imports, made = _named(name, strength, False, "()")
     else:
+        from focalkit.tuning.imported import behind_preparation, from_text
+
         estimator = behind_preparation(from_text(name), X.shape[1], (), missing=False)
         imports, made = _imported(name, "()", False)
     imports = (f"from focalkit.tuning.datasets import {load}", *imports)
@@ -88,9 +90,19 @@ def _embedded(name: str, strength: float, demo: str) -> Problem:
     return Problem(X, y, estimator, source, origin=origin)
 
 
+def _estimator(name: str, width: int, categorical: tuple[int, ...], missing: bool, strength: float) -> Any:
+    """An estimator by its name; scikit-learn is loaded where it is needed."""
+    if name == "linear" and not categorical:
+        from focalkit.tuning.linear import LinearTable
+
+        return LinearTable(width, missing, strength)
+    from focalkit.tuning.estimators import named_estimator
+
+    return named_estimator(name, width, categorical, missing=missing, C=strength)
+
+
 def _origin(file: str, asked: dict[str, Any], table: Any, name: str, strength: float, missing: bool, X: Any) -> Any:
     """The lines of Python that read this file as it was read, and make this estimator."""
-    from focalkit.tuning.estimators import NAMES
     from focalkit.tuning.result import Origin
 
     given = {key: asked[key] for key in READ if asked.get(key) not in (None, (), False)}
@@ -98,7 +110,7 @@ def _origin(file: str, asked: dict[str, Any], table: Any, name: str, strength: f
         given["missing"] = ()
     call = ", ".join([repr(file), repr(table.target_name), *(f"{key}={value!r}" for key, value in given.items())])
     reading, features = (f"table = read_table({call})", "X, y = table.X, table.y"), "table.encode"
-    if name in NAMES:
+    if name in ESTIMATORS:
         imports, made = _named(name, strength, missing, "table.categorical")
     elif name.endswith((".joblib", ".pkl", ".pickle")):
         imports, made = ("import joblib",), f"joblib.load({name!r})"

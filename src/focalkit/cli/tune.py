@@ -29,6 +29,7 @@ from focalkit.cli.options import (
     to_stdout,
     write_out,
 )
+from focalkit.cli.problem import ESTIMATORS
 from focalkit.report import format as write
 from focalkit.report.messages import say, word
 from focalkit.weights import Scheme, parse_alpha
@@ -38,7 +39,6 @@ NAMES = ("balanced_accuracy", "macro_f1", "mcc", "average_precision", "log_loss"
 RIVALS = ("logit-adjusted", "undersample", "oversample", "smote", "bagging", "self-paced")
 HEADS = ("crt", "tau-normalised", "lws", "cosine")
 DEMOS = ("rare-digit", "long-tail")
-ESTIMATORS = ("linear", "xgboost", "lightgbm", "catboost")
 
 
 @click.command(cls=OneLine)
@@ -226,14 +226,9 @@ def tune(
     from focalkit import report
     from focalkit.cli.goals import metric_asked
     from focalkit.cli.problem import from_predictions, from_table, save
-    from focalkit.report.card import model_card
-    from focalkit.report.export import as_json
-    from focalkit.report.snippet import code
-    from focalkit.report.tune import sections
     from focalkit.tuning.collection import Progress as State
     from focalkit.tuning.scores import metric_named
     from focalkit.tuning.search import tune as run
-    from focalkit.tuning.verdict import judge_all
 
     forgiving(sys.stderr)
     check_places(json_file, html_file, script_file, card_file, model_file, journal)
@@ -312,12 +307,15 @@ def tune(
     with Progress("progress.tune", language, quiet) as bar:
 
         def tell(state: State) -> None:
-            best = ""
+            best = short = ""
             if state.best is not None:
                 judges = metric_named(state.metric).shown_as
                 score = write.score(state.mean, state.standard_error, judges)
                 best = word("progress.best", language, cell=state.best, metric=state.metric, score=score)
-            bar.update(state.done, state.total, word("progress.of", language, done=state.done, total=state.total), best)
+                short = word("progress.best_short", language, cell=state.best, score=score)
+            bar.update(
+                state.done, state.total, word("progress.of", language, done=state.done, total=state.total), best, short
+            )
 
         result = run(
             problem.estimator,
@@ -328,13 +326,23 @@ def tune(
             **problem.folding,
         )
     result = replace(result, origin=problem.origin)
+    # what tells of the result is loaded when there is one
+    from focalkit.report.tune import sections
+    from focalkit.tuning.verdict import judge_all
+
     verdicts = judge_all(result, worth=worth, proof=proof)
     # what was asked for is on disk before anything is said about it
     if json_file is not None:
+        from focalkit.report.export import as_json
+
         write_out(json_file, as_json(result, verdicts, source, notes))
     if script_file is not None:
+        from focalkit.report.snippet import code
+
         write_out(script_file, code(result, verdicts[0]) + "\n")
     if card_file is not None:
+        from focalkit.report.card import model_card
+
         write_out(card_file, model_card(result, verdicts, source, notes, command_line(context)))
     if model_file is not None:
         save(problem, result, verdicts[0], model_file)

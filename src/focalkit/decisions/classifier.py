@@ -175,14 +175,11 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         if isinstance(self.cv, str) and not prefit:
             contracts.reject("cv", "be an integer, a splitter, splits or 'prefit'", self.cv, "5 folds are usual.")
         rows = np.ones(n, bool) if weight is None else weight > 0
-        folds = np.full(n, -1)
-        if not prefit or probabilities is not None:
-            folds = self._folds(X, y, ids, rows, groups, len(classes), probabilities is not None)
+        folds = self._folds(X, y, ids, rows, groups, 5 if prefit else self.cv)
         if prefit:
             check_is_fitted(self.estimator)
             self.estimator_ = self.estimator
             p = self._aligned(self.estimator, X, classes) if probabilities is None else probabilities
-            folds = inputs.spread_folds(ids, 5, self.random_state)
         else:
             p = self._out_of_fold(X, y, folds, classes, of_estimator) if probabilities is None else probabilities
             self.estimator_ = clone(self.estimator).fit(X, y, **of_estimator)
@@ -231,22 +228,21 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         )
 
     def _folds(
-        self, X: Any, y: Any, ids: NDArray[Any], rows: NDArray[np.bool_], groups: Any, k: int, stored: bool
+        self, X: Any, y: Any, ids: NDArray[Any], rows: NDArray[np.bool_], groups: Any, cv: Any
     ) -> NDArray[np.intp]:
         """A fold for each row of positive weight, -1 where it is in none."""
         out = np.full(len(ids), -1)
-        if isinstance(self.cv, int | np.integer) and groups is None and not isinstance(self.cv, bool):
-            if self.cv < 2:
-                contracts.reject("cv", "be at least 2", self.cv, "5 folds are usual.")
+        if isinstance(cv, int | np.integer) and groups is None and not isinstance(cv, bool):
+            if cv < 2:
+                contracts.reject("cv", "be at least 2", cv, "5 folds are usual.")
             some = np.flatnonzero(rows)
-            out[some] = inputs.spread_folds(ids[some], int(self.cv), self.random_state, _unit(X, some))
+            out[some] = inputs.spread_folds(ids[some], int(cv), self.random_state, _unit(X, some))
             return out
-        splitter = self.cv
-        if isinstance(splitter, int | np.integer):
+        if isinstance(cv, int | np.integer):
             from sklearn.model_selection import StratifiedGroupKFold
 
-            splitter = StratifiedGroupKFold(int(splitter), shuffle=True, random_state=self.random_state)
-        for fold, (_, test) in enumerate(check_cv(splitter, y, classifier=True).split(X, y, groups)):
+            cv = StratifiedGroupKFold(int(cv), shuffle=True, random_state=self.random_state)
+        for fold, (_, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y, groups)):
             out[test] = fold
         out[~rows] = -1
         return out

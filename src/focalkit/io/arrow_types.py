@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def plain(name: str, column: Any) -> Iterator[tuple[str, Any]]:
     """A column (chunked or not) as numbers, truth values, times or texts; the fields of a struct one by one."""
@@ -35,6 +38,37 @@ def plain(name: str, column: Any) -> Iterator[tuple[str, Any]]:
     elif t.is_float16(kind):
         column = column.cast(pa.float32())
     yield name, column
+
+
+_NUMBERS = {
+    "float": "float32",
+    "double": "float64",
+    **{f"{u}int{n}": f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)},
+}
+
+
+def filled(column: Any, value: float) -> NDArray[Any]:
+    """Numbers (n,) of a column, with ``value`` where there is none.
+
+    They are read from Arrow's buffers: its own conversion, and a scalar that fills its nulls, load pandas where that
+    is installed, which takes longer than reading most tables.
+    """
+    chunks = column.chunks if hasattr(column, "chunks") else [column]
+    dtype = np.dtype(_NUMBERS[str(column.type)])
+    parts = [_filled(chunk, dtype, value) for chunk in chunks if len(chunk)]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
+
+
+def _filled(array: Any, dtype: np.dtype[Any], value: float) -> NDArray[Any]:
+    known, numbers = array.buffers()
+    rows = slice(array.offset, array.offset + len(array))
+    out = np.frombuffer(numbers, dtype, rows.stop)[rows]
+    if not array.null_count:
+        return out
+    bits = np.unpackbits(np.frombuffer(known, np.uint8), count=rows.stop, bitorder="little")[rows]
+    return np.where(bits, out, dtype.type(value))
 
 
 def texts(column: Any) -> Any:

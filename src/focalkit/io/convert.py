@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
-from focalkit.io.arrow_types import plain
+from focalkit.io.arrow_types import filled, plain
 from focalkit.io.columns import Layout, is_number
 
 IGNORE_INDEX = -100
@@ -95,7 +95,7 @@ def group_numbers(values: Any) -> NDArray[np.uint64]:
     words = encoded.dictionary.to_pylist()
     digests = [hashlib.blake2b(str(word).encode(), digest_size=8).digest() for word in words]
     numbers = np.append(np.frombuffer(b"".join(digests), "<u8").astype(np.uint64), np.uint64(0))
-    return np.asarray(numbers[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)])
+    return np.asarray(numbers[filled(encoded.indices, len(words))])
 
 
 #: Dates that are told apart row by row: which of day and month comes first is never guessed.
@@ -193,7 +193,7 @@ def _targets(column: Any, layout: Layout) -> tuple[NDArray[Any], list[str] | Non
     if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)):
         encoded = column.cast(pyarrow.string()).dictionary_encode()
         texts = [str(t) for t in encoded.dictionary.to_pylist()]
-        indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64)
+        indices = filled(encoded.indices, len(texts)).astype(np.int64)
         known = np.array([class_id(text.strip(), layout) for text in texts] + [MISSING_TARGET], np.int64)
         wrong = (known[:-1] == -1).any()
         return known[indices], [*(texts[i] if i < len(texts) else "" for i in indices)] if wrong else None

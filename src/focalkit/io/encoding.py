@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit.io.arrow_types import filled
 from focalkit.io.dialect import TextOptions
 from focalkit.io.numbers import MISSING, mend
 
@@ -90,7 +91,7 @@ def _truths(encoded: Any) -> NDArray[np.float64] | None:
     if not set(words) <= {"true", "false"} | MISSING:
         return None
     table = np.array([1.0 if w == "true" else 0.0 if w == "false" else np.nan for w in words] + [np.nan])
-    return np.asarray(table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)])
+    return np.asarray(table[filled(encoded.indices, len(words))])
 
 
 def _codes(column: Any, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -105,4 +106,4 @@ def _codes(column: Any, texts: Sequence[str]) -> NDArray[np.float64]:
     words = encoded.dictionary.to_pylist()
     code = [known.get(w, np.nan if w.strip().lower() in MISSING else len(texts)) for w in words]
     table = np.array([*code, np.nan], np.float64)
-    return np.asarray(table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)])
+    return np.asarray(table[filled(encoded.indices, len(words))])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit.io.alerts import Alert, counted, names_said
+from focalkit.io.arrow_types import filled
 from focalkit.io.numbers import is_number
 
 #: Labels that may mean "no label" (lower case); one that is a frequent word among words is a class.
@@ -65,7 +66,7 @@ def labels(column: Any, name: str, missing: Sequence[str] | None) -> Labels:
     encoded = column.dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     words = [_bare(word) for word in encoded.dictionary.to_pylist()]
-    ids = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    ids = filled(encoded.indices, len(words))
     counts: Counter[str] = Counter()
     for word, n in zip(words, np.bincount(ids, minlength=len(words) + 1)[:-1].tolist(), strict=True):
         counts[word] += n
@@ -166,7 +167,7 @@ def _numbers(column: Any, name: str) -> Labels:
     values = [v for v in found if not (isinstance(v, float) and np.isnan(v))]
     code = {v: i for i, v in enumerate(values)}
     table = np.array([*(code.get(v, -1) for v in found), -1], np.intp)
-    return Labels(table[encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)], values, [])
+    return Labels(table[filled(encoded.indices, len(found))], values, [])
 
 
 def check_classes(found: Labels, name: str) -> list[Alert]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit.io import screen
 from focalkit.io.alerts import Alert
+from focalkit.io.arrow_types import filled
 from focalkit.io.numbers import MISSING, mend
 from focalkit.io.repeats import repeats
 from focalkit.io.tabular import Columns
@@ -115,8 +116,7 @@ def features(
         edges = sorted({*range(0, len(X), _ROWS_AT_ONCE), *(start for column in columns for start in column.starts)})
 
         def copy(low: int, high: int) -> None:
-            for k, column in enumerate(columns):
-                X[low:high, k] = column.rows(low, high)
+            X[low:high] = np.array([column.rows(low, high) for column in columns]).T  # turned where the cache holds it
 
         list(pool.map(copy, edges, [*edges[1:], len(X)]))
     n_repeated, n_mixed, n_wrong = repeats(X, ids)
@@ -171,14 +171,14 @@ def _feature(
         table = np.array(
             [1.0 if w == "true" else 0.0 if w == "false" else np.nan for w in lower] + [np.nan], np.float32
         )
-        return table[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)], None, None, ()
+        return table[filled(encoded.indices, len(words))], None, None, ()
     known = [k for k, word in enumerate(lower) if word not in MISSING]
     if not known:
         return None, None, Alert("empty", {"name": name}), ()
     exact = np.float32 if len(known) < 2**24 else np.float64
     code = np.full(len(words) + 1, np.nan, exact)
     code[known] = np.arange(len(known))
-    values = code[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)]
+    values = code[filled(encoded.indices, len(words))]
     n_known = int((~np.isnan(values)).sum())
     said, texts = mended.alerts, tuple(words[k] for k in known)
     if len(known) > 0.9 * n_known and len(values) > screen.MANY and n_known > screen.MANY:
@@ -223,4 +223,4 @@ def numeric(column: Any) -> Any:
         column = column.cast(pa.int32()).cast(pa.int64()) if kind.bit_width == 32 else column.cast(pa.int64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         return None
-    return column.cast(pa.float32() if kind in small else pa.float64(), safe=False).to_numpy()
+    return filled(column.cast(pa.float32() if kind in small else pa.float64(), safe=False), np.nan)

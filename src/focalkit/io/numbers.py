@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from focalkit._core.message import Message
 from focalkit.io.alerts import Alert, counted
+from focalkit.io.arrow_types import filled
 
 #: Texts that mean "missing" in any column (lower case); a minus or a point alone only among numbers.
 MISSING = frozenset(
@@ -78,7 +79,7 @@ def mend(encoded: Any, name: str, decimal: str = ".") -> Mended:
     raw = encoded.dictionary
     if not len(raw):
         return Mended(None)
-    indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    indices = filled(encoded.indices, -1)
     counts = np.bincount(indices[indices >= 0], minlength=len(raw))
     text = compute.utf8_trim_whitespace(raw.cast(pyarrow.string()))
     text = compute.replace_substring_regex(text, "^'(.*)'$", r"\1")
@@ -106,7 +107,7 @@ def mend(encoded: Any, name: str, decimal: str = ".") -> Mended:
     plain = compute.replace_substring_regex(bare, "[.]" if by_comma else ",", "")
     plain = compute.replace_substring(plain, ",", ".") if by_comma else plain
     number = compute.if_else(pyarrow.array(fits), plain, None).cast(pyarrow.float64())
-    table = np.append(number.to_numpy(zero_copy_only=False), np.nan)
+    table = np.append(filled(number, np.nan), np.nan)
     alerts = []
     lost = {raw[int(i)].as_py(): int(counts[i]) for i in np.flatnonzero(~fits) if raw[int(i)].as_py() not in PLAIN_GAPS}
     if lost:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit.io.arrow_types import filled
 from focalkit.io.matrix import numeric
 from focalkit.io.numbers import mend
 
@@ -27,7 +28,7 @@ def role(column: Any, what: str, name: str, known: NDArray[np.bool_]) -> NDArray
     if what == "groups":
         encoded = column.dictionary_encode()
         encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        codes = filled(encoded.indices, -1).astype(np.int64)
         alone = codes < 0  # a row without a group is a group of its own
         codes[alone] = len(encoded.dictionary) + np.arange(alone.sum())
         return np.asarray(codes[known])

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit.linear_solver.candidates import Candidate, Solution
+from focalkit.linear_solver.candidates import Candidate, Solution, candidate_of
 from focalkit.linear_solver.descent import descend
 from focalkit.linear_solver.metric import BLOCK_FEATURES, MEMORY
 from focalkit.linear_solver.mined import mine
@@ -34,7 +34,7 @@ from focalkit.linear_solver.prediction import predicted
 from focalkit.linear_solver.rows import Model, Rows
 from focalkit.linear_solver.span import minimise_in_span, spans
 
-__all__ = ["Candidate", "Solution", "minimise"]
+__all__ = ["Candidate", "Solution", "candidate_of", "minimise"]
 
 
 def minimise(

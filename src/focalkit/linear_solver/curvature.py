@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit.linear_solver.risk import logits_of
+from focalkit.linear_solver.risk import logits_of, without_subnormals
 from focalkit.linear_solver.rows import BLOCK_BYTES, Model, Rows, parts
 from focalkit.losses import loss_grad_hess
 
@@ -39,6 +39,8 @@ def row_curvature(
             weight = np.full(len(targets[part]), 1 / totals[i]) if weight is None else weight / totals[i]
             found = loss_grad_hess(model.spec, logits[i], targets[part], sample_weight=weight)
             grad[i], hess[i] = found.grad, found.hess
+        for each in (grad, hess):
+            without_subnormals(each, np.full(len(models), 1 / len(rows.targets)))
         yield part, X, grad, hess, targets[part]
 
 

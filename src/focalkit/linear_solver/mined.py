@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import reduction
 from focalkit._core.ops import NUMPY
+from focalkit.engines.cpu.fast import largest
 from focalkit.linear_solver.metric import Metric
 from focalkit.linear_solver.risk import losses as losses_of
 from focalkit.linear_solver.risk import risk
@@ -17,6 +17,9 @@ from focalkit.linear_solver.rows import Model, Rows
 
 ROUNDS = 100
 """Most rounds of hard example mining."""
+
+SHORTER = 0.3
+"""By so much a step that ended above its start is cut."""
 
 
 def mine(
@@ -33,13 +36,15 @@ def mine(
     active = np.arange(len(models))
     kept, value = _hardest(rows, models, theta)
     method = Metric(rows, len(models))
+    lengths = np.ones(len(models))
     for _ in range(min(ROUNDS, max_iter)):
         held = [models[int(i)].keeping(kept[int(i)]) for i in active]
         method.forget()
         _, grad = risk(rows, held, theta[active], np.float64)
         direction = method.directions(held, theta[active], grad, active)
         steps[active] += 1
-        length, going = np.ones(len(active)), np.ones(len(active), bool)
+        # where kinks allowed short steps alone, the next one need not be tried whole
+        length, going = np.minimum(1, lengths[active] / SHORTER), np.ones(len(active), bool)
         gained = np.zeros(len(active))
         while going.any():
             at = np.flatnonzero(going)
@@ -50,9 +55,9 @@ def mine(
                 if new_value[place] < value[i]:
                     gained[j] = value[i] - new_value[place]
                     theta[i], value[i], kept[i] = trial[place], new_value[place], new_kept[place]
-                    going[j] = False
+                    lengths[i], going[j] = length[j], False
                 else:
-                    length[j] *= 0.3
+                    length[j] *= SHORTER
                     going[j] = length[j] > 1e-4
         small = gained <= 1e-6 * value[active]
         converged[active[small]] = True
@@ -72,24 +77,8 @@ def _hardest(
     for i, model in enumerate(models):
         spec = model.keeping_spec
         counted = everything if model.weight is None else model.weight > 0
-        keep: NDArray[np.bool_] = reduction.kept(spec, losses[i], counted, everything, NUMPY, _largest)
+        keep: NDArray[np.bool_] = reduction.kept(spec, losses[i], counted, everything, NUMPY, largest)
         total = float(keep.sum() if model.weight is None else model.weight[keep].sum())
         kept.append(keep)
         value[i] = losses[i][keep].sum() / (total if total > 0 else 1.0)
     return kept, value + 0.5 * (rows.penalties(models) * theta * theta).sum(axis=(1, 2))
-
-
-def _largest(losses: NDArray[Any], among: NDArray[np.bool_], count: float) -> NDArray[np.bool_]:
-    """Where the ``count`` largest are; of equal ones the first."""
-    count = int(count)
-    index = np.flatnonzero(among)
-    chosen = np.zeros_like(among)
-    if count >= len(index):
-        chosen[index] = True
-        return chosen
-    values = losses[index]
-    bound = np.partition(values, len(values) - count)[len(values) - count]
-    above = values > bound
-    chosen[index[above]] = True
-    chosen[index[np.flatnonzero(values == bound)[: count - int(above.sum())]]] = True
-    return chosen

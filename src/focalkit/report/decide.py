@@ -67,11 +67,15 @@ def estimate(e: Estimate, share: bool = False, signed: bool = False) -> str:
     return "{} [{}, {}]".format(*(_number(scale * v, form) for v in (e.value, e.low, e.high)))
 
 
+#: Less of a figure than this is what sums of shares leave over.
+_ROUNDING = 1e-9
+
+
 def _number(value: float, form: str) -> str:
     """Three digits; whole from 100 on."""
     if abs(value) >= 99.95:
         return f"{value:{form[:-3]},.0f}"
-    return f"{value:{form}}" if value else "0"
+    return f"{value:{form}}" if abs(value) > _ROUNDING else "0"
 
 
 def _title(figure: Figure, rule: DecisionRule) -> Message:

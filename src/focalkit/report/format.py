@@ -155,10 +155,10 @@ def gain(value: dict[str, Any], language: str = "en") -> str:
     """A gain in a sentence, ``{"mean", "low", "high", "judges"}``: points for scores, their unit for probabilities."""
     mean, low, high = value["mean"], value["low"], value["high"]
     scale, form = (1.0, ".3f") if value["judges"] == "probabilities" else (100.0, ".1f")
-    text = f"{mean * scale:{form}}" + ("" if scale == 1.0 else _say("unit.points", language))
+    text = f"{mean * scale:z{form}}" + ("" if scale == 1.0 else _say("unit.points", language))
     if not math.isfinite(low) or low == high:
         return text
-    return text + _say("unit.interval", language, low=f"{low * scale:{form}}", high=f"{high * scale:{form}}")
+    return text + _say("unit.interval", language, low=f"{low * scale:z{form}}", high=f"{high * scale:z{form}}")
 
 
 def change(value: dict[str, float]) -> str:

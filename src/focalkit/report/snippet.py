@@ -9,7 +9,7 @@ import numpy as np
 
 from focalkit.decisions import CaseCost, Cost
 from focalkit.tuning.deciding import strength
-from focalkit.tuning.remedy import RemedyClassifier
+from focalkit.tuning.linear import LinearTable
 from focalkit.tuning.result import Cell, Origin, TuneResult
 from focalkit.tuning.verdict import Verdict
 
@@ -66,6 +66,9 @@ def remedy(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
 
 def fitted(result: TuneResult, verdict: Verdict, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
     """The recommendation, trained on all rows."""
+    from focalkit.tuning.remedy import RemedyClassifier
+
+    estimator = estimator.made() if isinstance(estimator, LinearTable) else estimator
     return RemedyClassifier(estimator, **remedy(result, verdict)).fit(X, y, sample_weight)
 
 

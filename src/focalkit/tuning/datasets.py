@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 
 def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArray[np.intp]:
     """Class sizes n_k = int(n_largest mu^k) with n_0 / n_last = ``imbalance`` (Cui et al. 2019, section 5.1)."""
     mu = imbalance ** (-1 / (n_classes - 1))
     return np.array([int(n_largest * mu**k + 1e-9) for k in range(n_classes)], np.intp)
+
+
+def _digits() -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """scikit-learn's digits, from its file where that lies where it always did: loading its package takes a second."""
+    spec = find_spec("sklearn")
+    file = Path(spec.origin if spec and spec.origin else "").parent / "datasets" / "data" / "digits.csv.gz"
+    if not file.is_file():
+        from sklearn.datasets import load_digits
+
+        X, y = load_digits(return_X_y=True)
+        return np.asarray(X, np.float64), np.asarray(y, np.intp)
+    table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1], table[:, -1].astype(np.intp)
 
 
 def load_long_tail_digits(imbalance: float = 20.0) -> tuple[NDArray[np.float64], NDArray[Any]]:
@@ -25,7 +39,7 @@ def load_long_tail_digits(imbalance: float = 20.0) -> tuple[NDArray[np.float64],
     y : (n,) int
         Digits.
     """
-    X, y = load_digits(return_X_y=True)
+    X, y = _digits()
     sizes = long_tail_counts(int(np.bincount(y).min()), 10, imbalance)
     rng = np.random.RandomState(0)
     rows = np.concatenate([rng.permutation(np.flatnonzero(y == k))[:size] for k, size in enumerate(sizes)])
@@ -45,7 +59,7 @@ def load_rare_digit(n_rare: int = 120) -> tuple[NDArray[np.float64], NDArray[Any
     y : (n,) str
         "eight" or "other".
     """
-    X, y = load_digits(return_X_y=True)
+    X, y = _digits()
     rng = np.random.RandomState(0)
     some = rng.permutation(np.flatnonzero(y == 8))[:n_rare]
     rows = np.sort(np.concatenate([np.flatnonzero(y != 8), some]))

@@ -13,8 +13,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from joblib import Parallel, cpu_count, delayed, parallel_config
-
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.io import cluster
@@ -71,9 +69,11 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
             yield lambda units: _on_cluster(client, task, units)
         return
     if task.trainer.forks and may_fork():
-        with _forked(task, cpu_count() if n_jobs == -1 else n_jobs) as forked:
+        with _forked(task, n_cores() if n_jobs == -1 else n_jobs) as forked:
             yield forked
         return
+    from joblib import Parallel, delayed, parallel_config
+
     with parallel_config(backend="loky"):
         # one unit a message: each is seconds of work, and is kept as soon as it is done
         parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
@@ -87,6 +87,13 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
             raise ChildProcessError(KILLED) from error
 
     yield compute
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
 def may_fork() -> bool:
@@ -187,7 +194,7 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
     with ExitStack() as stack:
         address = dask
         if dask == "local":
-            n_workers = cpu_count() if n_jobs in (1, -1) else n_jobs
+            n_workers = n_cores() if n_jobs in (1, -1) else n_jobs
             address = stack.enter_context(
                 distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
             )

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import joblib
-
-from focalkit.tuning.classifiers import ClassifierTrainer, OutOfFold
+from focalkit.tuning.data import Trainer
 from focalkit.tuning.grid import Plan
-from focalkit.tuning.trainers import EstimatorTrainer, FunctionTrainer, Trainer
+from focalkit.tuning.linear import LinearTrainer
 
 LIBRARIES = ("focalkit", "numpy", "scipy", "scikit-learn", "xgboost", "lightgbm", "catboost")
 
@@ -24,20 +22,32 @@ def identity(trainer: Trainer, data: Mapping[str, Any], options: Mapping[str, An
     out.update({name: _text(value) for name, value in options.items()})
     out["estimator"] = trainer.name
     modules = {"sklearn"}
-    if isinstance(trainer, EstimatorTrainer | ClassifierTrainer):
-        steps = trainer.estimator.get_params(deep=True)
-        simple = {name: value for name, value in steps.items() if not _is_part(value)}
-        out.update({f"estimator's {name}": _text(value) for name, value in simple.items()})
-        modules |= {cls.__module__.partition(".")[0] for cls in type(trainer.model).__mro__}
-    elif isinstance(trainer, FunctionTrainer):
-        out["fit_score's source"] = source(trainer.fit_score)
-    elif isinstance(trainer, OutOfFold):
-        out["predictions"] = _digest(trainer.probabilities)
+    if isinstance(trainer, LinearTrainer):
+        out.update({f"estimator's {name}": _text(value) for name, value in trainer.parameters.items()})
+    else:
+        modules |= _identity_of(trainer, out)
     out["python"] = ".".join(map(str, sys.version_info[:2]))
     for library in LIBRARIES:
         if library in ("focalkit", "numpy", "scipy", "scikit-learn") or library in modules:
             out[library] = _version(library)
     return out
+
+
+def _identity_of(trainer: Trainer, out: dict[str, str]) -> set[str]:
+    """Add what is the trainer's own; returns the packages that its classifier comes from."""
+    from focalkit.tuning.classifiers import ClassifierTrainer, OutOfFold
+    from focalkit.tuning.trainers import EstimatorTrainer, FunctionTrainer
+
+    if isinstance(trainer, EstimatorTrainer | ClassifierTrainer):
+        steps = trainer.estimator.get_params(deep=True)
+        simple = {name: value for name, value in steps.items() if not _is_part(value)}
+        out.update({f"estimator's {name}": _text(value) for name, value in simple.items()})
+        return {cls.__module__.partition(".")[0] for cls in type(trainer.model).__mro__}
+    if isinstance(trainer, FunctionTrainer):
+        out["fit_score's source"] = source(trainer.fit_score)
+    elif isinstance(trainer, OutOfFold):
+        out["predictions"] = _digest(trainer.probabilities)
+    return set()
 
 
 def fingerprint(plan: Plan) -> str:
@@ -73,6 +83,8 @@ def _text(value: Any) -> str:
 
 
 def _digest(value: Any) -> str:
+    import joblib
+
     return str(joblib.hash(value, hash_name="sha1", coerce_mmap=True))
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
@@ -69,19 +67,34 @@ def make_folds(
     n_splits = min(n_splits, int(units_per_class.max()))
     n_copies = 0 if grouped else len(targets) - int(holds.sum())  # of features and label, as the reader counts them
     notes = _notes(len(targets), n_copies, len(first) if grouped else 0, units_per_class, n_splits)
-    loners = np.flatnonzero(~scorable[unit])
     dealt = np.flatnonzero(scorable)
     splits = []
     for repeat in range(n_repeats):
-        dealer = StratifiedKFold(n_splits, shuffle=True, random_state=np.random.RandomState([seed, repeat]))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-            parts = list(dealer.split(np.zeros(len(dealt)), label[dealt]))
-        for fold, (train_units, test_units) in enumerate(parts):
-            train = np.union1d(np.flatnonzero(np.isin(unit, dealt[train_units])), loners)
-            test = np.flatnonzero(np.isin(unit, dealt[test_units]))
-            splits.append(Split(repeat, fold, train, test))
+        of_unit = np.full(len(first), -1)
+        of_unit[dealt] = dealt_out(label[dealt], n_splits, np.random.RandomState([seed, repeat]))
+        of_row = of_unit[unit]
+        for fold in range(n_splits):
+            test = of_row == fold
+            splits.append(Split(repeat, fold, np.flatnonzero(~test), np.flatnonzero(test)))
     return Folds(tuple(splits), n_splits, n_repeats, notes)
+
+
+def dealt_out(labels: NDArray[Any], n_splits: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """The fold of each unit (n,), as scikit-learn's shuffled ``StratifiedKFold`` deals them; loading that takes longer.
+
+    Each class goes to the folds in turn, where the last one ended, and is then shuffled.
+    """
+    _, first, ids = np.unique(labels, return_index=True, return_inverse=True)
+    ids = np.argsort(np.argsort(first))[ids]  # classes in the order in which they appear
+    n_classes = len(first)
+    in_order = np.sort(ids)
+    out = np.empty(len(labels), np.intp)
+    shares = np.array([np.bincount(in_order[fold::n_splits], minlength=n_classes) for fold in range(n_splits)])
+    for k in range(n_classes):
+        folds = np.arange(n_splits).repeat(shares[:, k])
+        rng.shuffle(folds)
+        out[ids == k] = folds
+    return out
 
 
 def forward_folds(targets: NDArray[Any], groups: NDArray[Any], time: NDArray[Any], *, n_splits: int) -> Folds:

@@ -19,13 +19,11 @@ from sklearn.preprocessing import normalize
 from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
 from focalkit.losses import loss_grad_hess
+from focalkit.tuning.result import HEADS as HEADS
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Fit = Callable[[Any, Ints, "Real | None"], Any]
-
-HEADS = ("crt", "tau-normalised", "lws", "cosine")
-"""By the names that options take, the cheapest first."""
 
 TAUS = np.arange(0, 2.01, 0.1)
 """Strengths of tau-normalisation that are tried: 0 keeps the weights as they are, 1 gives every class one norm."""

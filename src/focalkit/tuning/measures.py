@@ -9,17 +9,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import get_scorer
 
 from focalkit._core import contracts
 from focalkit._metrics import Merit
 from focalkit.decisions import CaseCost, CostMatrix, inputs
 from focalkit.decisions.fit import fit_rule
+
+if TYPE_CHECKING:
+    from focalkit.tuning.given import Given
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -118,30 +119,36 @@ class Scored:
         if not self.scorer:
             bound.of_decisions(targets, targets, np.arange(len(targets)), weight)
             return bound
+        from focalkit.tuning.given import Given
+
         rng = np.random.default_rng(0)
         p = rng.dirichlet(np.ones(len(classes)), len(targets))
-        given = _Given(classes, p, p.argmax(axis=1))
+        given = Given(classes, p, p.argmax(axis=1))
         first = bound._ask(given, targets, weight)
         if given.asked == {"predict"}:
             return bound
         squared = p**2 / (p**2).sum(axis=1, keepdims=True)
-        second = bound._ask(_Given(classes, squared, squared.argmax(axis=1)), targets, weight)
+        second = bound._ask(Given(classes, squared, squared.argmax(axis=1)), targets, weight)
         ranks = len(classes) == 2 and abs(first - second) <= 1e-9 * max(1.0, abs(first))
         return replace(bound, judges="ranking" if ranks else "probabilities")
 
     def of_decisions(self, targets: Ints, decided: Ints, rows: Ints, weight: Real | None) -> float:
         """What it says of decisions."""
         if self.scorer:
+            from focalkit.tuning.given import Given
+
             certain = np.zeros((0, len(self.classes)))
-            return self._ask(_Given(self.classes, certain, decided), targets, weight)
+            return self._ask(Given(self.classes, certain, decided), targets, weight)
         options = {} if weight is None else {"sample_weight": weight}
         return self._said(lambda: self.score(self.classes[targets], self.classes[decided], **options))
 
     def of_probabilities(self, targets: Ints, decided: Ints, posterior: Real, rows: Ints, weight: Real | None) -> float:
         """What it says of probabilities, and the decisions that go with them."""
-        return self._ask(_Given(self.classes, posterior, decided), targets, weight)
+        from focalkit.tuning.given import Given
 
-    def _ask(self, given: _Given, targets: Ints, weight: Real | None) -> float:
+        return self._ask(Given(self.classes, posterior, decided), targets, weight)
+
+    def _ask(self, given: Given, targets: Ints, weight: Real | None) -> float:
         options = {} if weight is None else {"sample_weight": weight}
         X = np.arange(len(targets))[:, None]
         return self._said(lambda: self.score(given, X, self.classes[targets], **options))
@@ -165,32 +172,11 @@ class Scored:
         return value
 
 
-class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Predictions that are there, as a fitted classifier that scorers can ask; ``asked`` is what they asked for."""
-
-    def __init__(self, classes: NDArray[Any], p: Real, decided: Ints) -> None:
-        self.classes_, self._p, self._decided = classes, p, decided
-        self.asked: set[str] = set()
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def fit(self, X: Any, y: Any) -> _Given:
-        """Nothing is learned."""
-        return self
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        self.asked.add("predict")
-        return self.classes_[self._decided]
-
-    def predict_proba(self, X: Any) -> Real:
-        self.asked.add("predict_proba")
-        return self._p
-
-
 def scored_by(metric: Any) -> Scored | None:
     """The measure of a scorer's name, a scorer or a function; None where it is none of them."""
     if isinstance(metric, str):
+        from sklearn.metrics import get_scorer
+
         try:
             return Scored(metric, get_scorer(metric), True)
         except ValueError:

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.tuning.foreign import aligned
-from focalkit.tuning.heads import BALANCED, HEADS, fit_head
+from focalkit.tuning.result import HEADS
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -70,7 +69,7 @@ def fit_rival(
     fit : callable
         Trains on rows.
     rival : str
-        Of :data:`RIVALS` or :data:`focalkit.tuning.heads.HEADS`.
+        Of :data:`RIVALS` or :data:`focalkit.tuning.result.HEADS`.
     X : (n, n_features)
         Prepared rows; for SMOTE numbers without gaps.
     y : integers (n,)
@@ -85,6 +84,8 @@ def fit_rival(
     tilt = np.ones(n_classes)
     mass = np.bincount(y, weights=weight, minlength=n_classes)
     if rival in HEADS:
+        from focalkit.tuning.heads import BALANCED, fit_head
+
         if rival in BALANCED:
             tilt[present] = mass.sum() / (mass[present] * len(present))
         return [fit_head(fit, rival, X, y, weight, rng)], tilt
@@ -109,6 +110,8 @@ def averaged(members: list[Any], X: Any, n_classes: int) -> Real:
 
 
 def _on(fit: Fit, X: Any, y: Ints, weight: Real | None, rows: Ints) -> Any:
+    from sklearn.utils import _safe_indexing
+
     return fit(_safe_indexing(X, rows), y[rows], None if weight is None else weight[rows])
 
 

@@ -35,6 +35,9 @@ FAMILIES = (
 RESAMPLED = FAMILIES[FAMILIES.index("undersample") :]
 """Those that train on other rows, or have another head."""
 
+HEADS = FAMILIES[FAMILIES.index("crt") :]
+"""Other heads on the same features (:mod:`focalkit.tuning.heads`)."""
+
 FREE = ("CE", "CE + shift")
 """Those that need no other training than plain cross-entropy's."""
 
@@ -47,7 +50,7 @@ class Cell:
     "chosen" (without the fold that scores it), or "closed" (the cut-off that the goal's costs ask
     for). ``params`` are the estimator's own parameters where a
     search drew them, as (name, value) pairs; empty: as the estimator was given. ``resample`` is one of
-    :data:`focalkit.tuning.resampling.RIVALS` or of :data:`focalkit.tuning.heads.HEADS`; ``logit_adjustment`` is tau of
+    :data:`focalkit.tuning.resampling.RIVALS` or of :data:`HEADS`; ``logit_adjustment`` is tau of
     the logit-adjusted loss (1: the balanced softmax), where that is trained with.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._metrics import DECISION_METRICS, MERITS, Merit
-from focalkit.decisions import CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
+from focalkit.decisions import Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.decisions.goals import ALIASES, as_goal
 from focalkit.tuning.measures import Measure, Scored, cost_of, scored_by
 
@@ -104,6 +104,8 @@ def metric_named(name: str) -> Metric:
     name = str(name).removeprefix("scorer:")
     name = SAME.get(name, name)
     kind, *given = name.split(":")
+    if kind in ("abstain", "abstention"):
+        _abstention(name)
     if name in NAMES:
         return METRICS[NAMES.index(name)]
     try:
@@ -122,6 +124,12 @@ def metric_named(name: str) -> Metric:
     known = (*NAMES, *DECISION_METRICS, *ALIASES, "cost:FN:FP", *(f"{bound}:0.9" for bound in BOUNDS))
     remedy = "See --help; sklearn.metrics.get_scorer_names() lists the others."
     contracts.reject("metric", f"be one of {', '.join(dict.fromkeys(known))}, or a scorer's name", name, remedy)
+
+
+def _abstention(goal: Any) -> NoReturn:
+    """Say why it is no metric: which cases are left open is decided after training, on probabilities that are there."""
+    remedy = "Tune by costs, then give the out-of-fold predictions to focalkit.decisions.decide with Abstain."
+    contracts.reject("metric", "decide every case, so that fits can be compared on the same ones", goal, remedy)
 
 
 def _number(value: float) -> str:
@@ -154,12 +162,13 @@ def metric_of(goal: Any) -> Metric:
         return Metric("cost_matrix", goal)
     if isinstance(goal, CaseCost):
         return Metric(":".join(["case_cost", *map(_number, (goal.fp, goal.tp, goal.tn))]), goal)
+    if isinstance(goal, Abstain):
+        _abstention(goal)
     scored = scored_by(goal)
     if scored is not None:
         return Metric(f"{'scorer' if scored.scorer else 'function'}:{scored.name}", None, scored)
-    remedy = "Of abstention: tune by costs, then give the out-of-fold predictions to focalkit.decisions.decide."
     contract = "be a name, a goal of decisions, a cost matrix, a scorer, or a function (y_true, y_pred)"
-    contracts.reject("metric", contract, goal, remedy)
+    contracts.reject("metric", contract, goal, "E.g. balanced_accuracy, or Cost(fn=100, fp=1).")
 
 
 def bound(

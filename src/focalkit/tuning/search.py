@@ -9,32 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import column_or_1d
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.types import Features
 from focalkit.decisions import Constraint, Cost, Goal
 from focalkit.io.repeats import duplicate_groups
-from focalkit.tuning.classifiers import OutOfFold, trainer_of
 from focalkit.tuning.collection import Collection, Progress
-from focalkit.tuning.estimators import named_estimator
+from focalkit.tuning.data import Data, Trainer
 from focalkit.tuning.execute import run_units
-from focalkit.tuning.fingerprint import fingerprint, identity, source
 from focalkit.tuning.folds import Folds, forward_folds, make_folds
 from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
+from focalkit.tuning.linear import LinearTable, LinearTrainer
 from focalkit.tuning.measures import Scored
 from focalkit.tuning.resampling import checked as checked_rivals
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES, Metric, bound, metric_of
-from focalkit.tuning.trainers import Data
-from focalkit.tuning.trials import Space, draw
 from focalkit.tuning.units import Task, Unit
 
 if TYPE_CHECKING:
     from distributed import Client
     from sklearn.base import BaseEstimator
+
+    from focalkit.tuning.classifiers import OutOfFold
+    from focalkit.tuning.trials import Space
 
 
 def tune(
@@ -158,9 +157,7 @@ def tune(
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     asked = bound(asked, targets, classes, weight, costs)
     grouped, groups = groups is not None, _groups(X, groups, len(targets))
-    trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
-    if isinstance(trainer, OutOfFold):
-        trainer = trainer.checked(len(targets), len(classes))
+    trainer = _trainer(estimator, X, targets, len(classes), seed, plain=not n_trials and not len(rivals))
     grid = Grid.checked(
         alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
         len(classes), checked_rivals(rivals, resamples=trainer.resamples, adjusts=trainer.adjusts, name=trainer.name),
@@ -172,9 +169,12 @@ def tune(
     else:
         folds = forward_folds(targets, groups, _times(time, len(targets)), n_splits=n_splits)
     surface = grid.plans(trainer.chained)
-    plans = _without_repeats(
-        [*surface, *(p for g in draw(trainer, grid, n_trials, space, seed) for p in g.plans(trainer.chained))]
-    )
+    drawn: list[Grid] = []
+    if n_trials:
+        from focalkit.tuning.trials import draw
+
+        drawn = draw(trainer, grid, n_trials, space, seed)
+    plans = _without_repeats([*surface, *(plan for one in drawn for plan in one.plans(trainer.chained))])
     if len(classes) > 2 and isinstance(asked.goal, Cost | Constraint):
         contracts.reject(
             "metric", f"suit {len(classes)} classes", metric, "Bounds are of two classes; give a cost matrix for costs."
@@ -194,6 +194,8 @@ def tune(
     units += [Unit(plan, fold) for plan in range(n_surface, len(plans)) for fold in all_folds]
     book = None
     if journal is not None:
+        from focalkit.tuning.fingerprint import fingerprint, identity, source
+
         contents = {"features": X, "target": (targets, classes.tolist()), "groups": groups}
         contents |= {} if time is None else {"time": np.asarray(time)}
         contents |= {} if weight is None else {"sample_weight": weight}
@@ -226,17 +228,37 @@ def tune(
     return _result(collection, folds, grid, asked, classes, seed=seed, seconds=perf_counter() - started)
 
 
+def _trainer(estimator: Any, X: Any, targets: NDArray[Any], n_classes: int, seed: int, *, plain: bool) -> Trainer:
+    """The trainer of what was given; ``plain``: neither rivals nor trials, which need scikit-learn's pipeline."""
+    if isinstance(estimator, LinearTable):
+        if plain and isinstance(X, np.ndarray) and X.ndim == 2:
+            finite = np.isfinite(X) | np.isnan(X) if estimator.missing else np.isfinite(X)
+            if not finite.all():
+                row = int(np.flatnonzero(~finite.all(axis=1))[0])
+                got = contracts.Words(f"NaN or inf in row {row}")
+                contracts.reject("X", "hold finite numbers", got, "Leave such rows out or mend them.")
+            return LinearTrainer(estimator)
+        estimator = estimator.made()
+    from focalkit.tuning.classifiers import OutOfFold, trainer_of
+    from focalkit.tuning.estimators import named_estimator
+
+    trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
+    return trainer.checked(len(targets), n_classes) if isinstance(trainer, OutOfFold) else trainer
+
+
 def _identity(metric: Metric) -> str:
     """What a journal's figures depend on of the metric: its name, the goal's numbers, the source of a function."""
     measure = metric.measure
     if isinstance(measure, Scored):
+        from focalkit.tuning.fingerprint import source
+
         return f"{metric.name} {measure.score if measure.scorer else source(measure.score)}"
     return metric.name if metric.goal is None or measure is None else f"{metric.name} {metric.goal}"
 
 
 def _labels(given: Any) -> NDArray[Any]:
     """One label per row, none of them missing: a class that means "unknown" is asked for by a word of its own."""
-    y: NDArray[Any] = np.asarray(column_or_1d(given))
+    y: NDArray[Any] = np.asarray(_column(given))
     missing = np.zeros(len(y), bool)
     if y.dtype.kind == "O":  # None, NaN, pandas.NA, NaT: whatever is not equal to itself, or does not say so
         missing = np.array([v is None or type(v).__name__ in ("NAType", "NaTType") or v != v for v in y], bool)
@@ -248,6 +270,15 @@ def _labels(given: Any) -> NDArray[Any]:
         )
         contracts.reject("y", "have a label in every row", got, "Leave such rows out of X and y.")
     return y
+
+
+def _column(given: Any) -> NDArray[Any]:
+    """One value per row, as scikit-learn reads it."""
+    if type(given) is np.ndarray and given.ndim == 1:
+        return given
+    from sklearn.utils.validation import column_or_1d
+
+    return np.asarray(column_or_1d(given))
 
 
 def _weights(given: Any, targets: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.float64]:
@@ -262,7 +293,7 @@ def _weights(given: Any, targets: NDArray[Any], classes: NDArray[Any]) -> NDArra
 
 
 def _times(time: Any, n: int) -> NDArray[Any]:
-    time = column_or_1d(time)
+    time = _column(time)
     if len(time) != n:
         contracts.reject("time", f"have one entry for each of the {n} rows", len(time), "Drop it or complete it.")
     return np.asarray(time)
@@ -273,7 +304,7 @@ def _groups(X: Any, groups: Any, n: int) -> NDArray[Any]:
         if X is None or not (getattr(X, "ndim", 0) == 2 or hasattr(X, "columns")):
             return np.arange(n)
         groups = duplicate_groups(np.asarray(X))
-    groups = column_or_1d(groups)
+    groups = _column(groups)
     if len(groups) != n:
         contracts.reject("groups", f"have one entry for each of the {n} rows", len(groups), "Drop it or complete it.")
     return np.asarray(groups)

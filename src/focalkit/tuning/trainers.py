@@ -3,100 +3,31 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_array
 
 from focalkit._core import contracts, links
 from focalkit._core.message import Message
 from focalkit._core.spec import LossSpec
-from focalkit.estimator import FocalClassifier, fit_together
-from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
+from focalkit.estimator import FocalClassifier, options_of
+from focalkit.posterior import recover_from_log_odds
+from focalkit.tuning.data import Data, Prediction, Trainer
+from focalkit.tuning.linear import fit_cells
 from focalkit.tuning.resampling import Fit, averaged, fit_rival
 from focalkit.tuning.result import Cell
 from focalkit.weights import adjustment_of, alpha_vector
 
+__all__ = ["Data", "EstimatorTrainer", "FunctionTrainer", "OfEstimator", "Prediction", "Trainer"]
+
 FitScore = Callable[..., Any]
 """``fit_score(spec, train, test, **params) -> logits``; see :class:`FunctionTrainer`."""
-
-
-class Prediction(NamedTuple):
-    """What a fitted candidate says of n test rows.
-
-    ``posterior`` (n, n_classes) is under the training prior, ``decisions`` (n,) are class ids,
-    ``logits`` (n,) or (n, n_classes), None where the model has none.
-    """
-
-    posterior: NDArray[np.float64]
-    decisions: NDArray[Any]
-    logits: NDArray[np.float64] | None
-
-
-class Data(NamedTuple):
-    """The whole data: features, class ids (n,), how many classes there are, and weights (n,) of the rows."""
-
-    X: Any
-    targets: NDArray[np.intp]
-    n_classes: int
-    weight: NDArray[np.float64] | None = None
-
-    def masses(self, rows: NDArray[np.intp]) -> NDArray[Any]:
-        """Rows of each class (n_classes,) among ``rows``, or their weights."""
-        weight = None if self.weight is None else self.weight[rows]
-        return np.bincount(self.targets[rows], weights=weight, minlength=self.n_classes)
-
-
-class Trainer(Protocol):
-    """Fits cells on rows of the data and predicts others."""
-
-    @property
-    def name(self) -> str:
-        """What is tuned, for people."""
-
-    @property
-    def chained(self) -> bool:
-        """Whether each fit starts from its neighbour, so that the cells of a fold belong together."""
-
-    @property
-    def mines(self) -> bool:
-        """Whether it can keep the hardest samples only."""
-
-    @property
-    def focuses(self) -> bool:
-        """Whether its loss takes gamma."""
-
-    @property
-    def weighs(self) -> bool:
-        """Whether it takes class weights."""
-
-    @property
-    def resamples(self) -> bool:
-        """Whether it can be trained on other rows than there are."""
-
-    @property
-    def adjusts(self) -> bool:
-        """Whether its loss takes logit adjustment."""
-
-    @property
-    def forks(self) -> bool:
-        """Whether copies of this process can train it."""
-
-    @property
-    def notes(self) -> tuple[Message, ...]:
-        """What a reader of the report should know of it."""
-
-    def predictions(
-        self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
-    ) -> Iterator[tuple[Cell, Prediction]]:
-        """Train on the rows ``train`` and predict the rows ``test``, for every cell without tau."""
 
 
 def parted(estimator: Any) -> tuple[Any, Any]:
@@ -265,28 +196,12 @@ def _parameters(cell: Cell) -> dict[str, Any]:
 def _linear(
     model: FocalClassifier, cells: Sequence[Cell], X: Any, y: Any, weight: Any, test_X: Any, n_classes: int
 ) -> Iterator[tuple[Cell, Prediction]]:
-    """All cells of a linear model fitted together, and their logits as one product."""
-    fits = [cell for cell in cells if cell.tau is None]
-    models = [copy.copy(model) for _ in fits]
-    for fitted, cell in zip(models, fits, strict=True):
-        for name, value in {**_parameters(cell), "warm_start": False}.items():
-            setattr(fitted, name, value)
-    for said in fit_together(models, X, y, weight):
-        if said is not None:
-            warnings.warn(said, ConvergenceWarning, stacklevel=2)
-    width = len(models[0].coef_)
-    products = np.asarray(test_X @ np.concatenate([fitted.coef_ for fitted in models]).T, np.float64)
-    for i, (cell, fitted) in enumerate(zip(fits, models, strict=True)):
-        logits = products[:, i * width : (i + 1) * width] + fitted.intercept_
-        logits = logits[:, 0] if width == 1 else np.ascontiguousarray(logits)
-        given = recover_from_log_odds(log_odds_of_logits(logits), fitted.gamma)
-        if cell.alpha is not None:
-            given = given / fitted.alpha_
-            given /= given.sum(axis=1, keepdims=True)
-        posterior = np.zeros((len(logits), n_classes))
-        posterior[:, fitted.classes_] = given
-        index = (logits > 0).astype(np.intp) if logits.ndim == 1 else logits.argmax(axis=1)
-        yield cell, Prediction(posterior, fitted.classes_[index], logits)
+    """All cells of a linear model fitted together, with what else its parameters say."""
+    X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
+    counts = np.bincount(y, weight)
+    settings = {name: getattr(model, name) for name in ("C", "fit_intercept", "tol", "max_iter")}
+    settings["options"] = options_of(model, counts[counts > 0].astype(np.float64))
+    yield from fit_cells(settings, cells, X, y, weight, test_X, n_classes)
 
 
 def _posterior(model: Any, cell: Cell, X: Any, masses: NDArray[Any]) -> NDArray[np.float64]:

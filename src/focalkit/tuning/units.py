@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -14,17 +15,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from focalkit.decisions import Cost
+from focalkit.tuning.data import Data, Prediction, Trainer
 from focalkit.tuning.folds import Split
 from focalkit.tuning.grid import Plan
 from focalkit.tuning.measures import CostOf
 from focalkit.tuning.result import Cell
 from focalkit.tuning.scores import METRICS, Metric, score
 from focalkit.tuning.shifts import count_decisions, decisions_at, places_of, taus_of
-from focalkit.tuning.trainers import Data, Prediction, Trainer
 
 
 class Unit(NamedTuple):
@@ -74,10 +74,12 @@ def run_unit(task: Task, unit: Unit) -> tuple[Unit, UnitScores]:
         _end_with_parent()
     with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
-        warnings.simplefilter("always", ConvergenceWarning)
+        told = getattr(sys.modules.get("sklearn.exceptions"), "ConvergenceWarning", ())
+        if told:  # else there is nothing that could warn
+            warnings.simplefilter("always", told)
         found = _scored(task, task.plans[unit.plan], task.splits[unit.fold])
-    stopped = sum(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-    return unit, replace(found, n_unconverged=stopped)
+    stopped = sum(issubclass(warning.category, told) for warning in caught)
+    return unit, replace(found, n_unconverged=found.n_unconverged + stopped)
 
 
 WATCH_SECONDS = 0.5
@@ -111,9 +113,10 @@ def _scored(task: Task, plan: Plan, split: Split) -> UnitScores:
     measured = None
     if task.metric is not None and task.metric.measure is not None:
         measured = np.full((len(plan), len(taus_of(n_classes)) + 2), np.nan)
-    logits = None
+    logits, stopped = None, 0
     for cell, found in task.trainer.predictions(task.data, plan, split.train, split.test):
         at = plan.index(cell)
+        stopped += not found.converged
         scores[at] = score(test_y, found.decisions, found.posterior, counts, weight)
         closed = None if task.metric is None else closed_decisions(task.metric, found.posterior, split.test)
         decided[at] = count_decisions(found.posterior, found.decisions, test_y, prior, closed, weight)
@@ -122,7 +125,7 @@ def _scored(task: Task, plan: Plan, split: Split) -> UnitScores:
             measured[at] = _measured(task.metric, found, closed, test_y, prior, split.test, weight)
         if cell == Cell() and split.repeat == 0 and found.logits is not None:
             logits = np.asarray(found.logits, np.float64)
-    return UnitScores(scores, decided, logits, 0, measured)
+    return UnitScores(scores, decided, logits, stopped, measured)
 
 
 def _measured(

@@ -4,8 +4,9 @@ Each family of remedies (CE, CE + shift, alpha-CE, focal, OHEM) enters as the pr
 family, choose its cell on the data": in every repeat its cell is chosen without the fold that then
 scores it, so that having many cells is no advantage. The recommendation is the procedure of the
 largest expected gain over plain cross-entropy, less three quarters of a standard error of that gain and, where it
-costs a retraining, less a price. Nothing is asked for proof at the 5 % level, which costs points and
-protects from little (benchmarks/verdict.md has the regret of this rule and of others).
+costs a retraining, less a price; of procedures that promise the same to a hair, the simplest. Nothing is asked for
+proof at the 5 % level, which costs points and protects from little (benchmarks/verdict.md has the regret of this rule
+and of others).
 
 How sure the gain is, is another question: differences are paired over folds, with the Nadeau-Bengio
 correction, and give the probability that the remedy is better, an interval, and the probability that
@@ -23,7 +24,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from focalkit._core.shown import Shown
 from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
@@ -37,6 +37,8 @@ WORTH = 0.5
 """Points that a retraining must gain to be worth its trouble."""
 DOUBT = 0.75
 """Standard errors that are taken off a family's expected gain."""
+HAIR = 0.1
+"""Points by which a remedy must promise more than a simpler one to be recommended in its place."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Estimate:
         """The probability that it is below ``bound``."""
         if not self.standard_error > 0:
             return float(self.mean < bound)
-        return float(stats.t.cdf((bound - self.mean) / self.standard_error, self.freedom))
+        return float(t_below((bound - self.mean) / self.standard_error, self.freedom))
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,14 @@ class FamilyVerdict:
     picks: tuple[int, ...] = ()
 
     @property
+    def promise(self) -> float:
+        """The expected gain less the price."""
+        return self.gain.mean - self.price
+
+    @property
     def merit(self) -> float:
         """What the recommendation goes by: the expected gain, less doubt and price; 0 for plain cross-entropy."""
-        return self.gain.mean - DOUBT * max(float(np.nan_to_num(self.gain.standard_error)), 0.0) - self.price
+        return self.promise - DOUBT * max(float(np.nan_to_num(self.gain.standard_error)), 0.0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,7 +198,10 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
         # whatever the doubts, nobody retrains for less than what is free promises
         free = max(family.gain.mean for family in families if family.family in FREE)
         worthwhile = [f for f in families if f.family in FREE or f.gain.mean - f.price >= free]
-        recommended = max(worthwhile, key=lambda family: family.merit)  # of equals the cheapest
+        best = max(worthwhile, key=lambda family: family.merit)
+        hair = 0.01 * HAIR * _scale(judged, plain, 1.0)
+        alike = [f for f in worthwhile if min(f.merit - best.merit, f.promise - best.promise) >= -hair]
+        recommended = alike[0]
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
@@ -207,7 +217,7 @@ def expected_on_new_rows(family: FamilyVerdict, n_splits: int) -> Estimate:
     spread = known.standard_error / np.sqrt(1 / n_folds + 1 / (n_splits - 1))
     error = float(np.hypot(known.standard_error, spread / np.sqrt(n_splits)))
     # folds share their rows: far fewer of them are independent than there are (benchmarks/verdict.md)
-    reach = float(stats.t.ppf(1 - LEVEL / 2, min(known.freedom, FREEDOM))) * error
+    reach = float(t_quantile(1 - LEVEL / 2, min(known.freedom, FREEDOM))) * error
     return replace(known, standard_error=error, low=known.mean - reach, high=known.mean + reach)
 
 
@@ -242,10 +252,24 @@ def estimate(values: NDArray[np.float64], n_splits: int) -> Estimate:
     freedom = len(values) - 1
     if not error > 0:
         return Estimate(mean, error, mean, mean, 1.0 if mean == 0 else float("nan"), float(mean > 0), freedom)
-    reach = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
-    p_value = float(2 * stats.t.sf(abs(mean) / error, freedom))
-    above = float(stats.t.sf(-mean / error, freedom))
+    reach = float(t_quantile(1 - LEVEL / 2, freedom)) * error
+    p_value = float(2 * t_below(-abs(mean) / error, freedom))
+    above = float(t_below(mean / error, freedom))
     return Estimate(mean, error, mean - reach, mean + reach, p_value, above, freedom)
+
+
+def t_below(bound: float, freedom: int) -> float:
+    """The probability that Student's t is below ``bound``."""
+    from scipy.special import stdtr  # scipy.stats takes a second to load
+
+    return float(stdtr(freedom, bound))
+
+
+def t_quantile(p: float, freedom: int) -> float:
+    """What Student's t is below with probability ``p``."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, p))
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

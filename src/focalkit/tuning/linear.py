@@ -1,0 +1,164 @@
+"""The linear model over all cells of a fold, by this package's own solver; scikit-learn is not loaded for it.
+
+``focalkit tune TABLE`` is to answer within a second, and loading scikit-learn, with the SciPy and pandas that it
+brings, takes longer than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focalkit._core.message import Message
+from focalkit.linear_solver import candidate_of, minimise
+from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
+from focalkit.tuning.data import Data, Prediction
+from focalkit.tuning.result import Cell
+
+Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearTable:
+    """The linear model for a table of numbers (n, n_features), NaN where ``missing``: its parameters.
+
+    It stands for ``named_estimator("linear", n_features, missing=missing, C=C)``, which :meth:`made` makes.
+    """
+
+    n_features: int
+    missing: bool = True
+    C: float = 1.0
+
+    def made(self) -> Any:
+        """The pipeline of scikit-learn."""
+        from focalkit.tuning.estimators import named_estimator
+
+        return named_estimator("linear", self.n_features, missing=self.missing, C=self.C)
+
+
+@dataclass(frozen=True)
+class LinearTrainer:
+    """Fits the cells of a :class:`LinearTable`, with gaps filled and columns scaled as by its pipeline."""
+
+    table: LinearTable
+
+    name = "FocalClassifier"
+    chained = mines = focuses = weighs = resamples = adjusts = forks = True
+    notes: tuple[Message, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What a run's figures depend on."""
+        return {"C": self.table.C, "missing": self.table.missing}
+
+    def predictions(
+        self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
+    ) -> Iterator[tuple[Cell, Prediction]]:
+        """All cells fitted together."""
+        prepare = Preparation.of(data.X[train])
+        weight = None if data.weight is None else data.weight[train]
+        yield from fit_cells(
+            {"C": self.table.C}, cells, prepare(data.X[train]), data.targets[train], weight, prepare(data.X[test]),
+            data.n_classes,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Medians for what is missing, then a mean of 0 and a variance of 1; as scikit-learn's steps of that kind do."""
+
+    median: Real
+    mean: Real
+    scale: Real
+
+    @classmethod
+    def of(cls, X: NDArray[Any]) -> Preparation:
+        """What rows (n, n_features) say; a column without values has a median of 0."""
+        n = len(X)
+        gaps = np.isnan(X)
+        median = np.zeros(X.shape[1])
+        if gaps.any():
+            some = ~gaps.all(axis=0)
+            median[some] = np.nanmedian(X[:, some], axis=0)
+            X = np.where(gaps, median, X)
+        mean = X.mean(axis=0, dtype=np.float64)
+        variance = np.zeros(X.shape[1])
+        for first in range(0, n, 16384):
+            part = X[first : first + 16384] - mean
+            variance += np.einsum("ij,ij->j", part, part)
+        variance /= n
+        # a column is constant where its spread is what rounding makes of its mean
+        eps = np.finfo(np.float64).eps
+        constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+        return cls(median, mean, np.where(constant, 1.0, np.sqrt(variance)))
+
+    def __call__(self, X: NDArray[Any]) -> NDArray[Any]:
+        """The same of other rows, in their own floating type."""
+        dtype = X.dtype if X.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+        out = np.subtract(X, self.mean, dtype=np.float64)
+        gaps = np.isnan(out)
+        if gaps.any():
+            np.copyto(out, self.median - self.mean, where=gaps)
+        out /= self.scale
+        return out.astype(dtype, copy=False)
+
+
+def fit_cells(
+    settings: Mapping[str, Any],
+    cells: Sequence[Cell],
+    X: Any,
+    y: NDArray[np.intp],
+    weight: Real | None,
+    test_X: Any,
+    n_classes: int,
+) -> Iterator[tuple[Cell, Prediction]]:
+    """All cells of a linear model fitted together, and their logits as one product.
+
+    Parameters
+    ----------
+    settings : mapping
+        Parameters of ``FocalClassifier``: C, fit_intercept, tol, max_iter, and ``options`` of the loss.
+    cells : sequence of Cell
+        Those with a tau are passed over.
+    X : array or sparse matrix (n, n_features)
+    y : (n,)
+        Class ids, of classes that may be fewer than ``n_classes``.
+    weight : (n,), optional
+    test_X : (n_test, n_features)
+    n_classes : int
+    """
+    fits = [cell for cell in cells if cell.tau is None]
+    classes, targets = np.unique(y, return_inverse=True)
+    counts = np.bincount(targets, weight, len(classes)).astype(np.float64)
+    weight = np.ones(len(y)) if weight is None else np.asarray(weight, np.float64)
+    candidates = [
+        candidate_of(
+            gamma=cell.gamma, alpha=cell.alpha, keep_hardest=cell.keep_hardest, C=settings.get("C", 1.0),
+            classes=classes, counts=counts, options=settings.get("options", {}),
+        )
+        for cell in fits
+    ]  # fmt: skip
+    solutions = minimise(
+        X, targets, weight, candidates, n_classes=len(classes), fit_intercept=settings.get("fit_intercept", True),
+        tol=settings.get("tol", 1e-4), max_iter=settings.get("max_iter", 500),
+    )  # fmt: skip
+    width = len(solutions[0].coef)
+    products = np.asarray(test_X @ np.concatenate([found.coef for found in solutions]).T, np.float64)
+    for i, (cell, candidate, found) in enumerate(zip(fits, candidates, solutions, strict=True)):
+        logits = products[:, i * width : (i + 1) * width] + found.intercept
+        logits = logits[:, 0] if width == 1 else np.ascontiguousarray(logits)
+        given = recover_from_log_odds(log_odds_of_logits(logits), candidate.gamma)
+        if cell.alpha is not None:
+            given = given / candidate.class_weight
+            given /= given.sum(axis=1, keepdims=True)
+        if len(classes) == n_classes:
+            posterior = given
+        else:
+            posterior = np.zeros((len(logits), n_classes))
+            posterior[:, classes] = given
+        index = (logits > 0).astype(np.intp) if logits.ndim == 1 else logits.argmax(axis=1)
+        yield cell, Prediction(posterior, classes[index], logits, found.converged)
