@@ -161,6 +161,9 @@ def test_data_frames_are_read(tmp_path):
 FOREIGN = {
     "m.pkl": (pickle.dumps({"a": 1}), "a pickle"),
     "m.h5": (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),
+    "m.dta": (b"\x72\x01\x01\x00" + bytes(50), "Stata"),
+    "n.dta": (b"<stata_dta><header>" + bytes(50), "Stata"),
+    "m.sas7bdat": (bytes(12) + b"\xc2\xea\x81\x60" + bytes(50), "SAS"),
     "m.sqlite": (b"SQLite format 3\x00" + bytes(50), "SQLite"),
     "m.pdf": (b"%PDF-1.7 " + bytes(50), "PDF"),
     "m.orc": (b"ORC" + bytes(50), "ORC"),

@@ -62,11 +62,20 @@ _FOREIGN = (
     (b"Obj\x01", "an Avro file", "Save the table as Parquet."),
     (b"MATLAB 5.0", "a MATLAB file", "Save the arrays by numpy.savez."),
     (b"$FL2", "an SPSS file", "Save the table as CSV."),
+    (b"<stata_dta>", "a Stata file", "Save the table as CSV."),
+    *(
+        (bytes([version, order, 1, 0]), "a Stata file", "Save the table as CSV.")
+        for version in (113, 114, 115)
+        for order in (1, 2)
+    ),
+    (bytes(12) + b"\xc2\xea\x81\x60", "a SAS file", "Save the table as CSV."),
+    (b"HEADER RECORD*******", "a SAS file", "Save the table as CSV."),
     (b"RDX", "an R data file", "Save the table by write.csv."),
     (b"{\\rtf", "a text document", "Save the table as CSV."),
     (b"<!DOCTYPE", "a web page", "Save the table as CSV."),
     (b"<html", "a web page", "Save the table as CSV."),
     (b"\x89PNG", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
+    (b"GIF8", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
     (b"\xff\xd8\xff", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
 )
 _PYTORCH = "torch.load it, then numpy.savez('p.npz', logits=logits.numpy(), targets=targets.numpy())."
