@@ -104,7 +104,7 @@ class Preparation:
         if gaps.any():
             np.copyto(out, self.median - self.mean, where=gaps)
         out /= self.scale
-        return out.astype(dtype, copy=False)
+        return np.asarray(out, dtype)
 
 
 def fit_cells(
