@@ -3,7 +3,8 @@
     python benchmarks/before_after.py ../old . [--rounds 15] [--only "64×5"] [--torch]
 
 Processor time of one thread, so that other programs disturb less; medians over the rounds, and the ratio of after to
-before. Only public functions are called, so that any two commits can be compared. 3 % slower is too slow.
+before. Only public functions are called, so that any two commits can be compared. 3 % slower is too slow, but a single
+run may be wrong by 10 %: where memory lies differs from process to process.
 """
 
 from __future__ import annotations

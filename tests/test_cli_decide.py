@@ -79,6 +79,14 @@ def test_the_rule_is_python_s(folder):
     assert saved["cutoff"] == want.cutoff
 
 
+def test_what_cannot_be_undone_is_said(folder):
+    said = run(folder, "two.parquet", "--drop", "amount", "--cost", "fn=9", "--train-keep-hardest", "0.25")
+    assert "Hard example mining cannot be undone" in said.replace("\n", " ")
+    assert "got 2" in run(
+        folder, "two.parquet", "--drop", "amount", "--cost", "fn=9", "--train-keep-hardest", "2", code=2
+    )
+
+
 def test_several_classes_take_a_matrix_by_name(folder, tmp_path):
     out = tmp_path / "rule.json"
     said = run(folder, "three.csv", "--costs", "costs.csv", "--rule", str(out), "--html", str(tmp_path / "page.html"))

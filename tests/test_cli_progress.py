@@ -27,3 +27,11 @@ def test_name_count_and_time_left_are_there_in_every_width(width):
     assert "nan" not in text
     assert ("━" in text) == (width >= 48)
     assert ("best so far" in text) == (width >= 120)
+
+
+def test_the_first_answer_is_said_in_fewer_words_where_the_whole_does_not_fit():
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    bar = Progress("progress.tune", "en", False, console=console)
+    bar.update(2, 25, "2 of 25", "best so far: CE, α n^-0.75, τ chosen, balanced accuracy 71.2 ± 3.4", "71.2 ± 3.4")
+    (row,) = bar.bar.tasks
+    assert row.fields["text"] == "71.2 ± 3.4"

@@ -279,15 +279,19 @@ class Progress:
         self.task = self.bar.add_task(self.title, total=None, count="", text="")
         self.started = self.last = time.monotonic()
 
-    def update(self, done: float, total: float, count: str, text: str = "") -> None:
-        """``done`` of ``total`` (0: not known), said as ``count``; ``text`` is what else there is to say."""
+    def update(self, done: float, total: float, count: str, text: str = "", short: str = "") -> None:
+        """``done`` of ``total`` (0: not known), said as ``count``; ``text`` is what else there is to say.
+
+        ``short`` is said in its place where that does not fit.
+        """
         if self.shown:
             from rich.cells import cell_len
 
             room = (
                 self.bar.console.width - sum(map(cell_len, (self.title, count))) - len("━" * 24 + " 0:00:00" + " " * 4)
             )
-            text = text if cell_len(text) <= room else ""  # whole or not at all: figures are never cut
+            # whole or not at all: figures are never cut
+            text = next((said for said in (text, short) if cell_len(said) <= room), "")
             self.bar.update(self.task, completed=done, total=total or None, count=count, text=text)
             return
         now = time.monotonic()

@@ -307,12 +307,15 @@ def tune(
     with Progress("progress.tune", language, quiet) as bar:
 
         def tell(state: State) -> None:
-            best = ""
+            best = short = ""
             if state.best is not None:
                 judges = metric_named(state.metric).shown_as
                 score = write.score(state.mean, state.standard_error, judges)
                 best = word("progress.best", language, cell=state.best, metric=state.metric, score=score)
-            bar.update(state.done, state.total, word("progress.of", language, done=state.done, total=state.total), best)
+                short = word("progress.best_short", language, cell=state.best, score=score)
+            bar.update(
+                state.done, state.total, word("progress.of", language, done=state.done, total=state.total), best, short
+            )
 
         result = run(
             problem.estimator,

@@ -139,13 +139,10 @@ def _measurements(column: Any) -> list[NDArray[Any]]:
 
     if column.type != pa.float64() or column.null_count:
         return []
-    parts = [chunk.to_numpy() for chunk in column.chunks if len(chunk)]
-    if (
-        not parts
-        or not np.isfinite(compute.sum(column).as_py())
-        or not screen.fractions(parts[0])
-        or (parts[0][:50] == parts[0][0]).all()
-    ):
+    parts = [filled(chunk, np.nan) for chunk in column.chunks if len(chunk)]
+    if not parts or not np.isfinite(compute.sum(column).as_py()):
+        return []
+    if not screen.fractions(parts[0]) or (parts[0][:50] == parts[0][0]).all():
         return []
     return parts
 

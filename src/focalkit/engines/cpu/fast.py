@@ -176,6 +176,10 @@ NO_ID = -(1 << 63)
 
 #: The spec used last, as the kernels read it, and whether its loss is one number of all that counts.
 _last: tuple[LossSpec | None, Any, bool] = (None, None, False)
+#: Those of the last few specs, by their addresses, which stay theirs as long as they are held here: vectors of many
+#: classes take their time.
+_recent: dict[int, tuple[LossSpec, _cpu.Plan, bool]] = {}
+_MOST_RECENT = 16
 
 
 def plan_of(spec: LossSpec) -> _cpu.Plan:
@@ -186,7 +190,16 @@ def plan_of(spec: LossSpec) -> _cpu.Plan:
 
 def _remember(spec: LossSpec) -> tuple[_cpu.Plan, bool]:
     global _last
+    found = _recent.get(id(spec))
+    if found is None:
+        if len(_recent) >= _MOST_RECENT:
+            _recent.clear()
+        found = _recent[id(spec)] = (spec, *_read(spec))
+    _last = found
+    return found[1], found[2]
 
+
+def _read(spec: LossSpec) -> tuple[_cpu.Plan, bool]:
     def vector(value: Any) -> list[float]:
         return list(value) if isinstance(value, tuple) else [value]
 
@@ -203,5 +216,4 @@ def _remember(spec: LossSpec) -> tuple[_cpu.Plan, bool]:
         *(None if shift is None else list(shift) for shift in spec.shift_vectors()),
     )
     one_mean = spec.reduction != "none" and spec.keep_hardest is None and spec.negatives_per_positive is None
-    _last = (spec, plan, one_mean)
     return plan, one_mean

@@ -280,6 +280,7 @@ MESSAGES: dict[str, str] = {
     "progress.of": "{done:count} of {total:count}",
     "progress.left": "about {time} left",
     "progress.best": "best so far: {cell:cell}, {metric:metric} {score}",
+    "progress.best_short": "{cell:cell}: {score}",
     # the pages
     "page.notes": "What was noticed about the data ({n:count})",
     "page.as_asked": "For α {alpha:alpha} and {gamma:focal}, as the page was made; they do not follow the sliders.",

@@ -280,6 +280,7 @@ MESSAGES: dict[str, str] = {
     "progress.of": "{done:count} / {total:count}",
     "progress.left": "约剩 {time}",
     "progress.best": "目前最佳：{cell:cell}，{metric:metric} {score}",
+    "progress.best_short": "{cell:cell}：{score}",
     # the pages
     "page.notes": "对数据的提示（{n:count} 条）",
     "page.as_asked": "针对生成本页时的 α {alpha:alpha} 和 {gamma:focal}，不随滑块变化。",
