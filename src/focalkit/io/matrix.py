@@ -135,13 +135,14 @@ def features(
 def _measurements(column: Any) -> list[NDArray[Any]]:
     """A column's parts where there is nothing to be looked for: finite, not constant, fractions at its beginning."""
     import pyarrow as pa
+    from pyarrow import compute
 
     if column.type != pa.float64() or column.null_count:
         return []
     parts = [filled(chunk, np.nan) for chunk in column.chunks if len(chunk)]
-    with np.errstate(invalid="ignore", over="ignore"):
-        finite = parts and np.isfinite(sum(part.sum() for part in parts))
-    if not finite or not screen.fractions(parts[0]) or (parts[0][:50] == parts[0][0]).all():
+    if not parts or not np.isfinite(compute.sum(column).as_py()):
+        return []
+    if not screen.fractions(parts[0]) or (parts[0][:50] == parts[0][0]).all():
         return []
     return parts
 
