@@ -317,3 +317,21 @@ def test_a_vector_must_have_one_entry_per_class(engine):
     for options in ({"logit_adjustment": (0.0, 1.0)}, {"margin": (0.1, 0.2)}):
         with pytest.raises(InputError, match="one entry for each of the 5 classes"):
             engine.loss(LossSpec(reduction="none", **options), Z, T)
+
+
+# NaN
+
+
+@pytest.mark.parametrize("n", [3, 40])
+@pytest.mark.parametrize(
+    ("link", "name"), [("softmax", name) for name in SOFTMAX] + [("sigmoid", name) for name in SIGMOID]
+)
+def test_no_member_hides_a_nan(engine, link, name, n):
+    gamma, options = (SOFTMAX if link == "softmax" else SIGMOID)[name]
+    z, t = Z[:n].copy(), T[:n] if link == "softmax" else (np.arange(5) % 2 + np.zeros((n, 1))).astype(int)
+    z[1] = np.nan
+    loss, grad, hess = solve(engine, z, t, gamma, link, **options)
+    assert np.isnan(loss[1]).all()
+    assert np.isnan(grad[1]).all()
+    assert np.isnan(hess[1]).all()
+    assert np.isfinite(grad[[0, 2]]).all()

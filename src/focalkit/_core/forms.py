@@ -71,7 +71,7 @@ def loss(m, gamma, form, xp):
     if form.name == "gce":
         return -xp.expm1(-form.number * nll) / form.number
     v, n, _ = _clipped(p, q, form.number, xp)
-    return xp.where(v > 0, definition.modulation(v, gamma, xp) * n, xp.zeros_like(v))
+    return xp.where(v <= 0, xp.zeros_like(v), definition.modulation(v, gamma, xp) * n)
 
 
 def d1(m, gamma, form, xp):
@@ -93,7 +93,7 @@ def d1(m, gamma, form, xp):
     v, n, u = _clipped(p, q, form.number, xp)
     safe = xp.where(v > 0, v, xp.ones_like(v))
     slope = p * q * definition.modulation(safe, gamma, xp) * (gamma * n / safe + 1 / u)
-    return -xp.where(v > 0, slope, xp.zeros_like(v))
+    return -xp.where(v <= 0, xp.zeros_like(v), slope)
 
 
 def d2(m, gamma, form, xp):
@@ -120,12 +120,12 @@ def d2(m, gamma, form, xp):
     slope = gamma * t + 1 / u
     bend = gamma * ((gamma - 1) * t + 2 / u) / safe + 1 / (u * u)
     curve = p * q * definition.modulation(safe, gamma, xp) * (p * q * bend - (q - p) * slope)
-    return xp.where(v > 0, curve, xp.zeros_like(v))
+    return xp.where(v <= 0, xp.zeros_like(v), curve)
 
 
 def _clipped(p, q, c, xp):
     """``v``, ``-log(1 - v)`` and ``1 - v``, which is p + c; each from the smaller of the two."""
-    v = xp.where(q > c, q - c, xp.zeros_like(q))
+    v = xp.where(q <= c, xp.zeros_like(q), q - c)  # not a number where q is none
     small = v < 0.5
     n = xp.where(small, -xp.log1p(-xp.where(small, v, xp.zeros_like(v))), -xp.log(xp.where(small, 1 + p, p + c)))
     return v, n, xp.where(small, 1 - v, p + c)
@@ -145,7 +145,7 @@ def log_slope(m, gamma, form, xp):
         v, n, u = _clipped(p, q, form.number, xp)
         safe = xp.where(v > 0, v, xp.ones_like(v))
         slope = -nll - nll_other + gamma * xp.log(safe) + xp.log(gamma * n / safe + 1 / u)
-        return xp.where(v > 0, slope, xp.full_like(v, -xp.inf))
+        return xp.where(v <= 0, xp.full_like(v, -xp.inf), slope)
     ratio = xp.where(q > 0, definition.product_p_nll(p, nll, xp) / xp.where(q > 0, q, xp.ones_like(q)), p)
     more = gamma * ratio if form is None else gamma * ratio + form.number * (gamma + 1) * p
     bent = xp.where(gamma == 0, xp.zeros_like(m), gamma * nll_other)
@@ -175,16 +175,16 @@ def composed(m, gamma, form, of):
         return of.loss(m, gamma) + form.number * of.modulation(m, gamma + 1)
     if form.name == "dft":
         p, nll = of.stop_gradient(of.sigma(m)), of.nll(m)
-        product = xp.where(p > 0, p * nll, xp.zeros_like(p))
+        product = xp.where(p > 0, p * nll, p)
         return form.number * product if form.number == 1 else (1 - form.number) * nll + form.number * product
     if form.name == "gce":
         return -xp.expm1(-form.number * of.nll(m)) / form.number
     p, q = of.sigma(m), of.sigma(-m)
-    there = q > form.number
-    v = xp.where(there, q - form.number, 0.25 * xp.ones_like(q))
+    nothing = q <= form.number
+    v = xp.where(nothing, 0.25 * xp.ones_like(q), q - form.number)
     small = v < 0.5
     n = xp.where(small, -xp.log1p(-xp.where(small, v, 0.25 * v)), -xp.log(xp.where(small, 1 + p, p + form.number)))
-    return xp.where(there, v**gamma * n, xp.zeros_like(v))
+    return xp.where(nothing, xp.zeros_like(v), v**gamma * n)
 
 
 def _entropy(z, y, xp):

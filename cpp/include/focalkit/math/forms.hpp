@@ -53,7 +53,7 @@ FOCALKIT_INLINE V power_of(V x, T exponent, int whole) {
 template <int order, class V, class T>
 FOCALKIT_INLINE Slopes<V> clipped(const Probabilities<V>& at, T gamma, int whole, T number) {
     const auto there = at.q > constant<V>(number);
-    const V v = where(there, at.q - number, V{});
+    const V v = where(there, at.q - number, where(at.q == at.q, V{}, at.q));  // what is not a number stays so
     const auto small = v < constant<V>(T(0.5));
     const V u = where(small, T(1) - v, at.p + number);
     const V safe = where(there, v, constant<V>(T(1)));
