@@ -309,10 +309,12 @@ class Progress:
         click.echo("focalkit: " + ", ".join([*said, *([text] if text else [])]), err=True)
 
     def __enter__(self) -> Progress:
-        self.bar.start()
+        if self.shown:  # rich before 14.1 ends a bar that is disabled with an empty line
+            self.bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        if self.shown:
+            self.bar.stop()
