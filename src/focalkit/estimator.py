@@ -244,7 +244,8 @@ def fit_together(
         n_logits = 1 if len(classes) == 2 else len(classes)
         options = options_of(model, counts)
         model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
-        shifts.append(options.pop("logit_adjustment") if _shifts_the_intercept(model, options) else 0.0)
+        shift = options.pop("logit_adjustment") if _shifts_the_intercept(model, options) else 0.0
+        shifts.append(shift - np.mean(shift) if n_logits > 1 else shift)  # intercepts of a softmax sum to 0
         known = last is not None and last.shape == (n_logits, checked.shape[1])
         start = (np.asarray(last), model.intercept_ + shifts[-1]) if known else None
         candidate = candidate_of(
