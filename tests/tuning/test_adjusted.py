@@ -81,6 +81,7 @@ def test_boosters_take_it_as_an_option_of_their_loss() -> None:
 
 
 def test_where_the_loss_is_not_ours_it_is_left_out_of_all_and_refused_by_name() -> None:
+    pytest.importorskip("imblearn")
     X, y = data(2)
     result = tune(LogisticRegression(), X, y, rivals="all", **FEW)
     assert not any(cell.logit_adjustment for cell in result.cells)
