@@ -60,15 +60,22 @@ def digits(value: Any) -> str:
     return text.replace(".0e", "e").removeprefix("+")  # older versions of mpmath write +inf
 
 
+def written(values: dict[str, list[truth.Value]]) -> dict[str, Any]:
+    """Each row of values by its name: their digits, and how much they magnify errors."""
+    found: dict[str, Any] = {}
+    for name, parts in values.items():
+        found[name] = [digits(part.value) for part in parts]
+        found[name + "_condition"] = [float(f"{part.condition:.4g}") for part in parts]
+    return found
+
+
 def margins() -> list[dict[str, Any]]:
     blocks = []
     for gamma in GAMMAS:
         at = [-size for size in reversed(SIZES)] + [0.0] + SIZES
         columns: dict[str, Any] = {"gamma": gamma, "m": at}
         rows = [truth.margin_values(m, gamma) for m in at]
-        for name in ("loss", "d1", "d2"):
-            columns[name] = [digits(row[name].value) for row in rows]
-            columns[name + "_condition"] = [float(f"{row[name].condition:.4g}") for row in rows]
+        columns |= written({name: [row[name] for row in rows] for name in ("loss", "d1", "d2")})
         blocks.append(columns)
     return blocks
 
@@ -81,9 +88,7 @@ def softmax_case(logits: list[float], target: Any, gamma: Any, alpha: Any) -> di
     with mp.workdps(60):
         values = truth.row_values(logits, [mp.mpf(a) * b for a, b in zip(y, alphas, strict=True)], gammas)
     case = {"logits": [None if z == -math.inf else z for z in logits], "target": target, "gamma": gamma, "alpha": alpha}
-    for name, parts in values.items():
-        case[name] = [digits(part.value) for part in parts]
-        case[name + "_condition"] = [float(f"{part.condition:.4g}") for part in parts]
+    case |= written(values)
     return case
 
 
@@ -154,9 +159,7 @@ def form_blocks() -> list[dict[str, Any]]:
         options = {"clip": number, "gamma_negative": gamma} if name == "clipped" else {name: number}
         columns: dict[str, Any] = {"gamma": 0.0 if name == "clipped" else gamma, "options": options, "m": at}
         rows = [truth.form_values(m, gamma, name, number) for m in at]
-        for column in ("loss", "d1", "d2"):
-            columns[column] = [digits(row[column].value) for row in rows]
-            columns[column + "_condition"] = [float(f"{row[column].condition:.4g}") for row in rows]
+        columns |= written({name: [row[name] for row in rows] for name in ("loss", "d1", "d2")})
         blocks.append(columns)
     return blocks
 
@@ -173,9 +176,7 @@ def soft_blocks() -> list[dict[str, Any]]:
     for name, gamma, y in itertools.product(("quality", "varifocal"), (1.0, 1.5, 2.0, 4.0), SOFT_TARGETS):
         columns: dict[str, Any] = {"gamma": gamma, "quality": name, "target": y, "z": at}
         rows = [truth.soft_values(z, y, gamma, name) for z in at]
-        for column in ("loss", "d1", "d2"):
-            columns[column] = [digits(row[column].value) for row in rows]
-            columns[column + "_condition"] = [float(f"{row[column].condition:.4g}") for row in rows]
+        columns |= written({name: [row[name] for row in rows] for name in ("loss", "d1", "d2")})
         blocks.append(columns)
     return blocks
 
@@ -191,9 +192,7 @@ def stepped_blocks() -> list[dict[str, Any]]:
         at = [-float(size) for size in reversed(FORM_SIZES)] + [0.0] + [float(size) for size in FORM_SIZES]
         columns: dict[str, Any] = {"gamma_steps": table, "m": at}
         rows = [truth.stepped_values(m, table) for m in at]
-        for column in ("loss", "d1", "d2"):
-            columns[column] = [digits(row[column].value) for row in rows]
-            columns[column + "_condition"] = [float(f"{row[column].condition:.4g}") for row in rows]
+        columns |= written({name: [row[name] for row in rows] for name in ("loss", "d1", "d2")})
         blocks.append(columns)
     return blocks
 
@@ -205,9 +204,7 @@ def shifted_case(logits: list[float], target: Any, gamma: float, options: dict[s
     shift = truth.Shift(options.get("logit_adjustment"), options.get("margin"), options.get("scale", 1), form)
     values = truth.row_values(logits, y, [gamma] * k, shift)
     case = {"logits": logits, "target": target, "gamma": gamma, "alpha": None, "options": options}
-    for name, parts in values.items():
-        case[name] = [digits(part.value) for part in parts]
-        case[name + "_condition"] = [float(f"{part.condition:.4g}") for part in parts]
+    case |= written(values)
     return case
 
 
