@@ -112,7 +112,7 @@ def test_the_five_minutes_are_as_the_page_says(language, option, tmp_path, monke
         done = CliRunner().invoke(main, words, terminal_width=80)
         assert done.exit_code == 0, done.output
         if words[0] == "tune":
-            do = re.search(r"^(?:Do: |怎么做：).*", text, re.M).group()  # the first line of what the page shows, wherever lines break
+            do = re.search(r"^(?:Do: |怎么做：).*", text, re.M).group()  # the first line of what the page shows
             assert "".join(do.split()) in "".join(done.output.split())
     assert len((tmp_path / "decided.csv").read_text(encoding="utf-8").splitlines()) == 9
 
