@@ -70,14 +70,21 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
 }
 
+#: Pages whose text lies where a reader of the repository looks for it.
+SHOWN = {"architecture": "ARCHITECTURE.md", "benchmarks": "benchmarks/README.md"}
 REPOSITORY = "https://github.com/focalkit/focalkit/blob/main/"
 
 
 def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
     """Files outside docs/ (examples, benchmarks, policies) are read in the repository."""
-    if name == "architecture":  # the map lies at the root, where a reader of the repository looks for it
-        text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-        source[0] = re.sub(r"\]\((?!https?:|docs/)", "](../", text).replace("](docs/", "](")
+    if name in SHOWN:
+        file = ROOT / SHOWN[name]
+
+        def beside(match: re.Match[str]) -> str:
+            path = os.path.relpath(file.parent / match[1], ROOT / "docs")
+            return f"]({path}"
+
+        source[0] = re.sub(r"\]\((?!https?:|#)([^)#\s]+)", beside, file.read_text(encoding="utf-8"))
 
     def target(match: re.Match[str]) -> str:
         path = (ROOT / "docs" / match[1]).resolve()

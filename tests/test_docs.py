@@ -222,7 +222,7 @@ def test_a_guide_of_a_field_runs_and_is_the_same_in_both_languages(name):
 def test_every_page_has_both_languages_or_is_made_for_developers():
     pages = {path.name for path in DOCS.glob("*.md")}
     english = {name for name in pages if not name.endswith(".zh-CN.md")}
-    alone = {"architecture.md", "literature.md", "mathematics.md"}
+    alone = {"architecture.md", "benchmarks.md", "literature.md", "mathematics.md"}
     assert {name for name in english if name.replace(".md", ".zh-CN.md") not in pages} <= alone
     # the gallery's own page is made from the examples
     assert {name.replace(".zh-CN", "") for name in pages - english} - english == {"gallery.md"}
