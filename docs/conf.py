@@ -95,6 +95,19 @@ def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)", target, source[0])
 
 
+def _twin(app: object, page: str, template: str, context: dict, tree: object) -> None:
+    """Name the page's twin in the other language in its head; the gallery's examples share one page in Chinese."""
+    chinese = page.endswith(".zh-CN")
+    twin = page.removesuffix(".zh-CN") if chinese else f"{page}.zh-CN"
+    if page.startswith("gallery/"):
+        twin = "gallery.zh-CN"
+    elif page == "gallery.zh-CN":
+        twin = "gallery/index"
+    if twin in app.env.found_docs:  # type: ignore[attr-defined]
+        language = "en" if chinese else "zh-CN"
+        context["metatags"] += f'<link rel="alternate" hreflang="{language}" href="{context["pathto"](twin)}">'
+
+
 def _skip(app: object, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
     """scikit-learn's own methods for metadata routing refer to labels of its own documentation."""
     return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
@@ -112,4 +125,5 @@ def setup(app: object) -> None:
     app.connect("autodoc-skip-member", _skip)  # type: ignore[attr-defined]
     app.connect("autodoc-process-docstring", _annotate, priority=400)  # type: ignore[attr-defined]  # before numpydoc's form is read
     app.connect("doctree-read", terms.link)  # type: ignore[attr-defined]
+    app.connect("html-page-context", _twin)  # type: ignore[attr-defined]
     app.connect("source-read", _link_to_the_repository)  # type: ignore[attr-defined]
