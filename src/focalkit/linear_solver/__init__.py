@@ -118,8 +118,10 @@ def _minimise(rows: Rows, candidates: Sequence[Candidate], tol: float, max_iter:
 
 
 def _in_order(candidates: Sequence[Candidate]) -> list[list[int]]:
-    """Which are fitted together, so that each sees minima near its own: cross-entropy without weights, cross-entropy,
-    a middle gamma and the largest, the others."""
+    """Which are fitted together, so that each sees minima near its own.
+
+    Cross-entropy without weights, cross-entropy, then a middle gamma and the largest, and those between.
+    """
     gammas = sorted({candidate.gamma for candidate in candidates} - {0.0})
     ends = {gammas[-1], gammas[-1 - len(gammas) // 3]} if gammas else set()
     stages: list[list[int]] = [[], [], [], []]

@@ -84,7 +84,7 @@ def _hardest(
 
 
 def _largest(losses: NDArray[np.float64], among: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
-    """Where the ``count`` largest of finite losses ``among`` are, of equal ones the first; by NumPy's fast partition."""
+    """Where the ``count`` largest of finite losses ``among`` are, of equal ones the first."""
     values = np.where(among, losses, -np.inf)
     if count >= len(values):
         return among
