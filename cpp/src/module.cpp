@@ -13,4 +13,5 @@ NB_MODULE(_cpu, module) {
     focalkit::bind_hardest(module);
     focalkit::bind_envelope(module);
     focalkit::bind_xla(module);
+    focalkit::bind_text_numbers(module);
 }
