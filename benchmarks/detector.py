@@ -60,8 +60,8 @@ COLOURS = ("#888888", "#c77d11", "#3a86c8", "#12355b")
 
 def images_of(recipe: str, bccd: Path | None, n: int, side: int) -> tuple[Images, Images]:
     if recipe == "bccd":
-        if bccd is None:
-            sys.exit("The table bccd needs --bccd FOLDER (JPEGImages/, ImageSets/, boxes.csv).")
+        if bccd is None or not (bccd / "boxes.csv").is_file():
+            sys.exit("The table bccd needs --bccd FOLDER, which holds JPEGImages/, ImageSets/Main/ and boxes.csv.")
         return read_bccd(bccd, "trainval", side), read_bccd(bccd, "test", side)
     return make_scenes(n, RECIPES[recipe], 0), make_scenes(n // 2, RECIPES[recipe], 1)
 

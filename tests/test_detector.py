@@ -152,9 +152,10 @@ def test_a_tiny_run_of_every_path(scenes, mining):
     assert len(predict(outcome.detector, scenes, shift=torch.ones(3))) > 0
 
 
-@pytest.mark.parametrize("loss", [Loss(2.0, 0.25, star=1.0), Loss(0.0, None, adjustment=-5.3)])
-def test_a_tiny_run_of_the_neighbours(scenes, loss):
-    outcome = run(loss, Training(steps=2, batch=2, width=8), scenes, scenes, seed=0)
+@pytest.mark.parametrize("prior", [0.01, None])
+@pytest.mark.parametrize("loss", [Loss(2.0, 0.25, star=1.0), Loss(0.0, None, adjustment=-5.3), Loss(0.0, 0.75)])
+def test_a_tiny_run_of_the_neighbours_with_and_without_the_prior(scenes, loss, prior):
+    outcome = run(loss, Training(steps=2, batch=2, width=8, prior=prior), scenes, scenes, seed=0)
     assert 0 <= outcome.ap <= 100
     assert 0 <= outcome.f1_plain <= 100
     assert 0 <= outcome.f1_chosen <= 100
@@ -166,6 +167,44 @@ def test_the_ledger_of_a_detector_counts_every_anchor_that_is_not_ignored(scenes
     anchors = a.make_anchors(32, 32, (4, 8, 16))
     counted = sum(int((a.assign(anchors, torch.from_numpy(b)) != a.IGNORED_ID).sum()) for b in scenes.boxes)
     assert int(sum(ledger.shares().count)) == 3 * counted
+
+
+@pytest.fixture
+def blood_cells(tmp_path):
+    """A folder as BCCD's, of two made photographs: 80 × 60 pixels, one box without area."""
+    image = pytest.importorskip("PIL.Image")
+    for name in ("JPEGImages", "ImageSets/Main"):
+        (tmp_path / name).mkdir(parents=True)
+    lines = ["filename,cell_type,xmin,ymin,xmax,ymax"]
+    rng = np.random.default_rng(0)
+    for i, split in enumerate(("trainval", "test")):
+        image.fromarray(rng.integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(tmp_path / f"JPEGImages/cell_{i}.jpg")
+        (tmp_path / f"ImageSets/Main/{split}.txt").write_text(f"cell_{i}\n")
+        lines += [f"cell_{i}.jpg,RBC,0,0,40,30", f"cell_{i}.jpg,Platelets,60,40,80,60", f"cell_{i}.jpg,WBC,5,5,5,9"]
+    (tmp_path / "boxes.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_photographs_are_scaled_with_their_boxes_and_boxes_without_area_are_left_out(blood_cells):
+    images = read_bccd(blood_cells, "test", side=32)
+    assert images.pixels.shape == (1, 3, 32, 48)  # a width of 42.7, rounded to the deepest stride
+    assert images.labels[0].tolist() == [0, 2]
+    np.testing.assert_allclose(images.boxes[0], [[0, 0, 24, 16], [36, 64 / 3, 48, 32]], rtol=1e-6)
+
+
+def test_a_folder_of_photographs_is_trained_on_as_the_scenes_are(blood_cells, tmp_path, monkeypatch, capsys):
+    from benchmarks import detector
+
+    out = tmp_path / "cells.jsonl"
+    command = ["detector.py", "run", "--tables", "bccd", "--only", "2,0.25", "--seeds", "1", "--steps", "1"]
+    command += ["--side", "32", "--out", str(out)]
+    monkeypatch.setattr("sys.argv", [*command, "--bccd", str(blood_cells)])
+    detector.main()
+    (record,) = detector.read(out).values()
+    assert 0 <= record["ap"] <= 100
+    monkeypatch.setattr("sys.argv", [*command, "--seeds", "2", "--bccd", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit, match="FOLDER"):
+        detector.main()
 
 
 @pytest.mark.skipif(not BCCD.exists(), reason="the blood cells are not at hand")

@@ -14,4 +14,5 @@ NB_MODULE(_cpu, module) {
     focalkit::bind_curvature(module);
     focalkit::bind_envelope(module);
     focalkit::bind_xla(module);
+    focalkit::bind_text_numbers(module);
 }

@@ -10,5 +10,6 @@ void bind_hardest(nanobind::module_& module);
 void bind_curvature(nanobind::module_& module);
 void bind_envelope(nanobind::module_& module);
 void bind_xla(nanobind::module_& module);
+void bind_text_numbers(nanobind::module_& module);
 
 }  // namespace focalkit
