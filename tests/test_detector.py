@@ -286,3 +286,15 @@ def test_a_cell_of_many_seeds_shows_its_spread_and_differences_are_of_the_same_s
     assert found.difference(ours, theirs) == "+11.0 ± 1.0 (3)"
     assert found.shown(Cell("1:600", FOCAL)) == "–"
     assert found.best([ours, theirs, Cell("1:600", FOCAL)]) == ours
+
+
+def test_the_example_is_a_command(monkeypatch, capsys):
+    from examples.detector import __main__ as command
+
+    monkeypatch.setattr(command, "Scenes", lambda: TINY)
+    monkeypatch.setattr("sys.argv", ["detector", "--steps", "1", "--images", "4"])
+    command.main()
+    said = capsys.readouterr().out
+    assert "background anchors for one in the foreground" in said
+    assert "AP by class: disc" in said
+    assert "at one half" in said
