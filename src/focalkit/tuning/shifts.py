@@ -125,14 +125,18 @@ def _count_shifts(
             value = log_p[k] - taus[:, None] * np.log(prior[k])
             better = value > best
             np.copyto(best, value, where=better)
-            said[better] = k
+            np.copyto(said, k, where=better)
+        if weight is None:  # rows of each strength and decision, and how many of them rightly, in one count
+            flat = 2 * (said + offset) + (said == y)
+            number = np.bincount(flat.ravel(), minlength=2 * n_taus * n_classes).reshape(n_taus, n_classes, 2)
+            out[:, 1] += number.sum(axis=2, dtype=out.dtype)
+            out[:, 0] += number[:, :, 1].astype(out.dtype)
+            continue
         flat = said + offset
-        size = n_taus * n_classes
         right = said == y
-        w = None if weight is None else np.broadcast_to(weight[first : first + height], said.shape)
-        for place, which, of in ((1, flat.ravel(), None if w is None else w.ravel()), (0, flat[right], w)):
-            of = of[right] if of is not None and of.ndim > 1 else of
-            out[:, place] += np.bincount(which, of, minlength=size).reshape(n_taus, n_classes).astype(out.dtype)
+        w = np.broadcast_to(weight[first : first + height], said.shape)
+        for place, which, of in ((1, flat.ravel(), w.ravel()), (0, flat[right], w[right])):
+            out[:, place] += np.bincount(which, of, minlength=n_taus * n_classes).reshape(n_taus, n_classes)
 
 
 def places_of(n_classes: int, stride: int) -> NDArray[np.intp]:
