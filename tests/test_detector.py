@@ -75,7 +75,8 @@ def _one(boxes, labels):
 def test_average_precision_gives_known_answers(box, score, expected):
     truth = _one([[10, 10, 30, 30]], [0])
     got = average_precision(truth, [{"image_id": 0, "category_id": 0, "bbox": box, "score": score}])
-    assert got == pytest.approx(expected, abs=1e-6)
+    assert got[:3] == pytest.approx(expected, abs=1e-6)
+    assert got[3] == pytest.approx({"a": expected[0]}, abs=1e-6)  # there is no "b" to be found
 
 
 def test_a_false_alarm_above_the_hit_halves_precision():
@@ -83,6 +84,14 @@ def test_a_false_alarm_above_the_hit_halves_precision():
     hit = {"image_id": 0, "category_id": 0, "bbox": [10, 10, 20, 20], "score": 0.5}
     alarm = hit | {"bbox": [60, 60, 20, 20], "score": 0.9}
     assert average_precision(truth, [hit, alarm])[0] == pytest.approx(50.0)
+
+
+def test_average_precision_is_the_mean_of_the_classes_that_have_objects():
+    truth = _one([[10, 10, 30, 30], [50, 50, 70, 70]], [0, 1])
+    hit = {"image_id": 0, "category_id": 0, "bbox": [10, 10, 20, 20], "score": 0.5}
+    ap, _, _, of = average_precision(truth, [hit])
+    assert of == pytest.approx({"a": 100.0, "b": 0.0})
+    assert ap == pytest.approx(50.0)
 
 
 def test_a_cut_off_is_chosen_where_the_f1_of_detections_is_best():
@@ -277,3 +286,15 @@ def test_a_cell_of_many_seeds_shows_its_spread_and_differences_are_of_the_same_s
     assert found.difference(ours, theirs) == "+11.0 ± 1.0 (3)"
     assert found.shown(Cell("1:600", FOCAL)) == "–"
     assert found.best([ours, theirs, Cell("1:600", FOCAL)]) == ours
+
+
+def test_the_example_is_a_command(monkeypatch, capsys):
+    from examples.detector import __main__ as command
+
+    monkeypatch.setattr(command, "Scenes", lambda: TINY)
+    monkeypatch.setattr("sys.argv", ["detector", "--steps", "1", "--images", "4"])
+    command.main()
+    said = capsys.readouterr().out
+    assert "background anchors for one in the foreground" in said
+    assert "AP by class: disc" in said
+    assert "at one half" in said
