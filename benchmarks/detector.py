@@ -35,8 +35,9 @@ from benchmarks.detector_cells import (
     name_of,
     plan,
     read,
+    shown,
 )
-from examples.detector.data import Images, make_scenes, read_bccd
+from examples.detector.data import SHAPES, Images, make_scenes, read_bccd
 from examples.detector.losses import Loss
 from examples.detector.run import Training, ledger_of, run
 
@@ -60,8 +61,8 @@ COLOURS = ("#888888", "#c77d11", "#3a86c8", "#12355b")
 
 def images_of(recipe: str, bccd: Path | None, n: int, side: int) -> tuple[Images, Images]:
     if recipe == "bccd":
-        if bccd is None:
-            sys.exit("The table bccd needs --bccd FOLDER (JPEGImages/, ImageSets/, boxes.csv).")
+        if bccd is None or not (bccd / "boxes.csv").is_file():
+            sys.exit("The table bccd needs --bccd FOLDER, which holds JPEGImages/, ImageSets/Main/ and boxes.csv.")
         return read_bccd(bccd, "trainval", side), read_bccd(bccd, "test", side)
     return make_scenes(n, RECIPES[recipe], 0), make_scenes(n // 2, RECIPES[recipe], 1)
 
@@ -125,11 +126,12 @@ CHINESE = {
     "focal loss": "focal loss",
     "F1 of detections at ½": "检测的 F1：阈值 ½",
     "at cut-offs chosen on training images": "在训练图像上选定的阈值",
-    "less 交叉熵 with α = 0.75, paired": "减去 α = 0.75 的交叉熵（配对）",
-    "less, paired": "减去同上（配对）",
-    "AP after 400 steps": "400 步后的 AP",
-    "after 1,600 steps": "1,600 步后的 AP",
+    "less that of 交叉熵 with α = 0.75, paired": "减去 α = 0.75 的交叉熵（配对）",
+    "loss, 400 steps": "损失，400 步",
+    "loss, 1,600 steps": "损失，1,600 步",
     "background for one foreground anchor": "每个前景锚框的背景锚框",
+    "AP of a class, share of the objects": "各类的 AP 与物体占比",
+    "disc, 60 % | square, 30 % | cross, 10 %": "圆，60% | 方块，30% | 十字，10%",
     "blood cells": "血细胞",
     "paper's best α": "论文最好的 α",
     "AP, paper": "AP，论文",
@@ -201,19 +203,22 @@ def tables_of(found: Results) -> Iterator[str]:
             for (name, theirs), cell in zip(star.items(), [small(WEIGHTED), small(FOCAL), *cells["3"]], strict=True)
         ),
     )
-    yield rows_of(
-        "| loss | AP after 400 steps | less cross-entropy with α = 0.75, paired | after 1,600 steps | less, paired |",
-        (
-            (
-                name_of(loss),
-                found.shown(small(loss)),
-                found.difference(small(loss), small(WEIGHTED)) if loss != WEIGHTED else "",
-                found.shown(small(loss, steps=LONG)),
-                found.difference(small(loss, steps=LONG), small(WEIGHTED, steps=LONG)) if loss != WEIGHTED else "",
+    for steps in (STEPS, LONG):
+        cell = partial(small, steps=steps)
+        if any(found.of(cell(loss)) for loss in RIVALS):
+            yield rows_of(
+                f"| loss, {steps:,} steps | AP here | less that of cross-entropy with α = 0.75, paired |",
+                (
+                    (name_of(loss), found.shown(cell(loss)), found.difference(cell(loss), cell(WEIGHTED)))
+                    for loss in RIVALS
+                ),
             )
-            for loss in RIVALS
-        ),
-    )
+    by_class = {loss: list(found.of(small(loss), "ap_of").values()) for loss in RIVALS}
+    if all(by_class.values()):
+        yield rows_of(
+            "| AP of a class, share of the objects | disc, 60 % | square, 30 % | cross, 10 % |",
+            ((name_of(loss), *(shown([ap[kind] for ap in by_class[loss]]) for kind in SHAPES)) for loss in RIVALS),
+        )
     yield rows_of(
         "| background for one foreground anchor | " + " | ".join(map(name_of, RIVALS)) + " |",
         (

@@ -88,7 +88,7 @@ class Results:
     def __init__(self, path: Path) -> None:
         self.done = read(path)
 
-    def of(self, cell: Cell, field: str = "ap") -> dict[int, float]:
+    def of(self, cell: Cell, field: str = "ap") -> dict[int, Any]:
         """The figure of each finished seed; a detector that diverged has none."""
         found = {seed: self.done.get(cell.key(seed), {}).get(field) for seed in range(100)}
         return {seed: value for seed, value in found.items() if value is not None}

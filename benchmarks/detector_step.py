@@ -64,6 +64,7 @@ def measure(side: int, batch: int, n_classes: int, strides: tuple[int, ...], rou
     net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
     fixed = net(images)[0].detach()
+    torch.testing.assert_close(*(loss(fixed, targets, n_positive) for loss in (ours, theirs)), rtol=1e-4, atol=0)
 
     def step(loss: Callable[..., Tensor]) -> None:
         logits, offsets = net(images)

@@ -75,7 +75,8 @@ def _one(boxes, labels):
 def test_average_precision_gives_known_answers(box, score, expected):
     truth = _one([[10, 10, 30, 30]], [0])
     got = average_precision(truth, [{"image_id": 0, "category_id": 0, "bbox": box, "score": score}])
-    assert got == pytest.approx(expected, abs=1e-6)
+    assert got[:3] == pytest.approx(expected, abs=1e-6)
+    assert got[3] == pytest.approx({"a": expected[0]}, abs=1e-6)  # there is no "b" to be found
 
 
 def test_a_false_alarm_above_the_hit_halves_precision():
@@ -83,6 +84,14 @@ def test_a_false_alarm_above_the_hit_halves_precision():
     hit = {"image_id": 0, "category_id": 0, "bbox": [10, 10, 20, 20], "score": 0.5}
     alarm = hit | {"bbox": [60, 60, 20, 20], "score": 0.9}
     assert average_precision(truth, [hit, alarm])[0] == pytest.approx(50.0)
+
+
+def test_average_precision_is_the_mean_of_the_classes_that_have_objects():
+    truth = _one([[10, 10, 30, 30], [50, 50, 70, 70]], [0, 1])
+    hit = {"image_id": 0, "category_id": 0, "bbox": [10, 10, 20, 20], "score": 0.5}
+    ap, _, _, of = average_precision(truth, [hit])
+    assert of == pytest.approx({"a": 100.0, "b": 0.0})
+    assert ap == pytest.approx(50.0)
 
 
 def test_a_cut_off_is_chosen_where_the_f1_of_detections_is_best():
@@ -152,9 +161,10 @@ def test_a_tiny_run_of_every_path(scenes, mining):
     assert len(predict(outcome.detector, scenes, shift=torch.ones(3))) > 0
 
 
-@pytest.mark.parametrize("loss", [Loss(2.0, 0.25, star=1.0), Loss(0.0, None, adjustment=-5.3)])
-def test_a_tiny_run_of_the_neighbours(scenes, loss):
-    outcome = run(loss, Training(steps=2, batch=2, width=8), scenes, scenes, seed=0)
+@pytest.mark.parametrize("prior", [0.01, None])
+@pytest.mark.parametrize("loss", [Loss(2.0, 0.25, star=1.0), Loss(0.0, None, adjustment=-5.3), Loss(0.0, 0.75)])
+def test_a_tiny_run_of_the_neighbours_with_and_without_the_prior(scenes, loss, prior):
+    outcome = run(loss, Training(steps=2, batch=2, width=8, prior=prior), scenes, scenes, seed=0)
     assert 0 <= outcome.ap <= 100
     assert 0 <= outcome.f1_plain <= 100
     assert 0 <= outcome.f1_chosen <= 100
@@ -166,6 +176,44 @@ def test_the_ledger_of_a_detector_counts_every_anchor_that_is_not_ignored(scenes
     anchors = a.make_anchors(32, 32, (4, 8, 16))
     counted = sum(int((a.assign(anchors, torch.from_numpy(b)) != a.IGNORED_ID).sum()) for b in scenes.boxes)
     assert int(sum(ledger.shares().count)) == 3 * counted
+
+
+@pytest.fixture
+def blood_cells(tmp_path):
+    """A folder as BCCD's, of two made photographs: 80 × 60 pixels, one box without area."""
+    image = pytest.importorskip("PIL.Image")
+    for name in ("JPEGImages", "ImageSets/Main"):
+        (tmp_path / name).mkdir(parents=True)
+    lines = ["filename,cell_type,xmin,ymin,xmax,ymax"]
+    rng = np.random.default_rng(0)
+    for i, split in enumerate(("trainval", "test")):
+        image.fromarray(rng.integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(tmp_path / f"JPEGImages/cell_{i}.jpg")
+        (tmp_path / f"ImageSets/Main/{split}.txt").write_text(f"cell_{i}\n")
+        lines += [f"cell_{i}.jpg,RBC,0,0,40,30", f"cell_{i}.jpg,Platelets,60,40,80,60", f"cell_{i}.jpg,WBC,5,5,5,9"]
+    (tmp_path / "boxes.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_photographs_are_scaled_with_their_boxes_and_boxes_without_area_are_left_out(blood_cells):
+    images = read_bccd(blood_cells, "test", side=32)
+    assert images.pixels.shape == (1, 3, 32, 48)  # a width of 42.7, rounded to the deepest stride
+    assert images.labels[0].tolist() == [0, 2]
+    np.testing.assert_allclose(images.boxes[0], [[0, 0, 24, 16], [36, 64 / 3, 48, 32]], rtol=1e-6)
+
+
+def test_a_folder_of_photographs_is_trained_on_as_the_scenes_are(blood_cells, tmp_path, monkeypatch, capsys):
+    from benchmarks import detector
+
+    out = tmp_path / "cells.jsonl"
+    command = ["detector.py", "run", "--tables", "bccd", "--only", "2,0.25", "--seeds", "1", "--steps", "1"]
+    command += ["--side", "32", "--out", str(out)]
+    monkeypatch.setattr("sys.argv", [*command, "--bccd", str(blood_cells)])
+    detector.main()
+    (record,) = detector.read(out).values()
+    assert 0 <= record["ap"] <= 100
+    monkeypatch.setattr("sys.argv", [*command, "--seeds", "2", "--bccd", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit, match="FOLDER"):
+        detector.main()
 
 
 @pytest.mark.skipif(not BCCD.exists(), reason="the blood cells are not at hand")
@@ -238,3 +286,15 @@ def test_a_cell_of_many_seeds_shows_its_spread_and_differences_are_of_the_same_s
     assert found.difference(ours, theirs) == "+11.0 ± 1.0 (3)"
     assert found.shown(Cell("1:600", FOCAL)) == "–"
     assert found.best([ours, theirs, Cell("1:600", FOCAL)]) == ours
+
+
+def test_the_example_is_a_command(monkeypatch, capsys):
+    from examples.detector import __main__ as command
+
+    monkeypatch.setattr(command, "Scenes", lambda: TINY)
+    monkeypatch.setattr("sys.argv", ["detector", "--steps", "1", "--images", "4"])
+    command.main()
+    said = capsys.readouterr().out
+    assert "background anchors for one in the foreground" in said
+    assert "AP by class: disc" in said
+    assert "at one half" in said

@@ -34,7 +34,7 @@ class Training:
 
 @dataclass
 class Outcome:
-    """AP, AP50 and AP75 in per cent, None where training diverged; the share of a step that the loss takes.
+    """AP, AP50, AP75 and each class's AP in per cent, None where training diverged; the loss's share of a step.
 
     ``f1_plain`` is the macro F1 of detections with a score of one half and more, ``f1_chosen`` that at the cut-offs
     that are best on training images: the remedy that costs no training.
@@ -43,6 +43,7 @@ class Outcome:
     ap: float | None
     ap50: float | None
     ap75: float | None
+    ap_of: dict[str, float] | None
     loss_share: float
     ratio: float
     seconds: float
@@ -134,12 +135,12 @@ def predict(
     return records
 
 
-def average_precision(images: Images, records: list[dict[str, Any]]) -> tuple[float, float, float]:
-    """AP, AP50, AP75 in per cent, by COCO's own definition (faster-coco-eval)."""
+def average_precision(images: Images, records: list[dict[str, Any]]) -> tuple[float, float, float, dict[str, float]]:
+    """AP, AP50, AP75 and the AP of each class in per cent, by COCO's own definition (faster-coco-eval)."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     if not records:
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, dict.fromkeys(images.classes, 0.0)
     height, width = images.pixels.shape[2:]
     annotations: list[dict[str, Any]] = []
     for i, (boxes, labels) in enumerate(zip(images.boxes, images.labels, strict=True)):
@@ -159,7 +160,13 @@ def average_precision(images: Images, records: list[dict[str, Any]]) -> tuple[fl
     judge.accumulate()
     judge.summarize()
     ap, ap50, ap75 = (100 * float(x) for x in judge.stats[:3])
-    return ap, ap50, ap75
+    precision = judge.eval["precision"][..., 0, -1]  # (IoUs, recalls, classes), objects of all sizes
+    ap_of = {
+        name: 100 * float(precision[..., k].mean())
+        for k, name in enumerate(images.classes)
+        if (precision[..., k] >= 0).all()  # −1: a class without objects
+    }
+    return ap, ap50, ap75, ap_of
 
 
 def detections(
@@ -221,7 +228,7 @@ def run(loss: Loss, training: Training, train_on: Images, test_on: Images, seed:
     net, share, ratio, finite = train(loss, train_on, training, seed)
     seconds = time.perf_counter() - start
     if not finite:
-        return Outcome(None, None, None, share, ratio, seconds, detector=net)
+        return Outcome(None, None, None, None, share, ratio, seconds, detector=net)
     records = predict(net, test_on)
     some = first(train_on, 100)
     cutoffs = best_cutoffs(some, predict(net, some))

@@ -100,9 +100,9 @@ class Metric:
 
     def _renew(self, models: Sequence[Model], theta: NDArray[np.float64], which: Sequence[int]) -> None:
         if self.kind == "whole":
-            found = newton_matrix(self.rows, models, theta)
+            found: NDArray[np.float64] = newton_matrix(self.rows, models, theta)
         elif self.kind == "blocks":
-            found = np.linalg.inv(blocks_matrix(self.rows, models, theta))
+            found = np.asarray(np.linalg.inv(blocks_matrix(self.rows, models, theta)), np.float64)
         else:
             found = 1 / diagonal(self.rows, models, theta)
         for model, metric in zip(which, found, strict=True):
@@ -118,7 +118,7 @@ class Metric:
             taken.append(factor)
         metric = self.metric[model]
         if self.kind == "whole":
-            q = np.linalg.solve(metric, q)
+            q = np.asarray(np.linalg.solve(metric, q), np.float64)
         elif self.kind == "blocks":
             q = np.einsum("kde,ek->dk", metric, q.reshape(vector.shape)).ravel()
         else:
