@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.risk import logits_of, without_subnormals
 from focalkit.linear_solver.rows import BLOCK_BYTES, Model, Rows, parts
 from focalkit.losses import loss_grad_hess
@@ -63,14 +64,15 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
     if K == len(models) == 1:  # the products of all pairs of columns would be used a few times only
         square = np.zeros((D, D))
         for _, X, _, hess, _ in row_curvature(rows, models, theta):
-            square += (X * np.maximum(hess[0], 0)[:, None]).T @ X
+            square += _weighted(X, np.maximum(hess[0], 0))
         return _regular(square[None], rows.penalties(models)[:, :, 0])
     upper = np.triu_indices(K)
     sums = np.zeros((len(upper[0]), len(models), D * (D + 1) // 2))
     for part, X, grad, hess, targets in row_curvature(rows, models, theta):
         pairs = _pairs(rows, part, X)
         if K == 1:
-            sums[0] += np.maximum(hess, 0) @ pairs
+            with product_of(2 * hess.size * pairs.shape[1]):
+                sums[0] += np.maximum(hess, 0) @ pairs
             continue
         index = np.arange(len(targets))
         d1, d2 = grad[:, index, targets], np.maximum(hess[:, index, targets], 0)
@@ -84,7 +86,8 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
             c = d2 * pulled[k] * pulled[j] + d1 * others[k] * others[j]
             if k == j:
                 c -= d1 * others[k]
-            sums[at] += c @ pairs
+            with product_of(2 * c.size * pairs.shape[1]):
+                sums[at] += c @ pairs
     matrix = np.empty((len(models), D, K, D, K))
     first, second = np.triu_indices(D)
     for at, (k, j) in enumerate(zip(*upper, strict=True)):
@@ -114,10 +117,16 @@ def blocks_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
         h = np.maximum(hess, 0).reshape(len(models), -1, K)
         for i in range(len(models)):
             for k in range(K):
-                sums[i, k] += (X * h[i, :, k, None]).T @ X
+                sums[i, k] += _weighted(X, h[i, :, k])
     flat = sums.reshape(len(models) * K, D, D)
     penalties = np.repeat(rows.penalties(models)[:, :, 0], K, axis=0)
     return _regular(flat, penalties).reshape(len(models), K, D, D)
+
+
+def _weighted(X: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
+    """The products of the columns of X (n, d), summed over rows of such weights (n,)."""
+    with product_of(2 * X.size * X.shape[1]):
+        return np.asarray((X * weight[:, None]).T @ X)
 
 
 def diagonal(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
