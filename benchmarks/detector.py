@@ -1,119 +1,97 @@
 """The focal paper's tables 1a, 1b and 1d with a small detector: journalled, resumable, any number of processes.
 
 python benchmarks/detector.py run --out benchmarks/results/detector.jsonl      # the cells that are missing
-python benchmarks/detector.py table --out benchmarks/results/detector.jsonl    # mean ± standard deviation over seeds
-python benchmarks/detector.py compare --out benchmarks/results/detector.jsonl  # beside the paper's figures
-python benchmarks/detector.py run --bccd FOLDER --out build/bccd.jsonl
+python benchmarks/detector.py table --out benchmarks/results/detector.jsonl    # every cell, mean ± standard deviation
+python benchmarks/detector.py compare --out benchmarks/results/detector.jsonl  # the tables of docs/ablation.md
+python benchmarks/detector.py figures --out benchmarks/results/detector.jsonl  # its figures
+python benchmarks/detector.py run --tables bccd --bccd FOLDER --out benchmarks/results/detector.jsonl
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import sys
-from collections import defaultdict
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from examples.detector.data import Images, Scenes, make_scenes, read_bccd
+from benchmarks.detector_cells import (
+    FOCAL,
+    LONG,
+    RECIPES,
+    RIVALS,
+    STEPS,
+    WEIGHTED,
+    Cell,
+    Results,
+    append,
+    name_of,
+    plan,
+    read,
+    shown,
+)
+from examples.detector.data import SHAPES, Images, make_scenes, read_bccd
 from examples.detector.losses import Loss
 from examples.detector.run import Training, ledger_of, run
 
 from focalkit import Ledger
 
-ALPHAS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
-GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: The γ of the paper's figure 4.
+FIGURE_4 = (0.0, 0.5, 1.0, 2.0)
 #: Shares of the anchors, easiest first, at which figure 4's curves are kept: finer where the negatives' loss lies.
 CURVE = (*np.linspace(0, 0.95, 20).round(2).tolist(), 0.96, 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)
-#: By the background anchors per foreground anchor that they come to: larger images, fewer and smaller objects.
-RECIPES = {
-    "1:200": Scenes(),
-    "1:600": Scenes(most_objects=1, smallest=10, largest=24),
-    "1:2000": Scenes(side=160, most_objects=1, smallest=8, largest=16, clutter=40),
-    "1:6000": Scenes(side=256, most_objects=1, smallest=8, largest=14, clutter=90),
-    "1:20000": Scenes(side=448, most_objects=1, smallest=8, largest=14, clutter=250),
-}
-
-
 #: AP that the paper prints (Lin et al. 2017): 1a by α, 1b by γ at its best α, 1d by batch and suppression, at γ = 0.
 PAPER_1A = {0.1: 0.0, 0.25: 10.8, 0.5: 30.2, 0.75: 31.1, 0.9: 30.8, 0.99: 28.7, 0.999: 25.1}
 PAPER_1B = {0.0: (0.75, 31.1), 0.5: (0.5, 32.9), 1.0: (0.25, 33.7), 2.0: (0.25, 34.0), 5.0: (0.25, 32.2)}
 PAPER_1D = {"OHEM, the better suppression": 32.8, "OHEM 1:3": 31.1, "focal loss": 36.0}
 
-
-def cells() -> list[tuple[str, Loss, float | None]]:
-    """Table, loss and π of every cell."""
-    table_1a = [("1a", Loss(0.0, alpha), 0.01) for alpha in ALPHAS]
-    table_1b = [("1b", Loss(gamma, alpha), 0.01) for gamma in GAMMAS[1:] for alpha in (0.25, 0.5, 0.75)]
-    mined = [("1d", Loss(0.0, None, "nms", batch, nms), 0.01) for batch in (32, 128) for nms in (0.5, 0.7)]
-    mined += [("1d", Loss(0.0, None, "1:3", batch, 0.5), 0.01) for batch in (32, 128)]
-    plain = [
-        ("prior", Loss(gamma, alpha), prior) for gamma, alpha in ((0.0, None), (2.0, 0.25)) for prior in (0.01, None)
-    ]
-    ratio = [("ratio", Loss(gamma, alpha), 0.01) for gamma, alpha in ((0.0, None), (0.0, 0.75), (2.0, 0.25))]
-    star = [("3", Loss(gamma, 0.25, star=beta), 0.01) for gamma, beta in ((2.0, 1.0), (4.0, 0.0))]
-    adjusted = [("adjusted", Loss(0.0, None, adjustment=-5.3), prior) for prior in (0.01, None)]  # log(1 / 200)
-    return table_1a + table_1b + mined + plain + ratio + star + adjusted
-
-
-def key_of(recipe: str, table: str, loss: Loss, prior: float | None, seed: int) -> str:
-    options = {k: v for k, v in asdict(loss).items() if v is not None or k not in ("star", "adjustment")}
-    return json.dumps([recipe, table, options, prior, seed])
-
-
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """Finished cells by key; a line that was cut is no line."""
-    done = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        done[record["key"]] = record
-    return done
-
-
-def append(path: Path, record: dict[str, Any]) -> None:
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(json.dumps(record) + "\n")
+#: Cross-entropy grey, then the focal family, light to dark.
+COLOURS = ("#888888", "#c77d11", "#3a86c8", "#12355b")
 
 
 def images_of(recipe: str, bccd: Path | None, n: int, side: int) -> tuple[Images, Images]:
-    if bccd is not None:
+    if recipe == "bccd":
+        if bccd is None or not (bccd / "boxes.csv").is_file():
+            sys.exit("The table bccd needs --bccd FOLDER, which holds JPEGImages/, ImageSets/Main/ and boxes.csv.")
         return read_bccd(bccd, "trainval", side), read_bccd(bccd, "test", side)
     return make_scenes(n, RECIPES[recipe], 0), make_scenes(n // 2, RECIPES[recipe], 1)
 
 
 def do(options: argparse.Namespace) -> None:
-    recipe = "bccd" if options.bccd else options.recipe
-    train_on, test_on = images_of(recipe, options.bccd, options.images, options.side)
-    training = Training(steps=options.steps, strides=(8, 16) if options.bccd else (4, 8, 16))
+    images = lru_cache(1)(partial(images_of, bccd=options.bccd, n=options.images, side=options.side))
+    tables = options.tables or [table for table in plan() if table != "bccd" or options.bccd]
+    cells = dict.fromkeys(cell for table in tables for cell in plan()[table])  # each once, in this order
+    left = options.most
     for seed in range(options.seeds):
-        for table, loss, prior in cells():
-            key = key_of(recipe, table, loss, prior, seed)
+        for planned in cells:
+            cell = replace(planned, steps=min(planned.steps, options.steps))
+            loss, key = cell.loss, cell.key(seed)
             asked = not options.only or (loss.mining is None and f"{loss.gamma:g},{loss.alpha}" in options.only)
-            if (options.tables and table not in options.tables) or not asked or key in read(options.out):
+            asked = asked and (not options.recipes or cell.recipe in options.recipes)
+            if not asked or left == 0 or key in read(options.out):
                 continue
-            outcome = run(loss, replace(training, prior=prior), train_on, test_on, seed)
-            record = {"key": key, "steps": options.steps, **{k: v for k, v in vars(outcome).items() if k != "detector"}}
-            if (
-                (loss.gamma, loss.alpha, loss.mining) == (2.0, 0.25, None)
-                and outcome.detector
-                and outcome.ap is not None
-            ):
+            train_on, test_on = images(cell.recipe)
+            training = Training(steps=cell.steps, prior=cell.prior)
+            outcome = run(loss, training, train_on, test_on, seed)
+            record = {"key": key, **{k: v for k, v in vars(outcome).items() if k != "detector"}}
+            if loss == FOCAL and outcome.detector and outcome.ap is not None:
                 ledger = ledger_of(outcome.detector, test_on)
-                shares = [hardest_fifth(ledger, gamma) for gamma in (0.0, 0.5, 1.0, 2.0)]
+                shares = [hardest_fifth(ledger, gamma) for gamma in FIGURE_4]
                 record["hardest_fifth"] = {key: share for row in shares for key, share in row.items()}
-                record["curves"] = [curves_of(ledger, gamma) for gamma in (0.0, 0.5, 1.0, 2.0)]
+                record["curves"] = [curves_of(ledger, gamma) for gamma in FIGURE_4]
             append(options.out, record)
-            print(f"{table} {loss} π={prior} seed {seed}: AP {outcome.ap} in {outcome.seconds:.0f} s", flush=True)
+            left -= 1
+            print(f"{cell} seed {seed}: AP {outcome.ap} in {outcome.seconds:.0f} s", flush=True)
 
 
 def hardest_fifth(ledger: Ledger, gamma: float) -> dict[str, float]:
@@ -130,78 +108,210 @@ def curves_of(ledger: Ledger, gamma: float) -> dict[str, Any]:
     return {"gamma": gamma} | {name: np.interp(CURVE, x, y).round(5).tolist() for name, x, y in rows}
 
 
+def rows_of(head: str, rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [head, "|---" * (head.count("|") - 1) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+#: The words of the tables in Chinese, longer ones first where one holds another.
+CHINESE = {
+    "OHEM, the better suppression": "OHEM，较好的抑制阈值",
+    "of it the best": "其中最好的设置",
+    "1d, each setting": "1d：各个设置",
+    " an image, suppression at ": " 个/图，抑制阈值 ",
+    "logits adjusted by ": "训练时 logit 调整 ",
+    " in training": "",
+    "cross-entropy": "交叉熵",
+    "focal loss": "focal loss",
+    "F1 of detections at ½": "检测的 F1：阈值 ½",
+    "at cut-offs chosen on training images": "在训练图像上选定的阈值",
+    "less that of 交叉熵 with α = 0.75, paired": "减去 α = 0.75 的交叉熵（配对）",
+    "loss, 400 steps": "损失，400 步",
+    "loss, 1,600 steps": "损失，1,600 步",
+    "background for one foreground anchor": "每个前景锚框的背景锚框",
+    "AP of a class, share of the objects": "各类的 AP 与物体占比",
+    "disc, 60 % | square, 30 % | cross, 10 %": "圆，60% | 方块，30% | 十字，10%",
+    "blood cells": "血细胞",
+    "paper's best α": "论文最好的 α",
+    "AP, paper": "AP，论文",
+    "AP here: ": "这里的 AP：",
+    "AP here": "这里的 AP",
+    "| loss |": "| 损失 |",
+    "| none |": "| 无 |",
+    "1a: ": "1a：",
+    "1b: ": "1b：",
+    "3: ": "3：",
+    ", α": "，α",
+    ", β": "，β",
+    ", γ": "，γ",
+    ", 训练": "，训练",
+    "OHEM, ": "OHEM，",
+    "OHEM 1:3, ": "OHEM 1:3，",
+}
+
+
 def compare(options: argparse.Namespace) -> None:
-    """Tables 1a, 1b and 1d beside the paper's. Its columns are of COCO, ours of small scenes: compare the order."""
-    found: dict[tuple[float, float | None, str | None], list[float]] = defaultdict(list)
-    for key, record in read(options.out).items():
-        recipe, _, loss, prior, seed = json.loads(key)
-        plain = "star" not in loss and "adjustment" not in loss
-        if recipe == options.recipe and prior == 0.01 and plain and record["ap"] is not None and seed < options.seeds:
-            found[loss["gamma"], loss["alpha"], loss["mining"]].append(record["ap"])
-    shown = {setting: f"{np.mean(values):.1f}" for setting, values in found.items()}
+    """The tables of docs/ablation.md. The paper's column is of COCO, ours of small scenes: compare the order."""
+    text = "\n\n".join(tables_of(Results(options.out)))
+    for english, chinese in CHINESE.items() if options.chinese else ():
+        text = text.replace(english, chinese)
+    print(text)
 
-    def of(gamma: float, alpha: float | None, mining: str | None = None) -> str:
-        return shown.get((gamma, alpha, mining), "–")
 
-    print("| 1a: γ = 0, α | AP, paper | AP here |\n|---|---|---|")
-    for alpha, theirs in PAPER_1A.items():
-        print(f"| {alpha} | {theirs} | {of(0.0, alpha)} |")
-    print("\n| 1b: γ | paper's best α | AP, paper | AP here: α = 0.25 | 0.5 | 0.75 |\n|---|---|---|---|---|---|")
-    for gamma, (best, theirs) in PAPER_1B.items():
-        print(
-            f"| {gamma:g} | {best} | {theirs} | " + " | ".join(of(gamma, alpha) for alpha in (0.25, 0.5, 0.75)) + " |"
-        )
-    print("\n| 1d | AP, paper | AP here |\n|---|---|---|")
-    best_of = {
-        "OHEM, the better suppression": [v for (_, _, m), values in found.items() if m == "nms" for v in values],
-        "OHEM 1:3": [v for (_, _, m), values in found.items() if m == "1:3" for v in values],
-        "focal loss": found.get((2.0, 0.25, None), []),
+def tables_of(found: Results) -> Iterator[str]:
+    """Each table beside the paper's, then those that the paper does not have."""
+    cells = plan()
+    small = partial(Cell, "1:200")
+    yield rows_of(
+        "| 1a: γ = 0, α | AP, paper | AP here |",
+        ((alpha, theirs, found.shown(small(Loss(0.0, alpha)))) for alpha, theirs in PAPER_1A.items()),
+    )
+    yield rows_of(
+        "| 1b: γ | paper's best α | AP, paper | AP here: α = 0.25 | 0.5 | 0.75 |",
+        (
+            (f"{gamma:g}", best, theirs, *(found.shown(small(Loss(gamma, alpha))) for alpha in (0.25, 0.5, 0.75)))
+            for gamma, (best, theirs) in PAPER_1B.items()
+        ),
+    )
+    mined = {
+        "OHEM, the better suppression": [cell for cell in cells["1d"] if cell.loss.mining == "nms"],
+        "OHEM 1:3": [cell for cell in cells["1d"] if cell.loss.mining == "1:3"],
+        "focal loss": [small(FOCAL)],
     }
-    for name, theirs in PAPER_1D.items():
-        print(f"| {name} | {theirs} | " + (f"{max(best_of[name]):.1f}" if best_of[name] else "–") + " |")
+    best = {name: found.best(group) for name, group in mined.items()}
+    yield rows_of(
+        "| 1d | AP, paper | AP here | of it the best |",
+        (
+            (name, PAPER_1D[name], found.shown(cell), name_of(cell.loss)) if cell else (name, PAPER_1D[name], "–", "–")
+            for name, cell in best.items()
+        ),
+    )
+    yield rows_of("| 1d, each setting | AP here |", ((name_of(c.loss), found.shown(c)) for c in cells["1d"]))
+    yield rows_of(
+        "| loss | π | AP here | F1 of detections at ½ | at cut-offs chosen on training images |",
+        (
+            (name_of(c.loss), c.prior or "none", *(found.shown(c, field) for field in ("ap", "f1_plain", "f1_chosen")))
+            for c in cells["prior"] + cells["adjusted"]
+        ),
+    )
+    star = {"cross-entropy, α = 0.75": 31.1, "focal, γ = 2": 34.0, "FL*, γ = 2, β = 1": 33.8, "FL*, γ = 4, β = 0": 33.9}
+    yield rows_of(
+        "| 3: FL* | AP, paper | AP here |",
+        (
+            (name, theirs, found.shown(cell))
+            for (name, theirs), cell in zip(star.items(), [small(WEIGHTED), small(FOCAL), *cells["3"]], strict=True)
+        ),
+    )
+    for steps in (STEPS, LONG):
+        cell = partial(small, steps=steps)
+        if any(found.of(cell(loss)) for loss in RIVALS):
+            yield rows_of(
+                f"| loss, {steps:,} steps | AP here | less that of cross-entropy with α = 0.75, paired |",
+                (
+                    (name_of(loss), found.shown(cell(loss)), found.difference(cell(loss), cell(WEIGHTED)))
+                    for loss in RIVALS
+                ),
+            )
+    by_class = {loss: list(found.of(small(loss), "ap_of").values()) for loss in RIVALS}
+    if all(by_class.values()):
+        yield rows_of(
+            "| AP of a class, share of the objects | disc, 60 % | square, 30 % | cross, 10 % |",
+            ((name_of(loss), *(shown([ap[kind] for ap in by_class[loss]]) for kind in SHAPES)) for loss in RIVALS),
+        )
+    yield rows_of(
+        "| background for one foreground anchor | " + " | ".join(map(name_of, RIVALS)) + " |",
+        (
+            (f"{ratio:,.0f}", *(found.shown(Cell(recipe, loss)) for loss in RIVALS))
+            for recipe in RECIPES
+            if np.isfinite(ratio := found.mean(Cell(recipe, FOCAL), "ratio"))
+        ),
+    )
+    if any(found.of(cell) for cell in cells["bccd"]):
+        yield rows_of(
+            "| blood cells | AP | AP50 | AP75 |",
+            ((name_of(c.loss), *(found.shown(c, field) for field in ("ap", "ap50", "ap75"))) for c in cells["bccd"]),
+        )
 
 
 def show(options: argparse.Namespace) -> None:
-    """Mean and standard deviation of AP over the seeds of each cell; F1 of detections at one half and at cut-offs."""
-    groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = defaultdict(list)
-    for key, record in read(options.out).items():
-        recipe, table, loss, prior, _ = json.loads(key)
-        name = (
-            f"γ {loss['gamma']:g}, α {loss['alpha']}"
-            + "".join(f", {key} {loss[key]:g}" for key in ("star", "adjustment") if key in loss)
-            if not loss["mining"]
-            else f"OHEM {loss['mining']}, {loss['batch']}, {loss['nms']}"
+    """Every finished cell: AP, AP50, F1 of detections at one half and at cut-offs, over its seeds."""
+    found = Results(options.out)
+    cells = {}
+    for key in found.done:
+        recipe, loss, prior, steps, _ = json.loads(key)
+        cells[Cell(recipe, Loss(**loss), prior, steps)] = None
+    print(
+        rows_of(
+            "| images | steps | loss | π | AP | AP50 | AP75 | F1 at ½ | F1 at cut-offs | seconds |",
+            (
+                (
+                    *(cell.recipe, cell.steps, name_of(cell.loss), cell.prior),
+                    *(found.shown(cell, field) for field in ("ap", "ap50", "ap75", "f1_plain", "f1_chosen", "seconds")),
+                )
+                for cell in cells
+            ),
         )
-        groups[recipe, table, name, str(prior)].append(record)
-    print("| images | table | loss | π | seeds | AP | AP50 | F1 at ½ → cut-off | diverged | loss, share of the step |")
-    print("|---" * 10 + "|")
-    for (recipe, table, name, prior), records in sorted(groups.items()):
-        fine = [r for r in records if r["ap"] is not None]
-        ap, ap50 = (np.array([r[k] for r in fine]) for k in ("ap", "ap50"))
-        spread = f"{ap.mean():.1f} ± {ap.std(ddof=1):.1f}" if len(fine) > 1 else (f"{ap[0]:.1f}" if len(fine) else "–")
-        share = np.mean([r["loss_share"] for r in records])
-        high = f"{ap50.mean():.1f}" if len(fine) else "–"
-        f1 = [np.mean([r[k] for r in fine if r.get(k) is not None] or [np.nan]) for k in ("f1_plain", "f1_chosen")]
-        shown = f"{f1[0]:.1f} → {f1[1]:.1f}" if np.isfinite(f1).all() else "–"
-        row = (recipe, table, name, prior, len(records), spread, high, shown, len(records) - len(fine), f"{share:.1%}")
-        print("| " + " | ".join(map(str, row)) + " |")
+    )
+
+
+def draw(options: argparse.Namespace) -> None:
+    """The paper's figure 4 for the detector here, and AP over the ratio of background to foreground."""
+    import matplotlib.pyplot as plt
+
+    found = Results(options.out)
+    records = [found.done.get(Cell("1:200", FOCAL, steps=steps).key(0), {}) for steps in (LONG, STEPS)]
+    curves = next(record["curves"] for record in records if "curves" in record)
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4), sharey=True)
+    for axis, sign in zip(axes, ("positives", "negatives"), strict=True):
+        for curve, colour in zip(curves, COLOURS, strict=True):
+            axis.plot(CURVE, curve[sign], color=colour, label=f"γ = {curve['gamma']:g}")
+        axis.set(xlabel=f"share of the {sign}, easiest first", xlim=(0, 1), ylim=(0, 1))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("share of their loss")
+    axes[0].legend(frameon=False)
+    save(figure, options.figures / "ablation-figure-4.svg")
+
+    figure, axis = plt.subplots(figsize=(6.2, 3.6))
+    for loss, colour in zip(RIVALS, COLOURS, strict=True):
+        cells = [Cell(recipe, loss) for recipe in RECIPES if found.of(Cell(recipe, loss))]
+        ratios = [found.mean(cell, "ratio") for cell in cells]
+        for cell, ratio in zip(cells, ratios, strict=True):
+            values = list(found.of(cell).values())
+            axis.plot([ratio] * len(values), values, "o", ms=3, alpha=0.5, color=colour)
+        axis.plot(ratios, [found.mean(cell) for cell in cells], color=colour, label=name_of(loss))
+    axis.set(xscale="log", xlabel="background anchors for one in the foreground", ylabel="AP", ylim=(0, None))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+    save(figure, options.figures / "ablation-ratio.svg")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure whose bytes depend on what it shows alone."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": "focalkit"}):
+        figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table", "compare"])
+    parser.add_argument("what", choices=["run", "table", "compare", "figures"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--recipe", choices=list(RECIPES), default="1:200")
-    parser.add_argument("--bccd", type=Path)
-    parser.add_argument("--tables", nargs="*")
-    parser.add_argument("--only", nargs="*", metavar="GAMMA,ALPHA", help="these cells only, e.g. 0,0.75 2,0.25")
+    parser.add_argument("--figures", type=Path, default=Path("docs/images"), help="folder of the figures")
+    parser.add_argument("--chinese", action="store_true", help="the tables of docs/ablation.zh-CN.md")
+    parser.add_argument("--bccd", type=Path, help="folder of the blood cells: JPEGImages/, ImageSets/, boxes.csv")
+    parser.add_argument("--tables", nargs="*", choices=list(plan()))
+    parser.add_argument("--recipes", nargs="*", choices=[*RECIPES, "bccd"], help="these images only")
+    parser.add_argument("--only", nargs="*", metavar="GAMMA,ALPHA", help="these losses only, e.g. 0,0.75 2,0.25")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--most", type=int, default=-1, help="stop after so many cells; the next run goes on")
+    parser.add_argument("--steps", type=int, default=LONG, help="at most so many steps a cell")
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--side", type=int, default=128, help="height of a photograph in pixels")
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    {"run": do, "table": show, "compare": compare}[options.what](options)
+    {"run": do, "table": show, "compare": compare, "figures": draw}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -70,14 +70,21 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
 }
 
+#: Pages whose text lies where a reader of the repository looks for it.
+SHOWN = {"architecture": "ARCHITECTURE.md", "benchmarks": "benchmarks/README.md"}
 REPOSITORY = "https://github.com/focalkit/focalkit/blob/main/"
 
 
 def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
     """Files outside docs/ (examples, benchmarks, policies) are read in the repository."""
-    if name == "architecture":  # the map lies at the root, where a reader of the repository looks for it
-        text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-        source[0] = re.sub(r"\]\((?!https?:|docs/)", "](../", text).replace("](docs/", "](")
+    if name in SHOWN:
+        file = ROOT / SHOWN[name]
+
+        def beside(match: re.Match[str]) -> str:
+            path = os.path.relpath(file.parent / match[1], ROOT / "docs")
+            return f"]({path}"
+
+        source[0] = re.sub(r"\]\((?!https?:|#)([^)#\s]+)", beside, file.read_text(encoding="utf-8"))
 
     def target(match: re.Match[str]) -> str:
         path = (ROOT / "docs" / match[1]).resolve()
@@ -86,6 +93,19 @@ def _link_to_the_repository(app: object, name: str, source: list[str]) -> None:
         return f"]({REPOSITORY}{path.relative_to(ROOT).as_posix()}{match[2] or ''})"
 
     source[0] = re.sub(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)", target, source[0])
+
+
+def _twin(app: object, page: str, template: str, context: dict, tree: object) -> None:
+    """Name the page's twin in the other language in its head; the gallery's examples share one page in Chinese."""
+    chinese = page.endswith(".zh-CN")
+    twin = page.removesuffix(".zh-CN") if chinese else f"{page}.zh-CN"
+    if page.startswith("gallery/"):
+        twin = "gallery.zh-CN"
+    elif page == "gallery.zh-CN":
+        twin = "gallery/index"
+    if twin in app.env.found_docs:  # type: ignore[attr-defined]
+        language = "en" if chinese else "zh-CN"
+        context["metatags"] += f'<link rel="alternate" hreflang="{language}" href="{context["pathto"](twin)}">'
 
 
 def _skip(app: object, what: str, name: str, member: object, skip: bool, options: object) -> bool | None:
@@ -105,4 +125,5 @@ def setup(app: object) -> None:
     app.connect("autodoc-skip-member", _skip)  # type: ignore[attr-defined]
     app.connect("autodoc-process-docstring", _annotate, priority=400)  # type: ignore[attr-defined]  # before numpydoc's form is read
     app.connect("doctree-read", terms.link)  # type: ignore[attr-defined]
+    app.connect("html-page-context", _twin)  # type: ignore[attr-defined]
     app.connect("source-read", _link_to_the_repository)  # type: ignore[attr-defined]

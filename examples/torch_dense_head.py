@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from focalkit import prior_bias
-from focalkit.nn import SigmoidFocalLoss
+from focalkit.nn import SigmoidFocalLoss, global_normalizer
 
 IGNORED = -1
 
@@ -46,7 +46,7 @@ def main(steps: int = 30, size: int = 16, n_classes: int = 4, n_anchors: int = 3
         start = float(torch.sigmoid(head(features)).mean())
     losses = []
     for _ in range(steps):
-        n_positives = (targets == 1).sum().clamp(min=1)  # over all ranks: all_reduce it, divide by the world size
+        n_positives = global_normalizer((targets == 1).sum())  # over all ranks, and 1 where there is none
         loss = criterion(head(features), targets, normalizer=n_positives)
         optimizer.zero_grad()
         loss.backward()

@@ -118,6 +118,21 @@ def test_new_rows_need_no_target_and_their_columns_may_stand_in_any_order(saved,
     assert len(second.splitlines()) == N + 2
 
 
+def test_a_saved_model_is_tuned_again_without_its_remedy(saved):
+    path, model = saved
+    again = run("tune", path, *QUICK, "--estimator", model, "--trust")
+    assert again.exit_code == 0, again.output
+    plain = run("tune", path, *QUICK)
+
+    def verdict(text):
+        return text[text.index("Do:") :]
+
+    assert verdict(again.output) == verdict(plain.output)
+    other = run("tune", path, *QUICK, "--estimator", model, "--trust", "--drop", "a")
+    assert other.exit_code == 2
+    assert "estimator must be of the columns" in other.output
+
+
 def test_decisions_go_to_a_file_whole(saved, tmp_path):
     path, model = saved
     out = tmp_path / "d.csv"

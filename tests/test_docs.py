@@ -5,13 +5,16 @@ import importlib
 import inspect
 import re
 import runpy
+import shlex
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import focalkit
+from focalkit.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("note", "diagnosis", "scale", "reading", "losses")
@@ -91,6 +94,27 @@ def run_blocks(page, names):
 
 
 LANGUAGES = pytest.mark.parametrize("language", ["", ".zh-CN"])
+
+
+@pytest.mark.parametrize(("language", "option"), [("", "en"), (".zh-CN", "zh")])
+def test_the_five_minutes_are_as_the_page_says(language, option, tmp_path, monkeypatch):
+    """What its table's rows become, the commands as written, and what to do; the digits of fits are no law."""
+    monkeypatch.chdir(tmp_path)
+    page = f"start{language}.md"
+    run_blocks(page, {})
+    text = (DOCS / page).read_text(encoding="utf-8")
+    rows = (tmp_path / "patients.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "new.csv").write_text("\n".join(line.rsplit(",", 1)[0] for line in rows[:9]), encoding="utf-8")
+    commands = re.findall(r"^focalkit .*$", text, re.M)
+    assert [line.split()[1] for line in commands] == ["tune", "predict"]
+    for line in commands:
+        words = [*shlex.split(line)[1:], "--language", option]
+        done = CliRunner().invoke(main, words, terminal_width=80)
+        assert done.exit_code == 0, done.output
+        if words[0] == "tune":
+            do = re.search(r"^(?:Do: |怎么做：).*", text, re.M).group()  # the first line of what the page shows
+            assert "".join(do.split()) in "".join(done.output.split())
+    assert len((tmp_path / "decided.csv").read_text(encoding="utf-8").splitlines()) == 9
 
 
 @LANGUAGES
@@ -198,7 +222,7 @@ def test_a_guide_of_a_field_runs_and_is_the_same_in_both_languages(name):
 def test_every_page_has_both_languages_or_is_made_for_developers():
     pages = {path.name for path in DOCS.glob("*.md")}
     english = {name for name in pages if not name.endswith(".zh-CN.md")}
-    alone = {"architecture.md", "literature.md", "mathematics.md"}
+    alone = {"architecture.md", "benchmarks.md", "literature.md", "mathematics.md"}
     assert {name for name in english if name.replace(".md", ".zh-CN.md") not in pages} <= alone
     # the gallery's own page is made from the examples
     assert {name.replace(".zh-CN", "") for name in pages - english} - english == {"gallery.md"}

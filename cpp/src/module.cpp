@@ -11,6 +11,8 @@ NB_MODULE(_cpu, module) {
     focalkit::bind_machine(module);
     focalkit::bind_ledger(module);
     focalkit::bind_hardest(module);
+    focalkit::bind_curvature(module);
     focalkit::bind_envelope(module);
     focalkit::bind_xla(module);
+    focalkit::bind_text_numbers(module);
 }

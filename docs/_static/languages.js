@@ -1,15 +1,14 @@
-// Each page has a twin in the other language, under the same name with or without ".zh-CN".
+// A link to the page's twin in the other language, where it has one and does not name it itself.
 addEventListener("DOMContentLoaded", () => {
-  const here = location.pathname;
-  const chinese = here.includes(".zh-CN.html");
-  if (here.includes("/reference/") || /(genindex|search|mathematics|literature|architecture)\.html$/.test(here)) return;
-  const name = here.endsWith("/") ? here + "index.html" : here;
-  const link = document.createElement("a");
-  link.href = chinese ? name.replace(".zh-CN.html", ".html") : name.replace(/\.html$/, ".zh-CN.html");
-  link.textContent = chinese ? "English" : "中文";
-  link.lang = chinese ? "en" : "zh-CN";
-  link.className = "language";
+  if (location.pathname.includes(".zh-CN.html")) document.documentElement.lang = "zh-CN";
+  const twin = document.querySelector("link[rel=alternate][hreflang]");
   const title = document.querySelector("article h1");
-  if (title) title.before(link);
-  if (chinese) document.documentElement.lang = "zh-CN";
+  if (!twin || !title) return;
+  if ([...document.querySelectorAll("article p a")].some((each) => each.href === twin.href)) return;
+  const link = document.createElement("a");
+  link.href = twin.href;
+  link.lang = twin.hreflang;
+  link.textContent = link.lang === "en" ? "English" : "中文";
+  link.className = "language";
+  title.before(link);
 });

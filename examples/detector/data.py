@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,20 +70,27 @@ def _shading(side: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return 0.12 * np.sin(a * x + b * y + phase)
 
 
+def _window(canvas: NDArray[np.float64], x: tuple[float, float], y: tuple[float, float]) -> tuple[Any, Any, Any]:
+    """The part of a canvas between two columns and two rows, and its pixels' rows and columns: a cheap drawing."""
+    side = len(canvas)
+    (left, right), (top, bottom) = ((max(int(low), 0), min(int(high) + 1, side)) for low, high in (x, y))
+    return canvas[top:bottom, left:right], *np.mgrid[top:bottom, left:right]
+
+
 def _draw_clutter(canvas: NDArray[np.float64], rng: np.random.Generator) -> None:
     """A stroke or a soft blob, as bright as objects are."""
-    side = len(canvas)
-    x, y = rng.uniform(0, side, 2)
+    x, y = rng.uniform(0, len(canvas), 2)
     length = rng.uniform(3, 14)
     delta = rng.choice([-1, 1]) * rng.uniform(0.2, 0.45)
-    grid_y, grid_x = np.mgrid[0:side, 0:side]
+    reach = 1.5 * length + 2  # beyond, a stroke has ended and a blob is less than half of float32's last digit
+    part, grid_y, grid_x = _window(canvas, (x - reach, x + reach), (y - reach, y + reach))
     if rng.random() < 0.5:
         angle = rng.uniform(0, np.pi)
         along = (grid_x - x) * np.cos(angle) + (grid_y - y) * np.sin(angle)
         across = (grid_y - y) * np.cos(angle) - (grid_x - x) * np.sin(angle)
-        canvas[(np.abs(along) < length) & (np.abs(across) < 1.2)] += delta
+        part[(np.abs(along) < length) & (np.abs(across) < 1.2)] += delta
     else:
-        canvas += delta * np.exp(-((grid_x - x) ** 2 + (grid_y - y) ** 2) / (2 * (length / 4) ** 2))
+        part += delta * np.exp(-((grid_x - x) ** 2 + (grid_y - y) ** 2) / (2 * (length / 4) ** 2))
 
 
 def _free_place(
@@ -99,17 +107,16 @@ def _free_place(
 
 
 def _draw_object(canvas: NDArray[np.float64], box: NDArray[np.float32], kind: int, rng: np.random.Generator) -> None:
-    side = len(canvas)
-    grid_y, grid_x = np.mgrid[0:side, 0:side] + 0.5
-    u = (grid_x - (box[0] + box[2]) / 2) / ((box[2] - box[0]) / 2)
-    v = (grid_y - (box[1] + box[3]) / 2) / ((box[3] - box[1]) / 2)
+    part, grid_y, grid_x = _window(canvas, (box[0], box[2]), (box[1], box[3]))
+    u = (grid_x + 0.5 - (box[0] + box[2]) / 2) / ((box[2] - box[0]) / 2)
+    v = (grid_y + 0.5 - (box[1] + box[3]) / 2) / ((box[3] - box[1]) / 2)
     if kind == 0:
         inside = u**2 + v**2 <= 1
     elif kind == 1:
         inside = (np.abs(u) <= 1) & (np.abs(v) <= 1)
     else:
         inside = (np.abs(u) <= 1) & (np.abs(v) <= 1) & ((np.abs(u) < 0.35) | (np.abs(v) < 0.35))
-    canvas[inside] += rng.choice([-1, 1]) * rng.uniform(0.25, 0.5)
+    part[inside] += rng.choice([-1, 1]) * rng.uniform(0.25, 0.5)
 
 
 def read_bccd(folder: Path, split: str, side: int = 128) -> Images:

@@ -61,18 +61,24 @@ def _hardest(loss: Loss, logits: Tensor, targets: Tensor, assigned: Tensor, offs
     """Which anchors (n, n_anchors) are trained on: non-maximum suppression by loss, then the highest losses."""
     every = sigmoid_focal_loss(logits, targets, loss.gamma, loss.alpha, ignore_index=-1, reduction="none").sum(-1)
     every[assigned == IGNORED_ID] = -1.0
-    kept = torch.zeros_like(assigned, dtype=torch.bool)
-    candidates = []
+    images, rows = [], []
     for i, row in enumerate(every):
         top = row.topk(min(8 * loss.batch, len(row))).indices  # what lies below is never among the hardest
         chosen = top[nms(decode(offsets[i, top], anchors[top]), row[top], loss.nms)]
-        candidates += [(i, int(j)) for j in chosen if row[j] >= 0]
-    candidates.sort(key=lambda at: -float(every[at]))
+        rows.append(chosen[row[chosen] >= 0])
+        images.append(torch.full_like(rows[-1], i))
+    image, anchor = torch.cat(images), torch.cat(rows)
+    order = every[image, anchor].argsort(descending=True, stable=True)
+    image, anchor = image[order], anchor[order]
     limit = loss.batch * len(every)
     if loss.mining == "1:3":
-        positives = [at for at in candidates if assigned[at] >= 0][: limit // 4]
-        negatives = [at for at in candidates if assigned[at] == BACKGROUND_ID]
-        candidates = positives + negatives[: min(limit - len(positives), 3 * max(len(positives), 1))]
-    for at in candidates[:limit]:
-        kept[at] = True
+        object_of = assigned[image, anchor]
+        positives = (object_of >= 0).nonzero().squeeze(1)[: limit // 4]
+        negatives = (object_of == BACKGROUND_ID).nonzero().squeeze(1)
+        negatives = negatives[: min(limit - len(positives), 3 * max(len(positives), 1))]
+        chosen = torch.cat([positives, negatives])
+    else:
+        chosen = torch.arange(len(image))[:limit]
+    kept = torch.zeros_like(assigned, dtype=torch.bool)
+    kept[image[chosen], anchor[chosen]] = True
     return kept

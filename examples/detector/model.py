@@ -62,5 +62,4 @@ class Detector(nn.Module):
 
     @staticmethod
     def _flat(maps: Tensor, last: int) -> Tensor:
-        n, _, height, width = maps.shape
-        return maps.view(n, 9, last, height, width).permute(0, 3, 4, 1, 2).reshape(n, -1, last)
+        return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, last)  # channel k + last × anchor

@@ -16,7 +16,7 @@ from focalkit.losses import (
     softmax_focal_loss,
 )
 from focalkit.posterior import recover_posterior, shift_prior
-from focalkit.weights import class_weights, long_tail_counts, prior_bias
+from focalkit.weights import class_weights, deferred_weights, long_tail_counts, prior_bias
 
 if _TYPE_CHECKING:
     from focalkit.diagnosis import Ledger, diagnose
@@ -29,6 +29,7 @@ __all__ = [
     "LossGradHess",
     "LossSpec",
     "class_weights",
+    "deferred_weights",
     "diagnose",
     "get_num_threads",
     "linear_softmax_focal_loss",

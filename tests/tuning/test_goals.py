@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -9,12 +11,13 @@ from sklearn.metrics import fbeta_score, jaccard_score, make_scorer, roc_auc_sco
 
 from focalkit._core.contracts import InputError
 from focalkit.cli import main
-from focalkit.decisions import Abstain, CaseCost, Cost, CostMatrix
+from focalkit.decisions import Abstain, CaseCost, Cost, CostMatrix, Maximize
 from focalkit.estimator import FocalClassifier
 from focalkit.report.snippet import code, remedy
 from focalkit.tuning import Cell, OutOfFold, RemedyClassifier, judge, tune
 from focalkit.tuning.collection import Collection
 from focalkit.tuning.scores import Metric, bound, metric_of
+from focalkit.tuning.shifts import TAUS, choose
 
 SMALL = {"n_splits": 4, "n_repeats": 2}
 
@@ -243,3 +246,43 @@ def test_the_code_for_a_cost_matrix_of_three_classes_is_whole() -> None:
 def test_abstention_is_refused_with_the_reason_and_the_way_that_there_is(goal):
     with pytest.raises(InputError, match=r"metric must decide every case.*Tune by costs, then.*decide with Abstain"):
         metric_of(goal)
+
+
+@pytest.mark.parametrize("metric", ["precision:0.9", "alerts:0.05", "false_positive_rate:0.005"])
+def test_a_bound_is_met_by_a_cut_off_above_a_half(metric) -> None:
+    p, y = predictions(4000)
+    result = tune(OutOfFold(p[:, 1]), None, y, metric=metric, **SMALL)
+    assert result.column(metric)[result.index(Cell())].mean() < 0  # half is too low a cut-off for this bound
+    verdict = judge(result)
+    assert verdict.recommended.family == "CE + shift"
+    assert verdict.recommended.expected.mean > 0.1
+    assert code(result, verdict)
+
+
+def test_other_goals_take_no_cut_off_above_a_half() -> None:
+    counts = np.zeros((len(TAUS), 2, 2))
+    counts[:20, 0] = 200  # far better at negative strengths
+    assert TAUS[choose(Maximize("macro_f1"), counts, np.array([200, 200]), TAUS)] >= 0
+
+
+def test_the_rival_that_is_named_could_change_the_figure() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = (X[:, 0] + rng.normal(size=300) > 1).astype(int)
+    result = tune(FocalClassifier(), X, y, metric="log_loss", gammas=(0.0,), alphas=(None, "balanced"), **SMALL)
+    assert judge(result).best_rival.family == "α-CE"
+
+
+def test_a_function_of_the_working_directory_is_found(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [part for part in sys.path if part])
+    (tmp_path / "profit_of_mine.py").write_text(
+        "def profit(y_true, y_pred):\n    return float((y_true == y_pred).sum())\n"
+    )
+    rng = np.random.default_rng(0)
+    rows = "\n".join(f"{a:.3f},{int(a + b > 1)}" for a, b in rng.normal(size=(200, 2)))
+    (tmp_path / "t.csv").write_text("a,target\n" + rows + "\n")
+    given = ["t.csv", "--repeats", "1", "--gamma", "0", "--alpha", "none", "--keep-hardest", "none"]
+    done = CliRunner().invoke(main, ["tune", *given, "--metric", "profit_of_mine.profit"])
+    assert done.exit_code == 0, done.output
+    assert "for profit" in done.output

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
 
 
 @contextmanager
@@ -44,3 +48,14 @@ def need(module: str, purpose: str, extra: str | None) -> Iterator[None]:
         command = f"pip install {library}" if extra is None else f'pip install "focalkit[{extra}]"'
         message = f"{purpose} needs {library}; run: {command}"
         raise ModuleNotFoundError(message, name=library) from error
+
+
+def module_named(name: str) -> ModuleType:
+    """The module that a user names in a command, of the working directory too, where a program is not looked for.
+
+    The directory stays on the path, at its end, so that other processes find the module as well.
+    """
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    return import_module(name)

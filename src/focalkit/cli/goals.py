@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from focalkit._core import contracts
-from focalkit._core.extras import need
+from focalkit._core.extras import module_named, need
 from focalkit.cli.options import number, parts
 from focalkit.decisions.goals import CaseCost, Cost, CostMatrix
 
@@ -55,7 +54,7 @@ def metric_asked(metric: str | None, cost: str | None, costs: Path | None, cost_
     if not module or ":" in metric:
         return metric
     with need(module, f"--metric {metric}", None):
-        function = getattr(import_module(module), name, None)
+        function = getattr(module_named(module), name, None)
     if not callable(function):
         contracts.reject("metric", "name a function (y_true, y_pred) or a scorer", metric, "E.g. my_metrics.profit")
     return function

@@ -17,8 +17,8 @@ from focalkit._core.types import Array
 from focalkit.diagnosis import bins, storage
 from focalkit.diagnosis.batch import Batch, Entries, check_spec, row_names
 from focalkit.diagnosis.curves import CumulativeCurves, cumulative_curves
-from focalkit.diagnosis.expansion import cell_sums, rounding
-from focalkit.diagnosis.form_sums import form_sums
+from focalkit.diagnosis.expansion import rounding
+from focalkit.diagnosis.form_sums import table_sums
 from focalkit.diagnosis.shares import Shares, quantity
 from focalkit.engines.cpu import ledger as engine
 from focalkit.weights import Scheme, parse_alpha
@@ -276,6 +276,8 @@ class Ledger(Shown):
             contracts.reject(
                 "gamma", f"be one number for by={by!r}", gammas.tolist(), "Ask by='class', or for one gamma."
             )
+        if by == "all" and asked is not None and asked.name == "asymmetric":
+            contracts.reject("by", "be 'class' or 'sign' for this form", by, "Its negatives have another loss.")
         row = np.arange(len(gammas))
         groups = {"all": row >= 0}
         if by == "sign":
@@ -326,14 +328,11 @@ class Ledger(Shown):
         spec = LossSpec(self.spec.link, power, **fields)
         contracts.class_vector("gamma", spec.gamma, self.n_classes)  # type: ignore[arg-type]
         asked = spec.form
-        if asked is not None and asked.name == "asymmetric":
-            if spec.clip:
-                remedy = "Its negatives have no loss below the clip: ask with clip=0."
-                contracts.reject("form", "be one that a ledger answers for", fields, remedy)
-            asked = None
-        elif asked is not None and asked.name in (*OF_SOFT_TARGETS, "steps"):
-            remedy = "It depends on each target's value, or steps inside of a bin, which no table of log-odds holds."
+        if asked is not None and asked.name in OF_SOFT_TARGETS:
+            remedy = "It depends on each target's value, which no table of log-odds holds."
             contracts.reject("form", "be one that a ledger answers for", fields, remedy)
+        if asked is not None and asked.name == "asymmetric" and not spec.clip:
+            asked = None  # the focal loss, with a gamma for each side
         return self._gammas(spec), asked
 
     def _takes(self, gamma: PerClass) -> bool:
@@ -359,9 +358,10 @@ class Ledger(Shown):
         return bool((self._gamma == self._gamma[0]).all())
 
     def _cell_sums(self, at: tuple[NDArray[Any], ...], gammas: Real, form: Form | None) -> Any:
-        cells = at[1], self.count[at], self.weight[at], self.s1[at], self.s2[at], gammas[at[0]]
         with np.errstate(all="ignore"):
-            return cell_sums(*cells) if form is None else form_sums(*cells, form)
+            row, cell = at
+            tables = self.count[at], self.weight[at], self.s1[at], self.s2[at]
+            return table_sums(row, cell, *tables, gammas[row], form)
 
     def plot(self, gamma: PerClass | None = None, alpha: PerClass | str | None = None, *, top: int = 20) -> Any:
         """Draw it: where the samples are, each class before and after, and Figure 4. Needs matplotlib.

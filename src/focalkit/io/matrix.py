@@ -109,7 +109,7 @@ def features(
         alerts += [alert for column in read for alert in column.alerts]
         used = [(found.names[i], column) for i, column in zip(chosen, read, strict=True) if column.values is not None]
         if not used:
-            shown = f"columns {found.names}"
+            shown = contracts.Words(f"columns {found.names}")
             contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
         columns = [_Parts(column.values) for _, column in used]
         X = np.empty((len(ids), len(columns)), np.result_type(*(column.parts[0] for column in columns)))

@@ -37,6 +37,8 @@ class Seen:
     first_repeated: int = 0
     switched: str = ""
     ascii: bool = True
+    #: of the last block
+    rows: int = 0
     dropped: list[int] = field(default_factory=list)
 
     def row_of(self, number: Any) -> Any:
@@ -47,7 +49,7 @@ class Seen:
 
 
 class Unexpected(ValueError):
-    """A quote, where the beginning of the file had none."""
+    """Not what the beginning of the file promised."""
 
 
 class Records(io.RawIOBase):
@@ -70,16 +72,28 @@ class Records(io.RawIOBase):
             if size is None or size < 0:
                 return b"".join([self._rest, *self._blocks])
             while not self._rest:
-                self._rest = next(self._blocks, b"")
+                self._rest = self._next()
                 if not self._rest:
                     return b""
-                if self._unexpected and self._unexpected in self._rest:
-                    raise Unexpected
         except BaseException as error:
             self.error = error
             raise
         out, self._rest = self._rest[:size], self._rest[size:]
         return out
+
+    def whole(self) -> bytes:
+        """The next block of whole rows, of which ``seen.rows`` counts the rows; nothing at the end."""
+        try:
+            return self._next()
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def _next(self) -> bytes:
+        block = next(self._blocks, b"")
+        if self._unexpected and self._unexpected in block:
+            raise Unexpected
+        return block
 
     def close(self) -> None:
         """Close the file, too."""
@@ -252,7 +266,8 @@ def _cleaned(
     if dialect.delimiter == " ":
         done = re.sub(rb"[ \t]+", b"\t", done)
         done = re.sub(rb"(?m)^\t|\t(?=\r?$)", b"", done)
-    return done, n_lines, n_rows - (seen.repeated - repeated)
+    seen.rows = n_rows - (seen.repeated - repeated)
+    return done, n_lines, seen.rows
 
 
 def _in_utf8(done: bytes, line: int, row: int, on_damage: OnDamage, seen: Seen) -> bytes:

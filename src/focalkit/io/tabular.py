@@ -18,6 +18,7 @@ from focalkit.io.alerts import Alert, names_said
 from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
 from focalkit.io.numbers import PLAIN_GAPS
+from focalkit.io.plain_numbers import OtherCells
 from focalkit.io.records import BLOCK, Records, Unexpected
 from focalkit.io.sources import File, in_utf8, recognised
 
@@ -123,14 +124,23 @@ def _csv(
         got = contracts.Words(f"{file.name}, line {line:,}: {what}")
         contracts.reject("FILE", "be a CSV table", got, _REMEDY)
 
-    # what the first rows look like is tried first: it spares Arrow a guess for each column, quoted line breaks and a
-    # search for many marks in every cell; a file that is otherwise further down is read again,
-    # and on one thread where Arrow is to say in which line
-    for as_sniffed, threads in ((True, not skip_damaged), (False, not skip_damaged), (False, False)):
+    # what the first rows look like is tried first: then plain numbers need no general reader, and Arrow is spared a
+    # guess for each column, quoted line breaks and a search for many marks in every cell; a file that is otherwise
+    # further down is read again, and on one thread where Arrow is to say in which line
+    numbers = [i for i, kind in enumerate(found.kinds) if kind != "text" and i not in keep]
+    quick = not skip_damaged
+    ways = [(True, True, True)] if numbers and quick else []
+    for beside, as_sniffed, threads in (*ways, (False, True, quick), (False, False, quick), (False, False, False)):
         damaged.clear()
         records = Records(file.stream(), found, refuse, quotes=found.quoted or not as_sniffed)
         try:
-            table = _arrow_csv(records, found, keep, as_sniffed, threads, damaged if skip_damaged else None)
+            if beside:
+                table = _beside_numbers(records, found, keep, numbers)
+            else:
+                table = _arrow_csv(
+                    records, records, found, range(len(names)), keep, numbers if as_sniffed else None, threads,
+                    damaged if skip_damaged else None,
+                )  # fmt: skip
             break
         except MemoryError:
             raise
@@ -159,15 +169,32 @@ def _csv(
 _REMEDY = "Mend the line, name the encoding by --encoding, or leave lines out by --skip-damaged."
 
 
+def _beside_numbers(records: Records, found: Dialect, keep: set[int], numbers: Sequence[int]) -> Any:
+    """Arrow's columns, those of plain numbers read beside it."""
+    import pyarrow
+
+    others = [i for i in range(len(found.names)) if i not in set(numbers)]
+    with OtherCells(records, found, _delimiter(found), numbers) as stream:
+        table = _arrow_csv(stream, records, found, others, keep, (), True, None)
+        columns = stream.columns() | dict(zip(others, table.columns, strict=True))
+    return pyarrow.table({str(i): columns[i] for i in range(len(found.names))})
+
+
 def _arrow_csv(
+    stream: Any,
     records: Records,
     found: Dialect,
+    positions: Sequence[int],
     keep: set[int],
-    as_sniffed: bool,
+    numbers: Sequence[int] | None,
     threads: bool,
     damaged: list[tuple[int, int, str]] | None,
 ) -> Any:
-    """Arrow's columns; lines of another length go to ``damaged`` (line, row, what), or are errors where it is None."""
+    """Arrow's columns; lines of another length go to ``damaged`` (line, row, what), or are errors where it is None.
+
+    The columns at ``positions`` are in the ``stream``; those in ``keep`` stay texts, and those in ``numbers`` are some,
+    as the beginning of the file says, unless it is not believed (None).
+    """
     import pyarrow
     from pyarrow import csv
 
@@ -177,15 +204,12 @@ def _arrow_csv(
         damaged.append((number + found.lines, number, Message("damage.columns", n=row.actual_columns)))
         return "skip"
 
-    labels = [str(i) for i in range(len(found.names))]
-    types = {labels[i]: pyarrow.string() for i in keep}
-    if as_sniffed:
-        numbers = (i for i, kind in enumerate(found.kinds) if kind != "text" and i not in keep)
-        types |= {labels[i]: pyarrow.float64() for i in numbers}
-    lent = _Lent(records)
+    types = {str(i): pyarrow.string() for i in keep} | {str(i): pyarrow.float64() for i in numbers or ()}
+    as_sniffed = numbers is not None
+    lent = _Lent(stream)
     table = csv.read_csv(
         pyarrow.PythonFile(lent, mode="r"),
-        csv.ReadOptions(column_names=labels, block_size=BLOCK, use_threads=threads),
+        csv.ReadOptions(column_names=[str(i) for i in positions], block_size=BLOCK, use_threads=threads),
         csv.ParseOptions(
             delimiter=_delimiter(found),
             quote_char=found.quote,

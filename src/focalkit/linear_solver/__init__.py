@@ -91,24 +91,16 @@ def _minimise(rows: Rows, candidates: Sequence[Candidate], tol: float, max_iter:
     for i in [i for i in plain if spans(rows, models[i])]:
         theta[i], steps[i], converged[i] = minimise_in_span(rows, models[i], theta[i], tol, max_iter)
     everything, plain = plain, [i for i in plain if not converged[i] and steps[i] < max_iter]
-    free = [i for i in plain if candidates[i].start is None and not steps[i]]
-    if len(free) > 1:
-        # one cross-entropy fit shows all others where to start
-        model = Model.of(Candidate(0.0, np.ones(rows.n_classes), min(models[i].penalty for i in free)), rows)
-        anchor = descend(rows, [model], rows.start(Candidate(0.0, np.ones(rows.n_classes), 0.0))[None], 1e-2, max_iter)
-        for i in free:
-            theta[i] = predicted(rows, anchor[0][0], candidates[i])
-    # the fits of cross-entropy first: each shows those of its weights and penalty where to start
-    first = [i for i in plain if candidates[i].gamma == 0]
-    for some in (first, [i for i in plain if candidates[i].gamma != 0]):
-        if not some:
-            continue
-        for i in some:
-            root = next((j for j in first if j != i and _of_one_weighting(candidates[i], candidates[j])), None)
-            if some is not first and root is not None and i in free:
-                theta[i] = predicted(rows, theta[root], candidates[i]._replace(class_weight=np.ones(rows.n_classes)))
-        theta[some], taken, converged[some] = descend(rows, [models[i] for i in some], theta[some], tol, max_iter)
-        steps[some] += taken
+    free = {i for i in plain if candidates[i].start is None and not steps[i]}
+    seen: list[int] = []  # whose minimum is known
+    guesses: dict[tuple[int, float], NDArray[np.float64]] = {}
+    for some in _in_order([candidates[i] for i in plain]):
+        stage = [plain[i] for i in some]
+        for i in free.intersection(stage):
+            theta[i] = _start(rows, candidates, theta, i, seen, guesses)
+        theta[stage], taken, converged[stage] = descend(rows, [models[i] for i in stage], theta[stage], tol, max_iter)
+        steps[stage] += taken
+        seen += stage
     if mined:
         # from the minimum over all rows: far from it the hardest rows are other ones
         for i in mined:
@@ -123,6 +115,56 @@ def _minimise(rows: Rows, candidates: Sequence[Candidate], tol: float, max_iter:
     return [
         Solution(*rows.coefficients(theta[i]), max(int(steps[i]), 1), bool(converged[i])) for i in range(len(models))
     ]
+
+
+def _in_order(candidates: Sequence[Candidate]) -> list[list[int]]:
+    """Which are fitted together, so that each sees minima near its own.
+
+    Cross-entropy without weights, cross-entropy, then a middle gamma and the largest, and those between.
+    """
+    gammas = sorted({candidate.gamma for candidate in candidates} - {0.0})
+    ends = {gammas[-1], gammas[-1 - len(gammas) // 3]} if gammas else set()
+    stages: list[list[int]] = [[], [], [], []]
+    for i, candidate in enumerate(candidates):
+        if candidate.gamma:
+            stages[2 if candidate.gamma in ends else 3].append(i)
+        else:
+            stages[0 if not stages[0] and (candidate.class_weight == 1).all() else 1].append(i)
+    return [stage for stage in stages if stage]
+
+
+def _start(
+    rows: Rows,
+    candidates: Sequence[Candidate],
+    theta: NDArray[np.float64],
+    i: int,
+    seen: Sequence[int],
+    guesses: dict[tuple[int, float], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Where the minimum of a candidate should be, by the minima that are known.
+
+    From cross-entropy's of the same weights a map of gamma leads there, but for a rest that changes smoothly with
+    gamma: a polynomial through the rests of other gammas, zero at gamma 0. ``guesses`` keeps where the maps lead.
+    """
+    one = candidates[i]
+    line = {candidates[j].gamma: j for j in seen if _of_one_weighting(one, candidates[j])}
+    if 0.0 not in line:
+        alike = [j for j in seen if not candidates[j].gamma and (candidates[j].class_weight == 1).all()]
+        return predicted(rows, theta[alike[0]], one) if alike else theta[i]
+    root = line.pop(0.0)
+
+    def mapped(gamma: float) -> NDArray[np.float64]:
+        if (root, gamma) not in guesses:
+            of = one._replace(class_weight=np.ones(rows.n_classes), gamma=gamma)
+            guesses[root, gamma] = predicted(rows, theta[root], of)
+        return guesses[root, gamma]
+
+    out = mapped(one.gamma).copy()
+    for gamma, j in line.items():
+        at = [other for other in (0.0, *line) if other != gamma]
+        share = np.prod([np.log((1 + one.gamma) / (1 + a)) / np.log((1 + gamma) / (1 + a)) for a in at])
+        out += share * (theta[j] - mapped(gamma))
+    return out
 
 
 def _of_one_weighting(one: Candidate, other: Candidate) -> bool:

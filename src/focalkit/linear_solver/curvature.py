@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit.engines.cpu.fast import softmax_curvature
 from focalkit.linear_solver.risk import logits_of, without_subnormals
 from focalkit.linear_solver.rows import BLOCK_BYTES, Model, Rows, parts
 from focalkit.losses import loss_grad_hess
@@ -65,45 +66,42 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
         for _, X, _, hess, _ in row_curvature(rows, models, theta):
             square += (X * np.maximum(hess[0], 0)[:, None]).T @ X
         return _regular(square[None], rows.penalties(models)[:, :, 0])
-    upper = np.triu_indices(K)
-    sums = np.zeros((len(upper[0]), len(models), D * (D + 1) // 2))
+    free = K - (K > 1)  # classes whose blocks are summed: with the last one's, those of a class sum to zero
+    upper = np.triu_indices(free)
+    sums = np.zeros((len(models), len(upper[0]), D * (D + 1) // 2))
     for part, X, grad, hess, targets in row_curvature(rows, models, theta):
         pairs = _pairs(rows, part, X)
         if K == 1:
-            sums[0] += np.maximum(hess, 0) @ pairs
-            continue
-        index = np.arange(len(targets))
-        d1, d2 = grad[:, index, targets], np.maximum(hess[:, index, targets], 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            others = np.where(d1[:, :, None] < 0, -grad / d1[:, :, None], 0)
-        others[:, index, targets] = 0  # r, the softmax over the other classes
-        pulled = -others
-        pulled[:, index, targets] = 1  # u = e_t - r
-        others, pulled = (np.ascontiguousarray(np.moveaxis(a, 2, 0)) for a in (others, pulled))
-        for at, (k, j) in enumerate(zip(*upper, strict=True)):
-            c = d2 * pulled[k] * pulled[j] + d1 * others[k] * others[j]
-            if k == j:
-                c -= d1 * others[k]
-            sums[at] += c @ pairs
+            sums[:, 0] += np.maximum(hess, 0) @ pairs.T
+        else:
+            weights = np.concatenate([softmax_curvature(g, h, targets) for g, h in zip(grad, hess, strict=True)])
+            sums += (weights @ pairs.T).reshape(sums.shape)
     matrix = np.empty((len(models), D, K, D, K))
     first, second = np.triu_indices(D)
     for at, (k, j) in enumerate(zip(*upper, strict=True)):
         block = np.empty((len(models), D, D))
-        block[:, first, second] = sums[at]
-        block[:, second, first] = sums[at]
+        block[:, first, second] = sums[:, at]
+        block[:, second, first] = sums[:, at]
         matrix[:, :, k, :, j] = block
         matrix[:, :, j, :, k] = block
+    if K > 1:
+        matrix[:, :, :free, :, free] = -matrix[:, :, :free, :, :free].sum(axis=4)
+        matrix[:, :, free, :, :] = -matrix[:, :, :free].sum(axis=2)
     return _regular(matrix.reshape(len(models), D * K, D * K), np.repeat(rows.penalties(models)[:, :, 0], K, axis=1))
 
 
 def _pairs(rows: Rows, part: slice, X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Products of all pairs of columns (rows, D (D + 1) / 2)."""
+    """Products of all pairs of columns (D (D + 1) / 2, rows)."""
     first, second = np.triu_indices(rows.n_columns)
-    n = len(rows.ready["sampled"])
-    if 4 * n * len(first) > PAIR_BYTES:
-        return X[:, first] * X[:, second]
     whole = rows.ready["sampled"]
-    return rows.once("pairs", lambda: whole[:, first] * whole[:, second])[part]  # type: ignore[no-any-return]
+
+    def products(of: NDArray[np.float32]) -> NDArray[np.float32]:
+        columns = np.ascontiguousarray(of.T)
+        return np.asarray(columns[first] * columns[second])
+
+    if 4 * len(whole) * len(first) > PAIR_BYTES:
+        return products(X)
+    return rows.once("pairs", lambda: products(whole))[:, part]  # type: ignore[no-any-return]
 
 
 def blocks_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:

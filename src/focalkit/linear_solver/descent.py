@@ -52,13 +52,14 @@ def take_steps(
     while active.any():
         due = np.flatnonzero(active & fresh)
         if len(due):
-            found = method.directions([models[int(i)] for i in due], theta[due], grad[due], due)
-            descent = (found * grad[due]).sum(axis=(1, 2))
-            bad = ~(descent < 0)
-            found[bad], descent[bad] = -grad[due][bad], -(grad[due][bad] ** 2).sum(axis=(1, 2))
-            direction[due], slope[due], length[due] = found, descent, 1.0
-            decrement[due] = -0.5 * descent
-            ended = decrement[due] <= tol * tol * np.maximum(value[due], 1e-6 * first[due])
+            enough = tol * tol * np.maximum(value[due], 1e-6 * first[due])
+            found, promise, after = method.directions([models[int(i)] for i in due], theta[due], grad[due], due, enough)
+            bad = ~(promise > 0)
+            found[bad], promise[bad] = -grad[due][bad], 0.5 * (grad[due][bad] ** 2).sum(axis=(1, 2))
+            after[bad] = np.inf
+            direction[due], slope[due], length[due] = found, -2 * promise, 1.0
+            decrement[due] = promise
+            ended = (promise <= enough) | (after <= enough)
             theta[due[ended]] += found[ended]  # the step is known, and only takes it nearer
             converged[due[ended]] = True
             active[due[ended]] = False
@@ -88,6 +89,8 @@ def take_steps(
             shrink = -promised[~good] / (2 * curve)
         shrink = np.where(np.isfinite(shrink), shrink, 0.1)
         length[rejected] *= np.clip(shrink, 0.1, 0.5)
+        for j in rejected:
+            method.surprised(int(j))
         lost = rejected[length[rejected] < 1e-10]
         converged[lost] = decrement[lost] < np.maximum(tol * tol, 100 * rounding) * value[lost]
         active[lost] = False

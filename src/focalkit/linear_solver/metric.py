@@ -19,13 +19,11 @@ BLOCK_FEATURES = 1024
 MEMORY = 10
 """Pairs of steps and gradient changes that L-BFGS keeps."""
 
-RENEWED = {
-    "whole": frozenset([0, 2, 4, 7, 11, 16, *range(24, 1000, 12)]),
-    "whole of classes": frozenset([0, 3, 8, 15, *range(25, 1000, 15)]),
-    "blocks": frozenset([0, 4, 12, 30, 80]),
-    "diagonal": frozenset([0, 4, 12, 30, 80]),
-}
-"""Steps at which the metric is made anew."""
+RENEWED = frozenset([0, 4, 12, 30, 80])
+"""Steps at which a metric of blocks, or a diagonal, is made anew."""
+
+SLOW = 0.1
+"""A whole matrix is made anew where the last step lowered what the next one promises to no less than this share."""
 
 
 class Metric:
@@ -41,27 +39,70 @@ class Metric:
             self.kind = "diagonal"
         else:
             self.kind = "whole" if rows.n_columns * rows.n_logits <= NEWTON_PARAMETERS else "blocks"
-        # of several classes the matrix costs many gradients, of two a few
-        self.renewed = RENEWED["whole of classes" if self.kind == "whole" and rows.n_logits > 1 else self.kind]
         self.metric: dict[int, NDArray[np.float64]] = {}
         self.age = np.zeros(n_models, int)
+        self.promised = np.full(n_models, np.inf)
         self.pairs: list[list[tuple[NDArray[np.float64], NDArray[np.float64], float]]] = [[] for _ in range(n_models)]
 
     def directions(
-        self, models: Sequence[Model], theta: NDArray[np.float64], grad: NDArray[np.float64], which: NDArray[np.intp]
-    ) -> NDArray[np.float64]:
-        """A descent direction for each model."""
-        renew = [i for i, model in enumerate(which) if int(self.age[model]) in self.renewed]
+        self,
+        models: Sequence[Model],
+        theta: NDArray[np.float64],
+        grad: NDArray[np.float64],
+        which: NDArray[np.intp],
+        enough: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """A descent direction for each model, what it promises, and what the step after it should promise.
+
+        A promise is by how much the risk falls along the direction were it quadratic. Near a minimum each step lowers
+        it by a share that shrinks (Newton's) or is as before (others'); of the first step nothing is known.
+        ``enough`` (n_models,) is the promise below which no metric is made anew.
+        """
+        out, promise, share = np.empty_like(grad), np.full(len(which), np.inf), np.full(len(which), np.inf)
+        renew = []
+        for i, model in enumerate(which):
+            known = int(model) in self.metric
+            if known and self.kind == "whole":
+                self._point(i, int(model), grad, out, promise, share)
+                # twice the change of the curvature along the last step, squared
+                if promise[i] <= enough[i] or 4 * share[i] * promise[i] <= enough[i] or share[i] < SLOW:
+                    share[i] *= 4
+                    continue
+            if self.kind == "whole" or int(self.age[model]) in RENEWED:
+                renew.append(i)
         if renew:
             self._renew([models[i] for i in renew], theta[renew], [int(which[i]) for i in renew])
+        made = set(renew)
+        for i, model in enumerate(which):
+            if i in made or self.kind != "whole":
+                self._point(i, int(model), grad, out, promise, share)
         self.age[which] += 1
-        return np.stack([-self._times(int(model), grad[i]) for i, model in enumerate(which)])
+        self.promised[which] = promise
+        return out, promise, promise * share
+
+    def _point(
+        self,
+        i: int,
+        model: int,
+        grad: NDArray[np.float64],
+        out: NDArray[np.float64],
+        promise: NDArray[np.float64],
+        share: NDArray[np.float64],
+    ) -> None:
+        """The direction of the i-th of some models, its promise, and its share of the last one."""
+        out[i] = -self._times(model, grad[i])
+        promise[i] = -0.5 * float(np.vdot(out[i], grad[i]))
+        share[i] = promise[i] / self.promised[model] if np.isfinite(self.promised[model]) else np.inf
+
+    def surprised(self, model: int) -> None:
+        """A step of the model was shortened: what it promised says nothing of the next one."""
+        self.promised[model] = np.inf
 
     def _renew(self, models: Sequence[Model], theta: NDArray[np.float64], which: Sequence[int]) -> None:
         if self.kind == "whole":
-            found = np.linalg.inv(newton_matrix(self.rows, models, theta))
+            found: NDArray[np.float64] = newton_matrix(self.rows, models, theta)
         elif self.kind == "blocks":
-            found = np.linalg.inv(blocks_matrix(self.rows, models, theta))
+            found = np.asarray(np.linalg.inv(blocks_matrix(self.rows, models, theta)), np.float64)
         else:
             found = 1 / diagonal(self.rows, models, theta)
         for model, metric in zip(which, found, strict=True):
@@ -77,7 +118,7 @@ class Metric:
             taken.append(factor)
         metric = self.metric[model]
         if self.kind == "whole":
-            q = metric @ q
+            q = np.asarray(np.linalg.solve(metric, q), np.float64)
         elif self.kind == "blocks":
             q = np.einsum("kde,ek->dk", metric, q.reshape(vector.shape)).ravel()
         else:

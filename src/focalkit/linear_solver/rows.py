@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from focalkit._core.spec import LossSpec
 from focalkit.linear_solver.candidates import Candidate
 
-CURVATURE_ROWS = 4000
+CURVATURE_ROWS = 16000
 """Rows that the metric is computed from, at least; fewer rows are all used."""
 
 BLOCK_BYTES = 1 << 24

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from focalkit._core.message import Finding
+from focalkit.decisions import Constraint
 from focalkit.tuning.deciding import decision
 from focalkit.tuning.result import FREE
 from focalkit.tuning.scores import METRICS
@@ -85,7 +86,10 @@ def _expect(verdict: Verdict) -> tuple[Finding, ...]:
     if verdict.metric.costs:
         values |= {"before_all": 1000 * plain.expected.mean, "after_all": 1000 * best.expected.mean}
         return (*out, Finding("expect_cost_plain" if verdict.plain_stands else "expect_cost", values))
-    return (*out, Finding("expect_plain" if verdict.plain_stands else "expect", values))
+    said = (*out, Finding("expect_plain" if verdict.plain_stands else "expect", values))
+    if isinstance(verdict.metric.goal, Constraint) and min(plain.expected.mean, best.expected.mean) < 0:
+        return (*said, Finding("bound_missed", {}))
+    return said
 
 
 def _per_thousand(verdict: Verdict) -> list[Finding]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from focalkit._core import contracts
-from focalkit._core.extras import need
+from focalkit._core.extras import module_named, need
 from focalkit.tuning.estimators import NAMES, prepared
+from focalkit.tuning.remedy import RemedyClassifier, TableEncoder
 
 EXAMPLE = "E.g. sklearn.ensemble.RandomForestClassifier(n_estimators=300)"
 
@@ -83,6 +84,14 @@ def for_table(text: str, trust: bool, table: Any, *, missing: bool) -> tuple[Any
     """The estimator that ``text`` names and the features for it: as it knew them, or behind the usual preparation."""
     if text.endswith((".joblib", ".pkl", ".pickle")):
         model = from_file(text, trust)
+        own = _of_this_package(model)
+        if own is not None:
+            encoding, estimator = own
+            if list(encoding.names) != list(table.feature_names):
+                got = contracts.Words(f"columns {list(table.feature_names)[:5]}")
+                contract = f"be of the columns {list(encoding.names)[:5]}"
+                contracts.reject("estimator", contract, got, "Check --drop and --keep.")
+            return clone(estimator), table.X
         if hasattr(model, "feature_names_in_"):
             wanted = [str(name) for name in model.feature_names_in_]
             gone = [name for name in wanted if name not in table.feature_names]
@@ -97,6 +106,14 @@ def for_table(text: str, trust: bool, table: Any, *, missing: bool) -> tuple[Any
     else:
         model = from_text(text)
     return behind_preparation(clone(model), table.X.shape[1], table.categorical, missing=missing), table.X
+
+
+def _of_this_package(model: Any) -> tuple[Any, Any] | None:
+    """Of what ``focalkit tune --save`` wrote: the encoding of its table, and the estimator without remedy and rule."""
+    if not isinstance(model, Pipeline) or not isinstance(model.steps[-1][1], RemedyClassifier):
+        return None
+    first = model.steps[0][1]
+    return (first.encoding, model.steps[-1][1].estimator) if isinstance(first, TableEncoder) else None
 
 
 def behind_preparation(model: Any, n_features: int, categorical: Sequence[int], *, missing: bool) -> Any:
@@ -122,7 +139,7 @@ def _dotted(node: ast.expr) -> str:
 
 def _class(module: str, name: str, text: str) -> Any:
     with need(module, f"--estimator {module}.{name}", None):
-        kind = getattr(import_module(module), name, None)
+        kind = getattr(module_named(module), name, None)
     if not (isinstance(kind, type) and hasattr(kind, "get_params") and hasattr(kind, "predict")):
         contracts.reject("estimator", "name a class of classifiers", text, EXAMPLE)
     return kind

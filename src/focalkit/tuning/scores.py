@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -217,15 +218,51 @@ def score(
     present = np.flatnonzero(n_true)
     ranked = present if n_classes > 2 else np.array([int(np.argmin(counts))])
     of_true = posterior[np.arange(n), targets]
-    sorted_classes = {int(k): _Sorted.of(posterior[:, k], targets == k, weight) for k in np.union1d(present, ranked)}
+    precision, gap = _of_classes(posterior, targets, np.union1d(present, ranked), weight)
     return np.array(
         [
             *decision_scores(confusion(targets, decisions, n_classes, weight)),
-            np.mean([sorted_classes[int(k)].average_precision() for k in ranked]),
+            precision[ranked].mean(),
             np.average(-np.log(np.maximum(of_true, np.finfo(np.float64).tiny)), weights=weight),
-            np.mean([sorted_classes[int(k)].calibration_error(N_BINS) for k in present]),
+            gap[present].mean(),
         ]
     )
+
+
+def _of_classes(
+    posterior: NDArray[np.float64],
+    targets: NDArray[Any],
+    classes: NDArray[np.intp],
+    weight: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Average precision and calibration error (n_classes,) of some classes, NaN of the others: one sort of them all."""
+    precision, gap = np.full((2, posterior.shape[1]), np.nan)
+    if weight is None:
+        p = np.ascontiguousarray(posterior.T[classes])
+        order = np.argsort(p, axis=1)
+        ascending = np.take_along_axis(p, order, axis=1)
+        untied = ~(ascending[:, 1:] == ascending[:, :-1]).any(axis=1)
+        hit = (targets[order] == classes[:, None]).astype(np.float64)[:, ::-1]
+        place = np.arange(1, hit.shape[1] + 1)
+        found = hit.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            of_hits = np.einsum("kn,kn->k", hit, np.cumsum(hit, axis=1) / place) / found
+        precision[classes] = np.where(found > 0, of_hits, 0.0)
+        gaps = np.add.reduceat(ascending - hit[:, ::-1], _bins(hit.shape[1], N_BINS), axis=1)
+        gap[classes] = np.abs(gaps).sum(axis=1) / hit.shape[1]
+        classes = classes[~untied]
+    for k in classes:
+        of_class = _Sorted.of(posterior[:, k], targets == k, weight, tied=weight is None or None)
+        precision[k], gap[k] = of_class.average_precision(), of_class.calibration_error(N_BINS)
+    return precision, gap
+
+
+@cache
+def _bins(n: int, n_bins: int) -> NDArray[np.intp]:
+    """Where bins of equal mass begin among ``n`` rows; the first ones have the rows that are over."""
+    n_bins = min(n_bins, n)
+    size, longer = divmod(n, n_bins)
+    return np.concatenate([[0], np.cumsum([size + (i < longer) for i in range(n_bins - 1)])]).astype(np.intp)
 
 
 def confusion(
@@ -267,14 +304,20 @@ class _Sorted:
 
     @classmethod
     def of(
-        cls, probability: NDArray[np.float64], hit: NDArray[Any], weight: NDArray[np.float64] | None = None
+        cls,
+        probability: NDArray[np.float64],
+        hit: NDArray[Any],
+        weight: NDArray[np.float64] | None = None,
+        tied: bool | None = None,
     ) -> _Sorted:
-        """Sort; a stable order is asked for where it matters, among equal probabilities."""
-        order = np.argsort(probability)
-        ascending = probability[order]
-        tied = bool((ascending[1:] == ascending[:-1]).any())
+        """Sort; a stable order is asked for where it matters, among equal probabilities (None: to be found out)."""
+        if not tied:
+            order = np.argsort(probability)
+            ascending = probability[order]
+            tied = bool((ascending[1:] == ascending[:-1]).any())
         if tied:
             order = np.argsort(probability, kind="stable")
+            ascending = probability[order]
         return cls(ascending, np.asarray(hit)[order], tied, None if weight is None else weight[order])
 
     def average_precision(self) -> float:
@@ -315,9 +358,7 @@ class _Sorted:
         if self.weight is not None:
             return self._weighted_calibration(n_bins)
         n = len(self.hit)
-        n_bins = min(n_bins, n)
-        size, longer = divmod(n, n_bins)
-        starts = np.concatenate([[0], np.cumsum([size + (i < longer) for i in range(n_bins - 1)])]).astype(np.intp)
+        starts = _bins(n, n_bins)
         gaps = np.add.reduceat(self.probability, starts) - np.add.reduceat(self.hit.astype(np.float64), starts)
         return float(np.abs(gaps).sum()) / n
 

@@ -1,7 +1,8 @@
 r"""Decisions by shifted priors: counted at every strength in each fold, and chosen without the fold that scores them.
 
 A class is decided where :math:`\log p_k - \tau \log \pi_k` is largest (Menon et al. 2021, arXiv 2007.07314, eq. 9).
-Of two classes that is every cut-off between 1/2 (tau = 0) and that of equally frequent classes (tau = 1), and beyond.
+Of two classes that is every cut-off between 1/2 (tau = 0) and that of equally frequent classes (tau = 1), and beyond;
+bounds, such as nine of ten alarms being right, also need those above 1/2, where tau is negative.
 Each fold counts, for every tau, how many rows of each class are decided rightly and how many are decided for it: every
 metric of decisions follows from these numbers, so that a strength can be chosen for any of them afterwards, without
 predictions and without another fit.
@@ -23,15 +24,20 @@ from focalkit.decisions import Constraint, Cost, Goal, Maximize
 from focalkit.decisions.fit import constrained
 
 STEP = 0.05
-TAUS = np.round(np.arange(0, 2 + STEP / 2, STEP), 2)
-"""Strengths for two classes; of more, every second one."""
+TAUS = np.round(np.arange(-2, 2 + STEP / 2, STEP), 2) + 0.0
+"""Strengths for two classes, those below 0 for bounds alone; of more classes, every second one from 0 on."""
 
 BLOCK = 1 << 14
 
 
 def taus_of(n_classes: int) -> NDArray[np.float64]:
     """The strengths that are tried."""
-    return TAUS if n_classes == 2 else TAUS[::2]
+    return TAUS if n_classes == 2 else TAUS[_first(TAUS) :: 2]
+
+
+def _first(taus: NDArray[np.float64]) -> int:
+    """The place of tau = 0."""
+    return int(np.searchsorted(taus, 0))
 
 
 def count_decisions(
@@ -116,28 +122,38 @@ def _count_shifts(
     tiny = np.finfo(np.float64).tiny
     height = max(64, BLOCK // n_taus)
     offset = n_classes * np.arange(n_taus)[:, None]
+    shifts = [taus[:, None] * np.log(prior[k]) for k in known]
     for first in range(0, len(targets), height):
         log_p = np.log(np.maximum(posterior[first : first + height].T, tiny))
         y = targets[first : first + height]
-        best = log_p[known[0]] - taus[:, None] * np.log(prior[known[0]])
+        best = log_p[known[0]] - shifts[0]
         said = np.full(best.shape, known[0])
-        for k in known[1:]:
-            value = log_p[k] - taus[:, None] * np.log(prior[k])
-            better = value > best
-            np.copyto(best, value, where=better)
-            said[better] = k
+        value, better = np.empty_like(best), np.empty(best.shape, bool)
+        for k, shift in zip(known[1:], shifts[1:], strict=True):
+            np.subtract(log_p[k], shift, out=value)
+            np.greater(value, best, out=better)
+            np.maximum(value, best, out=best)
+            np.copyto(said, k, where=better)
+        if weight is None:  # rows of each strength and decision, and how many of them rightly, in one count
+            right = said == y
+            flat = np.add(said, offset, out=said)
+            flat *= 2
+            flat += right
+            number = np.bincount(flat.ravel(), minlength=2 * n_taus * n_classes).reshape(n_taus, n_classes, 2)
+            out[:, 1] += number.sum(axis=2, dtype=out.dtype)
+            out[:, 0] += number[:, :, 1].astype(out.dtype)
+            continue
         flat = said + offset
-        size = n_taus * n_classes
         right = said == y
-        w = None if weight is None else np.broadcast_to(weight[first : first + height], said.shape)
-        for place, which, of in ((1, flat.ravel(), None if w is None else w.ravel()), (0, flat[right], w)):
-            of = of[right] if of is not None and of.ndim > 1 else of
-            out[:, place] += np.bincount(which, of, minlength=size).reshape(n_taus, n_classes).astype(out.dtype)
+        w = np.broadcast_to(weight[first : first + height], said.shape)
+        for place, which, of in ((1, flat.ravel(), w.ravel()), (0, flat[right], w[right])):
+            out[:, place] += np.bincount(which, of, minlength=n_taus * n_classes).reshape(n_taus, n_classes)
 
 
 def places_of(n_classes: int, stride: int) -> NDArray[np.intp]:
     """Which of the strengths are tried where every call costs time: 0.2 apart, 1 among them."""
-    return np.arange(0, len(taus_of(n_classes)), stride if n_classes == 2 else (stride + 1) // 2)
+    taus = taus_of(n_classes)
+    return np.arange(_first(taus), len(taus), stride if n_classes == 2 else (stride + 1) // 2)
 
 
 def decisions_at(
@@ -172,9 +188,12 @@ def figure(goal: Goal, counts: NDArray[Any], true: NDArray[Any]) -> NDArray[np.f
 def choose(goal: Goal, counts: NDArray[Any], true: NDArray[Any], taus: NDArray[np.float64]) -> NDArray[np.intp]:
     """The place of the best strength, (...,) from counts (..., n_taus, 2, n_classes); of equals the one nearest to 1.
 
-    A lead of a single row is no lead: merits are averaged over a strength and its two neighbours.
+    A lead of a single row is no lead: merits are averaged over a strength and its two neighbours. Only a bound takes
+    strengths below 0.
     """
-    return best_strength(figure(goal, counts, true) * (1 if goal.larger_is_better else -1), taus)
+    first = 0 if isinstance(goal, Constraint) else _first(taus)
+    merit = figure(goal, counts[..., first:, :, :], true) * (1 if goal.larger_is_better else -1)
+    return first + best_strength(merit, taus[first:])
 
 
 def best_strength(merit: NDArray[np.float64], taus: NDArray[np.float64]) -> NDArray[np.intp]:

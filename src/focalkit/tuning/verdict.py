@@ -122,8 +122,13 @@ class Verdict(Shown):
 
     @property
     def best_rival(self) -> FamilyVerdict:
-        """The rival of plain cross-entropy with the largest expected gain."""
-        return max(self.families[1:], key=lambda family: family.gain.mean)
+        """The rival of plain cross-entropy with the largest expected gain.
+
+        Shifted decisions are none where decisions do not matter: they change no figure.
+        """
+        rivals = [family for family in self.families[1:] if family.family not in FREE] or self.families[1:]
+        decides = self.metric.judges == "decisions"
+        return max(self.families[1:] if decides else rivals, key=lambda family: family.gain.mean)
 
     @property
     def free_rival(self) -> FamilyVerdict:

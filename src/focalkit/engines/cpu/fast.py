@@ -171,6 +171,20 @@ def largest(losses: NDArray[Any], among: NDArray[np.bool_], count: Any) -> NDArr
     return keep
 
 
+def softmax_curvature(
+    grad: NDArray[np.float32], hess: NDArray[np.float32], targets: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """The clipped curvature of rows in their logits, from gradient and Hessian diagonal (n, K) of the softmax loss.
+
+    Its entries (k, j), k <= j < K - 1, one after the other: (K (K - 1) / 2, n). Rows of the matrix sum to zero, so that
+    they tell the last class's entries too.
+    """
+    n, n_classes = grad.shape
+    out = np.empty((n_classes * (n_classes - 1) // 2, n), np.float32)
+    _cpu.softmax_curvature(grad, hess, np.ascontiguousarray(targets, np.int64), out)
+    return out
+
+
 #: The ignore_index of kernels where that of the spec is NaN, which integers never are.
 NO_ID = -(1 << 63)
 

@@ -580,6 +580,7 @@ MESSAGES: dict[str, str] = {
     "finding.why_free": "Its probabilities serve; it is deciding by the largest of them that fails the rare class.",
     "finding.why_retrain": "That promises {lead:gain} more than the best remedy without a retraining ({family:family}).",
     "finding.expect_plain": "{metric:Metric} {after:score}; on {n:count} new rows {range:span} (95 %).",
+    "finding.bound_missed": "A figure below 0 says by how many points the bound is missed.",
     "finding.expect_cost": "Cost of 1,000 cases {before_all:.1f} → {after_all:.1f}; of one {before:score} → {after:score}, on {n:count} new rows {range:span} (95 %).",
     "finding.expect_cost_plain": "Cost of 1,000 cases {after_all:.1f}; of one {after:score}, on {n:count} new rows {range:span} (95 %).",
     "finding.proved": "Shown at the 5 % level ({p:p} after correction for {n:count} comparisons).",

@@ -563,6 +563,7 @@ MESSAGES: dict[str, str] = {
     "finding.why_free": "它的概率是可用的；亏待稀有类别的是“取概率最大者”这条决策规则。",
     "finding.why_retrain": "比不用重新训练的最好方法（{family:family}）多出 {lead:gain}。",
     "finding.expect_plain": "{metric:Metric} {after:score}；在 {n:count} 行新数据上为 {range:span}（95%）。",
+    "finding.bound_missed": "负值表示离约束还差多少个百分点。",
     "finding.expect_cost": "每 1,000 例的代价 {before_all:.1f} → {after_all:.1f}；每例 {before:score} → {after:score}，在 {n:count} 行新数据上为 {range:span}（95%）。",
     "finding.expect_cost_plain": "每 1,000 例的代价 {after_all:.1f}；每例 {after:score}，在 {n:count} 行新数据上为 {range:span}（95%）。",
     "finding.proved": "在 5% 水平上得到证明（{n:count} 次比较校正后 {p:p}）。",

@@ -1,0 +1,67 @@
+// The clipped curvature of softmax rows in their logits, as weights of products of features (linear_solver/curvature.py).
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <vector>
+
+#include "bindings/bindings.hpp"
+
+namespace nb = nanobind;
+
+namespace focalkit {
+namespace {
+
+template <class T, int Rank>
+using Array = nb::ndarray<T, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
+
+constexpr std::int64_t height = 256;
+
+/// From gradients and Hessian diagonals (n, K) of rows of class ``targets``: the entries (k, j), k <= j < K - 1, of
+/// ``d2 u u' - d1 (diag r - r r')``, an entry after the other, in ``out`` (K (K - 1) / 2, n). Every row of that matrix
+/// sums to zero, so that the last class's entries are known from the others.
+void softmax_curvature(Array<const float, 2> grad, Array<const float, 2> hess, Array<const std::int64_t, 1> targets,
+                       Array<float, 2> out) {
+    const std::int64_t n = static_cast<std::int64_t>(grad.shape(0)), classes = static_cast<std::int64_t>(grad.shape(1));
+    const bool alike = hess.shape(0) == grad.shape(0) && hess.shape(1) == grad.shape(1) &&
+                       targets.shape(0) == grad.shape(0) && out.shape(1) == grad.shape(0) &&
+                       static_cast<std::int64_t>(out.shape(0)) == classes * (classes - 1) / 2;
+    for (std::int64_t i = 0; alike && i < n; ++i)
+        if (targets.data()[i] < 0 || targets.data()[i] >= classes) throw std::invalid_argument("no such class");
+    if (!alike) throw std::invalid_argument("shapes differ");
+    const nb::gil_scoped_release released;
+    std::vector<float> others(static_cast<std::size_t>(classes * height)), pulled(others.size());
+    float slope[height], bend[height];
+    for (std::int64_t first = 0; first < n; first += height) {
+        const std::int64_t rows = std::min(height, n - first);
+        for (std::int64_t i = 0; i < rows; ++i) {
+            const float* g = grad.data() + (first + i) * classes;
+            const std::int64_t t = targets.data()[first + i];
+            slope[i] = g[t];
+            bend[i] = std::max(hess.data()[(first + i) * classes + t], 0.0f);
+            const float scale = g[t] < 0 ? -1 / g[t] : 0.0f;
+            for (std::int64_t k = 0; k < classes; ++k) {
+                const float r = k == t ? 0.0f : g[k] * scale;
+                others[static_cast<std::size_t>(k * height + i)] = r;
+                pulled[static_cast<std::size_t>(k * height + i)] = k == t ? 1.0f : -r;
+            }
+        }
+        float* entry = out.data() + first;
+        for (std::int64_t k = 0; k < classes - 1; ++k) {
+            const float *rk = others.data() + k * height, *uk = pulled.data() + k * height;
+            for (std::int64_t j = k; j < classes - 1; ++j, entry += n) {
+                const float *rj = others.data() + j * height, *uj = pulled.data() + j * height;
+                for (std::int64_t i = 0; i < rows; ++i) entry[i] = bend[i] * uk[i] * uj[i] + slope[i] * rk[i] * rj[i];
+                if (k == j)
+                    for (std::int64_t i = 0; i < rows; ++i) entry[i] -= slope[i] * rk[i];
+            }
+        }
+    }
+}
+
+}  // namespace
+
+void bind_curvature(nb::module_& module) { module.def("softmax_curvature", &softmax_curvature); }
+
+}  // namespace focalkit
