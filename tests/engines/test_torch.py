@@ -769,3 +769,15 @@ except ModuleNotFoundError as error:
 def test_without_torch_the_message_names_the_extra():
     done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == 'focalkit.nn needs torch; run: pip install "focalkit[torch]"'
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_row_whose_other_classes_are_all_masked_has_a_hessian_of_zeros_in_forward_mode_too(gamma, soft):
+    z = torch.tensor([[-torch.inf, 1.0, -torch.inf], [0.5, 1.0, -torch.inf]], dtype=torch.float64)
+    t = torch.eye(3, dtype=torch.float64)[[1, 0]] if soft else torch.tensor([1, 0])
+    hessian = torch.func.hessian(lambda logits: focalkit.softmax_focal_loss(logits, t, gamma, reduction="sum"))(z)
+    diagonal = torch.einsum("ijij->ij", hessian)
+    want = focalkit.loss_grad_hess(LossSpec(gamma=gamma, reduction="sum"), z, t).hess
+    assert not hessian[0].any()
+    torch.testing.assert_close(diagonal, want, rtol=1e-12, atol=1e-14)

@@ -44,7 +44,7 @@ class Interval:
         return bool(np.all(above & below & np.isfinite(values)))
 
     def __str__(self) -> str:
-        left = "[" if self.low_inclusive else "("
+        left = "[" if self.low_inclusive and math.isfinite(self.low) else "("
         right = "]" if self.high_inclusive and math.isfinite(self.high) else ")"
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
