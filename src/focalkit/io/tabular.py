@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from sys import getrefcount
 from time import monotonic, sleep
 from typing import Any, NoReturn
@@ -60,7 +60,8 @@ def _read(file: File, asked: TextOptions, as_text: Sequence[str | int], skip_dam
     if file.format in ("json", "jsonl"):
         return of_table(documents.of_json(file))
     if file.format == "xlsx":
-        return of_table(documents.of_excel(file))
+        table, alerts = documents.of_excel(file)
+        return replace(of_table(table), alerts=alerts)
     if file.format == "npz" or file.partner:
         return _arrays(file)
     contracts.reject(
@@ -162,7 +163,7 @@ def _csv(
     if damaged:
         line, _, what = min(damaged)
         alerts.append(Alert("damaged_lines", {"n": len(damaged), "line": line, "what": what}))
-    gone = [row for _, row, _ in damaged]
+    gone = [*range(1, found.below + 1), *(row + found.below for _, row, _ in damaged)]
     return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal, gone)
 
 
@@ -335,7 +336,7 @@ def index_columns(schema: Any) -> set[str]:
     if note:
         try:
             found |= {name for name in json.loads(note).get("index_columns", []) if isinstance(name, str)}
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):  # another program wrote it
             pass
     return found & set(schema.names)
 

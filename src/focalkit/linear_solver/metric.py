@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit.linear_solver.curvature import blocks_matrix, diagonal, newton_matrix
+from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.rows import Model, Rows
 
 NEWTON_PARAMETERS = 160
@@ -100,9 +101,9 @@ class Metric:
 
     def _renew(self, models: Sequence[Model], theta: NDArray[np.float64], which: Sequence[int]) -> None:
         if self.kind == "whole":
-            found = newton_matrix(self.rows, models, theta)
+            found: NDArray[np.float64] = newton_matrix(self.rows, models, theta)
         elif self.kind == "blocks":
-            found = np.linalg.inv(blocks_matrix(self.rows, models, theta))
+            found = _inverse(blocks_matrix(self.rows, models, theta))
         else:
             found = 1 / diagonal(self.rows, models, theta)
         for model, metric in zip(which, found, strict=True):
@@ -118,7 +119,7 @@ class Metric:
             taken.append(factor)
         metric = self.metric[model]
         if self.kind == "whole":
-            q = np.linalg.solve(metric, q)
+            q = np.asarray(np.linalg.solve(metric, q), np.float64)
         elif self.kind == "blocks":
             q = np.einsum("kde,ek->dk", metric, q.reshape(vector.shape)).ravel()
         else:
@@ -137,3 +138,9 @@ class Metric:
         product = float(step @ change)
         if product > 1e-10 * float(step @ step) ** 0.5 * float(change @ change) ** 0.5:
             self.pairs[which] = [*self.pairs[which][1 - MEMORY :], (step, change, product)]
+
+
+def _inverse(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each of the matrices (..., p, p), one after the other."""
+    with product_of(2 * matrices.shape[-1] ** 3):
+        return np.asarray(np.linalg.inv(matrices), np.float64)

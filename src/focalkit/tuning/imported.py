@@ -89,8 +89,8 @@ def for_table(text: str, trust: bool, table: Any, *, missing: bool) -> tuple[Any
             encoding, estimator = own
             if list(encoding.names) != list(table.feature_names):
                 got = contracts.Words(f"columns {list(table.feature_names)[:5]}")
-                wanted = f"be of the columns {list(encoding.names)[:5]}"
-                contracts.reject("estimator", wanted, got, "Check --drop and --keep.")
+                contract = f"be of the columns {list(encoding.names)[:5]}"
+                contracts.reject("estimator", contract, got, "Check --drop and --keep.")
             return clone(estimator), table.X
         if hasattr(model, "feature_names_in_"):
             wanted = [str(name) for name in model.feature_names_in_]

@@ -252,7 +252,7 @@ def _of_classes(
         gap[classes] = np.abs(gaps).sum(axis=1) / hit.shape[1]
         classes = classes[~untied]
     for k in classes:
-        of_class = _Sorted.of(posterior[:, k], targets == k, weight)
+        of_class = _Sorted.of(posterior[:, k], targets == k, weight, tied=weight is None or None)
         precision[k], gap[k] = of_class.average_precision(), of_class.calibration_error(N_BINS)
     return precision, gap
 
@@ -304,14 +304,20 @@ class _Sorted:
 
     @classmethod
     def of(
-        cls, probability: NDArray[np.float64], hit: NDArray[Any], weight: NDArray[np.float64] | None = None
+        cls,
+        probability: NDArray[np.float64],
+        hit: NDArray[Any],
+        weight: NDArray[np.float64] | None = None,
+        tied: bool | None = None,
     ) -> _Sorted:
-        """Sort; a stable order is asked for where it matters, among equal probabilities."""
-        order = np.argsort(probability)
-        ascending = probability[order]
-        tied = bool((ascending[1:] == ascending[:-1]).any())
+        """Sort; a stable order is asked for where it matters, among equal probabilities (None: to be found out)."""
+        if not tied:
+            order = np.argsort(probability)
+            ascending = probability[order]
+            tied = bool((ascending[1:] == ascending[:-1]).any())
         if tied:
             order = np.argsort(probability, kind="stable")
+            ascending = probability[order]
         return cls(ascending, np.asarray(hit)[order], tied, None if weight is None else weight[order])
 
     def average_precision(self) -> float:

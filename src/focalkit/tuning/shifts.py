@@ -122,18 +122,23 @@ def _count_shifts(
     tiny = np.finfo(np.float64).tiny
     height = max(64, BLOCK // n_taus)
     offset = n_classes * np.arange(n_taus)[:, None]
+    shifts = [taus[:, None] * np.log(prior[k]) for k in known]
     for first in range(0, len(targets), height):
         log_p = np.log(np.maximum(posterior[first : first + height].T, tiny))
         y = targets[first : first + height]
-        best = log_p[known[0]] - taus[:, None] * np.log(prior[known[0]])
+        best = log_p[known[0]] - shifts[0]
         said = np.full(best.shape, known[0])
-        for k in known[1:]:
-            value = log_p[k] - taus[:, None] * np.log(prior[k])
-            better = value > best
-            np.copyto(best, value, where=better)
+        value, better = np.empty_like(best), np.empty(best.shape, bool)
+        for k, shift in zip(known[1:], shifts[1:], strict=True):
+            np.subtract(log_p[k], shift, out=value)
+            np.greater(value, best, out=better)
+            np.maximum(value, best, out=best)
             np.copyto(said, k, where=better)
         if weight is None:  # rows of each strength and decision, and how many of them rightly, in one count
-            flat = 2 * (said + offset) + (said == y)
+            right = said == y
+            flat = np.add(said, offset, out=said)
+            flat *= 2
+            flat += right
             number = np.bincount(flat.ravel(), minlength=2 * n_taus * n_classes).reshape(n_taus, n_classes, 2)
             out[:, 1] += number.sum(axis=2, dtype=out.dtype)
             out[:, 0] += number[:, :, 1].astype(out.dtype)
