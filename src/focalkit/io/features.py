@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from focalkit.io.sources import File, find
 from focalkit.io.tabular import TARGETS, AsText, Columns, of_table, position, read_columns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Features and labels of a table, and what was found out about it.
 
@@ -63,6 +62,11 @@ class Table:
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     categories: tuple[tuple[str, ...], ...] = ()
     costs: NDArray[np.float64] | None = None
+
+    def __repr__(self) -> str:
+        """Its size, target and number of alerts."""
+        size = f"{len(self.y):,} rows, {len(self.feature_names):,} features"
+        return f"Table({size}, target {self.target_name!r}, {len(self.alerts)} alerts)"
 
     @property
     def encoding(self) -> Encoding:
@@ -220,7 +224,11 @@ def _columns(source: Any, asked: TextOptions, as_text: Sequence[AsText], skip_da
         import pyarrow
 
         return of_table(pyarrow.table(source))
-    words = [source] if isinstance(source, (str, PathLike, Path)) else list(source)
+    words = [source] if isinstance(source, (str, PathLike)) else source
+    if not isinstance(words, (list, tuple)) or not all(isinstance(word, (str, PathLike)) for word in words):
+        contract = "be a path, a URL, a glob, a sequence of these, or a data frame"
+        remedy = "Read an open file by pandas.read_csv, and pass the frame; arrays need no reading."
+        contracts.reject("source", contract, contracts.Words(type(source).__name__), remedy)
     files = find(tuple(str(word) for word in words))
     parts = [read_columns(file, asked, as_text, skip_damaged) for file in files]
     if len(parts) == 1:

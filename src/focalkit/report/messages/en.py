@@ -390,6 +390,8 @@ MESSAGES: dict[str, str] = {
     "rule.cutoff": "Decide “{yes:text}” when p > {cut}, otherwise “{no:text}”.",
     "rule.always": "Decide “{name:text}” always.",
     "rule.bands": "Decide “{yes:text}” when p > {upper} and “{no:text}” when p ≤ {lower}; between them a person decides.",
+    "rule.band_below": "Decide “{no:text}” when p ≤ {lower}; otherwise a person decides.",
+    "rule.band_above": "Decide “{yes:text}” when p > {upper}; otherwise a person decides.",
     "rule.each_label": "Each label where its p is above its own cut-off: {cuts:text}.",
     "rule.labels": "Each of {n} labels where its p is above its own cut-off, from {low} to {high}.",
     "rule.per_case": "Of each case the decision with the least expected cost at that case's own costs.",
@@ -477,6 +479,10 @@ MESSAGES: dict[str, str] = {
     "decide.folds_labels": "Over {n} folds the cut-offs run: {runs:text}.",
     "decide.folds_weights": "Over {n} folds the weights, the largest being 1, run: {runs:text}.",
     "decide.how_sure": "How sure that is",
+    "decide.upside_down": (
+        "The higher the probability of “{second:text}”, the rarer “{second:text}” is (AUC {auc:.2f}). If the "
+        "probabilities are those of “{first:text}”, name it as the second class."
+    ),
     "decide.cheap_mistake": (
         "Deciding “{said:text}” for a true “{true:text}” costs {cost}, less than being right ({right}). Rows are the true "
         "class, columns the decision."

@@ -390,6 +390,8 @@ MESSAGES: dict[str, str] = {
     "rule.cutoff": "p > {cut} 时判为“{yes:text}”，否则判为“{no:text}”。",
     "rule.always": "一律判为“{name:text}”。",
     "rule.bands": "p > {upper} 时判为“{yes:text}”，p ≤ {lower} 时判为“{no:text}”；介于两者之间的交由人工判定。",
+    "rule.band_below": "p ≤ {lower} 时判为“{no:text}”，否则交由人工判定。",
+    "rule.band_above": "p > {upper} 时判为“{yes:text}”，否则交由人工判定。",
     "rule.each_label": "各标签的 p 超过自己的阈值即判为有此标签：{cuts:text}。",
     "rule.labels": "{n} 个标签各有自己的阈值，从 {low} 到 {high}；p 超过阈值即判为有此标签。",
     "rule.per_case": "对每个样本，按它自己的代价取期望代价最小的决策。",
@@ -463,6 +465,9 @@ MESSAGES: dict[str, str] = {
     "decide.folds_labels": "在 {n} 折之间，阈值的范围：{runs:text}。",
     "decide.folds_weights": "在 {n} 折之间，权重（最大者记为 1）的范围：{runs:text}。",
     "decide.how_sure": "有多可靠",
+    "decide.upside_down": (
+        "“{second:text}”的概率越高，“{second:text}”反而越少（AUC {auc:.2f}）。若这些其实是“{first:text}”的概率，请把它列为第二类。"
+    ),
     "decide.cheap_mistake": (
         "把真实类别“{true:text}”判为“{said:text}”的代价 {cost} 低于判对的代价 {right}。行是真实类别，列是决策。"
     ),
