@@ -1,6 +1,7 @@
 """A vocabulary's linear layer and its loss: time in units of its three matrix products, memory, error.
 
     python benchmarks/linear.py [--rounds 15] [--dtypes float32,bfloat16] [--cpu-time] [--out benchmarks/results]
+    python benchmarks/linear.py --dft
 
 Hidden states 2048×1024, weight 32000×1024, forward + backward, mean over rows, gamma 2 (or cross-entropy). The products
 ``h W'``, ``G W`` and ``G' h`` go into memory that is ready, in the same interleaved rounds; figures are medians over
@@ -163,6 +164,34 @@ def errors(dtype: torch.dtype, names: list[str]) -> dict[str, tuple[float, float
     return found
 
 
+def compare_dft(rounds: int, dtypes: list[torch.dtype]) -> None:
+    """Dynamic fine-tuning beside our own cross-entropy and torch's, each over our cross-entropy, at several shapes."""
+    print("| rows × width × classes | CE, ms | DFT | CE, F.linear_cross_entropy, 512 rows |\n|---|---|---|---|")
+    of_torch = torchs(batch_chunk_size=512, chunking_method=None, acc_policy="compact")
+
+    def ours(form: dict[str, float]) -> Loss:
+        return lambda h, w, t: focalkit.linear_softmax_focal_loss(h, w, t, gamma=0.0, **form)
+
+    runs: dict[str, Loss] = {"CE": ours({}), "DFT": ours({"dft": 1.0}), "torch's CE": of_torch}
+    for dtype in dtypes:
+        for rows, width, classes in ((2048, 1024, 32000), (4096, 512, 8000), (1024, 256, 50257), (8192, 128, 1000)):
+            torch.manual_seed(0)
+            hidden = torch.randn(rows, width).to(dtype).requires_grad_()
+            weight = (torch.randn(classes, width) * 0.05).to(dtype).requires_grad_()
+            given = hidden, weight, torch.randint(classes, (rows,))
+            times: dict[str, list[float]] = {name: [] for name in runs}
+            for done in range(rounds + 1):
+                for name, run in runs.items():
+                    start = CLOCK()
+                    step(run, *given)
+                    if done:
+                        times[name].append(CLOCK() - start)
+            unit, *others = (statistics.median(values) for values in times.values())
+            cells = " | ".join(f"{other / unit:.3f}" for other in others)
+            name = str(dtype).removeprefix("torch.")
+            print(f"| {name}, {rows}×{width}×{classes} | {unit * 1e3:.1f} | {cells} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
@@ -170,6 +199,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="contenders whose name has one of these, separated by |")
     parser.add_argument(
         "--cpu-time", action="store_true", help="one thread, its own time: for a machine that others use"
+    )
+    parser.add_argument(
+        "--dft", action="store_true", help="dynamic fine-tuning beside cross-entropy, at several shapes"
     )
     parser.add_argument("--memory-of", default="")
     parser.add_argument("--out", type=Path, default=None)
@@ -183,6 +215,8 @@ def main() -> None:
     dtypes = [getattr(torch, name) for name in arguments.dtypes.split(",")]
     if arguments.memory_of:
         return memory_of(dtypes[0], arguments.memory_of)
+    if arguments.dft:
+        return compare_dft(arguments.rounds, dtypes)
     record: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     for dtype in dtypes:
         wanted = arguments.only.split("|")

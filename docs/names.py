@@ -11,7 +11,7 @@ TOGETHER = [
     ["keras.SoftmaxFocalLoss", "keras.SigmoidFocalLoss", "keras.SoftmaxCrossEntropy", "keras.SigmoidCrossEntropy"],
     ["loss_grad_hess", "LossSpec", "LossGradHess"],
     ["get_num_threads", "set_num_threads"],
-    ["class_weights", "prior_bias", "long_tail_counts"],
+    ["class_weights", "deferred_weights", "prior_bias", "long_tail_counts"],
     ["recover_posterior", "shift_prior"],
     ["linear_softmax_focal_loss", "nn.LinearFocalLoss"],
     ["nn.global_normalizer", "nn.parallel_softmax_focal_loss"],
@@ -66,7 +66,7 @@ FURTHER = {
 #: What came after 0.1.0; modules stand for all their names.
 ADDED = {
     "0.2.0": {
-        *("long_tail_counts", "decisions", "io", "report", "keras"),
+        *("deferred_weights", "long_tail_counts", "decisions", "io", "report", "keras"),
         *("diagnosis.Diagnosis", "diagnosis.diagnose_files", "diagnosis.diagnose_demo"),
         *("tuning.LabelVerdicts", "tuning.tune_labels", "tuning.named_estimator"),
         *("tuning.OutOfFold", "tuning.RemedyClassifier"),

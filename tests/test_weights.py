@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 from sklearn.utils.class_weight import compute_class_weight
 
-from focalkit import InputError, class_weights, long_tail_counts, prior_bias
+from focalkit import InputError, class_weights, deferred_weights, long_tail_counts, prior_bias
 from focalkit.weights import SCHEMES, alpha_of_classes
 
 COUNTS = [5000, 300, 20, 1]
@@ -203,3 +203,25 @@ def test_a_long_tail_ends_at_the_largest_over_the_imbalance_or_is_refused(n_larg
 def test_a_long_tail_of_impossible_shape_is_refused_by_name(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         long_tail_counts(**{"n_largest": 5000, "n_classes": 10, "imbalance": 100, **wrong})
+
+
+@pytest.mark.parametrize("scheme", ["effective", "balanced", "sqrt"])
+@given(epoch=st.integers(0, 300), start=st.integers(0, 300))
+def test_deferred_weights_are_ones_before_their_start_and_the_scheme_from_then_on(scheme, epoch, start):
+    counts = [5000, 50, 0]
+    want = np.ones(3) if epoch < start else class_weights(counts, scheme)
+    assert np.array_equal(deferred_weights(counts, epoch, start, scheme), want)
+
+
+def test_deferred_weights_are_the_published_ones():
+    """LDAM-DRW's cifar_train.py: (1 - beta) / (1 - beta^n), beta 0.9999 from epoch 160 on, scaled to sum to K."""
+    counts = long_tail_counts(5000, 10, 100)
+    published = (1 - 0.9999) / (1 - 0.9999**counts)
+    got = deferred_weights(counts, 160, 160, beta=0.9999)
+    assert np.allclose(got, published / published.sum() * 10, rtol=1e-9)
+
+
+@pytest.mark.parametrize("wrong", [{"epoch": -1}, {"start": np.nan}, {"scheme": "late"}, {"beta": 2}])
+def test_deferred_weights_refuse_what_they_cannot_mean_by_name(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        deferred_weights(**{"counts": [5, 3], "epoch": 1, "start": 2, **wrong})

@@ -109,6 +109,67 @@ def class_weights(counts: Counts, scheme: str = "balanced", *, beta: float | Non
     return weights
 
 
+@overload
+def deferred_weights(
+    counts: Host | Mapping[int, float],
+    epoch: float,
+    start: float,
+    scheme: SchemeName = "effective",
+    *,
+    beta: float | None = None,
+) -> NDArray[np.float64]: ...
+@overload
+def deferred_weights(
+    counts: jax.Array, epoch: float, start: float, scheme: SchemeName = "effective", *, beta: float | None = None
+) -> jax.Array: ...
+def deferred_weights(
+    counts: Counts, epoch: float, start: float, scheme: str = "effective", *, beta: float | None = None
+) -> Any:
+    r"""Class weights that are 1 for all classes before epoch ``start``, and those of a scheme from then on.
+
+    .. math:: \alpha_k(t) = 1 \; (t < \text{start}), \qquad \alpha_k(t) = \alpha_k^\text{scheme} \; (t \ge \text{start})
+
+    That is deferred re-weighting, DRW (Cao et al. 2019, arXiv 1906.07413, algorithm 1): features are learned from the
+    data as they are, boundaries from the weighted classes once the learning rate has fallen.
+
+    Parameters
+    ----------
+    counts : (n_classes,) of numbers >= 0, or a dict or pandas Series from class id to number
+        Samples per class, as :func:`class_weights` takes them.
+    epoch : float >= 0
+        The present epoch, or step, counted from 0.
+    start : float >= 0
+        The first with weights, in the same unit: 160 of 200 epochs in the paper.
+    scheme : str
+        A scheme of :func:`class_weights`.
+    beta : float, optional
+        Its parameter; the paper's is 0.9999 with "effective".
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n_classes,), positive: an alpha.
+
+    Raises
+    ------
+    InputError
+        Where an argument breaks its contract.
+
+    Examples
+    --------
+    >>> deferred_weights([5000, 50], epoch=159, start=160, beta=0.9999)
+    array([1., 1.])
+    >>> deferred_weights([5000, 50], epoch=160, start=160, beta=0.9999).round(3)
+    array([0.025, 1.975])
+    """
+    weights = class_weights(counts, scheme, beta=beta)  # type: ignore[call-overload]
+    remedy = "Count epochs or steps from 0, both in the same unit."
+    now, first = (
+        contracts.number(name, value, contracts.GAMMA, remedy) for name, value in (("epoch", epoch), ("start", start))
+    )
+    return weights if now >= first else host.namespace(counts).ones_like(weights)
+
+
 def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArray[np.int64]:
     r"""How many samples each class keeps when a balanced set is made long-tailed, as in Cui et al.'s CIFAR sets.
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from focalkit._core import contracts, forms
 from focalkit._core.forms import Form
 from focalkit._core.spec import LossSpec
-from focalkit.diagnosis.expansion import cell_sums, ratio
-from focalkit.diagnosis.form_sums import form_sums
+from focalkit.diagnosis.expansion import ratio
+from focalkit.diagnosis.form_sums import table_sums
 
 Real = NDArray[np.float64]
 
@@ -147,9 +147,8 @@ def cumulative_curves(
     loss, error = np.zeros_like(weight), np.zeros_like(weight)
     curve, cell = np.nonzero(weight)
     at = (curve, cell)
-    cells = cell, count[at], weight[at], s1[at], s2[at], gamma[curve]
     with np.errstate(all="ignore"):
-        sums = cell_sums(*cells) if form is None else form_sums(*cells, form)
+        sums = table_sums(curve, cell, count[at], weight[at], s1[at], s2[at], gamma[curve], form)
     loss[at], error[at] = sums.loss, sums.loss_error
     total, total_error = loss.sum(axis=1, keepdims=True), error.sum(axis=1, keepdims=True)
     share, share_error = ratio(_from_easiest(loss), _from_easiest(error), total, total_error)

@@ -15,14 +15,51 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit._core import contracts, definition, forms
+from focalkit._core import definition, forms
 from focalkit._core.forms import Form
 from focalkit.diagnosis import bins
-from focalkit.diagnosis.expansion import CellSums, rounding
+from focalkit.diagnosis.expansion import CellSums, cell_sums, rounding
+from focalkit.diagnosis.margin_sums import margin_sums
+from focalkit.diagnosis.step_sums import step_sums
 
 Real: TypeAlias = NDArray[np.float64]
 #: Coefficients of p^i q^j nll^b by (i, j, b).
 Terms: TypeAlias = dict[tuple[float, float, int], float]
+
+
+def table_sums(
+    row: NDArray[Any],
+    bin_index: NDArray[Any],
+    count: NDArray[Any],
+    weight: Real,
+    s1: Real,
+    s2: Real,
+    gamma: Real,
+    form: Form | None,
+) -> CellSums:
+    """Sums over the cells of a table, of the focal loss where there is no form.
+
+    The rows of an asymmetric loss are the negatives and positives of each column by turns, and only the negatives have
+    its margin.
+    """
+    if form is None:
+        return cell_sums(bin_index, count, weight, s1, s2, gamma)
+    if form.name == "steps":
+        return step_sums(bin_index, count, weight, s1, s2, form.table)
+    if form.name != "asymmetric":
+        return form_sums(bin_index, count, weight, s1, s2, gamma, form)
+    out, negative = [np.zeros(len(bin_index)) for _ in range(4)], row % 2 == 0
+
+    def put(at: NDArray[Any], one: float | None) -> None:
+        cells = bin_index[at], count[at], weight[at], s1[at], s2[at]
+        sums = cell_sums(*cells, gamma[at]) if one is None else margin_sums(*cells, one, form.number)
+        for whole, part in zip(out, sums, strict=True):
+            whole[at] = part
+
+    put(~negative, None)
+    for one in np.unique(gamma[negative]):
+        put(negative & (gamma == one), float(one))
+    return CellSums(*out)
 
 
 def form_sums(
@@ -50,8 +87,7 @@ def terms_of(gamma: float, form: Form) -> tuple[Terms, Terms]:
         return {(0, 0, 1): 1 - number, (1, 0, 1): number}, {(0, 1, 0): 1 - number, (1, 1, 0): number}
     if form.name == "gce":
         return {(number, 0, 0): -1 / number}, {(number, 1, 0): 1.0}
-    remedy = "Ask for the focal loss, poly, star, dft or gce; for asymmetric losses clip=0."
-    contracts.reject("form", "be one that a ledger answers for", form.name, remedy)
+    raise AssertionError(form.name)
 
 
 def derivative(terms: Terms) -> Terms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from focalkit._core.types import Array
 from focalkit.diagnosis import bins, storage
 from focalkit.diagnosis.batch import Batch, Entries, check_spec, row_names
 from focalkit.diagnosis.curves import CumulativeCurves, cumulative_curves
-from focalkit.diagnosis.expansion import cell_sums, rounding
-from focalkit.diagnosis.form_sums import form_sums
+from focalkit.diagnosis.expansion import rounding
+from focalkit.diagnosis.form_sums import table_sums
 from focalkit.diagnosis.shares import Shares, quantity
 from focalkit.engines.cpu import ledger as engine
 from focalkit.weights import Scheme, parse_alpha
@@ -144,12 +145,13 @@ class Ledger(Shown):
         engine.add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, self._tables)
 
     def __add__(self, other: Ledger) -> Ledger:
-        """Return the ledger of both data sets; spec and classes must be the same."""
+        """Return the ledger of both data sets; loss and classes must be the same."""
         if not isinstance(other, Ledger):
             return NotImplemented
         for name in ("spec", "class_names"):
-            if getattr(self, name) != getattr(other, name):
-                mine, theirs = getattr(self, name), getattr(other, name)
+            mine, theirs = getattr(self, name), getattr(other, name)
+            same = self._loss == other._loss if name == "spec" else mine == theirs
+            if not same:
                 contracts.reject("ledgers", f"have the same {name} to be added", theirs, f"This one has {mine!r}.")
         total = Ledger(self.spec, self.n_classes, None)
         total.class_names = self.class_names
@@ -158,6 +160,28 @@ class Ledger(Shown):
         total.n_samples = self.n_samples + other.n_samples
         total.n_ignored = self.n_ignored + other.n_ignored
         return total
+
+    def __radd__(self, other: object) -> Ledger:
+        """``sum(ledgers)`` begins with 0."""
+        if not (isinstance(other, int) and other == 0):
+            return NotImplemented
+        nothing = Ledger(self.spec, self.n_classes)
+        nothing.class_names = self.class_names
+        return nothing + self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both hold the same sums of the same loss, to the last bit."""
+        if not isinstance(other, Ledger):
+            return NotImplemented
+        mine, theirs = ((a._loss, a.class_names, a.n_samples, a.n_ignored) for a in (self, other))
+        return mine == theirs and all(np.array_equal(getattr(self, a), getattr(other, a)) for a in storage.ARRAYS)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes as batches come
+
+    @property
+    def _loss(self) -> LossSpec:
+        """The spec without what says only how batches are read, or how losses would be reduced."""
+        return replace(self.spec, reduction="mean", ignore_index=-100, class_axis=1)
 
     # --- asking ------------------------------------------------------------------------------------------
 
@@ -252,6 +276,8 @@ class Ledger(Shown):
             contracts.reject(
                 "gamma", f"be one number for by={by!r}", gammas.tolist(), "Ask by='class', or for one gamma."
             )
+        if by == "all" and asked is not None and asked.name == "asymmetric":
+            contracts.reject("by", "be 'class' or 'sign' for this form", by, "Its negatives have another loss.")
         row = np.arange(len(gammas))
         groups = {"all": row >= 0}
         if by == "sign":
@@ -302,14 +328,11 @@ class Ledger(Shown):
         spec = LossSpec(self.spec.link, power, **fields)
         contracts.class_vector("gamma", spec.gamma, self.n_classes)  # type: ignore[arg-type]
         asked = spec.form
-        if asked is not None and asked.name == "asymmetric":
-            if spec.clip:
-                remedy = "Its negatives have no loss below the clip: ask with clip=0."
-                contracts.reject("form", "be one that a ledger answers for", fields, remedy)
-            asked = None
-        elif asked is not None and asked.name in (*OF_SOFT_TARGETS, "steps"):
-            remedy = "It depends on each target's value, or steps inside of a bin, which no table of log-odds holds."
+        if asked is not None and asked.name in OF_SOFT_TARGETS:
+            remedy = "It depends on each target's value, which no table of log-odds holds."
             contracts.reject("form", "be one that a ledger answers for", fields, remedy)
+        if asked is not None and asked.name == "asymmetric" and not spec.clip:
+            asked = None  # the focal loss, with a gamma for each side
         return self._gammas(spec), asked
 
     def _takes(self, gamma: PerClass) -> bool:
@@ -335,9 +358,10 @@ class Ledger(Shown):
         return bool((self._gamma == self._gamma[0]).all())
 
     def _cell_sums(self, at: tuple[NDArray[Any], ...], gammas: Real, form: Form | None) -> Any:
-        cells = at[1], self.count[at], self.weight[at], self.s1[at], self.s2[at], gammas[at[0]]
         with np.errstate(all="ignore"):
-            return cell_sums(*cells) if form is None else form_sums(*cells, form)
+            row, cell = at
+            tables = self.count[at], self.weight[at], self.s1[at], self.s2[at]
+            return table_sums(row, cell, *tables, gammas[row], form)
 
     def plot(self, gamma: PerClass | None = None, alpha: PerClass | str | None = None, *, top: int = 20) -> Any:
         """Draw it: where the samples are, each class before and after, and Figure 4. Needs matplotlib.

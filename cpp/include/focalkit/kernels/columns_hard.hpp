@@ -66,6 +66,8 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
     const Direct<T>& direct = tile.direct;
     const int columns = tile.columns;
     T* z = tile.z;
+    const T scale = adjusted ? tile.adjustment->scale : T(1);
+    const T* of_class = adjusted ? tile.adjustment->of_class : nullptr;
     for (int c = 0; c < columns; c += N * U) {
         V largest[U], total[U] = {};
         for (int u = 0; u < U; ++u) largest[u] = constant<V>(-infinity<T>());
@@ -89,17 +91,19 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
             if (before)
                 for (int u = 0; u < U; ++u) before->group.load_pulls(c + u * N, pull[u], d1[u], id[u]);
             const auto exp_pass = [&]<bool more, bool writes>() {
-                for (std::int64_t k = block; k < end; ++k)
+                for (std::int64_t k = block; k < end; ++k) {
+                    const T shift = of_class ? of_class[k] : T(0);
                     for (int u = 0; u < U; ++u) {
                         T* at = z + k * columns + c + u * N;
                         V distance = load(at) - anchor[u];
-                        if constexpr (adjusted) distance = distance * tile.adjustment->scale + tile.adjustment->one(k);
+                        if constexpr (adjusted) distance = distance * scale + shift;
                         const V e = exp_nonpositive<V>(distance);
                         if constexpr (kept) store(at, e);
                         if constexpr (more) prefetch(direct.from + k * direct.from_stride + c + u * N + columns);
                         if constexpr (writes) before->write(k, c + u * N, pull[u], d1[u], id[u]);
                         sum[u] = sum[u] + e;
                     }
+                }
             };
             if (before && direct.more) exp_pass.template operator()<true, true>();
             else if (before) exp_pass.template operator()<false, true>();

@@ -100,40 +100,46 @@ struct Adjustment {
     FOCALKIT_INLINE T one(std::int64_t k) const { return of_class ? of_class[k] : T(0); }
 };
 
-/// What the true class's log-odds are shifted by: its adjustment less its margin.
+/// What each true class's log-odds are shifted by, its adjustment less its margin, to where the losses will be.
 template <class T>
-FOCALKIT_INLINE Vec<T> true_shift(const Job& job, const Rows<T>& rows, int r) {
-    if (!job.parameters.shift()) return Vec<T>{};
-    T shift[width<T>];
-    for (int i = 0; i < width<T>; ++i) {
-        const std::int64_t id = rows.id[r + i];
-        shift[i] = parameter(job.parameters.adjustment, id, T(0)) - parameter(job.parameters.margin, id, T(0));
-    }
-    return load(shift);
+FOCALKIT_INLINE void true_shifts(const Job& job, const Rows<T>& rows, int lanes) {
+    T* shift = rows.loss;
+    const std::int32_t* id = rows.id;
+    for (int r = 0; r < lanes; ++r) shift[r] = 0;
+    const auto add = [=](const PerClass& of, T factor) {
+        const T* values = static_cast<const T*>(of.values);
+        if (of.per_class)
+            for (int r = 0; r < lanes; ++r) shift[r] += factor * values[id[r]];
+        else if (of)
+            for (int r = 0; r < lanes; ++r) shift[r] += factor * *values;
+    };
+    add(job.parameters.adjustment, T(1));
+    add(job.parameters.margin, T(-1));
 }
 
-/// Losses, and from the sums of exponentials the derivatives and the pull of each row.
+/// Losses, and from the sums of exponentials the derivatives and the pull of each row. In two loops: a processor looks
+/// ahead for so many operations only, and in the longer chain of one it would find few that wait for nothing.
 template <Form form, Power power, int order, bool shifted, class T>
 FOCALKIT_NOINLINE Sum row_tails(const Job& job, const RowSums<T>& group, int lanes) {
     using V = Vec<T>;
     const Rows<T>& rows = group.rows;
     const V logit_scale = constant<V>(group.logit_scale), number = constant<V>(static_cast<T>(job.form_number));
     LossSum total_loss;
+    if constexpr (shifted) true_shifts(job, rows, lanes);
     for (int r = 0; r < lanes; r += width<T>) {
-        const V gamma = load(rows.gamma + r), sum = load(group.total + r);
-        V m;
-        if constexpr (shifted)
-            m = log_odds(load(rows.true_logit + r), load(group.largest + r), sum, logit_scale,
-                         true_shift(job, rows, r));
-        else m = log_odds(load(rows.true_logit + r), load(group.largest + r), sum);
-        const Slopes<V> f = slopes_at<form, power, order>(m, gamma, number);
+        const V logit = load(rows.true_logit + r), largest = load(group.largest + r), sum = load(group.total + r);
+        if constexpr (shifted) store(rows.loss + r, log_odds(logit, largest, sum, logit_scale, load(rows.loss + r)));
+        else store(rows.loss + r, log_odds(logit, largest, sum));
+    }
+    for (int r = 0; r < lanes; r += width<T>) {
+        const Slopes<V> f = slopes_at<form, power, order>(load(rows.loss + r), load(rows.gamma + r), number);
         const V value = weighted(load(rows.weight + r), f.loss);
         store(rows.loss + r, value);
         total_loss.add(value);
         if constexpr (order > 0) {
             const V d = load(rows.scaled + r) * f.d1;
             store(rows.d1 + r, d);
-            store(group.pull + r, pull_back(d, sum));
+            store(group.pull + r, pull_back(d, load(group.total + r)));
         }
         if constexpr (order > 1) store(rows.d2 + r, V(load(rows.scaled + r) * f.d2 * logit_scale));
     }

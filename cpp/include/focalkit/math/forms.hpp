@@ -48,37 +48,112 @@ FOCALKIT_INLINE V power_of(V x, T exponent, int whole) {
     return whole >= 0 ? whole_power(x, whole) : any_power(x, constant<V>(exponent));
 }
 
-/// The negatives of the asymmetric loss at what ``probabilities`` found; ``gamma`` and ``number`` > 0 are single
-/// numbers.
+/// The gammas of positives and negatives, where a form has one for each. For 0/1 targets the varifocal loss is such a
+/// form: cross-entropy on positives.
+template <class T>
+struct Sides {
+    T positive, negative;
+    int whole_positive, whole_negative;
+
+    Sides(const Job& job, T gamma)
+        : positive(job.form == Form::varifocal ? T(0) : gamma),
+          negative(job.form == Form::varifocal ? gamma : static_cast<T>(job.form_gamma)),
+          whole_positive(whole_of(positive)),
+          whole_negative(whole_of(negative)) {}
+    bool whole() const { return whole_positive >= 0 && whole_negative >= 0; }
+};
+
+/// The margin of probability c of the asymmetric loss, and the log-odds where q = c in three parts, the first of which
+/// has few digits; ``top`` is a little above. A margin below every probability that matters is none.
+template <class T>
+struct Clip {
+    static constexpr T least = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
+    T number, over_rest, over_number, edge, high, middle, low, top;
+
+    explicit Clip(const Job& job) : number(static_cast<T>(job.form_number)) {
+        if (number < least) number = 0;
+        over_rest = static_cast<T>(1 / (1 - job.form_number));
+        over_number = static_cast<T>(1 / job.form_number);
+        const double grid = sizeof(T) == 4 ? 0x1p9 : 0x1p32;  // that of ln 2 in exp_remainder
+        const double coarse = static_cast<double>(static_cast<std::int64_t>(job.form_edge * grid)) / grid;
+        const double fine = job.form_edge - coarse;
+        edge = static_cast<T>(job.form_edge), high = static_cast<T>(coarse), middle = static_cast<T>(fine);
+        low = static_cast<T>((fine - static_cast<double>(middle)) + job.form_edge_low);
+        top = edge + absolute(edge) * (sizeof(T) == 4 ? T(0x1p-23) : T(0x1p-52));  // not below the edge
+    }
+};
+
+/// ``x^exponent`` for a normal x in (0, 1] and an exponent > 0, the logarithm and its product carried to more digits.
+template <class V>
+FOCALKIT_INLINE V exact_power(V x, V exponent) {
+    using T = typename Lane<V>::type;
+    const LogParts<V> parts(x, constant<V>(LogParts<V>::bias));
+    const T high = sizeof(T) == 4 ? T(0.693359375) : T(6.93147180369123816490e-01);
+    const T low = sizeof(T) == 4 ? T(2.12194440e-4) : T(-1.90821492927058770002e-10);
+    const V whole = parts.k * high, rest = log_near_one<V>(parts.t) - parts.k * low;
+    const V log = minimum(V{}, V(whole + rest)), log_low = (whole - log) + rest;
+    const V product = rounded<V>(exponent * log);
+    return exp_nonpositive<V>(product, product_error<V>(exponent, log, product) + exponent * log_low) + (x - x);
+}
+
+/// e = exp(m - edge) at m = -z, which is not to be above 1 by more than rounding, and e - 1. m - edge is not rounded.
+template <class V, class T>
+FOCALKIT_INLINE ExpAndLess<V> from_edge(V z, const Clip<T>& clip) {
+    const T most = (sizeof(T) == 4 ? T(104) : T(746)) - clip.edge;
+    const V at = minimum(constant<V>(most), z);  // in this order NaN stays NaN
+    const V shifted = exp_shifted<V>(-clip.edge - at);
+    const V r = exp_remainder<V>(at, shifted, clip.high, clip.middle, clip.low);
+    const V more = exp_less_one(r), power = scale_by_power(constant<V>(T(1)), shifted);
+    return {power + power * more, (power - T(1)) + power * more};
+}
+
+/// A negative of the asymmetric loss with a margin: v = max(q - c, 0) and u = 1 - v = p + c.
+template <class V>
+struct BeyondMargin {
+    V v, u, pq, p_less_q;
+};
+
+/// With e = exp(m - edge) and d = 1 / (1 - c) + e / c: v = (1 - e) / d, p = e / (c d) and q = 1 / ((1 - c) d). Nothing
+/// is subtracted but e from 1, which ``from_edge`` does.
+template <class V, class T>
+FOCALKIT_INLINE BeyondMargin<V> beyond_margin(const ExpAndLess<V>& e, const Clip<T>& clip) {
+    const V odd = clip.over_number * e.exp, inverse = T(1) / (clip.over_number * e.exp + clip.over_rest);
+    const V p = odd * inverse, q = clip.over_rest * inverse;
+    return {maximum(V{}, V(-e.less_one * inverse)), p + clip.number, p * q, p - q};
+}
+
+/// v^g (-log u) and its derivatives in m.
 template <int order, class V, class T>
-FOCALKIT_INLINE Slopes<V> clipped(const Probabilities<V>& at, T gamma, int whole, T number) {
-    const auto there = at.q > constant<V>(number);
-    const V v = where(there, at.q - number, where(at.q == at.q, V{}, at.q));  // what is not a number stays so
-    const auto small = v < constant<V>(T(0.5));
-    const V u = where(small, T(1) - v, at.p + number);
-    const V safe = where(there, v, constant<V>(T(1)));
-    const V beyond = where(small, (T(1) - u) - v, V{});  // of 1 - v
-    const V inverse = T(1) / u;
-    const V n = -(log_nonnegative(u) + beyond * inverse);
-    if (order < 2 && whole > 0) {  // without a division by v
-        const V less = whole_power(v, whole - 1), w = less * v;
-        Slopes<V> f{where(there, w * n, where(v == v, V{}, v))};
-        if constexpr (order > 0)
-            f.d1 = -where(there, at.p * at.q * (gamma * n * less + w * inverse), where(v == v, V{}, v));
+FOCALKIT_INLINE Slopes<V> clipped(const BeyondMargin<V>& at, T gamma, int whole) {
+    const V v = at.v;
+    V n = -log_of_one_and<V>(-v, at.u);
+    if (whole <= 0) n = n + (v - v);  // what is not a number stays so
+    if (order < 2 && whole > 0) {     // without a division by v
+        const V less = whole_power(v, whole - 1);
+        Slopes<V> f{less * v * n};
+        if constexpr (order > 0) f.d1 = -at.pq * (gamma * n + v / at.u) * less;
         return f;
     }
-    const V w = power_of(v, gamma, whole);
-    Slopes<V> f{where(there, w * n, where(v == v, V{}, v))};
+    const auto nothing = v == V{};
+    const V safe = where(nothing, constant<V>(T(1)), v);  // n is 0 there
+    const V w = whole >= 0 ? whole_power(v, whole) : exact_power<V>(safe, constant<V>(gamma));
+    const V less = whole > 0 ? whole_power(v, whole - 1) : V(w / safe);
+    Slopes<V> f{w * n};
     if constexpr (order > 0) {
-        const V t = n / safe;
-        const V pq = at.p * at.q, slope = gamma * t + inverse;
-        f.d1 = -where(there, pq * w * slope, where(v == v, V{}, v));
+        const V inverse = T(1) / at.u, slope = gamma * n + v * inverse;
+        f.d1 = where(nothing, V{}, -(at.pq * less * slope));
         if constexpr (order > 1) {
-            const V bend = gamma * ((gamma - T(1)) * t + T(2) * inverse) / safe + inverse * inverse;
-            f.d2 = where(there, pq * w * (pq * bend - (at.q - at.p) * slope), where(v == v, V{}, v));
+            const V bend = gamma * ((gamma - T(1)) * (n / safe) + T(2) * inverse) + v * inverse * inverse;
+            f.d2 = where(nothing, V{}, at.pq * less * (at.pq * bend + at.p_less_q * slope));
         }
     }
     return f;
+}
+
+template <int order, class V, class T>
+FOCALKIT_INLINE Slopes<V> clipped(V m, T gamma, int whole, const Clip<T>& clip) {
+    const V z = maximum(constant<V>(-clip.top), V(-m));  // in this order NaN stays NaN
+    return clipped<order>(beyond_margin(from_edge(z, clip), clip), gamma, whole);
 }
 
 template <Form form, Power power, int order, class V>
@@ -153,12 +228,13 @@ FOCALKIT_INLINE Slopes<V> soft_slopes(V z, V y, V rest, T gamma, int whole) {
         if constexpr (order > 0) {
             // |s|^(g - 1) pq entropy: the share of s in pq is bounded where s is 0 or 1 - s is
             const V safe = where(size == V{}, constant<V>(T(1)), size);
-            const V pull = gamma * (pq / safe) * minimum(largest_finite<V>(), entropy);
+            const V finite = minimum(largest_finite<V>(), entropy);  // of an infinite logit it is not, and pq is 0
+            const V pull = gamma * (pq / safe) * finite;
             const V slope = size + where(size == V{}, V{}, pull);
             f.d1 = w * where(s < V{}, -slope, slope);
             if constexpr (order > 1) {
-                const V bend = gamma * (gamma - T(1)) * (pq / safe) * (pq / safe) * entropy;
-                const V turn = gamma * (pq / safe) * where(s < V{}, -(at.q - at.p), at.q - at.p) * entropy;
+                const V bend = gamma * (gamma - T(1)) * (pq / safe) * (pq / safe) * finite;
+                const V turn = gamma * (pq / safe) * where(s < V{}, -(at.q - at.p), at.q - at.p) * finite;
                 const V inner = where(size == V{}, V{}, bend + turn);
                 f.d2 = w * (inner + T(2) * gamma * pq + pq);
             }
@@ -167,72 +243,33 @@ FOCALKIT_INLINE Slopes<V> soft_slopes(V z, V y, V rest, T gamma, int whole) {
     }
 }
 
-/// One side of the asymmetric loss: its negatives, with or without a margin of probability, or its positives.
+/// One side of the asymmetric loss without a margin.
 template <int order, class V, class T>
-FOCALKIT_INLINE Slopes<V> one_side(const Probabilities<V>& at, T gamma, int whole, T number) {
-    if (number == 0) {
-        const V exponent = constant<V>(gamma);
-        const V w = whole >= 0 ? whole_power(at.q, whole) : modulation<Power::any>(at, exponent);
-        Slopes<V> f{loss(at, w)};
-        if constexpr (order > 0) f.d1 = d1<Power::any>(at, w, exponent);
-        if constexpr (order > 1) f.d2 = d2(at, w, exponent);
-        return f;
-    }
-    return clipped<order>(at, gamma, whole, number);
+FOCALKIT_INLINE Slopes<V> one_side(const Probabilities<V>& at, T gamma, int whole) {
+    const V exponent = constant<V>(gamma);
+    const V w = whole >= 0 ? whole_power(at.q, whole) : modulation<Power::any>(at, exponent);
+    Slopes<V> f{loss(at, w)};
+    if constexpr (order > 0) f.d1 = d1<Power::any>(at, w, exponent);
+    if constexpr (order > 1) f.d2 = d2(at, w, exponent);
+    return f;
 }
 
-/// The margin of probability c of the asymmetric loss, 0 or normal, and the log-odds ``edge`` + ``edge_low`` where q =
-/// c.
-template <class T>
-struct Clip {
-    T number, edge, edge_low, near, odds;
-
-    explicit Clip(const Job& job)
-        : number(static_cast<T>(job.form_number)),
-          edge(static_cast<T>(job.form_edge)),
-          edge_low(static_cast<T>((job.form_edge - static_cast<double>(edge)) + job.form_edge_low)),
-          near(edge > 0 ? T(0.5) * edge : infinity<T>()),
-          odds(static_cast<T>(job.form_number / (1 - job.form_number))) {}
-};
-
-/// The asymmetric loss of 0/1 targets with ``whole`` gammas, both sides in one pass.
-///
-/// With a margin, v = max(q - c, 0) and 1 - v = p + c; a positive is what a negative would be at c = 0. One logarithm
-/// serves both sides: that of 1 - v, or of 1 + e. Near its edge v is c p (exp(edge - m) - 1), which subtracts nothing.
+/// The asymmetric loss of 0/1 targets at log-odds ``m``.
 template <int order, class V, class M, class T>
-FOCALKIT_INLINE Slopes<V> asymmetric(V m, M is_negative, int whole_positive, int whole_negative, const Clip<T>& clip) {
-    const V one = constant<V>(T(1));
-    const V gamma = where(is_negative, constant<V>(T(whole_negative)), constant<V>(T(whole_positive)));
-    if (clip.number == 0) {
-        const Probabilities<V> at = probabilities(m);
-        const V w = where(is_negative, whole_power(at.q, whole_negative), whole_power(at.q, whole_positive));
+FOCALKIT_INLINE Slopes<V> asymmetric(V m, M is_negative, const Sides<T>& sides, const Clip<T>& clip) {
+    const Probabilities<V> at = probabilities(m);
+    if (clip.number == 0 && order < 2 && sides.whole()) {
+        const V gamma = where(is_negative, constant<V>(sides.negative), constant<V>(sides.positive));
+        const V w =
+            where(is_negative, whole_power(at.q, sides.whole_negative), whole_power(at.q, sides.whole_positive));
         Slopes<V> f{loss(at, w)};
         if constexpr (order > 0) f.d1 = d1<Power::any>(at, w, gamma);
         return f;
     }
-    const auto near = is_negative & (m > constant<V>(clip.near));
-    const ExpAndLess<V> from = exp_and_less_one<V>(where(near, (clip.edge - m) + clip.edge_low, -absolute(m)));
-    const V e = where(near, from.exp * clip.odds, from.exp);
-    const V sum = T(1) + e, larger = T(1) / sum, smaller = e * larger;
-    const auto unlikely = m < V{};
-    const V p = where(unlikely, smaller, larger), q = where(unlikely, larger, smaller);
-    const V c = where(is_negative, constant<V>(clip.number), V{});
-    const V v = maximum(V{}, V(where(near, c * p * from.less_one, q - c)));  // in this order NaN stays NaN
-    const V rest = where(v < constant<V>(T(0.5)), T(1) - v, p + c);
-    const V log = log_of_one_and<V>(where(is_negative, -v, e), where(is_negative, rest, sum));
-    const V n = where(is_negative, (v - v) - log, maximum(V{}, V(-m)) + log);
-    const auto power_less_one = [&](int whole) { return whole > 0 ? whole_power(v, whole - 1) : V{}; };
-    const V less = where(is_negative, power_less_one(whole_negative), power_less_one(whole_positive));
-    V w = less * v;
-    if (whole_positive == 0) w = where(is_negative, w, one);
-    if (whole_negative == 0) w = where(is_negative, one, w);
-    Slopes<V> f{w * n};
-    if constexpr (order > 0) {
-        const V ratio = where(is_negative, p / rest, one);  // of p to 1 - v
-        f.d1 = -q * (gamma * less * product_p_nll(p, n) + w * ratio);
-        if (whole_negative == 0) f.d1 = where(v == V{}, v, f.d1);
-    }
-    return f;
+    const Slopes<V> f = one_side<order>(at, sides.positive, sides.whole_positive);
+    const Slopes<V> g = clip.number == 0 ? one_side<order>(at, sides.negative, sides.whole_negative)
+                                         : clipped<order>(m, sides.negative, sides.whole_negative, clip);
+    return {where(is_negative, g.loss, f.loss), where(is_negative, g.d1, f.d1), where(is_negative, g.d2, f.d2)};
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

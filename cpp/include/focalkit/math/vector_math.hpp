@@ -79,6 +79,18 @@ FOCALKIT_INLINE V exp_remainder(V x, V shifted) {
     }
 }
 
+/// The same of -x - (high + middle + low), of which high is a multiple of what n times the high part of ln 2 is.
+template <class V, class T>
+FOCALKIT_INLINE V exp_remainder(V x, V shifted, T high, T middle, T low) {
+    if constexpr (sizeof(T) == 4) {
+        const V n = shifted - 12582912.0f;
+        return (((-high - n * 0.693359375f) - x) - middle) + (n * 2.12194440e-4f - low);
+    } else {
+        const V n = shifted - 6755399441055744.0;
+        return (((-high - n * 6.93147180369123816490e-01) - x) - middle) - (n * 1.90821492927058770002e-10 + low);
+    }
+}
+
 /// exp(x) for x <= 0.
 template <class V>
 FOCALKIT_INLINE V exp_nonpositive(V x) {
@@ -188,10 +200,10 @@ template <class V>
 FOCALKIT_INLINE V log1p_unit(V e) {
     using T = typename Lane<V>::type;
     if constexpr (sizeof(T) == 4) {
-        const V e2 = e * e, e4 = e2 * e2;
+        const V e2 = e * e;  // and no e^4: a subnormal number takes a processor as long as all the rest
         const V low = (0.333305121f - e * 0.249585867f) + e2 * (0.196953997f - e * 0.153553963f);
         const V high = (0.106805556f - e * 0.0576644465f) + e2 * (0.0202045888f - e * 0.00331847393f);
-        const V q = low + e4 * high;
+        const V q = low + e2 * (e2 * high);
         return e + e2 * (-0.499999315f + e * q);
     } else {
         const auto upper = e > T(0.41421356237309504880);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import numpy as np
@@ -78,7 +79,10 @@ def known_names(names: Sequence[str], known: Sequence[str]) -> None:
         if name in known:
             continue
         here = _PEERS_NAMES.get(name)
+        near = get_close_matches(name, known, 1, 0.75)
         remedy = f"Use {here}." if here else f"Known are {', '.join(known)}."
+        if near and not here:
+            remedy = f"Did you mean {near[0]!r}? {remedy}"
         message = f"arguments must have the names that they have here; got {name!r}. {remedy}"
         raise ArgumentNameError(message)
 
