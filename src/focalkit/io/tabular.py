@@ -336,7 +336,7 @@ def index_columns(schema: Any) -> set[str]:
     if note:
         try:
             found |= {name for name in json.loads(note).get("index_columns", []) if isinstance(name, str)}
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):  # another program wrote it
             pass
     return found & set(schema.names)
 

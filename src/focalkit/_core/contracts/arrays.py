@@ -280,7 +280,7 @@ def normalizer_number(value: object, reduction: str) -> float | None:
             f"reduction {reduction!r}",
             "The loss is then the sum over the normalizer; drop one of the two.",
         )
-    value = one_number(value)
+    value = one_number("normalizer", value)
     if not isinstance(value, (int, float, np.generic)) and getattr(value, "ndim", 0) != 0:
         shape = tuple(getattr(value, "shape", ()))
         remedy = "Take its entry, normalizer[0]." if math.prod(shape) == 1 else "Sum it first, e.g. over ranks."
