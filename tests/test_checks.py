@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focalkit import InputError
+from focalkit import InputError, LossSpec, softmax_focal_loss
 from focalkit._core import contracts
 from focalkit._core.contracts import Interval
 
@@ -296,3 +296,24 @@ def test_labels_and_numbers_are_shown_as_they_were_written():
 )
 def test_bad_probabilities_are_refused(value, match):
     refused(contracts.probabilities_array, "probabilities", value, match=match)
+
+
+def test_a_misspelt_argument_is_told_its_right_name():
+    refused(lambda: LossSpec(gama=2.0), match=r"got 'gama'\. Did you mean 'gamma'\? Known are")
+    refused(lambda: LossSpec(wholly_other=2.0), match=r"got 'wholly_other'\. Known are")
+
+
+def test_a_link_beside_a_function_s_own_is_refused_in_words():
+    z, t = np.zeros((1, 2)), np.array([0])
+    refused(lambda: softmax_focal_loss(z, t, link="sigmoid"), match="link must be given once; got 'sigmoid'")
+
+
+@pytest.mark.parametrize("mask", [[True, False, True], np.array([True, False, True])], ids=["list", "array"])
+def test_a_mask_is_a_weight_of_each_sample(mask):
+    z, t = np.arange(6.0).reshape(3, 2) ** 2, np.array([0, 1, 0])
+    want = softmax_focal_loss(z, t, sample_weight=[1, 0, 1], reduction="weighted_mean")
+    assert softmax_focal_loss(z, t, sample_weight=mask, reduction="weighted_mean") == want
+
+
+def test_an_open_end_of_a_domain_has_a_round_bracket():
+    assert str(contracts.Interval(-np.inf, np.inf)) == "(-inf, inf)"

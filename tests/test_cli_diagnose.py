@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from focalkit import Ledger, LossSpec, diagnose
+from focalkit.cli import main
 from focalkit.cli.curve import curve
 from focalkit.cli.diagnose import diagnose as command
 from focalkit.diagnosis import Diagnosis
@@ -51,6 +52,18 @@ def test_csv_and_npz_of_the_same_predictions_give_the_same_table(file, tmp_path)
     np.savez(tmp_path / "p.npz", logits=table[:, :4], targets=table[:, 4].astype(int), class_names=names)
     first, second = run(file), run(tmp_path / "p.npz")
     assert first.stdout.split("Where", 1)[1] == second.stdout.split("Where", 1)[1]
+
+
+def test_what_is_read_is_not_written_over(file, tmp_path):
+    before = file.read_bytes()
+    (tmp_path / "link.csv").symlink_to(file)
+    for place in (file, tmp_path / "link.csv"):
+        done = run("diagnose", file, "--json", place, of=main)
+        assert done.exit_code == 2
+        assert "output must be another file than those that are read" in done.output
+    assert file.read_bytes() == before
+    done = run("diagnose", file, "--json", "", of=main)
+    assert "output must be a file" in done.output
 
 
 def test_json_holds_the_ledger(file, tmp_path):

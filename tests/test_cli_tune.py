@@ -235,6 +235,8 @@ def test_ctrl_c_leaves_the_finished_folds_usable(tmp_path):
         stderr=subprocess.PIPE,
         start_new_session=True,
         text=True,
+        # whoever started the tests in the background had it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 90
     while process.poll() is None and time.monotonic() < deadline:

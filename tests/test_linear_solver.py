@@ -1,3 +1,6 @@
+import os
+import sys
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -6,7 +9,7 @@ from sklearn.datasets import make_classification
 
 from focalkit import LossSpec, loss_grad_hess
 from focalkit.estimator import FocalClassifier, fit_together
-from focalkit.linear_solver import Candidate, minimise
+from focalkit.linear_solver import Candidate, minimise, products
 from focalkit.linear_solver.rows import Rows
 
 
@@ -192,3 +195,72 @@ def test_in_the_span_of_the_rows_a_start_outside_of_it_is_left():
         assert found.converged
         assert found.n_iter <= most
         np.testing.assert_allclose(found.coef, plain.coef, atol=1e-5)
+
+
+class Blas:
+    """A library that keeps its number of threads."""
+
+    threads = 8
+
+    def get_num_threads(self):
+        return self.threads
+
+    def set_num_threads(self, threads):
+        self.threads = threads
+
+
+@pytest.fixture
+def blas(monkeypatch):
+    library = Blas()
+    monkeypatch.setattr(products, "_libraries", lambda: [library])
+    return library
+
+
+def test_a_fit_leaves_the_threads_of_blas_as_it_found_them_and_has_one_for_small_products(blas, monkeypatch):
+    seen, product_of = set(), products.product_of
+
+    def watched(operations):
+        seen.add((operations >= products.LARGE, blas.threads))
+        return product_of(operations)
+
+    monkeypatch.setattr("focalkit.linear_solver.risk.product_of", watched)
+    FocalClassifier().fit(*table(3))
+    assert seen == {(False, 1)}
+    assert blas.threads == 8
+    with pytest.raises(KeyboardInterrupt), products.on_one_thread():
+        raise KeyboardInterrupt
+    assert blas.threads == 8
+
+
+def test_a_large_product_has_the_threads_that_were_found(blas):
+    with products.product_of(products.LARGE):
+        assert blas.threads == 8
+    with products.on_one_thread():
+        with products.product_of(products.LARGE - 1):
+            assert blas.threads == 1
+        with products.product_of(products.LARGE):
+            assert blas.threads == 8
+        assert blas.threads == 1
+
+
+def test_of_several_fits_at_once_the_last_to_end_restores_the_threads(blas):
+    first, second = products.on_one_thread(), products.on_one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert blas.threads == 1
+    second.__exit__(None, None, None)
+    assert blas.threads == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="copies of a process")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_copy_of_a_process_with_a_fit_under_way_has_all_threads(blas):
+    with products.on_one_thread():
+        child = os.fork()
+        if not child:
+            with products.on_one_thread():
+                one = blas.threads == 1
+            os._exit(int(not (one and blas.threads == 8)))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert blas.threads == 1

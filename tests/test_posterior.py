@@ -193,3 +193,24 @@ def test_impossible_and_certain_classes_stay_so():
 def test_a_prior_that_does_not_fit_is_refused(arguments, match):
     with pytest.raises(InputError, match=match):
         shift_prior(*arguments)
+
+
+@pytest.mark.parametrize("options", [{}, {"poly": 1.0}, {"logit_adjustment": (0.3, -0.2, 0.9)}], ids=str)
+def test_a_spec_s_label_smoothing_is_undone_from_the_minimiser_of_its_own_risk(options):
+    spec = LossSpec(gamma=2.0, alpha=(1.0, 2.0, 0.5), label_smoothing=0.2, reduction="sum", **options)
+    eta = np.array([[0.7, 0.25, 0.05]])
+    found = optimize.root(lambda z: loss_grad_hess(spec, z[None], eta, hess=False).grad[0], np.zeros(3), tol=1e-13)
+    p = special.softmax(found.x)[None]
+    np.testing.assert_allclose(recover_posterior(p, spec), eta, atol=1e-7)
+
+
+def test_a_sigmoid_s_label_smoothing_is_undone_too():
+    spec = LossSpec("sigmoid", 2.0, 0.25, label_smoothing=0.1, reduction="sum")
+    z = optimize.brentq(lambda z: loss_grad_hess(spec, np.array([z]), np.array([0.9]), hess=False).grad[0], -9, 9)
+    np.testing.assert_allclose(recover_posterior(special.expit([z]), spec), [0.9], atol=1e-9)
+    assert recover_posterior(np.array([1e-9]), spec) == 0.0  # below what smoothed targets can teach
+
+
+def test_targets_smoothed_to_nothing_have_no_way_back():
+    with pytest.raises(InputError, match="nothing of them was learned"):
+        recover_posterior(np.array([[0.5, 0.5]]), LossSpec(label_smoothing=1.0))

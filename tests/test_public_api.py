@@ -43,6 +43,13 @@ def test_importing_the_package_does_not_load_the_diagnosis():
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["False", "Ledger"]
 
 
+def test_modules_are_there_when_they_are_asked_for():
+    code = "import sys, focalkit; print('focalkit.io' in sys.modules, focalkit.io.read_table.__name__)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["False", "read_table"]
+    assert not [name for name in dir(focalkit) if re.match("_[^_]", name)]
+
+
 @pytest.mark.parametrize("name", focalkit.__all__)
 def test_every_public_name_is_documented(name):
     value = getattr(focalkit, name)

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -69,6 +70,30 @@ void run_in(const Pool& pool, std::int64_t pieces, int n, void (*work)(void*, st
     for (std::int64_t done; (done = shared->done.load(std::memory_order_acquire)) < pieces;) shared->done.wait(done);
 }
 
+/// Nanoseconds of a clock that never goes back.
+std::int64_t now() noexcept {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
+/// Where other programs have the processors, a call's threads come late, and its end waits for them for slices of time
+/// that are far longer than most calls. For so many times what a call has waited, the next ones stay on one thread.
+constexpr std::int64_t patience = 32, longest = 250'000'000, late = 300'000;
+std::atomic<std::int64_t> alone_until{0};
+
+bool crowded() noexcept {
+    const std::int64_t until = alone_until.load(std::memory_order_relaxed);
+    return until != 0 && now() < until;
+}
+
+/// The calling thread did ``pieces`` pieces from ``began`` on and found no more at ``done``; now all have ended.
+void judge(std::int64_t began, std::int64_t done, std::int64_t pieces) noexcept {
+    const std::int64_t ended = now(), waited = ended - done;
+    // one that is at its last piece, on a slower processor, is not late
+    if (pieces == 0 || waited < late + 4 * (done - began) / pieces) return;
+    alone_until.store(ended + std::min(longest, patience * waited), std::memory_order_relaxed);
+}
+
 }  // namespace
 
 Within::Within(const Pool& pool) noexcept : before_(lent) { lent = &pool; }
@@ -101,15 +126,21 @@ void run(std::int64_t pieces, int wanted, void (*work)(void*, std::int64_t, int)
         return;
     }
     if (lent) return run_in(*lent, pieces, n, work, context);
+    if (crowded()) return run(pieces, 1, work, context);
     std::atomic<std::int64_t> next{0};
+    const std::int64_t began = now();
+    std::int64_t done = 0, own = 0;  // of the calling thread
     const auto take = [&](int thread) {
-        for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;)
+        std::int64_t taken = 0;
+        for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces; ++taken)
             work(context, piece, thread);
+        if (thread == 0) done = now(), own = taken;
     };
 #if defined(_OPENMP)
     if (!forked.load()) {
 #pragma omp parallel num_threads(n)
         take(omp_get_thread_num());
+        judge(began, done, own);
         return;
     }
 #endif
@@ -122,6 +153,7 @@ void run(std::int64_t pieces, int wanted, void (*work)(void*, std::int64_t, int)
     }
     take(0);
     for (std::thread& helper : helpers) helper.join();
+    judge(began, done, own);
 }
 
 }  // namespace focalkit::threads

@@ -1,5 +1,6 @@
 """focalkit: where an imbalanced classifier's loss goes, which alpha and gamma help, and that loss, exact and fast."""
 
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from focalkit._core.contracts import InputError
@@ -45,8 +46,14 @@ __all__ = [
 ]
 
 
+#: Imported when they are first asked for, as ``focalkit.nn``.
+_MODULES = ("boosting", "decisions", "diagnosis", "estimator", "io", "keras", "nn", "report", "tuning")
+
+
 def __getattr__(name: str) -> object:
-    """Import the diagnosis when it is first asked for: a training loop may never need it."""
+    """Import the diagnosis when it is first asked for: a training loop may never need it. So with the modules."""
+    if name in _MODULES:
+        return _import_module(f"focalkit.{name}")
     if name in ("Ledger", "diagnose"):
         from focalkit import diagnosis
 
@@ -56,4 +63,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    hidden = {name for name in globals() if name.startswith("_") and not name.startswith("__")}
+    return sorted({*globals(), *__all__} - hidden)

@@ -19,7 +19,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _COMMON = """
     sample_weight : array (n,) or one per target, in [0, inf), optional
-        Multiplies loss, gradient and Hessian.
+        Multiplies loss, gradient and Hessian. A mask counts True as 1 and False as 0.
     normalizer : float > 0, a tensor of one, or "global", optional
         Divide the sum by this number instead of the mean's own count (RetinaNet's positives, the
         token count of a whole accumulated batch); 0 is right where no target is counted.

@@ -39,8 +39,9 @@ def recover_posterior(probabilities: Host | Array, gamma: Training, alpha: PerCl
         What softmax (or sigmoid) makes of the model's logits.
     gamma : float or (n_classes,), in [0, inf), or a LossSpec
         Of the training loss. For (n,) a number. A spec brings its own alpha, and whatever else the loss has: a form,
-        a margin, an adjustment, a scale. Its posterior is the training data's: logit adjustment is undone, so that
-        the model's own probabilities are those for equally frequent classes.
+        a margin, an adjustment, a scale, label smoothing. Its posterior is the training data's: logit adjustment is
+        undone, so that the model's own probabilities are those for equally frequent classes. Hard example mining is
+        not undone: nothing does that.
     alpha : None, float or (n_classes,), positive
         Of the training loss. For (n,) the weight in (0, 1) of positives, negatives having 1 - alpha.
 
@@ -67,7 +68,7 @@ def recover_posterior(probabilities: Host | Array, gamma: Training, alpha: PerCl
     if isinstance(gamma, LossSpec):
         if alpha is not None:
             contracts.reject("alpha", "be left out beside a LossSpec", alpha, "The spec has its own.")
-        return _of_spec(_probabilities(probabilities), gamma)
+        return _of_spec(_probabilities(probabilities), gamma, host.namespace(probabilities))
     xp = host.namespace(probabilities, gamma, alpha)
     p = _probabilities(probabilities)
     if p.ndim == 1:
@@ -103,9 +104,8 @@ def _per_class(name: str, value: Any, domain: contracts.Interval, remedy: str, n
     return vector
 
 
-def _of_spec(probabilities: Any, spec: LossSpec) -> NDArray[np.float64]:
+def _of_spec(p: Any, spec: LossSpec, xp: Any) -> NDArray[np.float64]:
     """The posterior of training data, from what a softmax or sigmoid makes of the logits."""
-    p = np.asarray(probabilities, np.float64)
     binary = spec.link == "sigmoid"
     if (p.ndim == 1) != binary:
         contract = f"have shape {'(n,)' if binary else '(n, n_classes)'} for a spec with the {spec.link} link"
@@ -113,11 +113,12 @@ def _of_spec(probabilities: Any, spec: LossSpec) -> NDArray[np.float64]:
     for name, value in spec.class_parameters().items():
         contracts.class_vector(name, value, 1 if binary else p.shape[1])
     with np.errstate(divide="ignore"):
-        log_p = np.log(np.column_stack([1 - p, p]) if binary else p)
-    return recover_from_logits(log_p[:, 1] - log_p[:, 0] if binary else log_p, spec)[:, 1 if binary else slice(None)]
+        log_p = xp.log(xp.stack([1 - p, p], -1) if binary else p)
+    logits = log_p[:, 1] - log_p[:, 0] if binary else log_p
+    return recover_from_logits(logits, spec, xp)[:, 1 if binary else slice(None)]
 
 
-def recover_from_logits(logits: NDArray[np.float64], spec: LossSpec) -> NDArray[np.float64]:
+def recover_from_logits(logits: NDArray[np.float64], spec: LossSpec, xp: Any = np) -> NDArray[np.float64]:
     """The posterior (n, n_classes) of training data from the logits that ``spec`` learned: (n,) for a sigmoid.
 
     Raises
@@ -135,19 +136,32 @@ def recover_from_logits(logits: NDArray[np.float64], spec: LossSpec) -> NDArray[
         elif form.name in forms.OF_SOFT_TARGETS:
             remedy = "Its outputs estimate the quality that it was given, not a class's probability."
         contracts.reject("the spec", "have a map back from its minimiser to the posterior", spec, remedy)
-    adjustment, margin = (None if v is None else np.asarray(v) for v in spec.shift_vectors())
+    adjustment, margin = (None if v is None else xp.asarray(v) for v in spec.shift_vectors())
     with np.errstate(all="ignore"):
         z = logits * spec.scale if adjustment is None else logits * spec.scale + adjustment
-        m = log_odds_of_logits(z)
+        m = log_odds_of_logits(z, xp)
         if spec.link == "softmax":
-            log_h = forms.log_h(m, np.asarray(spec.gamma), form, np, margin)
-            alpha = spec.alpha
+            log_h = forms.log_h(m, xp.asarray(spec.gamma), form, xp, margin)
+            alpha = None if spec.alpha is None else xp.asarray(spec.alpha)
         else:
-            sides = [(np.asarray(g), f) for g, f in (spec.negatives, spec.positives)]
-            log_h = np.column_stack([forms.log_h(m[:, i], g, f, np) for i, (g, f) in enumerate(sides)])
+            sides = [(xp.asarray(g), f) for g, f in (spec.negatives, spec.positives)]
+            log_h = xp.stack([forms.log_h(m[:, i], g, f, xp) for i, (g, f) in enumerate(sides)], -1)
             weight = None if spec.alpha is None else float(np.asarray(spec.alpha).reshape(-1)[0])
-            alpha = None if weight is None else (1 - weight, weight)
-    return _normalised(log_h, alpha, np)
+            alpha = None if weight is None else xp.asarray([1 - weight, weight])
+    return _unsmoothed(_normalised(log_h, alpha, xp), spec, xp)
+
+
+def _unsmoothed(posterior: NDArray[np.float64], spec: LossSpec, xp: Any) -> NDArray[np.float64]:
+    """The posterior of the targets, from that of smoothed ones: (1 - s) eta + s / n_classes."""
+    s = spec.label_smoothing
+    if s == 0:
+        return posterior
+    if s == 1:
+        remedy = "With label_smoothing=1 all targets are alike, and nothing of them was learned."
+        contracts.reject("the spec", "have a map back from its minimiser to the posterior", spec, remedy)
+    e = xp.maximum(posterior - s / posterior.shape[1], 0.0)
+    rows: NDArray[np.float64] = e / e.sum(axis=1, keepdims=True)
+    return rows
 
 
 def _recover(p: Any, gamma: Any, alpha: Any, xp: Any) -> NDArray[np.float64]:
@@ -174,12 +188,15 @@ def _normalised(log_h: Any, alpha: Any, xp: Any) -> NDArray[np.float64]:
     return posterior
 
 
-def log_odds_of_logits(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_odds_of_logits(logits: NDArray[np.float64], xp: Any = np) -> NDArray[np.float64]:
     """Log-odds of every class (n, n_classes), from one logit (n,) of the second of two or from one per class."""
+    m: NDArray[np.float64]
     if logits.ndim == 1:
-        return np.column_stack([-logits, logits])
+        m = xp.stack([-logits, logits], -1)
+        return m
     with np.errstate(all="ignore"):
-        return np.asarray(links.softmax_log_odds_all(logits, np)[0])
+        m = links.softmax_log_odds_all(logits, xp)[0]
+    return m
 
 
 @overload

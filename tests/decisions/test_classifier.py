@@ -149,3 +149,15 @@ def test_bad_options_are_refused_at_fit(options, message):
     X, y = data(50)
     with pytest.raises(InputError, match=message):
         DecisionClassifier(GaussianNB(), **options).fit(X, y)
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (False, True), ("no", "yes")], ids=str)
+def test_a_classifier_that_abstains_has_a_score_whatever_the_labels(labels):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    y = np.asarray(labels)[(X[:, 0] + rng.normal(size=200) > 0).astype(int)]
+    model = DecisionClassifier(LogisticRegression(), Abstain(share=0.2)).fit(X, y)
+    decided = model.predict(X)
+    assert 0 < np.mean(decided == "review") <= 0.2
+    assert model.score(X, y) == np.mean([a == b for a, b in zip(decided, y, strict=True)])
+    assert model.score(X, y, sample_weight=(decided != "review") * 1.0) > model.score(X, y)

@@ -550,3 +550,29 @@ def test_a_rule_is_drawn():
     assert len(decide(*three(), "macro_f1").plot().get_yticklabels()) == 3
     with pytest.raises(InputError, match="rule must have a report"):
         DecisionRule(Cutoff(0.5), Cost(9), (0, 1)).plot()
+
+
+def test_probabilities_of_the_other_class_are_told_of():
+    rng = np.random.default_rng(0)
+    p = rng.beta(1, 6, 400)
+    names = np.where(rng.random(400) < p, "bad", "good")  # p is that of "bad", and "good" comes second in order
+    told = [note for note in decide(p, names, Cost(fn=20)).report.notes if note.key == "decide.upside_down"]
+    assert "The higher the probability of “good”, the rarer “good” is (AUC 0.28)." in str(told[0])
+    for rule in (decide(p, names, Cost(fn=20), classes=["good", "bad"]), decide(rng.random(400), names, "f1")):
+        assert all(note.key != "decide.upside_down" for note in rule.report.notes)
+
+
+def test_a_band_that_is_open_to_one_side_is_said_as_one():
+    rng = np.random.default_rng(0)
+    p = rng.beta(1, 6, 400)
+    y = (rng.random(400) < p).astype(int)
+    assert decide(p, y, Abstain(share=0.1)).sentence == "Decide “0” when p ≤ 0.3147; otherwise a person decides."
+    assert re.fullmatch(
+        r"Decide “1” when p > 0.\d+; otherwise a person decides.", decide(1 - p, 1 - y, Abstain(share=0.1)).sentence
+    )
+
+
+def test_a_report_says_its_size_and_not_all_of_its_figures():
+    y = np.tile([0, 1, 0, 0], 40)
+    rule = decide(np.linspace(0.01, 0.99, 160), y, "f1")
+    assert re.fullmatch(r"DecisionReport\(160 rows, \d+ figures, cross-fitted\)", repr(rule.report))

@@ -87,3 +87,9 @@ def test_what_a_diagnosis_wrote_is_read(seed):
         np.testing.assert_array_equal(getattr(again, name), getattr(ledger, name))
     both = Ledger.from_json((again + ledger).to_json())
     assert both.n_samples == 2 * ledger.n_samples
+
+
+def test_a_text_nested_without_end_is_refused():
+    for deep in ("[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000):
+        with pytest.raises(InputError, match="text must be the JSON of a ledger"):
+            Ledger.from_json(deep)

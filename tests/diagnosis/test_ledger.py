@@ -263,3 +263,31 @@ def test_a_ledger_with_a_part_missing_is_refused():
     document["rows"].pop()
     with pytest.raises(InputError):
         Ledger.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    "reading", [{"reduction": "sum"}, {"reduction": "none", "ignore_index": -1}, {"class_axis": -1}]
+)
+def test_what_only_says_how_batches_are_read_parts_no_ledgers(reading):
+    logits, targets = predictions(n=60)
+    mine, theirs = (diagnose(logits, targets, LossSpec(gamma=2.0, **options)) for options in (reading, {}))
+    assert mine == theirs
+    assert Ledger.from_json(mine.to_json()) == mine
+    assert (mine + Ledger.from_json(mine.to_json())).n_samples == 120
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_a_sum_of_ledgers_is_the_ledger_of_all(link):
+    logits, targets = predictions(n=90)
+    targets = targets if link == "softmax" else np.eye(4)[targets]
+    spec = LossSpec(link, 2.0)
+    parts = [diagnose(logits[i::3], targets[i::3], spec) for i in range(3)]
+    assert sum(parts) == parts[0] + parts[1] + parts[2]
+    assert sum(parts[:1]) == parts[0]
+    assert sum(parts[:1]) is not parts[0]
+    assert parts[0] != parts[1]
+    assert parts[0] != diagnose(logits[0::3], targets[0::3], LossSpec(link, 1.0))
+    with pytest.raises(TypeError):
+        1 + parts[0]
+    with pytest.raises(TypeError):
+        hash(parts[0])

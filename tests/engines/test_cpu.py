@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import subprocess
@@ -52,6 +53,25 @@ def powers_of(spec: LossSpec) -> float:
     return found + (1 / spec.clip if spec.clip else 0.0) + 2 * (spec.scale - 1 if spec.scale > 1 else 0)
 
 
+def size_of(grad: np.ndarray) -> float:
+    return float(np.abs(grad).max(initial=0, where=np.isfinite(grad)))
+
+
+def size_of_terms(call: Call, grad: np.ndarray) -> float:
+    """The largest gradient, also of the terms that mixed targets are made of, which may cancel in every one of them."""
+    logits, axis = np.asarray(call.logits), call.spec.class_axis
+    if call.spec.link == "sigmoid":
+        hard = [logits > 0, logits <= 0]
+    else:
+        likely = logits.argmax(axis=axis)
+        one_hot = np.zeros(logits.shape)
+        np.put_along_axis(one_hot, np.expand_dims(likely, axis), 1, axis)
+        hard = [one_hot if call.targets.shape == logits.shape else likely]
+    spec = dataclasses.replace(call.spec, label_smoothing=0.0)
+    terms = [dataclasses.replace(call, spec=spec, targets=t.astype(call.targets.dtype)) for t in hard]
+    return max(size_of(grad), *(size_of(truth(term)[1]) for term in terms))
+
+
 def check_against_reference(call: Call) -> None:
     dtype = np.asarray(call.logits).dtype.name
     value, grad, hess = loss_grad_hess(*call.arguments(), **call.options())
@@ -68,7 +88,7 @@ def check_against_reference(call: Call) -> None:
     top = max(1.0, np.max(np.asarray(1 if call.spec.alpha is None else call.spec.alpha), initial=0)) * 4
     floor = TINY[dtype] * 50 * top * (1 + gamma)
     mixed = call.targets.dtype.kind not in "iu" or call.spec.label_smoothing > 0
-    scale = np.abs(want[1]).max(initial=0, where=np.isfinite(want[1]))
+    scale = size_of_terms(call, want[1]) if mixed else size_of(want[1])
     assert_close(value, want[0], "loss", dtype, slack, floor * max(1, call.logits.size))
     # spread targets add terms of both signs, and so does every Hessian: judged by the largest term
     assert_close(grad, want[1], "grad", dtype, slack, floor + (slack * scale if mixed else 0))

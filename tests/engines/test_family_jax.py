@@ -60,6 +60,24 @@ def test_second_derivatives_are_exact(link, gamma, options):
     np.testing.assert_allclose(diagonal, want.hess, rtol=1e-7, atol=1e-10)
 
 
+def test_a_row_whose_other_classes_are_all_masked_has_a_hessian_of_zeros():
+    row = jnp.array([[-jnp.inf, 1.0, -jnp.inf]])
+    for options in ({}, SOFTMAX["gce"][1]):
+        gamma = 0.0 if options else 2.0
+        hessian = jax.hessian(
+            lambda logits, g=gamma, o=options: focalkit.softmax_focal_loss(logits, jnp.array([1]), g, **o)
+        )
+        assert not hessian(row).any()
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_a_posterior_is_recovered_from_a_spec_inside_of_jit(link):
+    spec = LossSpec(link, 2.0, 0.25, label_smoothing=0.1, **({"margin": 0.2} if link == "softmax" else {"scale": 2.0}))
+    p = jax.nn.softmax(z) if link == "softmax" else jax.nn.sigmoid(z[:, 0])
+    got = jax.jit(lambda p: focalkit.recover_posterior(p, spec))(p)
+    np.testing.assert_allclose(got, focalkit.recover_posterior(np.asarray(p), spec), rtol=1e-12)
+
+
 def test_a_mapped_loss_is_that_of_each_row():
     options = SOFTMAX["poly of adjusted logits"][1]
     each = jax.vmap(lambda row, t: focalkit.softmax_focal_loss(row[None], t[None], 1.0, **options))

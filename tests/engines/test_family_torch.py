@@ -57,6 +57,18 @@ def test_second_derivatives_are_exact(link, gamma, options):
 
 
 @every_member
+def test_differentiated_losses_keep_the_digits_of_hopeless_and_of_easy_rows(link, gamma, options):
+    m = torch.tensor([-60.0, -30.0, -17.0, -5.0, 0.3, 5.0, 17.0, 30.0], dtype=torch.float64)
+    rows = torch.stack([m, torch.zeros_like(m), torch.full_like(m, -80.0)], 1) if link == "softmax" else m
+    options = {k: v for k, v in options.items() if k not in ("logit_adjustment", "margin")}
+    targets = torch.zeros(8, dtype=torch.long) if link == "softmax" else torch.ones(8, dtype=torch.long)
+    spec = spec_of(link, gamma, options, reduction="sum")
+    got = torch.func.grad(lambda logits: dispatch.loss(spec, logits, targets))(rows)
+    want = loss_grad_hess(spec, rows.numpy(), targets.numpy(), hess=False).grad
+    torch.testing.assert_close(got, torch.from_numpy(want), rtol=1e-12, atol=1e-300)
+
+
+@every_member
 def test_functional_transforms_see_the_same_loss(link, gamma, options):
     spec = spec_of(link, gamma, options, reduction="sum")
     targets = t if link == "softmax" else hard

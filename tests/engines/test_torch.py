@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch.autograd import gradcheck, gradgradcheck  # noqa: E402
 
 import focalkit  # noqa: E402
+import focalkit.nn  # noqa: E402
 from focalkit import InputError, LossSpec  # noqa: E402
 from focalkit.engines.torch import dispatch as engine  # noqa: E402
 
@@ -695,6 +696,38 @@ def test_what_does_not_fit_is_refused_in_words():
         focalkit.softmax_focal_loss(z, t, torch.tensor(-1.0, requires_grad=True))
 
 
+def strange_tensors():
+    z = torch.zeros(4, 3)
+    yield "sparse", z.to_sparse(), "be dense; got torch.sparse_coo"
+    yield "csr", z.to_sparse_csr(), "be dense; got torch.sparse_csr"
+    yield "quantised", torch.quantize_per_tensor(z, 0.1, 0, torch.qint8), "be floating or integers; got torch.qint8"
+    yield "nested", torch.nested.nested_tensor([z[0], z[1]]), "be one array; got a nested tensor"
+    yield "eight bits", z.to(torch.float8_e5m2), "be of 16, 32 or 64 bits; got torch.float8_e5m2"
+    yield "masked", torch.masked.masked_tensor(z, z == 0), "be without a mask; got a masked tensor"
+    if torch.backends.mkldnn.is_available():
+        yield "mkldnn", z.to_mkldnn(), "be dense; got torch._mkldnn"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_tensor_that_is_no_dense_array_of_numbers_is_refused_everywhere():
+    z, t = torch.zeros(4, 3), torch.zeros(4, dtype=torch.long)
+    for name, bad, said in strange_tensors():
+        calls = {
+            "loss": lambda bad=bad: focalkit.softmax_focal_loss(bad, t),
+            "derivatives": lambda bad=bad: focalkit.loss_grad_hess(LossSpec(gamma=2.0), bad, t),
+            "module": lambda bad=bad: focalkit.nn.SoftmaxFocalLoss(gamma=2.0)(bad, t),
+            "diagnosis": lambda bad=bad: focalkit.diagnose(bad, t),
+        }
+        for door, call in calls.items():
+            with pytest.raises(InputError) as refusal:
+                call()
+            assert said in str(refusal.value), (name, door)
+    with pytest.raises(InputError, match="alpha must be dense"):
+        focalkit.softmax_focal_loss(z, t, alpha=z[0].to_sparse())
+    with pytest.raises(InputError, match="logits must be an array; got a tensor without values"):
+        focalkit.diagnose(z.to("meta"), t)
+
+
 @pytest.mark.parametrize("n", [8, 20000])
 def test_logits_written_in_place_after_the_loss_are_pytorchs_error_at_every_size(n):
     z = leaf(n, 3)
@@ -736,3 +769,15 @@ except ModuleNotFoundError as error:
 def test_without_torch_the_message_names_the_extra():
     done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == 'focalkit.nn needs torch; run: pip install "focalkit[torch]"'
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_row_whose_other_classes_are_all_masked_has_a_hessian_of_zeros_in_forward_mode_too(gamma, soft):
+    z = torch.tensor([[-torch.inf, 1.0, -torch.inf], [0.5, 1.0, -torch.inf]], dtype=torch.float64)
+    t = torch.eye(3, dtype=torch.float64)[[1, 0]] if soft else torch.tensor([1, 0])
+    hessian = torch.func.hessian(lambda logits: focalkit.softmax_focal_loss(logits, t, gamma, reduction="sum"))(z)
+    diagonal = torch.einsum("ijij->ij", hessian)
+    want = focalkit.loss_grad_hess(LossSpec(gamma=gamma, reduction="sum"), z, t).hess
+    assert not hessian[0].any()
+    torch.testing.assert_close(diagonal, want, rtol=1e-12, atol=1e-14)

@@ -196,7 +196,7 @@ def test_what_holds_no_table_is_named_in_one_line_without_its_bytes(tmp_path, na
         assert "\\x" not in str(error.value)
 
 
-def workbook(rows):
+def workbook(*sheets):
     """The least that is a workbook: texts in line, numbers as they are."""
 
     def cell(value):
@@ -205,24 +205,32 @@ def workbook(rows):
         return f"<c><v>{value}</v></c>"
 
     space = "http://schemas.openxmlformats.org"
-    body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    office, numbers = f"{space}/officeDocument/2006/relationships", range(1, len(sheets) + 1)
     kinds = "application/vnd.openxmlformats-officedocument.spreadsheetml"
     parts = {
         "[Content_Types].xml": f'<Types xmlns="{space}/package/2006/content-types">'
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
         f'<Override PartName="/xl/workbook.xml" ContentType="{kinds}.sheet.main+xml"/>'
-        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{kinds}.worksheet+xml"/></Types>',
+        + "".join(
+            f'<Override PartName="/xl/worksheets/sheet{i}.xml" ContentType="{kinds}.worksheet+xml"/>' for i in numbers
+        )
+        + "</Types>",
         "_rels/.rels": f'<Relationships xmlns="{space}/package/2006/relationships"><Relationship Id="r1" '
-        f'Type="{space}/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{space}/spreadsheetml/2006/main" '
-        f'xmlns:r="{space}/officeDocument/2006/relationships"><sheets><sheet name="a" sheetId="1" r:id="r1"/></sheets>'
-        "</workbook>",
+        f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{space}/spreadsheetml/2006/main" xmlns:r="{office}"><sheets>'
+        + "".join(f'<sheet name="sheet {i}" sheetId="{i}" r:id="r{i}"/>' for i in numbers)
+        + "</sheets></workbook>",
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{space}/package/2006/relationships">'
-        f'<Relationship Id="r1" '
-        f'Type="{space}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{space}/spreadsheetml/2006/main"><sheetData>{body}</sheetData>'
-        "</worksheet>",
+        + "".join(
+            f'<Relationship Id="r{i}" Type="{office}/worksheet" Target="worksheets/sheet{i}.xml"/>' for i in numbers
+        )
+        + "</Relationships>",
     }
+    for i, rows in zip(numbers, sheets, strict=True):
+        body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+        parts[f"xl/worksheets/sheet{i}.xml"] = (
+            f'<worksheet xmlns="{space}/spreadsheetml/2006/main"><sheetData>{body}</sheetData></worksheet>'
+        )
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, text in parts.items():
@@ -236,6 +244,18 @@ def test_a_workbook_is_read_where_its_library_is(tmp_path, above):
     rows = [*above, TABLE.column_names, *zip(A.tolist(), B.tolist(), TABLE["label"].to_pylist(), strict=True)]
     (tmp_path / "t.xlsx").write_bytes(workbook(rows))
     whole(read_table(tmp_path / "t.xlsx"))
+
+
+def test_of_several_sheets_the_first_that_holds_a_table_is_read_and_named(tmp_path):
+    pytest.importorskip("python_calamine")
+    rows = [TABLE.column_names, *zip(A.tolist(), B.tolist(), TABLE["label"].to_pylist(), strict=True)]
+    (tmp_path / "t.xlsx").write_bytes(workbook([["Read me"]], rows, rows[:9]))
+    table = read_table(tmp_path / "t.xlsx")
+    whole(table)
+    assert [a.values for a in table.alerts if a.id == "sheet"] == [{"name": "sheet 2", "n": 3}]
+    (tmp_path / "none.xlsx").write_bytes(workbook([["Read me"]]))
+    with pytest.raises(InputError, match=r"hold a table in a sheet; got none\.xlsx"):
+        read_table(tmp_path / "none.xlsx")
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):

@@ -161,3 +161,12 @@ print(set(ends))
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "t.csv")], capture_output=True, text=True)
     assert done.stdout == "{0}\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "note", [b'{"index_columns": 5}', b"[1]", b"null", b"[" * 100_000, b"\xff", b'{"index_columns": [{}, 3]}']
+)
+def test_what_pandas_is_said_to_have_noted_may_be_anything(tmp_path, note):
+    table = pa.table({"a": np.arange(40.0), "y": ["x", "z"] * 20})
+    parquet.write_table(table.replace_schema_metadata({b"pandas": note}), tmp_path / "t.parquet")
+    assert list(read_table(tmp_path / "t.parquet").feature_names) == ["a"]

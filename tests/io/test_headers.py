@@ -5,7 +5,7 @@ import pytest
 
 from focalkit.io import read_table
 from focalkit.io.columns import Asked
-from focalkit.io.predictions import open_predictions
+from focalkit.io.predictions import Trouble, batches, open_predictions
 
 RNG = np.random.default_rng(0)
 ROWS = [f"{a:.3f},{b:.3f},{'bad' if a + b > 1 else 'ok'}" for a, b in RNG.normal(size=(60, 2))]
@@ -80,3 +80,69 @@ def test_predictions_without_a_header_keep_their_first_row(tmp_path):
     source = open_predictions([path])
     assert source.pieces[0].dialect.header is False
     assert open_predictions([path], Asked(header=True)).class_names == ("0.5", "-1")
+
+
+def of(table, alert):
+    return [a.values for a in table.alerts if a.id == alert]
+
+
+@pytest.mark.parametrize("units", ["mm,kg,", "[mm],[kg],[-]", "---,---,---", "length,mass,class"])
+def test_a_line_of_units_below_the_header_is_no_row_and_no_class(tmp_path, units):
+    table = read(tmp_path, ["a,b,label", units, *ROWS])
+    assert table.feature_names == ("a", "b")
+    assert table.rows.tolist() == list(range(2, 62))
+    assert set(table.y.tolist()) == {"ok", "bad"}
+    assert not np.isnan(table.X).any()
+    assert of(table, "below_header") == [{"n": 1, "words": units.replace(",", " ").strip()}]
+
+
+def test_of_several_lines_of_words_the_one_with_most_names_is_the_header(tmp_path):
+    three = read(tmp_path, ["Group A,,", "measure,measure,", "a,b,label", *ROWS])
+    assert (three.feature_names, len(three.y)) == (("a", "b"), 60)
+    assert of(three, "preamble") == [{"n": 2, "first": "Group A,,"}]
+    between = read(tmp_path, ["x,x,meta", "a,b,label", "mm,kg,class", *ROWS])
+    assert (between.feature_names, set(between.y.tolist())) == (("a", "b"), {"ok", "bad"})
+    assert [len(of(between, what)) for what in ("preamble", "below_header")] == [1, 1]
+
+
+@pytest.mark.parametrize("row", ["?,?,ok", "n/a,,new", "broken,1.5,ok", "broken,broken,ok"])
+def test_a_first_row_with_gaps_or_a_label_that_recurs_stays_a_row(tmp_path, row):
+    table = read(tmp_path, ["a,b,label", row, *ROWS])
+    assert len(table.y) == 61
+    assert of(table, "below_header") == []
+
+
+def test_what_the_user_says_of_the_header_wins_over_lines_of_words(tmp_path):
+    table = read(tmp_path, ["x,z,meta", "a,b,label", *ROWS], header=True)
+    assert table.feature_names == ("x", "z")
+    assert "label" in table.y.tolist()
+
+
+def test_rows_of_predictions_are_numbered_as_in_the_file_also_below_a_line_of_units(tmp_path):
+    path = tmp_path / "p.csv"
+    rows = [f"{a:.3f},{b:.3f},{'a' if a > b else 'b'}" for a, b in RNG.normal(size=(60, 2))]
+    path.write_text("\n".join(["a,b,label", "logit,logit,class", *rows]))
+    (piece,) = open_predictions([str(path)]).pieces
+    numbers = [batch.row_of(np.arange(len(batch.logits))) for batch in batches(piece, Trouble())]
+    assert np.concatenate(numbers).tolist() == list(range(2, 62))
+
+
+def test_comments_above_a_table_are_left_out_and_a_header_may_begin_as_one(tmp_path):
+    table = read(tmp_path, ["# made by X", "# on a day, by hand", "a,b,label", *ROWS])
+    assert (table.feature_names, len(table.y)) == (("a", "b"), 60)
+    assert of(table, "preamble") == [{"n": 2, "first": "# made by X"}]
+    assert read(tmp_path, ["# a,b,label", *ROWS]).feature_names == ("# a", "b")
+
+
+def test_a_delimiter_behind_each_row_moves_no_name(tmp_path):
+    table = read(tmp_path, ["a,b,label", *(row + "," for row in ROWS)])
+    assert (table.feature_names, table.target_name) == (("a", "b"), "label")
+    assert of(table, "row_names") == []
+
+
+def test_marks_between_thousands_are_no_names_that_count_up(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [f"{i + 1}.234,5;{i + 1}.234.567,8;{i},5;{i + 3},25;{'xy'[i % 2]}" for i in range(60)]
+    path.write_text("\n".join(rows))
+    table = read_table(path)
+    assert table.X[0].tolist() == [1234.5, 1234567.8, 0.5, 3.25]

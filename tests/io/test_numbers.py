@@ -115,3 +115,28 @@ def test_a_column_of_codes_stays_text_and_half_numbers_are_said(tmp_path):
     (alert,) = [a for a in table.alerts if a.id == "partly_numbers"]
     assert alert.values["name"] == "half"
     assert alert.values["words"] == [("low", 80)]
+
+
+def test_thousands_may_be_grouped_as_in_india(tmp_path):
+    cells = [f"{i % 9 + 1},23,456.5" for i in range(N)]
+    table = read_table(written(tmp_path, {"a": quoted(cells), "b": B, "label": ["x", "y"] * (N // 2)}))
+    assert table.X[:, 0].tolist() == [float(cell.replace(",", "")) for cell in cells]
+    assert "number_marks" in ids(table)
+
+
+@pytest.mark.parametrize("form", ["{0:02d}.01.2024", "{0:02d}/01/2024", "1/{0}/24"])
+def test_dates_that_become_categories_are_said_to(tmp_path, form):
+    days = [form.format(i % 28 + 1) for i in range(N)]
+    table = read_table(written(tmp_path, {"day": days, "b": B, "label": ["x", "y"] * (N // 2)}))
+    assert table.categorical == (0,)
+    assert [a.values for a in table.alerts if a.id == "dates"] == [{"name": "day"}]
+    days = [f"2024-01-{i % 28 + 1:02d}" for i in range(N)]
+    plain = read_table(written(tmp_path, {"day": days, "b": B, "label": ["x", "y"] * (N // 2)}))
+    assert (plain.categorical, ids(plain)) == ((), ["classes"])
+
+
+def test_a_target_of_many_whole_numbers_is_asked_about(tmp_path):
+    many = read_table(written(tmp_path, {"a": V, "b": B, "height": [i % 55 for i in range(N)]}))
+    assert [a.values for a in many.alerts if a.id == "many_classes"] == [{"name": "height", "n": 55}]
+    few = read_table(written(tmp_path, {"a": V, "b": B, "height": [i % 50 for i in range(N)]}))
+    assert "many_classes" not in ids(few)

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import io
 
 import numpy as np
 import pyarrow as pa
@@ -166,3 +167,20 @@ def test_a_column_of_class_ids_and_a_column_of_logits_are_read_as_they_are_meant
     assert source.link == ("sigmoid" if width == 1 else "softmax")
     assert batch.targets.shape == ((60, 1) if width == 1 else (60,))
     assert (batch.targets.reshape(-1) == y).all()
+
+
+@pytest.mark.parametrize(
+    "source", [3, np.ones((3, 2)), io.StringIO("a,b"), [np.ones(2)], None], ids=lambda s: type(s).__name__
+)
+def test_what_is_no_source_is_refused_by_its_type(source):
+    with pytest.raises(InputError, match=rf"source must be a path, a URL, .*; got {type(source).__name__}\. Read an"):
+        read_table(source)
+
+
+def test_a_table_shows_its_size_and_is_itself_alone(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "1,u\n2,v\n" * 20)
+    table = read_table(path)
+    assert repr(table).startswith("Table(40 rows, 1 features, target 'y', ")
+    assert table == table
+    assert table != read_table(path)

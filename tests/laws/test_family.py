@@ -224,6 +224,20 @@ def test_varifocal_is_cross_entropy_where_there_is_quality_and_focal_where_there
     np.testing.assert_allclose(got, np.where(y > 0, y * ce, p**2 * plain(-Z)[0]), rtol=1e-9)
 
 
+@pytest.mark.parametrize("member", SIGMOID)
+@pytest.mark.parametrize("y", [0.0, 0.3, 1.0])
+def test_an_infinite_logit_has_the_derivatives_of_a_very_large_one(engine, member, y):
+    gamma, options = SIGMOID[member]
+    ends = [solve(engine, z * np.array([-1.0, 1.0]), np.full(2, y), gamma, "sigmoid", **one_class(options))
+            for z in (np.inf, 1e6)]  # fmt: skip
+    for at_infinity, far in zip(ends[0][1:], ends[1][1:], strict=True):
+        np.testing.assert_allclose(at_infinity, far, rtol=1e-4, atol=1e-9)
+
+
+def one_class(options):
+    return {name: value[:1] if isinstance(value, np.ndarray) else value for name, value in options.items()}
+
+
 # all of them
 
 

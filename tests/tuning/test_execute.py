@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -153,6 +154,65 @@ def test_a_program_that_is_killed_goes_on_where_it_was(table, unbroken, tmp_path
     assert figures(out) == unbroken
     assert path.read_bytes().startswith(kept)
     assert lines(path) == 1 + 9
+
+
+#: A program that gets Ctrl-C at the n-th line that its main thread comes to in a function of the standard library. A
+#: second thread stands by, as those of BLAS do, so that blocking the signal in the main thread does not hold it back.
+INTERRUPTED = """
+import os, signal, sys, threading, time
+file, function, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+met = 0
+
+def line(frame, event, arg):
+    global met
+    met += event == "line"
+    if event == "line" and met == n:
+        sys.settrace(None)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+    return line
+
+def call(frame, event, arg):
+    return line if frame.f_code.co_name == function and frame.f_code.co_filename.endswith(file) else None
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever started the tests may have had ignored
+os.register_at_fork(after_in_child=lambda: sys.settrace(None))
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+from focalkit.cli import main
+sys.settrace(call)
+main(sys.argv[4:])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are copies of the program there")
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(("futures/_base.py", "__enter__", n) for n in (4, 5, 6, 8)),  # some futures' locks are taken
+        ("futures/process.py", "_launch_processes", 4),  # a worker is there, and nobody who would end it
+        ("futures/process.py", "_start_executor_manager_thread", 9),
+        ("futures/process.py", "submit", 12),
+        ("threading.py", "wait", 12),  # while the table is read
+    ],
+)
+def test_ctrl_c_at_any_line_of_the_executor_ends_the_program(table, tmp_path, place):
+    words = ["tune", table, "--folds", "3", "--repeats", "40", "--gamma", "0,1", "--alpha", "none", "--quiet"]
+    command = [sys.executable, "-c", INTERRUPTED, *map(str, place), *map(str, words), "--jobs", "2"]
+    with (tmp_path / "said").open("w+") as said:
+        program = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+        try:
+            code = program.wait(120)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+        said.seek(0)
+        assert "Traceback" not in said.read()
+    assert code == 130
+
+
+def test_a_worker_whose_program_is_gone_ends(tmp_path):
+    code = "import time; from focalkit.tuning import units; units.end_with(2**30); time.sleep(60)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 1
 
 
 def test_two_programs_share_a_journal_and_do_nothing_twice(table, unbroken, tmp_path):

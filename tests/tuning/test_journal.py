@@ -1,7 +1,9 @@
+import base64
 import json
 import multiprocessing
 import os
 import signal
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -186,6 +188,37 @@ def test_a_record_of_another_form_is_refused_in_one_line(tmp_path, record):
     with pytest.raises(InputError, match="journal must") as caught:
         Journal(path, RUN, PLANS, 3)
     assert "\n" not in str(caught.value)
+
+
+def test_records_nested_without_end_are_refused(tmp_path):
+    path = tmp_path / "run.jsonl"
+    body = b"[" * 100_000 + b"]" * 100_000
+    deep = b'{"crc32":"' + f"{zlib.crc32(body):08x}".encode() + b'","kept":' + body + b"}\n"
+    for text in (deep, line({"run": RUN}) + deep):
+        path.write_bytes(text)
+        with pytest.raises(InputError, match="journal must hold records"):
+            Journal(path, RUN, PLANS, 3)
+
+
+def test_no_more_is_unpacked_than_a_record_says_that_it_holds(tmp_path):
+    whole = base64.b64encode(zlib.compress(bytes(16))).decode()
+    bomb = base64.b64encode(zlib.compress(bytes(100 << 20), 9)).decode()
+    path = tmp_path / "run.jsonl"
+    right = {**GOOD, "decided": {"shape": [1, 1, 2, 2], "int32": whole}}
+    path.write_bytes(line({"run": RUN}) + line(right))
+    with Journal(path, RUN, PLANS, 3) as journal:
+        assert list(journal.done) == [Unit(0, 0)]
+    for wrong in (
+        {"decided": {"shape": [1, 1, 2, 2], "int32": bomb}},
+        {"n_unconverged": -1},
+        {"n_unconverged": 1 << 40},
+    ):
+        path.write_bytes(line({"run": RUN}) + line({**right, **wrong}))
+        tracemalloc.start()
+        with pytest.raises(InputError, match="journal must hold records"):
+            Journal(path, RUN, PLANS, 3)
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+        tracemalloc.stop()
 
 
 def test_results_before_the_line_that_says_what_run_it_is_are_refused(path):

@@ -60,7 +60,10 @@ def _modulation_in_m(f: Any, m: Any, gamma: Any) -> Any:
 
 
 def _modulation_in_gamma(f: Any, m: Any, gamma: Any) -> Any:
-    return -f.modulation(m, gamma) * f.nll(-m)
+    xp = f.namespace(m)
+    alone = m == xp.inf  # no other class can be: nll(-m) is infinite
+    value = f.modulation(m, gamma)
+    return -xp.where(alone, xp.zeros_like(value), value) * f.nll(xp.where(alone, xp.zeros_like(m), -m))
 
 
 def _loss(f: Any, m: Any, gamma: Any) -> Any:

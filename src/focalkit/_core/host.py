@@ -69,3 +69,18 @@ def array(value: Any, dtype: Any = None) -> NDArray[Any]:
         value = value.float() if str(value.dtype) == "torch.bfloat16" else value
         value = value.cpu().resolve_conj().resolve_neg().numpy()
     return np.asarray(value, dtype)
+
+
+def strange(tensor: Any) -> tuple[str, str, str] | None:
+    """Of a tensor that is no dense array of numbers: what it should be, what it is, and what makes one of it."""
+    if type(tensor).__name__ == "MaskedTensor":
+        return "be without a mask", "a masked tensor", "Fill it with .to_tensor(value), or leave these samples out."
+    if tensor.is_nested:
+        return "be one array", "a nested tensor", "Pad it, or go through its parts."
+    if tensor.is_quantized:
+        return "be floating or integers", str(tensor.dtype), "Use .dequantize() first."
+    if str(tensor.layout) != "torch.strided":
+        return "be dense", str(tensor.layout), "Use .to_dense() first."
+    if tensor.dtype.itemsize == 1 and tensor.dtype.is_floating_point:
+        return "be of 16, 32 or 64 bits", str(tensor.dtype), "Use .float() first."
+    return None

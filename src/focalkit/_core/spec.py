@@ -430,6 +430,9 @@ def _named(known_init: Any) -> Any:
     @wraps(known_init)
     def __init__(self: LossSpec, *values: Any, **named: Any) -> None:
         contracts.known_names(tuple(named), names)
+        if values and "link" in named:
+            remedy = "The name of the loss has its link: softmax or sigmoid."
+            contracts.reject("link", "be given once", named["link"], remedy)
         known_init(self, *values, **named)
 
     return __init__

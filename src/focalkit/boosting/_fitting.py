@@ -63,7 +63,7 @@ def encode(name: str, y: Any, classes: NDArray[Any]) -> NDArray[np.int32]:
     unknown = classes[position] != y
     if np.any(unknown):
         remedy = "Every class must be in the training labels too."
-        contracts.reject(name, f"have labels out of {list(classes)}", y[unknown][0], remedy)
+        contracts.reject(name, f"have labels out of {classes.tolist()}", y[unknown][0], remedy)
     return np.asarray(position, np.int32)
 
 

@@ -85,10 +85,21 @@ def one_line_errors(context: click.Context) -> Iterator[None]:
         message, code = f"out of memory{f': {error}' if str(error) else ''}. Fewer --jobs need less of it.", 1
     except (KeyboardInterrupt, click.Abort):
         message, code = "interrupted", 130
+    except RuntimeError as error:
+        if not _of_an_interrupt(error):
+            raise
+        message, code = "interrupted", 130
     if message:
         click.echo(f"focalkit: {visible(message)}", err=True)
     if code:
         context.exit(code)
+
+
+def _of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether it came of Ctrl-C: in the midst of a lock of Python's that leaves "release unlocked lock" behind."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 # --- values
@@ -206,7 +217,21 @@ def check_places(*places: Path | None) -> None:
     for place in files:
         if not place.resolve().parent.is_dir():
             contracts.reject("output folder", "exist", str(place.resolve().parent), "Create it first.")
+        if place.is_dir():
+            contracts.reject("output", "be a file", str(place), "Name one in that folder.")
+        if place.is_file() and any(os.path.samefile(place, read) for read in _files_read(places)):
+            contracts.reject("output", "be another file than those that are read", str(place), "Name a new file.")
         check_writable(place)
+
+
+def _files_read(places: tuple[Path | None, ...]) -> Iterator[str]:
+    """The files that the command's other arguments name."""
+    context = click.get_current_context(silent=True)
+    for value in context.params.values() if context else ():
+        for one in value if isinstance(value, tuple) else (value,):
+            named = isinstance(one, (str, Path)) and not any(one is place for place in places)
+            if named and "\0" not in str(one) and os.path.isfile(one):
+                yield str(one)
 
 
 def write_out(place: Path, text: str) -> bool:

@@ -224,4 +224,4 @@ def _logistic(X: Real, y: Real, w: Real, offset: Real) -> tuple[Real, Real]:
             break
     inverse = np.linalg.pinv(hess, hermitian=True)
     meat = X.T @ ((w * (y - mu))[:, None] ** 2 * X)
-    return beta, np.sqrt(np.diag(inverse @ meat @ inverse))
+    return beta, np.sqrt(np.maximum(np.diag(inverse @ meat @ inverse), 0.0))  # which rounding may leave below 0

@@ -291,6 +291,12 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
+    def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy of the decisions, where a case that a person decides is not decided rightly."""
+        right = np.asarray(self.predict(X)) == np.asarray(column_or_1d(y))
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        return float(np.average(right, weights=weight))
+
     @available_if(_has("predict_log_proba"))  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Features) -> Real:
         """The estimator's own log probabilities, unchanged."""

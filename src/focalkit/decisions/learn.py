@@ -83,6 +83,7 @@ def learn(
     bands = [own_bands(r, s) for r, s in own if isinstance(r, Bands)]
     said += _cheap_mistakes(goal, data)
     before = inputs.narrow(data.p)
+    said += _upside_down(before, data)
     plain = (before > 0.5).astype(np.int64) if before.ndim == 1 else before.argmax(axis=1)
     factor = None
     if new_prior is not None:
@@ -176,6 +177,20 @@ def _cross_fitted(
         rules.append(rule)
         before.append(steps)
     return after, tuple(rules), tuple(before)
+
+
+def _upside_down(p: Real, data: inputs.Data) -> list[Message]:
+    """What looks like probabilities of the other class: an area under the ROC curve surely below one half."""
+    if data.k != 2:
+        return []
+    positives, negatives = p[data.y == 1], np.sort(p[data.y == 0])
+    below = np.searchsorted(negatives, positives, "left") + np.searchsorted(negatives, positives, "right")
+    auc = float(below.mean()) / 2 / len(negatives)
+    more = (len(positives) - 1) * (auc / (2 - auc) - auc**2) + (len(negatives) - 1) * (2 * auc**2 / (1 + auc) - auc**2)
+    error = np.sqrt((auc * (1 - auc) + more) / (len(positives) * len(negatives)))  # Hanley & McNeil 1982
+    if auc + 3 * error >= 0.5:
+        return []
+    return [Message("decide.upside_down", first=str(data.classes[0]), second=str(data.classes[1]), auc=auc)]
 
 
 def _cheap_mistakes(goal: Goal, data: inputs.Data) -> list[Message]:

@@ -108,6 +108,11 @@ class DecisionReport:
     fold_labels: tuple[tuple[float, ...], ...] = ()
     seed: int = 0
 
+    def __repr__(self) -> str:
+        """Its size; ``figures`` and ``to_dict()`` have what is in it."""
+        how = "cross-fitted" if self.cross_fitted else "optimistic"
+        return f"DecisionReport({self.n_rows:,} rows, {len(self.figures)} figures, {how})"
+
     def figure(self, name: str) -> Figure:
         """The figure of this name; InputError where there is none."""
         names = [figure.name for figure in self.figures]

@@ -31,7 +31,11 @@ def rule_sentence(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any]) -
         return Message("rule.cutoff", yes=names[1], no=names[0], cut=short(cut))
     if isinstance(rule, Bands):
         own = own_bands(rule, steps)
-        values = {"lower": short(max(own.lower, 0.0)), "upper": short(min(own.upper, 1.0))}
+        if own.upper >= 1:
+            return Message("rule.band_below", no=names[0], lower=short(max(own.lower, 0.0)))
+        if own.lower < 0:
+            return Message("rule.band_above", yes=names[1], upper=short(own.upper))
+        values = {"lower": short(own.lower), "upper": short(own.upper)}
         return Message("rule.bands", yes=names[1], no=names[0], **values)
     if isinstance(rule, Cutoffs):
         cuts = [min(max(cut, 0.0), 1.0) for cut in own_cutoffs(rule, steps)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -144,12 +145,13 @@ class Ledger(Shown):
         engine.add_entries(entries.row, entries.m, entries.weight, gamma, bins.DESCRIBED, self._tables)
 
     def __add__(self, other: Ledger) -> Ledger:
-        """Return the ledger of both data sets; spec and classes must be the same."""
+        """Return the ledger of both data sets; loss and classes must be the same."""
         if not isinstance(other, Ledger):
             return NotImplemented
         for name in ("spec", "class_names"):
-            if getattr(self, name) != getattr(other, name):
-                mine, theirs = getattr(self, name), getattr(other, name)
+            mine, theirs = getattr(self, name), getattr(other, name)
+            same = self._loss == other._loss if name == "spec" else mine == theirs
+            if not same:
                 contracts.reject("ledgers", f"have the same {name} to be added", theirs, f"This one has {mine!r}.")
         total = Ledger(self.spec, self.n_classes, None)
         total.class_names = self.class_names
@@ -158,6 +160,28 @@ class Ledger(Shown):
         total.n_samples = self.n_samples + other.n_samples
         total.n_ignored = self.n_ignored + other.n_ignored
         return total
+
+    def __radd__(self, other: object) -> Ledger:
+        """``sum(ledgers)`` begins with 0."""
+        if not (isinstance(other, int) and other == 0):
+            return NotImplemented
+        nothing = Ledger(self.spec, self.n_classes)
+        nothing.class_names = self.class_names
+        return nothing + self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both hold the same sums of the same loss, to the last bit."""
+        if not isinstance(other, Ledger):
+            return NotImplemented
+        mine, theirs = ((a._loss, a.class_names, a.n_samples, a.n_ignored) for a in (self, other))
+        return mine == theirs and all(np.array_equal(getattr(self, a), getattr(other, a)) for a in storage.ARRAYS)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes as batches come
+
+    @property
+    def _loss(self) -> LossSpec:
+        """The spec without what says only how batches are read, or how losses would be reduced."""
+        return replace(self.spec, reduction="mean", ignore_index=-100, class_axis=1)
 
     # --- asking ------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
     remedy = "Pass what Ledger.to_json() returned."
     try:
         document = json.loads(text)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         contracts.reject("text", "be the JSON of a ledger", str(error), remedy)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         contracts.reject("text", f"be a JSON object of format {FORMAT!r}", document, remedy)

@@ -17,12 +17,14 @@ from itertools import pairwise
 
 from focalkit._core import contracts
 from focalkit.io.alerts import Alert
-from focalkit.io.numbers import MISSING, is_number
+from focalkit.io.numbers import GAPS, MISSING, is_number
 
 #: Bytes of a file that are looked at.
 HEAD = 1 << 20
 #: Rows that are cut, and of these the cells of a column by which its type is told.
 _ROWS, _CELLS = 1000, 250
+#: Lines of words that may stand above the numbers.
+_MOST_NAMES = 5
 DELIMITERS = (",", ";", "\t", "|", " ")
 #: What needs no word, by the ending of a name; and what blanks are called, also by ``--delimiter``.
 _USUAL = {"csv": ",", "tsv": "\t", "tab": "\t"}
@@ -82,6 +84,8 @@ class Dialect:
     told_from: int = 0
     #: whether there are quotes in them, so that a value may hold a line break
     quoted: bool = True
+    #: rows below the names that are left out, since they hold no numbers
+    below: int = 0
 
 
 def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect:
@@ -115,17 +119,24 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         contracts.reject("FILE", "be a table", got, "Say how by --delimiter and --encoding.")
     width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0]
     n_above = 0
-    while width > 2 and n_above < min(len(rows) - 2, 30) and len(rows[n_above]) <= width // 2:
+    while width > 2 and n_above < min(len(rows) - 2, 30) and _above(rows[n_above], width):
         n_above += 1
-    if n_above:
-        alerts.append(Alert("preamble", {"n": n_above, "first": delimiter.join(rows[0]).strip()[:60]}))
-    skipped = "".join(lines[:top]) + "".join(sizes[:n_above])
+    top_row, skipped = rows[0], "".join(lines[:top]) + "".join(sizes[:n_above])
     rows, sizes = rows[n_above:], sizes[n_above:]
     decimal = asked.decimal or _decimal(rows, delimiter, width)
     if decimal == "," and asked.decimal is None:
         alerts.append(Alert("decimal_comma"))
-    first, rest = rows[0], [row for row in rows[1:] if len(row) == width]
+    at, n_below = _names_among(rows, width, decimal) if asked.header is None else (0, 0)
+    skipped += "".join(sizes[:at])
+    rows, sizes, n_above = rows[at:], sizes[at:], n_above + at
+    if n_above:
+        alerts.append(Alert("preamble", {"n": n_above, "first": _readable(delimiter.join(top_row).strip()[:60])}))
+    if n_below:
+        said = " ".join(cell.strip() for row in rows[1 : 1 + n_below] for cell in row)
+        alerts.append(Alert("below_header", {"n": n_below, "words": _readable(said.strip()[:60])}))
+    first, rest = rows[0], [row for row in rows[1 + n_below :] if len(row) == width]
     row_names = len(first) == width - 1 and width > 2 and asked.header is not False
+    row_names = row_names and any(row[-1].strip() for row in rest)  # else each row ends with a delimiter
     if row_names:
         first = ["", *first]
         alerts.append(Alert("row_names"))
@@ -136,17 +147,17 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     if header:
         names = [cell.strip().strip("\ufeff") for cell in first]
         names += [""] * (width - len(names))
-        skipped += sizes[0]
+        skipped += "".join(sizes[: 1 + n_below])
     else:
         names = [""] * max(width, len(first))
     unnamed = tuple(i for i, cell in enumerate(names) if not cell) if header else ()
-    shown = tuple(cell or f"column {i}" for i, cell in enumerate(names))
-    line = sizes[0].rstrip("\r\n").encode() if header else b""
+    shown = tuple(_readable(cell) or f"column {i}" for i, cell in enumerate(names))
+    line = _bytes(sizes[0].rstrip("\r\n")) if header else b""
     n_lines = skipped.count("\n")
     return Dialect(
-        encoding, delimiter, decimal, shown, header, len(skipped.encode()), n_lines, line, unnamed, cr, tuple(alerts),
+        encoding, delimiter, decimal, shown, header, len(_bytes(skipped)), n_lines, line, unnamed, cr, tuple(alerts),
         text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
-        quoted='"' in text[len(skipped) :],
+        quoted='"' in text[len(skipped) :], below=n_below,
     )  # fmt: skip
 
 
@@ -207,12 +218,21 @@ def _mostly_utf8(head: bytes) -> bool:
 
 def _decoded(head: bytes, encoding: str, name: str, whole: bool) -> str:
     try:
-        lenient = "replace" if encoding == "utf-8" else "strict"  # damaged lines are told where they are read
+        # damaged lines are told where they are read, and have as many bytes here as there
+        lenient = "surrogateescape" if encoding == "utf-8" else "strict"
         text = codecs.getincrementaldecoder(encoding)(lenient).decode(head, final=whole)
     except UnicodeDecodeError as error:
         got = contracts.Words(f"{name}, with a byte at {error.start:,} that is none")
         contracts.reject("FILE", f"be {encoding} text", got, "Say which by --encoding, e.g. latin-1, cp1252, gb18030.")
     return text.removeprefix("\ufeff")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _readable(text: str) -> str:
+    return _bytes(text).decode("utf-8", "replace")
 
 
 def _lines(text: str, whole: bool) -> tuple[list[str], bool]:
@@ -319,6 +339,39 @@ def _decimal(rows: list[list[str]], delimiter: str, width: int) -> str:
     return ","
 
 
+def _above(row: list[str], width: int) -> bool:
+    """Whether a line above the table is none of it: a title, or a comment."""
+    return len(row) <= width // 2 or (len(row) != width and row[0].lstrip().startswith("#"))
+
+
+def _names_among(rows: list[list[str]], width: int, decimal: str) -> tuple[int, int]:
+    """Which of several lines of words above numbers names the columns, and how many follow it (units, say).
+
+    A line of words has none of the numbers that its columns go on with, and no word that occurs further down. The one
+    with most different words names them; with fewer than two of these lines there is nothing to choose.
+    """
+    whole = [row for row in rows if len(row) == width]
+    if len(whole) < 2 * _MOST_NAMES or any(len(row) != width for row in rows[:2]):
+        return 0, 0
+    columns = [[cell.strip() for cell in column] for column in zip(*whole[_MOST_NAMES:], strict=True)]
+    numeric = [_numeric(tuple(column[:_CELLS]), decimal) for column in columns]
+    seen = [set(column) - {""} for column in columns]
+
+    def is_words(row: list[str]) -> bool:
+        cells = [cell.strip() for cell in row]
+        words = [cell for cell, is_one in zip(cells, numeric, strict=False) if is_one and cell.lower() not in GAPS]
+        new = all(cell not in known for cell, known in zip(cells, seen, strict=False))
+        return len(row) == width and bool(words) and new and not any(is_number(word, decimal) for word in words)
+
+    n = 0
+    while n < _MOST_NAMES and is_words(rows[n]):
+        n += 1
+    if n < 2:
+        return 0, 0
+    at = max(range(n), key=lambda i: len({cell.strip() for cell in rows[i]} - {""}))
+    return at, n - 1 - at
+
+
 def _is_header(first: list[str], rest: list[list[str]], decimal: str) -> tuple[bool, list[Alert]]:
     """A first line of text above a column of numbers is a header; so are distinct texts that never recur."""
     cells = [cell.strip() for cell in first]
@@ -348,9 +401,10 @@ def _is_header(first: list[str], rest: list[list[str]], decimal: str) -> tuple[b
 
 def _counts_up(cells: list[str], number: list[bool], recurs: list[bool]) -> bool:
     """Numeric names (wavelengths, years): they count up evenly, above values that do not."""
-    values = [float(cell.replace(",", ".")) for cell, is_one in zip(cells, number, strict=True) if is_one]
-    if len(values) < 4:
+    written = [cell.replace(",", ".") for cell, is_one in zip(cells, number, strict=True) if is_one]
+    if len(written) < 4 or any(name.count(".") > 1 for name in written):  # no name has marks between thousands
         return False
+    values = [float(name) for name in written]
     steps = {round(b - a, 9) for a, b in pairwise(values)}
     if len(steps) != 1 or steps == {0.0}:
         return False

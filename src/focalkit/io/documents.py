@@ -7,6 +7,7 @@ from typing import Any
 
 from focalkit._core import contracts
 from focalkit.io._streams import first_line, need
+from focalkit.io.alerts import Alert
 from focalkit.io.sources import File
 
 
@@ -53,8 +54,8 @@ def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
     contracts.reject("FILE", "be JSON rows", contracts.Words(f"{file.name}, no list of objects"), _JSON_ROWS)
 
 
-def of_excel(file: File) -> Any:
-    """The first sheet of a workbook as an Arrow table."""
+def of_excel(file: File) -> tuple[Any, list[Alert]]:
+    """The first sheet of a workbook that holds a table, as an Arrow table, and what is to be said."""
     import io
 
     import pyarrow
@@ -63,14 +64,17 @@ def of_excel(file: File) -> Any:
     with file.stream() as stream:
         try:
             book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))
-            rows = book.get_sheet_by_index(0).to_python()
+            sheets = [(name, _filled(book.get_sheet_by_name(name).to_python())) for name in book.sheet_names]
         except (calamine.CalamineError, ValueError, OSError) as error:
             contracts.reject(
                 "FILE", "be an Excel workbook", contracts.Words(f"{file.name}: {first_line(error)}"), "Save it as CSV."
             )
-    rows = [row for row in rows if any(cell not in ("", None) for cell in row)]
-    if len(rows) < 2:
-        contracts.reject("FILE", "hold a table in its first sheet", file.name, "Save the sheet as CSV.")
+    tables = [(name, rows) for name, rows in sheets if len(rows) > 1 and max(map(len, rows)) > 1]
+    if not tables:
+        contracts.reject("FILE", "hold a table in a sheet", contracts.Words(file.name), "Save the sheet as CSV.")
+    sheet, rows = tables[0]
+    n = sum(bool(rows) for _, rows in sheets)
+    alerts = [Alert("sheet", {"name": sheet, "n": n})] if n > 1 else []
     width = max(map(len, rows))
     while len(rows) > 2 and sum(cell not in ("", None) for cell in rows[0]) <= width // 2:
         rows.pop(0)  # a title, or headings over several columns
@@ -87,7 +91,11 @@ def of_excel(file: File) -> Any:
             columns.append(
                 pyarrow.array([None if cell is None else _written(cell) for cell in cells], pyarrow.string())
             )
-    return pyarrow.Table.from_arrays(columns, names)
+    return pyarrow.Table.from_arrays(columns, names), alerts
+
+
+def _filled(rows: list[list[Any]]) -> list[list[Any]]:
+    return [row for row in rows if any(cell not in ("", None) for cell in row)]
 
 
 def _written(cell: Any) -> str:

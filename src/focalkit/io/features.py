@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,10 @@ from focalkit.io.labels import Labels, check_classes, labels
 from focalkit.io.matrix import features as features_of
 from focalkit.io.roles import role
 from focalkit.io.sources import File, find
-from focalkit.io.tabular import TARGETS, Columns, of_table, position, read_columns
+from focalkit.io.tabular import TARGETS, AsText, Columns, of_table, position, read_columns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Features and labels of a table, and what was found out about it.
 
@@ -63,6 +62,11 @@ class Table:
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     categories: tuple[tuple[str, ...], ...] = ()
     costs: NDArray[np.float64] | None = None
+
+    def __repr__(self) -> str:
+        """Its size, target and number of alerts."""
+        size = f"{len(self.y):,} rows, {len(self.feature_names):,} features"
+        return f"Table({size}, target {self.target_name!r}, {len(self.alerts)} alerts)"
 
     @property
     def encoding(self) -> Encoding:
@@ -166,7 +170,8 @@ def read_table(
     """
     asked = TextOptions(header, delimiter, decimal, encoding)
     roles = {"groups": groups, "weights": weights, "time": time, "costs": costs}
-    found = _columns(source, asked, [w for w in (target, groups, time) if w is not None], skip_damaged)
+    texts = {"target": target, "groups": groups, "time": time}
+    found = _columns(source, asked, [(word, what) for what, word in texts.items() if word is not None], skip_damaged)
     names, alerts = found.names, list(found.alerts)
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
@@ -214,12 +219,16 @@ def _numbered(known: NDArray[np.bool_], gone: Sequence[int]) -> NDArray[np.int64
     return np.asarray(np.delete(rows, np.asarray(sorted(gone), np.intp) - 1)[known], np.int64)
 
 
-def _columns(source: Any, asked: TextOptions, as_text: Sequence[str | int], skip_damaged: bool) -> Columns:
+def _columns(source: Any, asked: TextOptions, as_text: Sequence[AsText], skip_damaged: bool) -> Columns:
     if hasattr(source, "__arrow_c_stream__"):
         import pyarrow
 
         return of_table(pyarrow.table(source))
-    words = [source] if isinstance(source, (str, PathLike, Path)) else list(source)
+    words = [source] if isinstance(source, (str, PathLike)) else source
+    if not isinstance(words, (list, tuple)) or not all(isinstance(word, (str, PathLike)) for word in words):
+        contract = "be a path, a URL, a glob, a sequence of these, or a data frame"
+        remedy = "Read an open file by pandas.read_csv, and pass the frame; arrays need no reading."
+        contracts.reject("source", contract, contracts.Words(type(source).__name__), remedy)
     files = find(tuple(str(word) for word in words))
     parts = [read_columns(file, asked, as_text, skip_damaged) for file in files]
     if len(parts) == 1:

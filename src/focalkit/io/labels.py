@@ -19,6 +19,8 @@ from focalkit.io.numbers import is_number
 _NONE = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "\\n", "nat", "-", "."})
 #: The share of rows from which such a word among other words is a class.
 FREQUENT = 0.05
+#: Whole numbers as classes, above which they look like a measurement.
+MANY = 50
 #: Classes that are named with their sizes.
 MOST_SHOWN = 12
 
@@ -187,6 +189,8 @@ def check_classes(found: Labels, name: str) -> list[Alert]:
     single = sorted(str(label) for label, n in counts.items() if n == 1)
     if single:
         alerts.append(Alert("single_row_classes", {"n": len(single), "labels": names_said(single)}))
+    if len(counts) > MANY and all(isinstance(label, int) and not isinstance(label, bool) for label in counts):
+        alerts.append(Alert("many_classes", {"name": name, "n": len(counts)}))
     alike: dict[str, list[str]] = {}
     for label in counts:
         if isinstance(label, str):

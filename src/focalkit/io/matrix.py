@@ -182,6 +182,8 @@ def _feature(
     values = code[filled(encoded.indices, len(words))]
     n_known = int((~np.isnan(values)).sum())
     said, texts = mended.alerts, tuple(words[k] for k in known)
+    if sum(screen.date(words[k]) for k in known) > 0.9 * len(known):
+        said = (*said, Alert("dates", {"name": name}))
     if len(known) > 0.9 * n_known and len(values) > screen.MANY and n_known > screen.MANY:
         return values, texts, Alert("row_name", {"name": name}), said
     if screen.says_id(name) and len(known) > 0.2 * len(values) and len(values) > screen.MANY:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 _WORDS = "id|ids|uid|uuid|guid|key|pk|index|idx|row|rownum|rowid|record|no|nr|serial|number"
 _ID = re.compile(rf"(?:^|[\s_.\-])(?:{_WORDS})$", re.I)
 _CAMEL = re.compile(r"[a-z](?:ID|Id|Idx|No|Nr|Key)$")
+_DATE = re.compile(r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ]\d{1,2}:\d{2}.*)?$")
 #: Rows from which a column that differs in each is suspected.
 MANY = 50
 
@@ -18,6 +19,11 @@ MANY = 50
 def says_id(name: str) -> bool:
     """Whether a name is that of an id or index: ``id``, ``patient_id``, ``GameID``, ``row``."""
     return bool(_ID.search(name) or _CAMEL.search(name) or name.lower() == "unnamed: 0")
+
+
+def date(text: str) -> bool:
+    """Whether a text is a date, written in any of the usual ways."""
+    return bool(_DATE.match(text.strip()))
 
 
 def counter(values: NDArray[Any]) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from sys import getrefcount
 from time import monotonic, sleep
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
@@ -24,6 +24,8 @@ from focalkit.io.sources import File, in_utf8, recognised
 
 #: Names that a target column goes by when none is named.
 TARGETS = ("target", "targets", "label", "labels", "class", "y")
+#: A column by its name or position, and what it is asked for as.
+AsText: TypeAlias = tuple[str | int, str]
 
 
 @dataclass
@@ -41,16 +43,14 @@ class Columns:
     gone: list[int] = field(default_factory=list)
 
 
-def read_columns(
-    file: File, asked: TextOptions, as_text: Sequence[str | int] = (), skip_damaged: bool = False
-) -> Columns:
-    """Every column of one file; ``as_text`` columns of a CSV (names or positions) keep their texts."""
+def read_columns(file: File, asked: TextOptions, as_text: Sequence[AsText] = (), skip_damaged: bool = False) -> Columns:
+    """Every column of one file; ``as_text`` columns of a CSV keep their texts."""
     need("pyarrow", "reading tables", "tune")
     with in_utf8(file):
         return _read(recognised(file), asked, as_text, skip_damaged)
 
 
-def _read(file: File, asked: TextOptions, as_text: Sequence[str | int], skip_damaged: bool) -> Columns:
+def _read(file: File, asked: TextOptions, as_text: Sequence[AsText], skip_damaged: bool) -> Columns:
     if file.format == "csv":
         return _csv(file, asked, as_text, None, skip_damaged)
     if file.format == "arff":
@@ -60,7 +60,8 @@ def _read(file: File, asked: TextOptions, as_text: Sequence[str | int], skip_dam
     if file.format in ("json", "jsonl"):
         return of_table(documents.of_json(file))
     if file.format == "xlsx":
-        return of_table(documents.of_excel(file))
+        table, alerts = documents.of_excel(file)
+        return replace(of_table(table), alerts=alerts)
     if file.format == "npz" or file.partner:
         return _arrays(file)
     contracts.reject(
@@ -105,14 +106,14 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
 
 
 def _csv(
-    file: File, asked: TextOptions, as_text: Sequence[str | int], known: Dialect | None, skip_damaged: bool
+    file: File, asked: TextOptions, as_text: Sequence[AsText], known: Dialect | None, skip_damaged: bool
 ) -> Columns:
     import pyarrow
 
     found = dialect_of(file, asked) if known is None else known
     names = list(found.names)
     alerts = list(found.alerts)
-    keep = {position(word, names) for word in as_text} | {len(names) - 1}
+    keep = {position(word, names, what) for word, what in as_text} | {len(names) - 1}
     keep |= {i for i, name in enumerate(names) if name.lower() in TARGETS}  # labels stay as written
 
     damaged: list[tuple[int, int, str]] = []
@@ -162,7 +163,7 @@ def _csv(
     if damaged:
         line, _, what = min(damaged)
         alerts.append(Alert("damaged_lines", {"n": len(damaged), "line": line, "what": what}))
-    gone = [row for _, row, _ in damaged]
+    gone = [*range(1, found.below + 1), *(row + found.below for _, row, _ in damaged)]
     return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal, gone)
 
 
@@ -335,7 +336,7 @@ def index_columns(schema: Any) -> set[str]:
     if note:
         try:
             found |= {name for name in json.loads(note).get("index_columns", []) if isinstance(name, str)}
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):  # another program wrote it
             pass
     return found & set(schema.names)
 

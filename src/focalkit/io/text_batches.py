@@ -77,7 +77,8 @@ class Reader:
             ) as reader:
                 for batch in reader:
                     rows = self._rows(n, batch.num_rows)
-                    yield self._lenient(batch) if lenient else batch, rows, n + 1
+                    rows = None if rows is None else rows + dialect.below
+                    yield self._lenient(batch) if lenient else batch, rows, n + 1 + dialect.below
                     n += batch.num_rows
         except MemoryError:
             raise

@@ -31,12 +31,14 @@ from focalkit.linear_solver.descent import descend
 from focalkit.linear_solver.metric import BLOCK_FEATURES, MEMORY
 from focalkit.linear_solver.mined import mine
 from focalkit.linear_solver.prediction import predicted
+from focalkit.linear_solver.products import on_one_thread
 from focalkit.linear_solver.rows import Model, Rows
 from focalkit.linear_solver.span import minimise_in_span, spans
 
 __all__ = ["Candidate", "Solution", "candidate_of", "minimise"]
 
 
+@on_one_thread()
 def minimise(
     X: Any,
     targets: NDArray[np.intp],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit.engines.cpu.fast import softmax_curvature
+from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.risk import logits_of, without_subnormals
 from focalkit.linear_solver.rows import BLOCK_BYTES, Model, Rows, parts
 from focalkit.losses import loss_grad_hess
@@ -64,7 +65,7 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
     if K == len(models) == 1:  # the products of all pairs of columns would be used a few times only
         square = np.zeros((D, D))
         for _, X, _, hess, _ in row_curvature(rows, models, theta):
-            square += (X * np.maximum(hess[0], 0)[:, None]).T @ X
+            square += _weighted(X, np.maximum(hess[0], 0))
         return _regular(square[None], rows.penalties(models)[:, :, 0])
     free = K - (K > 1)  # classes whose blocks are summed: with the last one's, those of a class sum to zero
     upper = np.triu_indices(free)
@@ -72,10 +73,12 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
     for part, X, grad, hess, targets in row_curvature(rows, models, theta):
         pairs = _pairs(rows, part, X)
         if K == 1:
-            sums[:, 0] += np.maximum(hess, 0) @ pairs.T
+            with product_of(2 * hess.size * len(pairs)):
+                sums[:, 0] += np.maximum(hess, 0) @ pairs.T
         else:
             weights = np.concatenate([softmax_curvature(g, h, targets) for g, h in zip(grad, hess, strict=True)])
-            sums += (weights @ pairs.T).reshape(sums.shape)
+            with product_of(2 * weights.size * len(pairs)):
+                sums += (weights @ pairs.T).reshape(sums.shape)
     matrix = np.empty((len(models), D, K, D, K))
     first, second = np.triu_indices(D)
     for at, (k, j) in enumerate(zip(*upper, strict=True)):
@@ -112,10 +115,16 @@ def blocks_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
         h = np.maximum(hess, 0).reshape(len(models), -1, K)
         for i in range(len(models)):
             for k in range(K):
-                sums[i, k] += (X * h[i, :, k, None]).T @ X
+                sums[i, k] += _weighted(X, h[i, :, k])
     flat = sums.reshape(len(models) * K, D, D)
     penalties = np.repeat(rows.penalties(models)[:, :, 0], K, axis=0)
     return _regular(flat, penalties).reshape(len(models), K, D, D)
+
+
+def _weighted(X: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
+    """The products of the columns of X (n, d), summed over rows of such weights (n,)."""
+    with product_of(2 * X.size * X.shape[1]):
+        return np.asarray((X * weight[:, None]).T @ X)
 
 
 def diagonal(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:

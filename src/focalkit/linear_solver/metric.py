@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit.linear_solver.curvature import blocks_matrix, diagonal, newton_matrix
+from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.rows import Model, Rows
 
 NEWTON_PARAMETERS = 160
@@ -102,7 +103,7 @@ class Metric:
         if self.kind == "whole":
             found: NDArray[np.float64] = newton_matrix(self.rows, models, theta)
         elif self.kind == "blocks":
-            found = np.asarray(np.linalg.inv(blocks_matrix(self.rows, models, theta)), np.float64)
+            found = _inverse(blocks_matrix(self.rows, models, theta))
         else:
             found = 1 / diagonal(self.rows, models, theta)
         for model, metric in zip(which, found, strict=True):
@@ -137,3 +138,9 @@ class Metric:
         product = float(step @ change)
         if product > 1e-10 * float(step @ step) ** 0.5 * float(change @ change) ** 0.5:
             self.pairs[which] = [*self.pairs[which][1 - MEMORY :], (step, change, product)]
+
+
+def _inverse(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each of the matrices (..., p, p), one after the other."""
+    with product_of(2 * matrices.shape[-1] ** 3):
+        return np.asarray(np.linalg.inv(matrices), np.float64)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.rows import Model, Rows
 from focalkit.losses import loss_grad_hess
 
@@ -91,8 +92,10 @@ def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> N
 def logits_of(X: NDArray[Any], theta: NDArray[Any]) -> NDArray[Any]:
     """(n_models, rows) for one logit, otherwise (n_models, rows, n_logits)."""
     if theta.shape[2] == 1:
-        return np.asarray(theta[:, :, 0] @ X.T)
-    return np.asarray(np.matmul(X, theta))
+        with product_of(2 * len(X) * theta.size):
+            return np.asarray(theta[:, :, 0] @ X.T)
+    with product_of(2 * len(X) * theta[0].size):
+        return np.asarray(np.matmul(X, theta))
 
 
 def without_subnormals(values: NDArray[Any], sizes: NDArray[np.float64]) -> NDArray[Any]:
@@ -111,5 +114,7 @@ def without_subnormals(values: NDArray[Any], sizes: NDArray[np.float64]) -> NDAr
 def pulled(X: NDArray[Any], grad: NDArray[Any]) -> NDArray[Any]:
     """The gradient in theta from the one in the logits."""
     if grad.ndim == 2:
-        return np.asarray(grad @ X)[:, :, None]
-    return np.asarray(np.matmul(X.T, grad))
+        with product_of(2 * grad.size * X.shape[1]):
+            return np.asarray(grad @ X)[:, :, None]
+    with product_of(2 * grad[0].size * X.shape[1]):
+        return np.asarray(np.matmul(X.T, grad))

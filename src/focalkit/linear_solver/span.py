@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from focalkit._core.spec import LossSpec
 from focalkit.linear_solver.metric import NEWTON_PARAMETERS
+from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.rows import Model, Rows
 from focalkit.losses import loss_grad_hess
 
@@ -246,7 +247,8 @@ def _gram(rows: Rows) -> Array:
     for first in range(0, width, 1024):
         some = slice(first, first + 1024)
         block = np.asarray(rows.X[:, some], np.float64) - rows.centre[some]
-        out += block @ block.T
+        with product_of(2 * n * block.size):
+            out += block @ block.T
     return out
 
 

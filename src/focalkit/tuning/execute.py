@@ -5,8 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -18,7 +20,7 @@ from focalkit._core.extras import need
 from focalkit.io import cluster
 from focalkit.tuning.fingerprint import worker_versions
 from focalkit.tuning.journal import Journal
-from focalkit.tuning.units import Task, Unit, UnitScores, run_unit
+from focalkit.tuning.units import Task, Unit, UnitScores, end_with, run_unit
 
 Found = Generator[tuple[Unit, UnitScores], None, None]
 Compute = Callable[[Iterable[Unit]], Found]
@@ -112,7 +114,7 @@ def _forked(task: Task, n_jobs: int) -> Iterator[Compute]:
     hold threads that a copy would lack.
     """
     context = multiprocessing.get_context("fork")
-    with concurrent.futures.ProcessPoolExecutor(n_jobs, context, _inherit, (task,)) as pool:
+    with concurrent.futures.ProcessPoolExecutor(n_jobs, context, _inherit, (task, os.getpid())) as pool:
 
         def compute(units: Iterable[Unit]) -> Found:
             waiting, running = iter(units), set[Any]()
@@ -123,11 +125,15 @@ def _forked(task: Task, n_jobs: int) -> Iterator[Compute]:
                         warnings.simplefilter("ignore", DeprecationWarning)
                         for unit in itertools.islice(waiting, 2 * n_jobs - len(running)):
                             running.add(pool.submit(_run_inherited, unit))
-                    if not running:
+                        done, running = concurrent.futures.wait(
+                            running, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED"
+                        )
+                    if not done and not running:
                         return
-                    done, running = concurrent.futures.wait(running, return_when="FIRST_COMPLETED")
                     for future in done:
-                        yield future.result()
+                        with _held_back():
+                            found = future.result()
+                        yield found
             except concurrent.futures.BrokenExecutor as error:
                 raise ChildProcessError(KILLED) from error
             finally:
@@ -140,8 +146,9 @@ def _forked(task: Task, n_jobs: int) -> Iterator[Compute]:
 _inherited: list[Task] = []
 
 
-def _inherit(task: Task) -> None:
+def _inherit(task: Task, parent: int) -> None:
     _inherited[:] = [task]
+    end_with(parent)  # which may have gone before it had any work for this one
 
 
 def _run_inherited(unit: Unit) -> tuple[Unit, UnitScores]:
@@ -171,15 +178,28 @@ def _on_cluster(client: Any, task: Task, units: Iterable[Unit]) -> Found:
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Start processes with Ctrl-C held back: they inherit that, and the program alone answers it from the start."""
-    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - other systems
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Hold Ctrl-C back until the end, where it is answered.
+
+    Processes that are started in here inherit that, so that the program alone answers it. And what stands in an
+    executor's code can leave a lock behind that its other threads wait for, or workers that nobody would end. It does
+    not suffice to block the signal: another thread may get it, for which the main thread answers.
+    """
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    usual = signal.getsignal(signal.SIGINT) if main else None
+    if usual is not None:
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    blocks = hasattr(signal, "pthread_sigmask")
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if blocks else set()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if blocks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if usual is not None:
+            signal.signal(signal.SIGINT, usual)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

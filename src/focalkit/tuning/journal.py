@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import threading
 import zlib
@@ -32,6 +33,7 @@ from focalkit.io.atomic import naming
 from focalkit.tuning.units import Unit, UnitScores
 
 START = b'{"crc32":"'
+MALFORMED = KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError
 CLAIMS = 1 << 40
 """Locks on bytes from here on: this one for appending, the next ones for the units."""
 
@@ -177,7 +179,7 @@ class Journal:
                 continue
             try:
                 self._take(json.loads(body), fresh)
-            except (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error) as error:
+            except (*MALFORMED, zlib.error) as error:
                 if isinstance(error, contracts.InputError):
                     raise
                 said = body.decode(errors="replace")
@@ -235,10 +237,15 @@ def _packed(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def _unpacked(record: Any, kind: str, n_axes: int) -> NDArray[Any]:
-    data = np.frombuffer(zlib.decompress(base64.b64decode(record[kind])), "<f8" if kind == "float64" else "<i4")
     shape = tuple(map(int, record["shape"]))
     if len(shape) != n_axes or min(shape, default=0) < 0:
         raise ValueError(shape)
+    n_bytes = math.prod(shape) * (8 if kind == "float64" else 4)
+    # no more than it says: a line of a megabyte may hold a gigabyte
+    text = zlib.decompressobj().decompress(base64.b64decode(record[kind]), n_bytes + 1)
+    if len(text) != n_bytes:
+        raise ValueError(len(text))
+    data = np.frombuffer(text, "<f8" if kind == "float64" else "<i4")
     return data.astype(np.float64 if kind == "float64" else np.int32).reshape(shape)
 
 
@@ -251,4 +258,7 @@ def _scores(record: dict[str, Any]) -> UnitScores:
     if scores.ndim != 2 or len(scores) != len(decided):
         raise ValueError(scores.shape)
     measured = _unpacked(record["measured"], "float64", 2) if "measured" in record else None
-    return UnitScores(scores, decided, logits, int(record["n_unconverged"]), measured)
+    stopped = record["n_unconverged"]
+    if type(stopped) is not int or not 0 <= stopped < 1 << 31:
+        raise ValueError(stopped)
+    return UnitScores(scores, decided, logits, stopped, measured)

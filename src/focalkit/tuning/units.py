@@ -71,7 +71,7 @@ def run_unit(task: Task, unit: Unit) -> tuple[Unit, UnitScores]:
     if multiprocessing.parent_process() is not None and threading.current_thread() is threading.main_thread():
         # Ctrl-C reaches every process of the terminal; the parent alone answers it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _end_with_parent()
+        end_with(os.getppid())
     with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         told = getattr(sys.modules.get("sklearn.exceptions"), "ConvergenceWarning", ())
@@ -86,9 +86,8 @@ WATCH_SECONDS = 0.5
 
 
 @cache
-def _end_with_parent() -> None:
+def end_with(parent: int) -> None:
     """End this worker when the program that started it is gone: killed, it could not tell its workers."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

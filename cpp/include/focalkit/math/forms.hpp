@@ -228,12 +228,13 @@ FOCALKIT_INLINE Slopes<V> soft_slopes(V z, V y, V rest, T gamma, int whole) {
         if constexpr (order > 0) {
             // |s|^(g - 1) pq entropy: the share of s in pq is bounded where s is 0 or 1 - s is
             const V safe = where(size == V{}, constant<V>(T(1)), size);
-            const V pull = gamma * (pq / safe) * minimum(largest_finite<V>(), entropy);
+            const V finite = minimum(largest_finite<V>(), entropy);  // of an infinite logit it is not, and pq is 0
+            const V pull = gamma * (pq / safe) * finite;
             const V slope = size + where(size == V{}, V{}, pull);
             f.d1 = w * where(s < V{}, -slope, slope);
             if constexpr (order > 1) {
-                const V bend = gamma * (gamma - T(1)) * (pq / safe) * (pq / safe) * entropy;
-                const V turn = gamma * (pq / safe) * where(s < V{}, -(at.q - at.p), at.q - at.p) * entropy;
+                const V bend = gamma * (gamma - T(1)) * (pq / safe) * (pq / safe) * finite;
+                const V turn = gamma * (pq / safe) * where(s < V{}, -(at.q - at.p), at.q - at.p) * finite;
                 const V inner = where(size == V{}, V{}, bend + turn);
                 f.d2 = w * (inner + T(2) * gamma * pq + pq);
             }

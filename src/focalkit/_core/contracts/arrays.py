@@ -250,6 +250,9 @@ def sample_weight_array(value: object, rows: tuple[int, ...]) -> NDArray[np.floa
     """Weights of shape (n,) or one per target, as float64 broadcast to the targets' shape ``rows``."""
     if value is None:
         return None
+    given = array("sample_weight", value)
+    if given.dtype.kind == "b":  # a mask of the samples that count
+        value = given.astype(np.float64)
     weights = numbers("sample_weight", value, "be numbers", "Pass one non-negative number per sample.")
     sample_weight_shape(weights.shape, rows)
     if weights.shape != rows:
@@ -277,7 +280,7 @@ def normalizer_number(value: object, reduction: str) -> float | None:
             f"reduction {reduction!r}",
             "The loss is then the sum over the normalizer; drop one of the two.",
         )
-    value = one_number(value)
+    value = one_number("normalizer", value)
     if not isinstance(value, (int, float, np.generic)) and getattr(value, "ndim", 0) != 0:
         shape = tuple(getattr(value, "shape", ()))
         remedy = "Take its entry, normalizer[0]." if math.prod(shape) == 1 else "Sum it first, e.g. over ranks."

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import host
-from focalkit._core.contracts.errors import reject
+from focalkit._core.contracts.errors import Words, reject
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Interval:
         return bool(np.all(above & below & np.isfinite(values)))
 
     def __str__(self) -> str:
-        left = "[" if self.low_inclusive else "("
+        left = "[" if self.low_inclusive and math.isfinite(self.low) else "("
         right = "]" if self.high_inclusive and math.isfinite(self.high) else ")"
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
@@ -78,17 +78,17 @@ BETA_EFFECTIVE = Interval(0, 1, high_inclusive=False)
 
 def number(name: str, value: object, domain: Interval, remedy: str) -> float:
     """A scalar of ``domain`` as a float."""
-    value = one_number(value)
+    value = one_number(name, value)
     if value not in domain:
         reject(name, f"be a number in {domain}", value, remedy)
     return float(value)  # type: ignore[arg-type]
 
 
-def one_number(value: object) -> object:
+def one_number(name: str, value: object) -> object:
     """An array or tensor of one number as that number; anything else as it is."""
     if isinstance(value, (int, float, np.generic)) or getattr(value, "ndim", None) != 0:
         return value
-    return host.array(value).item()
+    return array(name, value).item()
 
 
 def number_or_vector(name: str, value: object, domain: Interval, remedy: str) -> float | tuple[float, ...]:
@@ -112,7 +112,10 @@ def array(name: str, value: object) -> NDArray[Any]:
         reject(name, "be an array without a mask", got, remedy)
     try:
         return host.array(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        if host.is_tensor(value):
+            said = host.strange(value) or ("be an array", "a tensor without values", "Compute it first.")
+            reject(name, said[0], Words(said[1]), said[2])
         reject(name, "be an array", value, "Its rows must be equally long, and its entries numbers.")
 
 

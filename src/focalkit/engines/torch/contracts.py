@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from focalkit._core import contracts
+from focalkit._core import contracts, host
 from focalkit._core.call import Call, ClassParameters, replaced
 from focalkit._core.spec import LossSpec
 from focalkit.engines import _inputs
@@ -48,12 +48,19 @@ def types(logits: Tensor, targets: object) -> None:
     if not isinstance(targets, Tensor):
         got = type(targets).__name__
         contracts.reject("targets", "be a tensor, as the logits are", got, "Use torch.as_tensor(targets).")
-    for name, tensor in (("logits", logits), ("targets", targets)):
-        if tensor.layout != torch.strided:
-            contracts.reject(name, "be dense", str(tensor.layout), "Use .to_dense() first.")
+    if logits.layout != torch.strided or targets.layout != torch.strided:
+        refuse_strange(logits=logits, targets=targets)
     if targets.device != logits.device:
         contract = f"lie on the device of the logits, {logits.device}"
         contracts.reject("targets", contract, str(targets.device), "Move them with targets.to(logits.device).")
+
+
+def refuse_strange(**given: Any) -> None:
+    """Say in words which of the arguments is a tensor that no kernel and no operation takes."""
+    for name, tensor in given.items():
+        said = host.strange(tensor) if isinstance(tensor, Tensor) else None
+        if said is not None:
+            contracts.reject(name, said[0], contracts.Words(said[1]), said[2])
 
 
 def weight_tensor(sample_weight: Any, logits: Tensor) -> Tensor | None:
@@ -100,7 +107,7 @@ def read(call: Call, y: Any) -> Call:
 
 def with_values(spec: LossSpec, parameters: ClassParameters) -> LossSpec:
     """The spec with the values of parameters given as tensors in host memory, checked."""
-    given = {name: t.detach().double().numpy() for name, t in parameters._asdict().items() if t is not None}
+    given = {name: contracts.array(name, t.detach()) for name, t in parameters._asdict().items() if t is not None}
     return replace(spec, **given) if given else spec
 
 

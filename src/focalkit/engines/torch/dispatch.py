@@ -72,13 +72,17 @@ def loss(
         spec, normalizer = _over_ranks(call, normalizer)
     if torch.compiler.is_compiling():
         return traced_loss(spec, logits, targets, sample_weight, normalizer, parameters, kernels)
-    if kernels and not inplace and parameters is OF_THE_SPEC:
-        value = fast.attempt(spec, logits, targets, sample_weight, normalizer, check_finite)
-        if value is not None:
-            return value
-    given = OF_THE_SPEC if parameters is OF_THE_SPEC else ClassParameters(*parameters)
-    rest = (result_dtype(logits), check_finite, inplace)
-    return _any_loss(Call(spec, logits, targets, sample_weight, normalizer, given, *rest), kernels)
+    try:
+        if kernels and not inplace and parameters is OF_THE_SPEC:
+            value = fast.attempt(spec, logits, targets, sample_weight, normalizer, check_finite)
+            if value is not None:
+                return value
+        given = OF_THE_SPEC if parameters is OF_THE_SPEC else ClassParameters(*parameters)
+        rest = (result_dtype(logits), check_finite, inplace)
+        return _any_loss(Call(spec, logits, targets, sample_weight, normalizer, given, *rest), kernels)
+    except (RuntimeError, TypeError, AttributeError):
+        torch_contracts.refuse_strange(logits=logits, targets=targets, sample_weight=sample_weight)
+        raise
 
 
 def _over_ranks(call: Call, word: str) -> tuple[LossSpec, Any]:
@@ -157,13 +161,23 @@ def loss_grad_hess(
         call = replaced(call, spec=spec, normalizer=normalizer)
     if out is not None:
         check_out(out, logits, targets, sample_weight)
+    try:
+        return _evaluated(call, 2 if hess else 1, out, kernels)
+    except (RuntimeError, TypeError, AttributeError):
+        torch_contracts.refuse_strange(logits=logits, targets=targets, sample_weight=sample_weight)
+        raise
+
+
+def _evaluated(call: Call, order: int, out: Tensor | None, kernels: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Loss, gradient and, from ``order`` 2, the Hessian's diagonal."""
+    spec, logits = call.spec, call.logits
     with torch.no_grad():
-        arguments = (logits, targets, sample_weight, call.normalizer)
+        arguments = (logits, call.targets, call.sample_weight, call.normalizer)
         on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
         kernels = (
             kernels and spec.gamma_steps is None and (on_host or _on_device(arguments)) and not _internals.transformed()
         )
-        value, grad, curvature = compute(call, route_of(logits, on_host, kernels), 2 if hess else 1, out)
+        value, grad, curvature = compute(call, route_of(logits, on_host, kernels), order, out)
         assert grad is not None
         if out is not None and not out.is_inference():
             torch.autograd.graph.increment_version(out)

@@ -10,6 +10,7 @@ from torch import Tensor
 from focalkit._core.call import OF_THE_SPEC, Call
 from focalkit._core.spec import LossSpec
 from focalkit.engines.torch import _internals, autograd, cpu_kernels
+from focalkit.engines.torch import contracts as torch_contracts
 from focalkit.engines.torch.routes import Route, result_dtype
 
 
@@ -31,25 +32,29 @@ def attempt(
         type(sample_weight) is not Tensor or not sample_weight.is_cpu or sample_weight.requires_grad
     ):
         return None
-    recorded = logits.requires_grad and torch.is_grad_enabled()
-    if (
-        normalizer is None
-        and sample_weight is None
-        and not check_finite
-        and cpu_kernels.is_small(spec, logits, targets)
-    ):
+    try:
+        recorded = logits.requires_grad and torch.is_grad_enabled()
+        if (
+            normalizer is None
+            and sample_weight is None
+            and not check_finite
+            and cpu_kernels.is_small(spec, logits, targets)
+        ):
+            if recorded:
+                return autograd.recorded_small(logits, targets, spec)  # type: ignore[no-any-return]
+            return cpu_kernels.small(spec, logits, targets, None)
+        dtype = result_dtype(logits)
+        if not recorded and not check_finite:
+            value = cpu_kernels.loss(spec, logits, targets, sample_weight, normalizer, dtype)
+            if value is not None:
+                return value
+        call = Call(spec, None, targets, sample_weight, normalizer, OF_THE_SPEC, dtype, check_finite)
         if recorded:
-            return autograd.recorded_small(logits, targets, spec)  # type: ignore[no-any-return]
-        return cpu_kernels.small(spec, logits, targets, None)
-    dtype = result_dtype(logits)
-    if not recorded and not check_finite:
-        value = cpu_kernels.loss(spec, logits, targets, sample_weight, normalizer, dtype)
-        if value is not None:
-            return value
-    call = Call(spec, None, targets, sample_weight, normalizer, OF_THE_SPEC, dtype, check_finite)
-    if recorded:
-        return autograd.recorded(logits, call, _KERNELS)
-    return cpu_kernels.evaluate(call, 0, None, logits).loss  # type: ignore[no-any-return]
+            return autograd.recorded(logits, call, _KERNELS)
+        return cpu_kernels.evaluate(call, 0, None, logits).loss  # type: ignore[no-any-return]
+    except (RuntimeError, TypeError):
+        torch_contracts.refuse_strange(logits=logits, targets=targets, sample_weight=sample_weight)
+        raise
 
 
 _KERNELS = Route.KERNELS

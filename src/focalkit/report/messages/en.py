@@ -76,6 +76,8 @@ MESSAGES: dict[str, str] = {
     "alert.decimal_comma": "Numbers are read with decimal commas; --decimal . reads them otherwise.",
     "alert.delimiter": "The columns are separated by {delimiter:name}; --delimiter chooses another.",
     "alert.preamble": "{n} line(s) above the table are left out, beginning with {first:name}.",
+    "alert.below_header": "{n} line(s) below the header hold no numbers and are left out: {words:name}.",
+    "alert.sheet": "The table is sheet {name:name}, one of {n} that are not empty; save another one as a file of its own.",
     "alert.no_header": "The first line is taken as data: the file has no header.",
     "alert.suspected_header": "The first line is taken as a header, since its label {label:name} occurs nowhere else; --no-header takes it as data.",
     "alert.numeric_header": "The first line is taken as a header, since its numbers count up; --no-header takes it as data.",
@@ -100,6 +102,7 @@ MESSAGES: dict[str, str] = {
     "alert.arrays_beside": "Arrays without {n:count} rows are left out: {names}.",
     "alert.leak": "Column {name:name} alone nearly determines the target: is it known when a prediction is made? --drop leaves it out.",
     "alert.high_cardinality": "Text column {name:name} has {n:,} different values in {n_rows:,} rows.",
+    "alert.dates": "Column {name:name} holds dates that are not all written as 2026-11-29, and is read as categories: write them so, or leave it out by --drop.",
     "alert.infinite": "{n:,} infinite values are taken as missing.",
     "alert.missing": "{n:,} values are missing.",
     "alert.mostly_missing": "Column {name:name} is missing in {percent} % of the rows.",
@@ -110,6 +113,7 @@ MESSAGES: dict[str, str] = {
     "alert.missing_label_word": "{n:,} rows have no target ({words}) and are left out; --no-missing makes the word a class.",
     "alert.word_as_class": "{word:name} is taken as a class of {n:,} rows, not as a missing label; --missing {word} leaves its rows out.",
     "alert.near_equal_labels": "Labels that differ only in case or blanks are different classes: {labels}.",
+    "alert.many_classes": "The target {name:name} has {n:,} different whole numbers: is it a measurement? --target names another column.",
     "alert.single_row_classes": "{n} class(es) have one row only, and cannot be scored: {labels}.",
     "alert.logit_columns": "The logits are {columns}; left aside: {others}.",
     "alert.probability_columns": "The probabilities are {columns}; left aside: {others}.",
@@ -140,7 +144,7 @@ MESSAGES: dict[str, str] = {
     "mark.per_cent": "per cent signs",
     "mark.comparison": "signs of comparison",
     "mark.brackets": "brackets of negative numbers",
-    "mark.blanks": "blanks between thousands",
+    "mark.blanks": "blanks or apostrophes between thousands",
     "mark.decimal_commas": "decimal commas",
     "mark.thousands": "thousands separators",
     "mark.unit": "unit {unit:text}",
@@ -386,6 +390,8 @@ MESSAGES: dict[str, str] = {
     "rule.cutoff": "Decide “{yes:text}” when p > {cut}, otherwise “{no:text}”.",
     "rule.always": "Decide “{name:text}” always.",
     "rule.bands": "Decide “{yes:text}” when p > {upper} and “{no:text}” when p ≤ {lower}; between them a person decides.",
+    "rule.band_below": "Decide “{no:text}” when p ≤ {lower}; otherwise a person decides.",
+    "rule.band_above": "Decide “{yes:text}” when p > {upper}; otherwise a person decides.",
     "rule.each_label": "Each label where its p is above its own cut-off: {cuts:text}.",
     "rule.labels": "Each of {n} labels where its p is above its own cut-off, from {low} to {high}.",
     "rule.per_case": "Of each case the decision with the least expected cost at that case's own costs.",
@@ -473,6 +479,10 @@ MESSAGES: dict[str, str] = {
     "decide.folds_labels": "Over {n} folds the cut-offs run: {runs:text}.",
     "decide.folds_weights": "Over {n} folds the weights, the largest being 1, run: {runs:text}.",
     "decide.how_sure": "How sure that is",
+    "decide.upside_down": (
+        "The higher the probability of “{second:text}”, the rarer “{second:text}” is (AUC {auc:.2f}). If the "
+        "probabilities are those of “{first:text}”, name it as the second class."
+    ),
     "decide.cheap_mistake": (
         "Deciding “{said:text}” for a true “{true:text}” costs {cost}, less than being right ({right}). Rows are the true "
         "class, columns the decision."

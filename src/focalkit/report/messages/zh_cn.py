@@ -76,6 +76,8 @@ MESSAGES: dict[str, str] = {
     "alert.decimal_comma": "数字按小数逗号读取；--decimal . 则按小数点读取。",
     "alert.delimiter": "各列以 {delimiter:name} 分隔；可用 --delimiter 另选。",
     "alert.preamble": "表格上方的 {n} 行已略去，第一行是 {first:name}。",
+    "alert.below_header": "表头下方的 {n} 行不含数字，已略去：{words:name}。",
+    "alert.sheet": "表格取自工作表 {name:name}，非空工作表共 {n} 个；其他工作表请另存为文件。",
     "alert.no_header": "第一行当作数据：文件没有表头。",
     "alert.suspected_header": "第一行当作表头，因为它的标签 {label:name} 在别处没有出现；--no-header 则当作数据。",
     "alert.numeric_header": "第一行当作表头，因为其中的数字依次递增；--no-header 则当作数据。",
@@ -100,6 +102,7 @@ MESSAGES: dict[str, str] = {
     "alert.arrays_beside": "行数不是 {n:count} 的数组已略去：{names}。",
     "alert.leak": "仅凭列 {name:name} 就几乎能确定目标：预测时能知道它吗？可用 --drop 略去。",
     "alert.high_cardinality": "文本列 {name:name} 在 {n_rows:,} 行中有 {n:,} 个不同的值。",
+    "alert.dates": "列 {name:name} 中的日期没有全部写成 2026-11-29 的形式，因此读作类别：请改写，或用 --drop 略去。",
     "alert.infinite": "{n:,} 个无穷大值按缺失处理。",
     "alert.missing": "有 {n:,} 个缺失值。",
     "alert.mostly_missing": "列 {name:name} 有 {percent}% 的行缺失。",
@@ -110,6 +113,7 @@ MESSAGES: dict[str, str] = {
     "alert.missing_label_word": "{n:,} 行没有目标（{words}），已略去；--no-missing 则把这个词当作类别。",
     "alert.word_as_class": "{word:name} 当作一个有 {n:,} 行的类别，而不是缺失的标签；--missing {word} 则略去这些行。",
     "alert.near_equal_labels": "只差大小写或空格的标签是不同的类别：{labels}。",
+    "alert.many_classes": "目标列 {name:name} 有 {n:,} 个不同的整数：它是不是测量值？可用 --target 另选一列。",
     "alert.single_row_classes": "{n} 个类别只有一行，无法评分：{labels}。",
     "alert.logit_columns": "logits 取自 {columns}；未用：{others}。",
     "alert.probability_columns": "概率取自 {columns}；未用：{others}。",
@@ -140,7 +144,7 @@ MESSAGES: dict[str, str] = {
     "mark.per_cent": "百分号",
     "mark.comparison": "比较符号",
     "mark.brackets": "表示负数的括号",
-    "mark.blanks": "千位之间的空格",
+    "mark.blanks": "千位之间的空格或撇号",
     "mark.decimal_commas": "小数逗号",
     "mark.thousands": "千位分隔符",
     "mark.unit": "单位 {unit:text}",
@@ -386,6 +390,8 @@ MESSAGES: dict[str, str] = {
     "rule.cutoff": "p > {cut} 时判为“{yes:text}”，否则判为“{no:text}”。",
     "rule.always": "一律判为“{name:text}”。",
     "rule.bands": "p > {upper} 时判为“{yes:text}”，p ≤ {lower} 时判为“{no:text}”；介于两者之间的交由人工判定。",
+    "rule.band_below": "p ≤ {lower} 时判为“{no:text}”，否则交由人工判定。",
+    "rule.band_above": "p > {upper} 时判为“{yes:text}”，否则交由人工判定。",
     "rule.each_label": "各标签的 p 超过自己的阈值即判为有此标签：{cuts:text}。",
     "rule.labels": "{n} 个标签各有自己的阈值，从 {low} 到 {high}；p 超过阈值即判为有此标签。",
     "rule.per_case": "对每个样本，按它自己的代价取期望代价最小的决策。",
@@ -459,6 +465,9 @@ MESSAGES: dict[str, str] = {
     "decide.folds_labels": "在 {n} 折之间，阈值的范围：{runs:text}。",
     "decide.folds_weights": "在 {n} 折之间，权重（最大者记为 1）的范围：{runs:text}。",
     "decide.how_sure": "有多可靠",
+    "decide.upside_down": (
+        "“{second:text}”的概率越高，“{second:text}”反而越少（AUC {auc:.2f}）。若这些其实是“{first:text}”的概率，请把它列为第二类。"
+    ),
     "decide.cheap_mistake": (
         "把真实类别“{true:text}”判为“{said:text}”的代价 {cost} 低于判对的代价 {right}。行是真实类别，列是决策。"
     ),
