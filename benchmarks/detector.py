@@ -209,7 +209,11 @@ def tables_of(found: Results) -> Iterator[str]:
             yield rows_of(
                 f"| loss, {steps:,} steps | AP here | less that of cross-entropy with α = 0.75, paired |",
                 (
-                    (name_of(loss), found.shown(cell(loss)), found.difference(cell(loss), cell(WEIGHTED)))
+                    (
+                        name_of(loss),
+                        found.shown(cell(loss)),
+                        "" if loss == WEIGHTED else found.difference(cell(loss), cell(WEIGHTED)),
+                    )
                     for loss in RIVALS
                 ),
             )
@@ -230,7 +234,11 @@ def tables_of(found: Results) -> Iterator[str]:
     if any(found.of(cell) for cell in cells["bccd"]):
         yield rows_of(
             "| blood cells | AP | AP50 | AP75 |",
-            ((name_of(c.loss), *(found.shown(c, field) for field in ("ap", "ap50", "ap75"))) for c in cells["bccd"]),
+            (
+                (name_of(c.loss), *(found.shown(c, field) for field in ("ap", "ap50", "ap75")))
+                for c in cells["bccd"]
+                if found.of(c)
+            ),
         )
 
 
@@ -273,14 +281,18 @@ def draw(options: argparse.Namespace) -> None:
     save(figure, options.figures / "ablation-figure-4.svg")
 
     figure, axis = plt.subplots(figsize=(6.2, 3.6))
+    every: dict[str, float] = {}
     for loss, colour in zip(RIVALS, COLOURS, strict=True):
         cells = [Cell(recipe, loss) for recipe in RECIPES if found.of(Cell(recipe, loss))]
         ratios = [found.mean(cell, "ratio") for cell in cells]
+        every |= zip([cell.recipe for cell in cells], ratios, strict=True)
         for cell, ratio in zip(cells, ratios, strict=True):
             values = list(found.of(cell).values())
             axis.plot([ratio] * len(values), values, "o", ms=3, alpha=0.5, color=colour)
         axis.plot(ratios, [found.mean(cell) for cell in cells], color=colour, label=name_of(loss))
     axis.set(xscale="log", xlabel="background anchors for one in the foreground", ylabel="AP", ylim=(0, None))
+    axis.set_xticks(list(every.values()), [f"{ratio:,.0f}" for ratio in every.values()])
+    axis.set_xticks([], minor=True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8)
     save(figure, options.figures / "ablation-ratio.svg")

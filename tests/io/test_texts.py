@@ -122,3 +122,13 @@ def test_a_table_is_the_same_in_blocks_of_any_size(tmp_path, monkeypatch, block)
     assert (table.y == y).all()
     assert [a.values["name"] for a in table.alerts if a.id == "leak"] == ["told"]
     assert table.rows[-1] == n
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", None])
+def test_a_header_that_is_no_utf_8_takes_nothing_from_the_row_below(tmp_path, encoding):
+    path = tmp_path / "t.csv"
+    rows = [f"{100 + i / 7:.3f},{'café' if i % 2 else 'thé'},{'xy'[i % 2]}" for i in range(60)]
+    path.write_bytes("größe,drink,label\n".encode("cp1252") + "\n".join(rows).encode("utf-8"))
+    table = read_table(path, encoding=encoding)
+    assert table.X[:, 0].tolist() == [float(row.split(",")[0]) for row in rows]
+    assert all(name.isprintable() for name in table.feature_names)
