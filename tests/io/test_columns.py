@@ -84,6 +84,22 @@ def test_columns_are_dropped_and_roles_are_no_features():
         read_table(frame, "label", weights="a")
 
 
+@pytest.mark.parametrize("role", ["groups", "time", "weights", "costs"])
+def test_a_column_that_is_not_there_is_named_by_the_role_it_was_asked_for(tmp_path, role):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,label\n" + "".join(f"{i},{i % 7}.5,{'xy'[i % 2]}\n" for i in range(60)))
+    with pytest.raises(InputError, match=f"^{role} must name a column out of: a, b, label; got 'nosuch'"):
+        read_table(path, **{role: "nosuch"})
+
+
+def test_dates_are_no_weights(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,day,label\n" + "".join(f"{i}.5,2024-01-{i % 28 + 1:02d},{'xy'[i % 2]}\n" for i in range(60)))
+    assert read_table(path, time="day").time is not None
+    with pytest.raises(InputError, match="weights 'day' must be numbers"):
+        read_table(path, weights="day")
+
+
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d"])
 def test_dates_in_usual_forms_are_times(form):
     days = pd.date_range("2020-01-01", periods=N).strftime(form)

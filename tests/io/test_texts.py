@@ -7,6 +7,7 @@ import pytest
 
 from focalkit import InputError
 from focalkit.io import read_table, records
+from focalkit.io.columns import Asked
 from focalkit.io.predictions import Trouble, batches, open_predictions
 
 N = 200
@@ -122,3 +123,27 @@ def test_a_table_is_the_same_in_blocks_of_any_size(tmp_path, monkeypatch, block)
     assert (table.y == y).all()
     assert [a.values["name"] for a in table.alerts if a.id == "leak"] == ["told"]
     assert table.rows[-1] == n
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", None])
+def test_a_header_that_is_no_utf_8_takes_nothing_from_the_row_below(tmp_path, encoding):
+    path = tmp_path / "t.csv"
+    rows = [f"{100 + i / 7:.3f},{'café' if i % 2 else 'thé'},{'xy'[i % 2]}" for i in range(60)]
+    path.write_bytes("größe,drink,label\n".encode("cp1252") + "\n".join(rows).encode("utf-8"))
+    table = read_table(path, encoding=encoding)
+    assert table.X[:, 0].tolist() == [float(row.split(",")[0]) for row in rows]
+    assert all(name.isprintable() for name in table.feature_names)
+
+
+def opened(path, encoding):
+    return open_predictions([path], Asked(encoding=encoding))
+
+
+@pytest.mark.parametrize("reader", [read_table, opened])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "hex", "rot13", "undefined", "ascii", "klingon", "utf-16-le"])
+def test_an_encoding_that_is_not_the_file_s_is_refused_in_one_line(tmp_path, encoding, reader):
+    path = tmp_path / "t.csv"
+    path.write_bytes("logit_größe,logit_b,label\n1.5,2.5,größe\n".encode())
+    with pytest.raises(InputError) as error:
+        reader(str(path), encoding=encoding)
+    assert str(error.value).isprintable()

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from tests.tuning.test_verdict import made_result
 
 from focalkit import diagnose
@@ -129,10 +130,27 @@ def test_names_neither_act_on_the_terminal_nor_are_they_markup():
         ("x\u00a0>\u00a00.5 y", 7, ["x\u00a0>\u00a00.5", "y"]),
         ("", 5, [""]),
         ("  two", 9, ["  two"]),
+        ("类别“稀有”的行", 5, ["类别", "“稀", "有”的", "行"]),
+        ("损失（见下）", 6, ["损失", "（见", "下）"]),
+        ("用 f(x) 算", 5, ["用", "f(x)", "算"]),
+        ("abc“中”", 4, ["abc", "“中”"]),
     ],
 )
 def test_texts_fold_between_words_and_between_wide_signs(text, size, lines):
     assert fold(text, size) == lines
+
+
+@pytest.mark.parametrize("size", [12, 17, 40, 60])
+def test_no_line_ends_in_an_opening_mark_or_begins_with_a_closing_one(size):
+    phrases = ["损失", "“稀有”", "（见 f(x)）", "abc", " of ", "《名》，", "词。", "“a b”、", "1.5 (±3)", "“（甲）”"]
+    rng = np.random.default_rng(size)
+    for _ in range(100):
+        text = "".join(rng.choice(phrases, size=20).tolist()).strip()
+        lines = fold(text, size)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert all(cell_len(line) <= size for line in lines)
+        assert not [line for line in lines[:-1] if line[-1] in "“（《("]
+        assert not [line for line in lines[1:] if line[0] in "”）》，。：,)"]
 
 
 def test_shares_are_asked_for_once(monkeypatch):

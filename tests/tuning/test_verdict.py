@@ -166,6 +166,15 @@ def test_on_null_data_a_retraining_is_recommended_rarely():
     assert quiet <= 3
 
 
+def test_a_lead_over_what_is_free_that_is_noise_is_no_reason_to_retrain(monkeypatch):
+    gains = {"CE": 0.0, "CE + shift": 0.1, "α-CE": 0.1, "focal": 0.1, "OHEM": 0.1}
+    results = [made_result(lambda c: gains[c.family], seed, noise=0.03) for seed in range(40)]
+    careful = {seed for seed, result in enumerate(results) if decide(result).price > 0}
+    monkeypatch.setattr(verdicts, "LEAD", 0.0)
+    rash = {seed for seed, result in enumerate(results) if decide(result).price > 0}
+    assert careful < rash
+
+
 def test_the_probability_of_being_better_is_that_of_the_corrected_t_test():
     gain = decide(made_result(lambda c: 0.05 * (c.family == "focal"), noise=0.02)).gain
     assert gain.p_above == pytest.approx(stats.t.cdf(gain.mean / gain.standard_error, 24))

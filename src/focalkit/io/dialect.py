@@ -54,8 +54,8 @@ class TextOptions:
             contracts.one_of("decimal", self.decimal, (".", ","))
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
-            except LookupError:
+                "a".encode(self.encoding)  # what is no encoding of texts (hex, rot13) is none here
+            except (LookupError, UnicodeError):
                 contracts.reject(
                     "encoding", "be known to Python", self.encoding, "E.g. utf-8, latin-1, cp1252, gb18030."
                 )
@@ -130,10 +130,10 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     skipped += "".join(sizes[:at])
     rows, sizes, n_above = rows[at:], sizes[at:], n_above + at
     if n_above:
-        alerts.append(Alert("preamble", {"n": n_above, "first": delimiter.join(top_row).strip()[:60]}))
+        alerts.append(Alert("preamble", {"n": n_above, "first": _readable(delimiter.join(top_row).strip()[:60])}))
     if n_below:
         said = " ".join(cell.strip() for row in rows[1 : 1 + n_below] for cell in row)
-        alerts.append(Alert("below_header", {"n": n_below, "words": said.strip()[:60]}))
+        alerts.append(Alert("below_header", {"n": n_below, "words": _readable(said.strip()[:60])}))
     first, rest = rows[0], [row for row in rows[1 + n_below :] if len(row) == width]
     row_names = len(first) == width - 1 and width > 2 and asked.header is not False
     row_names = row_names and any(row[-1].strip() for row in rest)  # else each row ends with a delimiter
@@ -151,11 +151,11 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     else:
         names = [""] * max(width, len(first))
     unnamed = tuple(i for i, cell in enumerate(names) if not cell) if header else ()
-    shown = tuple(cell or f"column {i}" for i, cell in enumerate(names))
-    line = sizes[0].rstrip("\r\n").encode() if header else b""
+    shown = tuple(_readable(cell) or f"column {i}" for i, cell in enumerate(names))
+    line = _bytes(sizes[0].rstrip("\r\n")) if header else b""
     n_lines = skipped.count("\n")
     return Dialect(
-        encoding, delimiter, decimal, shown, header, len(skipped.encode()), n_lines, line, unnamed, cr, tuple(alerts),
+        encoding, delimiter, decimal, shown, header, len(_bytes(skipped)), n_lines, line, unnamed, cr, tuple(alerts),
         text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
         quoted='"' in text[len(skipped) :], below=n_below,
     )  # fmt: skip
@@ -218,12 +218,22 @@ def _mostly_utf8(head: bytes) -> bool:
 
 def _decoded(head: bytes, encoding: str, name: str, whole: bool) -> str:
     try:
-        lenient = "replace" if encoding == "utf-8" else "strict"  # damaged lines are told where they are read
+        # damaged lines are told where they are read, and have as many bytes here as there
+        lenient = "surrogateescape" if encoding == "utf-8" else "strict"
         text = codecs.getincrementaldecoder(encoding)(lenient).decode(head, final=whole)
-    except UnicodeDecodeError as error:
-        got = contracts.Words(f"{name}, with a byte at {error.start:,} that is none")
+    except UnicodeError as error:  # UTF-16 without a mark at its beginning is no UnicodeDecodeError
+        where = f"a byte at {error.start:,} that is none" if isinstance(error, UnicodeDecodeError) else str(error)
+        got = contracts.Words(f"{name}, with {where}")
         contracts.reject("FILE", f"be {encoding} text", got, "Say which by --encoding, e.g. latin-1, cp1252, gb18030.")
     return text.removeprefix("\ufeff")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _readable(text: str) -> str:
+    return _bytes(text).decode("utf-8", "replace")
 
 
 def _lines(text: str, whole: bool) -> tuple[list[str], bool]:

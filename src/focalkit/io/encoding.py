@@ -51,7 +51,7 @@ class Encoding:
         from focalkit.io.features import _columns
 
         texts = dict(zip(self.categorical, self.categories, strict=True))
-        words = [self.names[k] for k in texts]
+        words = [(self.names[k], "column") for k in texts]
         found = _columns(source, TextOptions(**reading), words, False)
         gone = [name for name in self.names if name not in found.names]
         if gone:

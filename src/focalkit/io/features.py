@@ -22,7 +22,7 @@ from focalkit.io.labels import Labels, check_classes, labels
 from focalkit.io.matrix import features as features_of
 from focalkit.io.roles import role
 from focalkit.io.sources import File, find
-from focalkit.io.tabular import TARGETS, Columns, of_table, position, read_columns
+from focalkit.io.tabular import TARGETS, AsText, Columns, of_table, position, read_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,8 @@ def read_table(
     """
     asked = TextOptions(header, delimiter, decimal, encoding)
     roles = {"groups": groups, "weights": weights, "time": time, "costs": costs}
-    found = _columns(source, asked, [w for w in (target, groups, time) if w is not None], skip_damaged)
+    texts = {"target": target, "groups": groups, "time": time}
+    found = _columns(source, asked, [(word, what) for what, word in texts.items() if word is not None], skip_damaged)
     names, alerts = found.names, list(found.alerts)
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
@@ -218,7 +219,7 @@ def _numbered(known: NDArray[np.bool_], gone: Sequence[int]) -> NDArray[np.int64
     return np.asarray(np.delete(rows, np.asarray(sorted(gone), np.intp) - 1)[known], np.int64)
 
 
-def _columns(source: Any, asked: TextOptions, as_text: Sequence[str | int], skip_damaged: bool) -> Columns:
+def _columns(source: Any, asked: TextOptions, as_text: Sequence[AsText], skip_damaged: bool) -> Columns:
     if hasattr(source, "__arrow_c_stream__"):
         import pyarrow
 

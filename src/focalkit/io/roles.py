@@ -34,8 +34,8 @@ def role(column: Any, what: str, name: str, known: NDArray[np.bool_]) -> NDArray
         return np.asarray(codes[known])
     if what == "time":
         return np.asarray(_times(column, name)[known])
-    values: Any = numeric(column)
-    if values is None:
+    values: Any = None if pa.types.is_temporal(column.type) else numeric(column)
+    if values is None and pa.types.is_string(column.type):
         mended = mend(column.dictionary_encode().combine_chunks(), name)
         values = mended.values
     domain = contracts.REAL if what == "costs" else contracts.SAMPLE_WEIGHT

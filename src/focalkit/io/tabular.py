@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from sys import getrefcount
 from time import monotonic, sleep
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
@@ -24,6 +24,8 @@ from focalkit.io.sources import File, in_utf8, recognised
 
 #: Names that a target column goes by when none is named.
 TARGETS = ("target", "targets", "label", "labels", "class", "y")
+#: A column by its name or position, and what it is asked for as.
+AsText: TypeAlias = tuple[str | int, str]
 
 
 @dataclass
@@ -41,16 +43,14 @@ class Columns:
     gone: list[int] = field(default_factory=list)
 
 
-def read_columns(
-    file: File, asked: TextOptions, as_text: Sequence[str | int] = (), skip_damaged: bool = False
-) -> Columns:
-    """Every column of one file; ``as_text`` columns of a CSV (names or positions) keep their texts."""
+def read_columns(file: File, asked: TextOptions, as_text: Sequence[AsText] = (), skip_damaged: bool = False) -> Columns:
+    """Every column of one file; ``as_text`` columns of a CSV keep their texts."""
     need("pyarrow", "reading tables", "tune")
     with in_utf8(file):
         return _read(recognised(file), asked, as_text, skip_damaged)
 
 
-def _read(file: File, asked: TextOptions, as_text: Sequence[str | int], skip_damaged: bool) -> Columns:
+def _read(file: File, asked: TextOptions, as_text: Sequence[AsText], skip_damaged: bool) -> Columns:
     if file.format == "csv":
         return _csv(file, asked, as_text, None, skip_damaged)
     if file.format == "arff":
@@ -106,14 +106,14 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
 
 
 def _csv(
-    file: File, asked: TextOptions, as_text: Sequence[str | int], known: Dialect | None, skip_damaged: bool
+    file: File, asked: TextOptions, as_text: Sequence[AsText], known: Dialect | None, skip_damaged: bool
 ) -> Columns:
     import pyarrow
 
     found = dialect_of(file, asked) if known is None else known
     names = list(found.names)
     alerts = list(found.alerts)
-    keep = {position(word, names) for word in as_text} | {len(names) - 1}
+    keep = {position(word, names, what) for word, what in as_text} | {len(names) - 1}
     keep |= {i for i, name in enumerate(names) if name.lower() in TARGETS}  # labels stay as written
 
     damaged: list[tuple[int, int, str]] = []

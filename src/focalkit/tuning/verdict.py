@@ -4,7 +4,8 @@ Each family of remedies (CE, CE + shift, alpha-CE, focal, OHEM) enters as the pr
 family, choose its cell on the data": in every repeat its cell is chosen without the fold that then
 scores it, so that having many cells is no advantage. The recommendation is the procedure of the
 largest expected gain over plain cross-entropy, less three quarters of a standard error of that gain and, where it
-costs a retraining, less a price; of procedures that promise the same to a hair, the simplest. Nothing is asked for
+costs a retraining, less a price; a retraining must also lead the best remedy without one by its price and a quarter
+of a standard error. Of procedures that promise the same to a hair, the simplest. Nothing is asked for
 proof at the 5 % level, which costs points and protects from little (benchmarks/verdict.md has the regret of this rule
 and of others).
 
@@ -37,6 +38,8 @@ WORTH = 0.5
 """Points that a retraining must gain to be worth its trouble."""
 DOUBT = 0.75
 """Standard errors that are taken off a family's expected gain."""
+LEAD = 0.25
+"""Standard errors by which a retraining, less its price, must lead the best remedy without one."""
 HAIR = 0.1
 """Points by which a remedy must promise more than a simpler one to be recommended in its place."""
 
@@ -200,12 +203,17 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     if proof:
         recommended = families[_climb([honest for _, honest, _ in chosen.values()], n_splits)]
     else:
-        # whatever the doubts, nobody retrains for less than what is free promises
-        free = max(family.gain.mean for family in families if family.family in FREE)
-        worthwhile = [f for f in families if f.family in FREE or f.gain.mean - f.price >= free]
-        best = max(worthwhile, key=lambda family: family.merit)
+        # whatever the doubts about plain cross-entropy, nobody retrains for what is free
+        free = max((f for f in families if f.family in FREE), key=lambda family: family.gain.mean)
+
+        def worthwhile(of: FamilyVerdict) -> bool:
+            lead = estimate(chosen[of.family][1] - chosen[free.family][1], n_splits)
+            return lead.mean - of.price >= LEAD * max(float(np.nan_to_num(lead.standard_error)), 0.0)
+
+        able = [f for f in families if f.family in FREE or worthwhile(f)]
+        best = max(able, key=lambda family: family.merit)
         hair = 0.01 * HAIR * _scale(judged, plain, 1.0)
-        alike = [f for f in worthwhile if min(f.merit - best.merit, f.promise - best.promise) >= -hair]
+        alike = [f for f in able if min(f.merit - best.merit, f.promise - best.promise) >= -hair]
         recommended = alike[0]
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 

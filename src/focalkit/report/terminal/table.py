@@ -158,10 +158,15 @@ def _pieces(text: str) -> list[str]:
     return pieces
 
 
-#: Wide signs, each of which a line may break before, and the marks that no line begins with.
+#: Wide signs, each of which a line may break before, the marks that no line begins with, and those that none ends with.
 _WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
-_CLOSING = "，。；：、！？）》」』”’…,.;:!?)%"
-_WORD = re.compile(rf" ?[{_WIDE}][{_CLOSING}]*| ?[^ {_WIDE}]+[{_CLOSING}]*| ")
+_CLOSING = "，。；：、！？）》」』】〉〕”’…,.;:!?)%％"
+_OPENING = r"（《「『【〈〔“‘(\["
+_WORD = re.compile(
+    rf" ?[{_OPENING}]*(?![{_OPENING}])[{_WIDE}][{_CLOSING}]*"  # a wide sign, with the marks around it
+    rf"| ?[{_OPENING}]*[^ {_WIDE}]*[^ {_WIDE}{_OPENING}][{_CLOSING}]*"  # a word
+    rf"| ?[^ ]| "
+)
 
 
 def _words(text: str) -> list[tuple[str, str]]:
