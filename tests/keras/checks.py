@@ -297,3 +297,12 @@ def test_the_pages_claims_of_kerass_focal_losses_hold():
     assert abs(value(gradient(SoftmaxFocalLoss(), np.array([0]), hard))).max() > 0.9
     one, other = (keras.losses.BinaryFocalCrossentropy(alpha=a, from_logits=True)(BITS, Z) for a in (0.25, 0.9))
     assert value(one) == value(other)
+
+
+def test_a_loss_shows_what_it_is_made_of_and_names_a_misspelt_argument():
+    shown = repr(SoftmaxFocalLoss(2.0, alpha=[1, 2, 3], poly=1.0))
+    assert shown == "SoftmaxFocalLoss(gamma=2.0, alpha=(1.0, 2.0, 3.0), poly=1.0)"
+    with pytest.raises(InputError, match=r"got 'label_smoothin'\. Did you mean 'label_smoothing'\?"):
+        SoftmaxFocalLoss(label_smoothin=0.1)
+    with pytest.raises(InputError, match="got 'ignore_class'"):
+        SigmoidFocalLoss(ignore_class=1)

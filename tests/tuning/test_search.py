@@ -261,3 +261,14 @@ def test_no_shift_goes_to_a_class_that_no_fold_scores():
     for at, cell in enumerate(found.cells):
         if cell.tau is not None:
             assert found.decided[at, :, 1, 3].sum() == 0
+
+
+@pytest.mark.parametrize(
+    "form",
+    [np.asarray, np.ndarray.tolist, lambda X: pytest.importorskip("pandas").DataFrame(X)],
+    ids=["array", "list", "frame"],
+)
+def test_labels_of_other_rows_are_refused_as_labels(form):
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.tile([0, 1], 20)
+    with pytest.raises(InputError, match="y must have one label for each of the 40 rows of X; got 10"):
+        tune(FocalClassifier(), form(X), y[:10], gammas=[0], n_splits=2, n_repeats=1)

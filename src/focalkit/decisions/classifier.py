@@ -294,7 +294,8 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
     def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy of the decisions, where a case that a person decides is not decided rightly."""
         right = np.asarray(self.predict(X)) == np.asarray(column_or_1d(y))
-        return float(np.average(right, weights=sample_weight))
+        weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        return float(np.average(right, weights=weight))
 
     @available_if(_has("predict_log_proba"))  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Features) -> Real:

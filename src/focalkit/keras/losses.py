@@ -83,6 +83,8 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
             remedy = "Leave the activation of the last layer out, and from_logits too."
             contracts.reject("from_logits", "be True", from_logits, remedy)
         family = {field: named.pop(field) for field in FAMILY_FIELDS if field in named}
+        known = ("name", *self.parameters, *LossOptions.__annotations__)
+        contracts.known_names(tuple(named), tuple(dict.fromkeys(known)), {})
         super().__init__(reduction=reduction, dtype=_at_least_float32(dtype), **{"name": self.known_as, **named})
         self.spec = LossSpec(self.link, gamma, alpha, label_smoothing=label_smoothing, reduction="none", **family)
         self._judged = False
@@ -122,6 +124,12 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
         for name, value in {**{name: getattr(self.spec, name) for name in self.parameters}, **self._family}.items():
             config[name] = list(value) if isinstance(value, tuple) else value
         return config
+
+    def __repr__(self) -> str:
+        """As it would be made."""
+        names = (*self.parameters, "label_smoothing")
+        given = {name: getattr(self.spec, name) for name in names if getattr(self.spec, name)} | self._family
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     @property
     def _family(self) -> dict[str, Any]:

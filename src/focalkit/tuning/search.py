@@ -154,6 +154,10 @@ def tune(
         contracts.reject(
             "y", "have at least two classes", contracts.Words(f"{len(classes)}"), "Nothing is to be told apart."
         )
+    rows = X.shape[0] if getattr(X, "ndim", 0) else len(X) if hasattr(X, "__len__") else len(targets)
+    if rows != len(targets):
+        contract = f"have one label for each of the {rows} rows of X"
+        contracts.reject("y", contract, len(targets), "Pass the same rows of both.")
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     asked = bound(asked, targets, classes, weight, costs)
     grouped, groups = groups is not None, _groups(X, groups, len(targets))

@@ -75,7 +75,7 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
                 const V m = negated(z, is_negative);
                 Slopes<V> f;
                 if constexpr (form == Form::asymmetric) {
-                    f = asymmetric<order>(m, is_negative, sides, clip);
+                    f = asymmetric<power == Power::whole, order>(m, is_negative, sides, clip);
                 } else {
                     f = slopes_at<form, power, order>(m, gamma, constant<V>(number));
                 }
@@ -127,19 +127,28 @@ bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* 
         return of_form.template operator()<Form::poly, Power::any>();
     };
     const auto sides = [&] {
-        if constexpr (!soft && uniform)
-            if (job.form_number >= Clip<T>::least) {
-                const auto parted = [&]<int whole>() {
-                    return job.order == 0 ? margin_block<0, whole>(job, count, z, y, grad, block, total)
-                                          : margin_block<1, whole>(job, count, z, y, grad, block, total);
-                };
-                switch (Sides<T>(job, block.gamma[0]).whole_negative) {
-                    case 1: return parted.template operator()<1>();
-                    case 2: return parted.template operator()<2>();
-                    case 4: return parted.template operator()<4>();
-                    default: return parted.template operator()<-1>();
+        if constexpr (!soft) {
+            const Sides<T> of(job, block.gamma[0]);
+            const bool margin = job.form_number >= Clip<T>::least;
+            if constexpr (uniform)
+                if (margin) {
+                    const auto by_sides = [&]<int whole>() {
+                        return job.order == 0 ? margin_block<0, whole>(job, count, z, y, grad, block, total)
+                                              : margin_block<1, whole>(job, count, z, y, grad, block, total);
+                    };
+                    switch (of.whole_negative) {
+                        case 1: return by_sides.template operator()<1>();
+                        case 2: return by_sides.template operator()<2>();
+                        case 4: return by_sides.template operator()<4>();
+                        default: return by_sides.template operator()<-1>();
+                    }
                 }
-            }
+            if (!margin && of.whole() && job.order < 2)
+                return job.order == 0 ? sigmoid_block<Form::asymmetric, Power::whole, 0, soft, uniform>(
+                                            job, count, z, y, grad, block, total)
+                                      : sigmoid_block<Form::asymmetric, Power::whole, 1, soft, uniform>(
+                                            job, count, z, y, grad, block, total);
+        }
         return of_form.template operator()<Form::asymmetric, Power::any>();
     };
     switch (job.form) {

@@ -254,22 +254,23 @@ FOCALKIT_INLINE Slopes<V> one_side(const Probabilities<V>& at, T gamma, int whol
     return f;
 }
 
-/// The asymmetric loss of 0/1 targets at log-odds ``m``.
-template <int order, class V, class M, class T>
+/// The asymmetric loss of 0/1 targets at log-odds ``m``; of ``whole`` gammas without a margin by products alone.
+template <bool whole, int order, class V, class M, class T>
 FOCALKIT_INLINE Slopes<V> asymmetric(V m, M is_negative, const Sides<T>& sides, const Clip<T>& clip) {
     const Probabilities<V> at = probabilities(m);
-    if (clip.number == 0 && order < 2 && sides.whole()) {
+    if constexpr (whole) {
         const V gamma = where(is_negative, constant<V>(sides.negative), constant<V>(sides.positive));
         const V w =
             where(is_negative, whole_power(at.q, sides.whole_negative), whole_power(at.q, sides.whole_positive));
         Slopes<V> f{loss(at, w)};
         if constexpr (order > 0) f.d1 = d1<Power::any>(at, w, gamma);
         return f;
+    } else {
+        const Slopes<V> f = one_side<order>(at, sides.positive, sides.whole_positive);
+        const Slopes<V> g = clip.number == 0 ? one_side<order>(at, sides.negative, sides.whole_negative)
+                                             : clipped<order>(m, sides.negative, sides.whole_negative, clip);
+        return {where(is_negative, g.loss, f.loss), where(is_negative, g.d1, f.d1), where(is_negative, g.d2, f.d2)};
     }
-    const Slopes<V> f = one_side<order>(at, sides.positive, sides.whole_positive);
-    const Slopes<V> g = clip.number == 0 ? one_side<order>(at, sides.negative, sides.whole_negative)
-                                         : clipped<order>(m, sides.negative, sides.whole_negative, clip);
-    return {where(is_negative, g.loss, f.loss), where(is_negative, g.d1, f.d1), where(is_negative, g.d2, f.d2)};
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

@@ -201,9 +201,9 @@ FOCALKIT_INLINE V log1p_unit(V e) {
     using T = typename Lane<V>::type;
     if constexpr (sizeof(T) == 4) {
         const V e2 = e * e;  // and no e^4: a subnormal number takes a processor as long as all the rest
-        const V low = (0.333305121f - e * 0.249585867f) + e2 * (0.196953997f - e * 0.153553963f);
         const V high = (0.106805556f - e * 0.0576644465f) + e2 * (0.0202045888f - e * 0.00331847393f);
-        const V q = low + e2 * (e2 * high);
+        const V middle = (0.196953997f - e * 0.153553963f) + e2 * high;
+        const V q = (0.333305121f - e * 0.249585867f) + e2 * middle;
         return e + e2 * (-0.499999315f + e * q);
     } else {
         const auto upper = e > T(0.41421356237309504880);

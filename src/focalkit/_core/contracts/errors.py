@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -73,12 +72,14 @@ _PEERS_NAMES = {
 }
 
 
-def known_names(names: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse arguments that do not exist, by what they are called here."""
+def known_names(names: Sequence[str], known: Sequence[str], peers: Mapping[str, str] = _PEERS_NAMES) -> None:
+    """Refuse arguments that do not exist, by what they are called here; ``peers`` says it of other libraries' names."""
     for name in names:
         if name in known:
             continue
-        here = _PEERS_NAMES.get(name)
+        from difflib import get_close_matches
+
+        here = peers.get(name)
         near = get_close_matches(name, known, 1, 0.75)
         remedy = f"Use {here}." if here else f"Known are {', '.join(known)}."
         if near and not here:
