@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -76,8 +77,19 @@ std::int64_t now() noexcept {
         .count();
 }
 
-/// Where other programs have the processors, a call's threads come late, and its end waits for them for slices of time
-/// that are far longer than most calls. For so many times what a call has waited, the next ones stay on one thread.
+/// Nanoseconds that this thread had a processor, where the system tells.
+std::int64_t worked() noexcept {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+    std::timespec time{};
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0)
+        return std::int64_t{1'000'000'000} * time.tv_sec + time.tv_nsec;
+#endif
+    return now();
+}
+
+/// Where other programs have the processors, a call's threads come late, or keep the calling one from its own, and the
+/// call lasts for slices of time that are far longer than its work. For so many times what it has lost, the next ones
+/// stay on one thread.
 constexpr std::int64_t patience = 32, longest = 250'000'000, late = 300'000;
 std::atomic<std::int64_t> alone_until{0};
 
@@ -86,12 +98,10 @@ bool crowded() noexcept {
     return until != 0 && now() < until;
 }
 
-/// The calling thread did ``pieces`` pieces from ``began`` on and found no more at ``done``; now all have ended.
-void judge(std::int64_t began, std::int64_t done, std::int64_t pieces) noexcept {
-    const std::int64_t ended = now(), waited = ended - done;
-    // one that is at its last piece, on a slower processor, is not late
-    if (pieces == 0 || waited < late + 4 * (done - began) / pieces) return;
-    alone_until.store(ended + std::min(longest, patience * waited), std::memory_order_relaxed);
+/// A call began at ``began`` and ends now; all its threads together had processors for ``work``.
+void judge(std::int64_t began, std::int64_t work) noexcept {
+    const std::int64_t ended = now(), lost = ended - began - work;
+    if (lost > late + work) alone_until.store(ended + std::min(longest, patience * lost), std::memory_order_relaxed);
 }
 
 }  // namespace
@@ -128,19 +138,19 @@ void run(std::int64_t pieces, int wanted, void (*work)(void*, std::int64_t, int)
     if (lent) return run_in(*lent, pieces, n, work, context);
     if (crowded()) return run(pieces, 1, work, context);
     std::atomic<std::int64_t> next{0};
+    std::atomic<std::int64_t> spent{0};
     const std::int64_t began = now();
-    std::int64_t done = 0, own = 0;  // of the calling thread
     const auto take = [&](int thread) {
-        std::int64_t taken = 0;
-        for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces; ++taken)
+        const std::int64_t before = worked();
+        for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;)
             work(context, piece, thread);
-        if (thread == 0) done = now(), own = taken;
+        spent.fetch_add(worked() - before, std::memory_order_relaxed);
     };
 #if defined(_OPENMP)
     if (!forked.load()) {
 #pragma omp parallel num_threads(n)
         take(omp_get_thread_num());
-        judge(began, done, own);
+        judge(began, spent.load());
         return;
     }
 #endif
@@ -153,7 +163,7 @@ void run(std::int64_t pieces, int wanted, void (*work)(void*, std::int64_t, int)
     }
     take(0);
     for (std::thread& helper : helpers) helper.join();
-    judge(began, done, own);
+    judge(began, spent.load());
 }
 
 }  // namespace focalkit::threads

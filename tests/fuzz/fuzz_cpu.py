@@ -137,8 +137,13 @@ def seeds() -> list[tuple[str, int]]:
     return [(kind, int(seed)) for kind, seed in pairs]
 
 
-#: What is being run, for whoever finds the process dead; and how long a case may take, in seconds, on a busy machine.
-CURRENT, LONGEST = mmap.mmap(-1, 64), 300
+#: What is being run, for whoever finds the process dead; and how long a case may take, in seconds, on a busy machine
+#: that stops processes now and then.
+CURRENT, LONGEST = mmap.mmap(-1, 64), 1800
+
+
+def note(text: str) -> None:
+    CURRENT[:] = text.encode().ljust(len(CURRENT))
 
 
 class Fuzz:
@@ -152,7 +157,7 @@ class Fuzz:
 
     def case(self, kind: str, seed: int) -> None:
         if not self.threads:
-            CURRENT[:] = f"{kind}:{seed}".encode().ljust(len(CURRENT))
+            note(f"{kind}:{seed}, case {self.counts.total() + 1}")
             faulthandler.dump_traceback_later(LONGEST, exit=True)
         try:
             run(kind, seed, self.threads)
@@ -190,6 +195,7 @@ class Fuzz:
         for finding, n in self.findings.items():
             print(f"{n} x {finding}")
         print(f"{self.counts.total()} cases: {dict(self.counts)}", flush=True)
+        note("")
         return int(bool(self.findings))
 
     def go_in_a_child(self) -> int:
@@ -203,8 +209,10 @@ class Fuzz:
                 sys.stdout.flush()
                 os._exit(code)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if code not in (0, 1):
-            print(f"--case {bytes(CURRENT).decode().strip()} ends the process with {code}", flush=True)
+        current = bytes(CURRENT).decode().strip("\0 ")
+        if current:  # it crashed, or took too long, which ends it with the code of a finding
+            print(f"--case {current}: the process ended with {code}", flush=True)
+            return 3
         return code
 
     def disturb(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from focalkit import InputError
 from focalkit.io import read_table, records
+from focalkit.io.columns import Asked
 from focalkit.io.predictions import Trouble, batches, open_predictions
 
 N = 200
@@ -132,3 +133,17 @@ def test_a_header_that_is_no_utf_8_takes_nothing_from_the_row_below(tmp_path, en
     table = read_table(path, encoding=encoding)
     assert table.X[:, 0].tolist() == [float(row.split(",")[0]) for row in rows]
     assert all(name.isprintable() for name in table.feature_names)
+
+
+def opened(path, encoding):
+    return open_predictions([path], Asked(encoding=encoding))
+
+
+@pytest.mark.parametrize("reader", [read_table, opened])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "hex", "rot13", "undefined", "ascii", "klingon", "utf-16-le"])
+def test_an_encoding_that_is_not_the_file_s_is_refused_in_one_line(tmp_path, encoding, reader):
+    path = tmp_path / "t.csv"
+    path.write_bytes("logit_größe,logit_b,label\n1.5,2.5,größe\n".encode())
+    with pytest.raises(InputError) as error:
+        reader(str(path), encoding=encoding)
+    assert str(error.value).isprintable()

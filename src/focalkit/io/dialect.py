@@ -54,8 +54,8 @@ class TextOptions:
             contracts.one_of("decimal", self.decimal, (".", ","))
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
-            except LookupError:
+                "a".encode(self.encoding)  # what is no encoding of texts (hex, rot13) is none here
+            except (LookupError, UnicodeError):
                 contracts.reject(
                     "encoding", "be known to Python", self.encoding, "E.g. utf-8, latin-1, cp1252, gb18030."
                 )
@@ -221,8 +221,9 @@ def _decoded(head: bytes, encoding: str, name: str, whole: bool) -> str:
         # damaged lines are told where they are read, and have as many bytes here as there
         lenient = "surrogateescape" if encoding == "utf-8" else "strict"
         text = codecs.getincrementaldecoder(encoding)(lenient).decode(head, final=whole)
-    except UnicodeDecodeError as error:
-        got = contracts.Words(f"{name}, with a byte at {error.start:,} that is none")
+    except UnicodeError as error:  # UTF-16 without a mark at its beginning is no UnicodeDecodeError
+        where = f"a byte at {error.start:,} that is none" if isinstance(error, UnicodeDecodeError) else str(error)
+        got = contracts.Words(f"{name}, with {where}")
         contracts.reject("FILE", f"be {encoding} text", got, "Say which by --encoding, e.g. latin-1, cp1252, gb18030.")
     return text.removeprefix("\ufeff")
 
