@@ -55,8 +55,8 @@ class Metric:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """A descent direction for each model, what it promises, and what the step after it should promise.
 
-        A promise is by how much the risk falls along the direction were it quadratic. Near a minimum each step lowers
-        it by a share that shrinks (Newton's) or is as before (others'); of the first step nothing is known.
+        A promise is by how much the risk falls along the direction were it quadratic. Near a minimum Newton's steps
+        lower it by a share that shrinks; of the first step, and of other methods' steps, nothing is known.
         ``enough`` (n_models,) is the promise below which no metric is made anew.
         """
         out, promise, share = np.empty_like(grad), np.full(len(which), np.inf), np.full(len(which), np.inf)
@@ -79,7 +79,7 @@ class Metric:
                 self._point(i, int(model), grad, out, promise, share)
         self.age[which] += 1
         self.promised[which] = promise
-        return out, promise, promise * share
+        return out, promise, promise * share if self.kind == "whole" else np.full(len(which), np.inf)
 
     def _point(
         self,

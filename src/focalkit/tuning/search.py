@@ -154,8 +154,8 @@ def tune(
         contracts.reject(
             "y", "have at least two classes", contracts.Words(f"{len(classes)}"), "Nothing is to be told apart."
         )
-    rows = X.shape[0] if getattr(X, "ndim", 0) else len(X) if hasattr(X, "__len__") else len(targets)
-    if rows != len(targets):
+    rows = _rows(X)
+    if rows is not None and rows != len(targets):
         contract = f"have one label for each of the {rows} rows of X"
         contracts.reject("y", contract, len(targets), "Pass the same rows of both.")
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
@@ -274,6 +274,13 @@ def _labels(given: Any) -> NDArray[Any]:
         )
         contracts.reject("y", "have a label in every row", got, "Leave such rows out of X and y.")
     return y
+
+
+def _rows(X: Any) -> int | None:
+    """How many rows ``X`` has, where it says so."""
+    if getattr(X, "ndim", 0):
+        return int(X.shape[0])
+    return len(X) if hasattr(X, "__len__") else None
 
 
 def _column(given: Any) -> NDArray[Any]:

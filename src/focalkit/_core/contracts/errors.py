@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import numpy as np
@@ -78,6 +77,8 @@ def known_names(names: Sequence[str], known: Sequence[str], peers: Mapping[str, 
     for name in names:
         if name in known:
             continue
+        from difflib import get_close_matches
+
         here = peers.get(name)
         near = get_close_matches(name, known, 1, 0.75)
         remedy = f"Use {here}." if here else f"Known are {', '.join(known)}."

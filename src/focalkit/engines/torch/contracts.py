@@ -107,7 +107,8 @@ def read(call: Call, y: Any) -> Call:
 
 def with_values(spec: LossSpec, parameters: ClassParameters) -> LossSpec:
     """The spec with the values of parameters given as tensors in host memory, checked."""
-    given = {name: contracts.array(name, t.detach()) for name, t in parameters._asdict().items() if t is not None}
+    tensors = {name: t for name, t in parameters._asdict().items() if t is not None}
+    given: dict[str, Any] = {name: contracts.array(name, t.detach()) for name, t in tensors.items()}
     return replace(spec, **given) if given else spec
 
 
