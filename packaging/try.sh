@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install a wheel or source distribution into an empty environment, and run what a stranger runs first.
 #
-#   packaging/try.sh dist/focalkit-0.1.0-….whl numpy==1.26.4
+#   packaging/try.sh dist/focalkit-0.2.0-….whl numpy==1.26.4
 set -euo pipefail
 package=$(realpath "$1") numpy=${2:-numpy}
 place=$(mktemp -d)

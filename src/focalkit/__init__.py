@@ -21,7 +21,7 @@ from focalkit.weights import class_weights, deferred_weights, long_tail_counts, 
 if _TYPE_CHECKING:
     from focalkit.diagnosis import Ledger, diagnose
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "InputError",
