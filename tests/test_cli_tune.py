@@ -220,6 +220,7 @@ def test_a_short_run_in_a_pipe_says_nothing_of_its_progress(table):
     assert "best so far" not in run("tune", table, *QUICK).output
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX's, where other tests loaded it
 def test_ctrl_c_leaves_the_finished_folds_usable(tmp_path):
     rng = np.random.default_rng(0)
     y = np.arange(6000) % 3

@@ -255,6 +255,7 @@ def test_of_several_fits_at_once_the_last_to_end_restores_the_threads(blas):
 
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="copies of a process")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX's, where other tests loaded it
 def test_a_copy_of_a_process_with_a_fit_under_way_has_all_threads(blas):
     with products.on_one_thread():
         child = os.fork()

@@ -80,8 +80,7 @@ class OtherCells(io.RawIOBase):
 
         return {
             position: pyarrow.chunked_array(
-                [pyarrow.array(part[k], from_pandas=missing[k] > 0) for part, missing in self._parts],
-                pyarrow.float64(),
+                [_arrow(part[k], missing[k]) for part, missing in self._parts], pyarrow.float64()
             )
             for k, position in enumerate(self._positions)
         }
@@ -92,3 +91,11 @@ class OtherCells(io.RawIOBase):
             self._pool.shutdown(cancel_futures=True)
             self._records.close()
         super().close()
+
+
+def _arrow(values: NDArray[np.float64], missing: int) -> Any:
+    """The values as Arrow's, in place, null where they are NaN; `pyarrow.array` would load pandas."""
+    import pyarrow
+
+    valid = pyarrow.py_buffer(np.packbits(~np.isnan(values), bitorder="little")) if missing else None
+    return pyarrow.Array.from_buffers(pyarrow.float64(), len(values), [valid, pyarrow.py_buffer(values)], missing)
