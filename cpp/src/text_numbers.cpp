@@ -64,7 +64,8 @@ const char* read_number(const char* p, const char* end, char decimal, double& va
         if (p == first) return nullptr;
         exponent += down ? -shift : shift;
     }
-    if (FLT_EVAL_METHOD == 0 && n <= most_digits && mantissa <= std::uint64_t(1) << 53 && exponent >= -22 && exponent <= 22) {
+    if (FLT_EVAL_METHOD == 0 && n <= most_digits && mantissa <= std::uint64_t(1) << 53 && exponent >= -22 &&
+        exponent <= 22) {
         const auto whole = static_cast<double>(mantissa);
         const double size = exponent < 0 ? whole / ten_to[-exponent] : whole * ten_to[exponent];
         value = negative ? -size : size;
@@ -93,8 +94,8 @@ bool take_numbers(std::string_view block, const TextShape& shape, double* out, s
     const char* p = block.data();
     const char* const end = p + block.size();
     const auto n_columns = shape.is_number.size();
-    const auto n_numbers = static_cast<std::size_t>(std::count_if(shape.is_number.begin(), shape.is_number.end(),
-                                                                  [](std::uint8_t is_one) { return is_one != 0; }));
+    const auto n_numbers = static_cast<std::size_t>(
+        std::count_if(shape.is_number.begin(), shape.is_number.end(), [](std::uint8_t is_one) { return is_one != 0; }));
     const bool alone = n_columns - n_numbers == 1;
     const auto at_end_of_cell = [&] { return p == end || *p == shape.delimiter || *p == '\n' || *p == '\r'; };
     const auto skip_blanks = [&] {

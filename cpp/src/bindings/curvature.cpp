@@ -1,4 +1,5 @@
-// The clipped curvature of softmax rows in their logits, as weights of products of features (linear_solver/curvature.py).
+// The clipped curvature of softmax rows in their logits, as weights of products of features
+// (linear_solver/curvature.py).
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
