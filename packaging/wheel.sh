@@ -5,7 +5,7 @@
 #   packaging/wheel.sh aarch64 FOLDER HEADERS
 #
 # HEADERS: an include folder with that architecture's Python headers (Debian: `apt-get download libpython3.11-dev:arm64`
-# and `dpkg -x` it; HEADERS is its usr/include). Needs g++ (aarch64: g++-aarch64-linux-gnu); in the Python that runs it
+# and `dpkg -x` it; HEADERS is its usr/include). Needs unzip, nm and g++ (aarch64: g++-aarch64-linux-gnu); in the Python that runs it
 # (PYTHON) scikit-build-core, nanobind, cmake and ninja; ziglang, whose list of old symbols the linker is shown; and
 # auditwheel and wheel, which have the last word (TOOLS: a Python that has these three).
 #
@@ -23,9 +23,13 @@ if [ ! -e "$stubs/libc.so" ]; then
     found=$(find "$stubs/zig" -name "lib$library.so.*" | head -1)
     cp "$found" "$stubs/" && ln -sf "$(basename "$found")" "$stubs/lib$library.so"
   done
+  # pthread_atfork is in no shared library, but in the part of glibc that goes into each program
+  cp "$(find "$stubs/zig" -name libc_nonshared.a | head -1)" "$stubs/"
+  rm "$stubs/libc.so" && echo "GROUP ( $stubs/libc.so.6 $stubs/libc_nonshared.a )" > "$stubs/libc.so"
 fi
 export CMAKE_ARGS="-DFOCALKIT_OPENMP=OFF -DFOCALKIT_OLD_GLIBC=ON ${CMAKE_ARGS:-}"
-export LDFLAGS="-static-libstdc++ -static-libgcc -L$stubs ${LDFLAGS:-}"
+# libgcc stays the system's: one of a newer system asks the dynamic linker for what an older one has not
+export LDFLAGS="-static-libstdc++ -L$stubs ${LDFLAGS:-}"
 if [ "$arch" != "$(uname -m)" ]; then
   version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') tag=cpython-${version/./}-$arch-linux-gnu
   test -d "$headers/python$version" || { echo "${headers:-HEADERS} has no python$version"; exit 2; }
@@ -40,6 +44,10 @@ tag=manylinux_${glibc/./_}_$arch
 "$tools" -m auditwheel show "$raw"/*.whl | tee "$raw/said"
 least=$(tr '\n' ' ' < "$raw/said" | grep -o 'manylinux_2_[0-9]*' | grep -o '[0-9]*$' | sort -n | tail -1)
 [ -n "$least" ] && [ "$least" -le "${glibc#2.}" ] || { echo "the wheel asks for more than glibc $glibc"; exit 1; }
+# what no version of glibc is named for would be found out by the one who imports it
+nothing=$(unzip -p "$raw"/*.whl '*/_cpu*.so' > "$raw/module" && nm -D --undefined-only "$raw/module" |
+  awk '$1 == "U" && $2 !~ /@|^_?Py|^__tls_get_addr$/ { print $2 }')
+[ -z "$nothing" ] || { echo "no library has:" $nothing; exit 1; }
 "$tools" -m wheel tags --remove --platform-tag "$tag" "$raw"/*.whl
 mkdir -p "$folder" && mv "$raw"/*.whl "$folder/"
 rm -rf "$raw"
