@@ -16,7 +16,7 @@ from random_calls import EPS, TINY, Call, random_call
 from threadpoolctl import threadpool_limits
 
 from focalkit import InputError, LossSpec, loss_grad_hess, sigmoid_focal_loss
-from focalkit.engines import _cpu, _inputs, plain
+from focalkit.engines import _inputs, plain
 from focalkit.engines.cpu import machine
 
 
@@ -110,14 +110,6 @@ def check_against_reference(call: Call) -> None:
     # spread targets add terms of both signs, and so does every Hessian: judged by the largest term
     assert_close(grad, want[1], "grad", dtype, slack, floor + (slack * scale if mixed else 0) + near[1])
     assert_close(hess, want[2], "hess", dtype, slack, floor + slack * (1 + gamma) ** 2 * scale + near[2])
-
-
-@pytest.fixture(params=machine.instruction_sets())
-def instruction_set(request):
-    before = machine.instruction_set()
-    assert _cpu.choose_instruction_set(request.param)
-    yield request.param
-    _cpu.choose_instruction_set(before)
 
 
 @pytest.mark.parametrize("link", ["softmax", "sigmoid"])

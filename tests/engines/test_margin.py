@@ -6,18 +6,8 @@ import numpy as np
 import pytest
 
 from focalkit import LossSpec, loss_grad_hess
-from focalkit.engines import _cpu
-from focalkit.engines.cpu import machine
 
 GAMMAS = [(1.0, 4.0), (0.0, 2.0), (2.0, 1.0), (0.5, 2.5), (1.0, 0.0), (3.0, 7.0)]
-
-
-@pytest.fixture(params=machine.instruction_sets())
-def instruction_set(request):
-    before = machine.instruction_set()
-    assert _cpu.choose_instruction_set(request.param)
-    yield request.param
-    _cpu.choose_instruction_set(before)
 
 
 def wanted(z, y, positive, negative, clip):
@@ -45,9 +35,8 @@ def test_every_element_gets_its_own_loss_wherever_the_positives_are(offset, shar
         spec = LossSpec("sigmoid", positive, 0.25, gamma_negative=negative, clip=0.05, reduction="sum")
         loss, slope = wanted(z, y, positive, negative, 0.05)
         weight = np.where(y == 1, 0.25, 0.75)
-        tolerance = (60 if dtype == np.float32 else 2e4) * float(
-            np.finfo(dtype).eps
-        )  # q - c of the formula itself rounds
+        # q - c of the formula itself rounds
+        tolerance = (60 if dtype == np.float32 else 2e4) * float(np.finfo(dtype).eps)
         value, grad, _ = loss_grad_hess(spec, z, y, hess=False)
         assert float(value) == pytest.approx((weight * loss).sum(), rel=tolerance, abs=1e-30)
         np.testing.assert_allclose(grad, weight * slope, rtol=tolerance, atol=1e-9 if dtype == np.float32 else 1e-16)

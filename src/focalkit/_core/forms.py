@@ -177,9 +177,8 @@ def composed(m, gamma, form, of):
         p, nll = of.stop_gradient(of.sigma(m)), of.nll(m)
         product = xp.where(p > 0, p * nll, p)
         return form.number * product if form.number == 1 else (1 - form.number) * nll + form.number * product
-    if (
-        form.name == "gce"
-    ):  # the slope of expm1 is expm1 + 1 to a library, which has no digits left where expm1 nears -1
+    if form.name == "gce":
+        # the slope of expm1 is expm1 + 1 to a library, which has no digits left where expm1 nears -1
         x = form.number * of.nll(m)
         near = x < 1
         return xp.where(near, -xp.expm1(-xp.where(near, x, 0.5 * xp.ones_like(x))), 1 - xp.exp(-x)) / form.number

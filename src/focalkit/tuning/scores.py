@@ -251,8 +251,9 @@ def _of_classes(
         gaps = np.add.reduceat(ascending - hit[:, ::-1], _bins(hit.shape[1], N_BINS), axis=1)
         gap[classes] = np.abs(gaps).sum(axis=1) / hit.shape[1]
         classes = classes[~untied]
+    tied = True if weight is None else None  # nothing is known of rows with weights
     for k in classes:
-        of_class = _Sorted.of(posterior[:, k], targets == k, weight, tied=weight is None or None)
+        of_class = _Sorted.of(posterior[:, k], targets == k, weight, tied)
         precision[k], gap[k] = of_class.average_precision(), of_class.calibration_error(N_BINS)
     return precision, gap
 
