@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 from random_calls import Call
-from test_cpu import check_against_reference, instruction_set  # noqa: F401
+from test_cpu import check_against_reference
 
 import focalkit as fk
 from focalkit import InputError, LossSpec, diagnose, loss_grad_hess
@@ -44,7 +44,7 @@ def misaligned(array):
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("gamma", [1e-46, 1e-320, 5e-324])
-def test_a_gamma_that_is_0_in_the_type_computed_in_is_cross_entropy(gamma, dtype, instruction_set):  # noqa: F811
+def test_a_gamma_that_is_0_in_the_type_computed_in_is_cross_entropy(gamma, dtype, instruction_set):
     z, t = LOGITS.reshape(-1).astype(dtype), np.arange(LOGITS.size) % 2
     got, want = (results(LossSpec("sigmoid", g), z, t) for g in (gamma, 0.0))
     for part, other in zip(got, want, strict=True):
@@ -53,7 +53,7 @@ def test_a_gamma_that_is_0_in_the_type_computed_in_is_cross_entropy(gamma, dtype
 
 @pytest.mark.parametrize("gamma", [1e6, 1e20, 3e38, 1e39, 1e155, 1e300, 1.7e308])
 @pytest.mark.parametrize("link", ["softmax", "sigmoid"])
-def test_every_gamma_has_finite_derivatives_in_every_dtype(gamma, link, instruction_set):  # noqa: F811
+def test_every_gamma_has_finite_derivatives_in_every_dtype(gamma, link, instruction_set):
     z = np.array([[-np.inf, 0, 0], [0, 50, 0], [0, 0, -50.0], [0, 90, 0], [-90, 0, 1], [-300, 5, 5]])
     t = np.array([0, 1, 2, 1, 0, 0]) if link == "softmax" else (z > 1).astype(int)
     wide = results(LossSpec(link, gamma), z, t)
@@ -78,7 +78,7 @@ def test_tensors_take_every_gamma_too():
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-17, 1e-45, 1e-60, 1e-300, 1e45, 1e300])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_a_weighted_mean_does_not_know_the_scale_of_its_weights(scale, dtype, instruction_set):  # noqa: F811
+def test_a_weighted_mean_does_not_know_the_scale_of_its_weights(scale, dtype, instruction_set):
     z, w, a = LOGITS.astype(dtype), RNG.uniform(0.1, 2, 200), np.array([1.0, 2, 3, 4, 5])
     soft, limit = np.eye(5)[TARGETS].astype(dtype), 1e-5 if dtype == "f4" else 1e-12
     spec = LossSpec(gamma=2.0, alpha=a, reduction="weighted_mean")
@@ -138,7 +138,7 @@ def test_a_loss_beyond_float32_is_infinite_for_arrays_and_tensors():
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2"])
 @pytest.mark.parametrize("k", [64, 65, 100, 600, 2048, 2049, 5000])
-def test_the_hessian_along_rows_is_that_of_the_composite_implementation(k, dtype, instruction_set):  # noqa: F811
+def test_the_hessian_along_rows_is_that_of_the_composite_implementation(k, dtype, instruction_set):
     z = (RNG.normal(size=(37, k)) * 4).astype(dtype)
     z[3, 5] = 60  # one class has nearly all
     z[4, 6] = z[4, 7] = 60  # two share it
