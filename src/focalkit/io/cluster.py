@@ -165,8 +165,9 @@ class Work:
     def _wait_for_a_worker(self) -> None:
         end = time.monotonic() + ALONE_SECONDS
         while not self._n_workers():
-            if self._client.status == "closed" or time.monotonic() > end:
-                message = f"the Dask cluster has no worker left ({self._client.status})"
+            gone = self._client.status == "closed"
+            if gone or time.monotonic() > end:
+                message = "the Dask scheduler is gone" if gone else "the Dask cluster has no worker left"
                 raise ChildProcessError(message)
             time.sleep(0.1)
 
