@@ -7,6 +7,7 @@ import concurrent.futures
 import functools
 import itertools
 import logging
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -124,10 +125,11 @@ class Work:
     def _scattered(self) -> Any:
         for attempt in range(LOSSES + 1):
             self._wait_for_a_worker()
-            send = functools.partial(self._client.scatter, self._shared, broadcast=True, hash=False, asynchronous=True)
             try:
+                to = {"workers": list(everywhere(self._client, os.getpid)), "broadcast": True}
+                send = functools.partial(self._client.scatter, self._shared, **to, hash=False, asynchronous=True)
                 return self._client.sync(send, callback_timeout=SILENT_SECONDS)
-            except (OSError, *CANCELLED):  # a worker died or does not answer, or the connection broke
+            except (OSError, *CANCELLED):  # a worker died or stands still, or the connection broke
                 if attempt == LOSSES:
                     raise
         raise AssertionError
