@@ -339,7 +339,7 @@ def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
     """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
     if not host.is_tensor(logits):
         remedy = "Use torch.as_tensor(logits), or the functions of focalkit for NumPy arrays."
-        contracts.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
+        contracts.reject("logits", "be a tensor of PyTorch", contracts.Words(type(logits).__name__), remedy)
     return (_torch or _load_torch()).loss(spec, logits, *arguments)
 
 
@@ -370,7 +370,7 @@ def _host(logits: Any) -> Any:
     library = type(logits).__module__.partition(".")[0]
     if library in ("cupy", "tensorflow"):
         contract, remedy = "be an array of NumPy, PyTorch or JAX", "Convert it with numpy.asarray(logits) first."
-        contracts.reject("logits", contract, f"a {library} array", remedy)
+        contracts.reject("logits", contract, contracts.Words(f"a {library} array"), remedy)
     return logits
 
 
@@ -378,11 +378,10 @@ def _check_out(out: Any, call: Call) -> None:
     logits = call.logits
     if not isinstance(out, np.ndarray) or out.shape != logits.shape or out.dtype != logits.dtype:
         got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        contracts.reject(
-            "out", f"be a {logits.dtype} array of shape {logits.shape}", got, "Use numpy.empty_like(logits)."
-        )
+        contract = f"be a {logits.dtype} array of shape {logits.shape}"
+        contracts.reject("out", contract, contracts.Words(got), "Use numpy.empty_like(logits).")
     if not out.flags.writeable:
-        contracts.reject("out", "be writeable", "a read-only array", "Pass numpy.empty_like(logits).")
+        contracts.reject("out", "be writeable", contracts.Words("a read-only array"), "Pass numpy.empty_like(logits).")
     where = out.__array_interface__["data"], out.strides
     is_logits = where == (logits.__array_interface__["data"], logits.strides)
     others = [] if is_logits else [("the logits", logits)]
@@ -391,5 +390,8 @@ def _check_out(out: Any, call: Call) -> None:
     for name, other in others:
         if np.shares_memory(out, other):
             contracts.reject(
-                "out", "be the logits themselves or memory apart", f"an array that overlaps {name}", "Copy one of them."
+                "out",
+                "be the logits themselves or memory apart",
+                contracts.Words(f"an array that overlaps {name}"),
+                "Copy one of them.",
             )

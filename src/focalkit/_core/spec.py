@@ -284,7 +284,7 @@ class LossSpec:
         kinds = {"asymmetric" if name in ("gamma_negative", "clip") else name for name in given}
         if len(kinds) > 1:
             remedy = "Each is another function of the same log-odds: keep one of them."
-            contracts.reject("the form of the loss", "be one", ", ".join(given), remedy)
+            contracts.reject("the form of the loss", "be one", contracts.Words(", ".join(given)), remedy)
         name = next(iter(given))
         if self.link == "softmax" and name in ("gamma_negative", "clip", "quality"):
             remedy = "A softmax has no negatives, and its soft targets are probabilities of classes: use the sigmoid."

@@ -39,11 +39,14 @@ def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: s
     classes, targets = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         contracts.reject(
-            "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
+            "y",
+            "have at least two classes",
+            contracts.Words(f"{len(classes)} class"),
+            "A classifier needs two to tell apart.",
         )
     counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
     if not counts.sum() > 0:
-        got, remedy = "weights that are all zero", "Leave sample_weight out to weigh all alike."
+        got, remedy = contracts.Words("weights that are all zero"), "Leave sample_weight out to weigh all alike."
         contracts.reject("sample_weight", "leave some sample a weight above zero", got, remedy)
     weights = alpha_of_classes(alpha, classes, counts)
     objective = FocalObjective.from_counts(counts, gamma, weights, hessian=hessian, options=options)

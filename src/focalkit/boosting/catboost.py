@@ -258,7 +258,10 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
     def _refuse_rivals(self, X: Any) -> None:
         if isinstance(X, catboost.Pool):
             contracts.reject(
-                "X", "be an array or a data frame", "a catboost.Pool", "Labels are encoded here: pass X and y."
+                "X",
+                "be an array or a data frame",
+                contracts.Words("a catboost.Pool"),
+                "Labels are encoded here: pass X and y.",
             )
         weights = ("class_weights", "auto_class_weights", "scale_pos_weight")
         refuse_parameters(self._init_params, weights, "Give class weights as alpha, e.g. 'balanced'.")
@@ -418,7 +421,9 @@ def _check_eval_set(eval_set: Any) -> None:
     """Refuse pools, whose labels are not encoded."""
     for part in eval_set if isinstance(eval_set, list) else [eval_set]:
         if isinstance(part, catboost.Pool):
-            contracts.reject("eval_set", "be (X, y) or a list of them", "a catboost.Pool", "Pass X and y.")
+            contracts.reject(
+                "eval_set", "be (X, y) or a list of them", contracts.Words("a catboost.Pool"), "Pass X and y."
+            )
 
 
 def _keep_bias(model: Any, first: Any) -> None:

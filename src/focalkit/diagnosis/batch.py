@@ -139,7 +139,7 @@ class Batch:
             bad = rows & (np.isnan(z) | np.isposinf(z))
         if bad.any():
             row, column = (int(i[0]) for i in np.nonzero(bad))
-            where = f"{z[row, column]} in row {chunk.start + row}, column {column}"
+            where = contracts.Words(f"{z[row, column]} in row {chunk.start + row}, column {column}")
             contracts.reject(
                 "logits", "be free of NaN and +inf", where, "Check the model's output, or leave the row out."
             )

@@ -242,9 +242,9 @@ def _all_saved(paths: Sequence[str]) -> bool:
     """Whether these are ledgers; a mixture is refused."""
     saved = [path for path in paths if path.lower().endswith(".json") and _is_ledger(path)]
     if saved and len(saved) < len(paths):
-        contracts.reject("FILE", "be all ledgers (.json) or all predictions", list(paths), "Diagnose them apart.")
+        contracts.reject("files", "be all ledgers (.json) or all predictions", list(paths), "Diagnose them apart.")
     if not paths:
-        contracts.reject("FILE", "name at least one file", list(paths), "Nothing to diagnose.")
+        contracts.reject("files", "name at least one file", list(paths), "Nothing to diagnose.")
     return bool(saved)
 
 
@@ -271,7 +271,9 @@ def _loaded(paths: Sequence[str]) -> Diagnosis:
         try:
             text = Path(path).read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            contracts.reject("FILE", "be a saved ledger", path, "Write one by --json.")
+            contracts.reject(
+                "file", "be a saved ledger", path, "Write one by Ledger.to_json, or by focalkit diagnose --json."
+            )
         ledger = Ledger.from_json(text)
         total = ledger if total is None else total + ledger
     assert total is not None

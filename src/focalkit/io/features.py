@@ -200,7 +200,7 @@ def read_table(
     if n_without > said:
         alerts.append(Alert("missing_labels", {"n": n_without - said}))
     if not known.any():
-        contracts.reject("file", "have rows with a target", contracts.Words("none"), "Check --target and the file.")
+        contracts.reject("file", "have rows with a target", contracts.Words("none"), "Check target= and the file.")
     alerts = [*check_classes(found_labels, names[index]), *alerts, *found_labels.alerts]
     ids = found_labels.codes[known]
     y = np.asarray(found_labels.values)[ids]

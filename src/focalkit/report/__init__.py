@@ -82,7 +82,7 @@ def to_html(
         contracts.reject(
             "result",
             "be a TuneResult, a Diagnosis, a Ledger or a DecisionRule",
-            type(result).__name__,
+            contracts.Words(type(result).__name__),
             "Run tune first.",
         )
     from focalkit.report.page import tune

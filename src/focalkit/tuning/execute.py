@@ -235,7 +235,10 @@ def _check_cluster(client: Any) -> None:
         everywhere = client.run(worker_versions)
     except ImportError as error:
         contracts.reject(
-            "dask", "have focalkit on every worker", str(error), 'pip install "focalkit[tune,dask]" there.'
+            "dask",
+            "have focalkit on every worker",
+            contracts.Words(str(error)),
+            'pip install "focalkit[tune,dask]" there.',
         )
     for worker, there in everywhere.items():
         for name in here:

@@ -108,7 +108,10 @@ def number_or_vector(name: str, value: object, domain: Interval, remedy: str) ->
 def array(name: str, value: object) -> NDArray[Any]:
     """Whatever a user holds as a NumPy array; what NumPy would drop or refuse in its own words is refused."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        got, remedy = f"{int(np.ma.getmaskarray(value).sum())} masked entries", "Leave these samples out, or fill them."
+        got, remedy = (
+            Words(f"{int(np.ma.getmaskarray(value).sum())} masked entries"),
+            "Leave these samples out, or fill them.",
+        )
         reject(name, "be an array without a mask", got, remedy)
     try:
         return host.array(value)
@@ -145,6 +148,6 @@ def class_vector(name: str, value: float | tuple[float, ...] | None, n_classes: 
         reject(
             name,
             f"be a number or have one entry for each of the {n_classes} classes of the logits",
-            f"{len(value)} entries",
+            Words(f"{len(value)} entries"),
             "Pass one entry per class.",
         )
