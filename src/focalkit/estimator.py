@@ -20,6 +20,12 @@ from focalkit.linear_solver import candidate_of, minimise
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
 from focalkit.weights import adjustment_of
 
+__all__ = ["FocalClassifier"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     r"""Linear classifier with the (alpha-balanced) focal loss and an L2 penalty.

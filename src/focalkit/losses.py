@@ -292,6 +292,8 @@ def loss_grad_hess(
                     spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
                 )
             )
+    if hess is not True:
+        hess = contracts.flag("hess", hess)
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
@@ -323,7 +325,7 @@ def _loss(
             engine = _jax or _load_jax()
             rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
             return engine.dispatch(link, gamma, alpha, options, *rest)
-    if inplace:
+    if inplace is not False and contracts.flag("inplace", inplace):
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
         contracts.reject("inplace", "be False unless the logits are of PyTorch or JAX", inplace, remedy)
     spec = cached_spec(link, gamma, alpha, options)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import focalkit
+import focalkit.keras
 import keras
 from focalkit import InputError, LossSpec
 from focalkit.keras import LedgerCallback, SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
@@ -306,3 +306,7 @@ def test_a_loss_shows_what_it_is_made_of_and_names_a_misspelt_argument():
         SoftmaxFocalLoss(label_smoothin=0.1)
     with pytest.raises(InputError, match="got 'ignore_class'"):
         SigmoidFocalLoss(ignore_class=1)
+
+
+def test_the_module_shows_its_public_names_alone():
+    assert dir(focalkit.keras) == focalkit.keras.__all__

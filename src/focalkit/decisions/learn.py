@@ -128,7 +128,7 @@ def _calibrated(
     """The method to calibrate by, or None."""
     if calibrate is None:
         return None
-    if calibrate != "auto":
+    if not isinstance(calibrate, str) or calibrate != "auto":
         contracts.one_of("calibrate", calibrate, ("auto", "temperature", "focal_temperature", "isotonic", "beta"))
         return calibrate
     if folds is None or not is_closed(goal, learned):

@@ -190,6 +190,8 @@ class DecisionRule:
             Where it is no decision rule.
         """
         remedy = "Write one by DecisionRule.to_json, or by focalkit decide."
+        if not isinstance(text, (str, Path)):
+            contracts.reject("rule", "be JSON, or the path of a file of it", text, remedy)
         try:
             if isinstance(text, Path) or not text.lstrip().startswith("{"):
                 text = Path(text).read_text(encoding="utf-8")

@@ -45,6 +45,9 @@ class TextOptions:
     encoding: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("delimiter", "encoding"):
+            if not isinstance(getattr(self, name), str | None):
+                contracts.reject(name, "be a string", getattr(self, name), "None: found out.")
         if self.delimiter is not None and len(self.delimiter) != 1:
             known = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
             if self.delimiter.lower() not in known:

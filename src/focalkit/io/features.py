@@ -177,8 +177,10 @@ def read_table(
     if twice:
         alerts.append(Alert("duplicate_names", {"names": names_said(twice)}))
     at = {what: position(word, names, what) for what, word in roles.items() if word is not None}
-    dropped = {position(word, names, "drop") for word in drop}
-    kept = {position(word, names, "keep") for word in keep}
+    columns = "be a sequence of columns", "Pass a list of names or positions."
+    dropped = {position(word, names, "drop") for word in contracts.several("drop", drop, *columns)}
+    kept = {position(word, names, "keep") for word in contracts.several("keep", keep, *columns)}
+    missing = None if missing is None else _words(missing)
     index = _target(target, found, dropped | set(at.values()), alerts)
     used = [index, *at.values()]
     if len(set(used)) < len(used) or dropped & set(used):
@@ -213,6 +215,14 @@ def read_table(
     )  # fmt: skip
 
 
+def _words(missing: Sequence[str]) -> tuple[str, ...]:
+    contract, remedy = "be a sequence of words", "E.g. missing=['?']."
+    words = contracts.several("missing", missing, contract, remedy)
+    if not all(isinstance(word, str) for word in words):
+        contracts.reject("missing", contract, missing, remedy)
+    return words
+
+
 def _numbered(known: NDArray[np.bool_], gone: Sequence[int]) -> NDArray[np.int64]:
     """The numbers in the file of the rows that are used, where rows ``gone`` were left out while it was read."""
     rows = np.arange(1, len(known) + len(gone) + 1)
@@ -229,6 +239,8 @@ def _columns(source: Any, asked: TextOptions, as_text: Sequence[AsText], skip_da
         contract = "be a path, a URL, a glob, a sequence of these, or a data frame"
         remedy = "Read an open file by pandas.read_csv, and pass the frame; arrays need no reading."
         contracts.reject("source", contract, contracts.Words(type(source).__name__), remedy)
+    if not words:
+        contracts.reject("source", "name at least one file", source, "There is nothing to read.")
     files = find(tuple(str(word) for word in words))
     parts = [read_columns(file, asked, as_text, skip_damaged) for file in files]
     if len(parts) == 1:

@@ -97,7 +97,7 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
         return list(names).index(word)
     try:
         index = int(word)
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         contracts.reject(what, f"name a column out of: {shown}", word, "Give a name, or a position counted from 0.")
     if not -len(names) <= index < len(names):
