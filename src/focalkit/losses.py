@@ -86,7 +86,8 @@ def softmax_focal_loss(
     targets : integers shaped like the logits without the class axis, or probabilities shaped like them
         With probabilities y the loss is the expectation over them, sum_k y_k alpha_k loss_k.
     gamma : float or (n_classes,), in [0, inf)
-        Focusing parameter, of the true class where it is a vector; 0 is cross-entropy.
+        Focusing parameter, of the true class where it is a vector; 0 is cross-entropy. Default: the paper's 2; of a
+        :class:`LossSpec` it is 0.
     alpha : None, float or (n_classes,), in [0, inf)
         Class weights; None weighs all alike.
     {common}
@@ -128,7 +129,8 @@ def sigmoid_focal_loss(
         A soft value y gives the expectation y loss(+) + (1 - y) loss(-); floats that are ignore_index
         exactly are left out as integers are.
     gamma : float or (n_classes,), in [0, inf)
-        Focusing parameter, for all or for each column; 0 is cross-entropy.
+        Focusing parameter, for all or for each column; 0 is cross-entropy. Default: the paper's 2; of a
+        :class:`LossSpec` it is 0.
     alpha : None, float or (n_classes,), in [0, 1]
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     {common}

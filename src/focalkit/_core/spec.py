@@ -71,7 +71,8 @@ class LossSpec:
     link : {"softmax", "sigmoid"}
         Classes that exclude each other, or independent binary logits.
     gamma : float or sequence of float, in [0, inf), or a table
-        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own. A table of rows
+        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own. Default: 0, cross-entropy,
+        where :func:`softmax_focal_loss` and :func:`sigmoid_focal_loss` take the paper's 2. A table of rows
         ``(p, gamma)`` has it step with the probability of the true class, which is not differentiated:
         ``[(0.2, 5), (1, 3)]`` is FLSD-53. It becomes ``gamma_steps``.
     alpha : None, float or sequence of float
