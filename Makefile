@@ -61,7 +61,7 @@ coverage: $(VENV)/.for-test
 oldest:
 	$(PYTHON) -m venv build/oldest
 	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e ".[tune,plot,io]" pytest hypothesis mpmath ml_dtypes pandas
-	build/oldest/bin/python -m pytest -p no:cacheprovider tests/laws tests/golden tests/diagnosis tests/tuning tests/test_*.py --ignore tests/test_docs.py -W default
+	build/oldest/bin/python -m pytest -p no:cacheprovider tests/laws tests/golden tests/diagnosis tests/tuning tests/test_*.py -W default
 
 # The site, in both languages, into build/site: the examples of the gallery are run; a warning is an error.
 docs: $(VENV)/.for-test

@@ -10,7 +10,6 @@ python benchmarks/detector.py run --tables bccd --bccd FOLDER --out benchmarks/r
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.detector_cells import (
     FOCAL,
+    GAMMAS,
     LONG,
     RECIPES,
     RIVALS,
@@ -54,6 +54,8 @@ CURVE = (*np.linspace(0, 0.95, 20).round(2).tolist(), 0.96, 0.97, 0.98, 0.99, 0.
 PAPER_1A = {0.1: 0.0, 0.25: 10.8, 0.5: 30.2, 0.75: 31.1, 0.9: 30.8, 0.99: 28.7, 0.999: 25.1}
 PAPER_1B = {0.0: (0.75, 31.1), 0.5: (0.5, 32.9), 1.0: (0.25, 33.7), 2.0: (0.25, 34.0), 5.0: (0.25, 32.2)}
 PAPER_1D = {"OHEM, the better suppression": 32.8, "OHEM 1:3": 31.1, "focal loss": 36.0}
+#: Cross-entropy with and without π, focal loss with π; focal loss without it is not in the paper.
+PAPER_PRIOR = (30.2, "diverges", 34.0, "")
 
 #: Cross-entropy grey, then the focal family, light to dark.
 COLOURS = ("#888888", "#c77d11", "#3a86c8", "#12355b")
@@ -81,7 +83,7 @@ def do(options: argparse.Namespace) -> None:
             if not asked or left == 0 or key in read(options.out):
                 continue
             train_on, test_on = images(cell.recipe)
-            training = Training(steps=cell.steps, prior=cell.prior)
+            training = Training(steps=cell.steps, prior=cell.prior, paper=cell.paper)
             outcome = run(loss, training, train_on, test_on, seed)
             record = {"key": key, **{k: v for k, v in vars(outcome).items() if k != "detector"}}
             if loss == FOCAL and outcome.detector and outcome.ap is not None:
@@ -127,6 +129,9 @@ CHINESE = {
     "F1 of detections at ½": "检测的 F1：阈值 ½",
     "at cut-offs chosen on training images": "在训练图像上选定的阈值",
     "less that of 交叉熵 with α = 0.75, paired": "减去 α = 0.75 的交叉熵（配对）",
+    "1b less 交叉熵 with α = 0.75, paired: γ": "1b 减去 α = 0.75 的交叉熵（配对）：γ",
+    "less that of focal loss with γ = 2, paired": "减去 γ = 2 的 focal loss（配对）",
+    "less that with π, paired": "减去有 π 时（配对）",
     "loss, 400 steps": "损失，400 步",
     "loss, 1,600 steps": "损失，1,600 步",
     "background for one foreground anchor": "每个前景锚框的背景锚框",
@@ -139,6 +144,9 @@ CHINESE = {
     "AP here": "这里的 AP",
     "| loss |": "| 损失 |",
     "| none |": "| 无 |",
+    "trained as the paper, with SGD": "照论文训练：SGD",
+    "diverges": "发散",
+    "diverged": "发散",
     "1a: ": "1a：",
     "1b: ": "1b：",
     "3: ": "3：",
@@ -164,14 +172,28 @@ def tables_of(found: Results) -> Iterator[str]:
     cells = plan()
     small = partial(Cell, "1:200")
     yield rows_of(
-        "| 1a: γ = 0, α | AP, paper | AP here |",
-        ((alpha, theirs, found.shown(small(Loss(0.0, alpha)))) for alpha, theirs in PAPER_1A.items()),
+        "| 1a: γ = 0, α | AP, paper | AP here | less that of cross-entropy with α = 0.75, paired |",
+        (
+            (alpha, theirs, found.shown(cell), found.difference(cell, small(WEIGHTED)))
+            for alpha, theirs in PAPER_1A.items()
+            for cell in [small(Loss(0.0, alpha))]
+        ),
     )
     yield rows_of(
         "| 1b: γ | paper's best α | AP, paper | AP here: α = 0.25 | 0.5 | 0.75 |",
         (
             (f"{gamma:g}", best, theirs, *(found.shown(small(Loss(gamma, alpha))) for alpha in (0.25, 0.5, 0.75)))
             for gamma, (best, theirs) in PAPER_1B.items()
+        ),
+    )
+    yield rows_of(
+        "| 1b less cross-entropy with α = 0.75, paired: γ | α = 0.25 | 0.5 | 0.75 |",
+        (
+            (
+                f"{gamma:g}",
+                *(found.difference(small(Loss(gamma, alpha)), small(WEIGHTED)) for alpha in (0.25, 0.5, 0.75)),
+            )
+            for gamma in GAMMAS[1:]
         ),
     )
     mined = {
@@ -187,14 +209,29 @@ def tables_of(found: Results) -> Iterator[str]:
             for name, cell in best.items()
         ),
     )
-    yield rows_of("| 1d, each setting | AP here |", ((name_of(c.loss), found.shown(c)) for c in cells["1d"]))
     yield rows_of(
-        "| loss | π | AP here | F1 of detections at ½ | at cut-offs chosen on training images |",
+        "| 1d, each setting | AP here | less that of focal loss with γ = 2, paired |",
+        ((name_of(c.loss), found.shown(c), found.difference(c, small(FOCAL))) for c in cells["1d"]),
+    )
+    yield rows_of(
+        "| loss | π | AP here | less that with π, paired "
+        "| F1 of detections at ½ | at cut-offs chosen on training images |",
         (
-            (name_of(c.loss), c.prior or "none", *(found.shown(c, field) for field in ("ap", "f1_plain", "f1_chosen")))
+            (
+                *(name_of(c.loss), c.prior or "none", found.shown(c), found.difference(c, replace(c, prior=0.01))),
+                *(found.shown(c, field) for field in ("f1_plain", "f1_chosen")),
+            )
             for c in cells["prior"] + cells["adjusted"]
         ),
     )
+    if any(cell.key(0) in found.done for cell in cells["sgd"]):
+        yield rows_of(
+            "| trained as the paper, with SGD | π | AP, paper | AP here |",
+            (
+                (name_of(c.loss), c.prior or "none", theirs, found.shown(c))
+                for c, theirs in zip(cells["sgd"], PAPER_PRIOR, strict=True)
+            ),
+        )
     star = {"cross-entropy, α = 0.75": 31.1, "focal, γ = 2": 34.0, "FL*, γ = 2, β = 1": 33.8, "FL*, γ = 4, β = 0": 33.9}
     yield rows_of(
         "| 3: FL* | AP, paper | AP here |",
@@ -209,11 +246,7 @@ def tables_of(found: Results) -> Iterator[str]:
             yield rows_of(
                 f"| loss, {steps:,} steps | AP here | less that of cross-entropy with α = 0.75, paired |",
                 (
-                    (
-                        name_of(loss),
-                        found.shown(cell(loss)),
-                        "" if loss == WEIGHTED else found.difference(cell(loss), cell(WEIGHTED)),
-                    )
+                    (name_of(loss), found.shown(cell(loss)), found.difference(cell(loss), cell(WEIGHTED)))
                     for loss in RIVALS
                 ),
             )
@@ -245,10 +278,7 @@ def tables_of(found: Results) -> Iterator[str]:
 def show(options: argparse.Namespace) -> None:
     """Every finished cell: AP, AP50, F1 of detections at one half and at cut-offs, over its seeds."""
     found = Results(options.out)
-    cells = {}
-    for key in found.done:
-        recipe, loss, prior, steps, _ = json.loads(key)
-        cells[Cell(recipe, Loss(**loss), prior, steps)] = None
+    cells = dict.fromkeys(map(Cell.of, found.done))
     print(
         rows_of(
             "| images | steps | loss | π | AP | AP50 | AP75 | F1 at ½ | F1 at cut-offs | seconds |",

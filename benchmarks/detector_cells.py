@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from examples.detector.data import Scenes
 from examples.detector.losses import Loss
+from scipy.stats import sem, t
 
 ALPHAS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -22,7 +23,7 @@ RECIPES = {
     "1:600": Scenes(most_objects=1, smallest=10, largest=24),
     "1:2000": Scenes(side=160, most_objects=1, smallest=8, largest=16, clutter=40),
     "1:6000": Scenes(side=256, most_objects=1, smallest=8, largest=14, clutter=90),
-    "1:20000": Scenes(side=448, most_objects=1, smallest=8, largest=14, clutter=250),
+    "1:30000": Scenes(side=320, most_objects=1, smallest=8, largest=11, clutter=140),
 }
 
 
@@ -40,10 +41,17 @@ class Cell:
     loss: Loss
     prior: float | None = 0.01
     steps: int = STEPS
+    paper: bool = False  # trained as the paper trains, with SGD and unclipped
 
     def key(self, seed: int) -> str:
         options = {k: v for k, v in asdict(self.loss).items() if v is not None or k not in ("star", "adjustment")}
-        return json.dumps([self.recipe, options, self.prior, self.steps, seed])
+        return json.dumps([self.recipe, options, self.prior, self.steps, seed] + ["SGD"] * self.paper)
+
+    @staticmethod
+    def of(key: str) -> Cell:
+        """The cell of a key of any seed."""
+        recipe, loss, prior, steps, _, *rest = json.loads(key)
+        return Cell(recipe, Loss(**loss), prior, steps, bool(rest))
 
 
 def plan() -> dict[str, list[Cell]]:
@@ -55,6 +63,7 @@ def plan() -> dict[str, list[Cell]]:
         "1d": [small(Loss(0.0, None, "nms", batch, nms)) for batch in (32, 128) for nms in (0.5, 0.7)]
         + [small(Loss(0.0, None, "1:3", batch, 0.5)) for batch in (32, 128)],
         "prior": [small(loss, prior) for loss in (CE, FOCAL) for prior in (0.01, None)],
+        "sgd": [small(loss, prior, paper=True) for loss in (CE, FOCAL) for prior in (0.01, None)],
         "3": [small(Loss(gamma, 0.25, star=beta)) for gamma, beta in ((2.0, 1.0), (4.0, 0.0))],
         "adjusted": [small(Loss(0.0, None, adjustment=-5.3), prior) for prior in (0.01, None)],  # log(1 / 200)
         "rivals": [small(loss) for loss in RIVALS],
@@ -98,12 +107,21 @@ class Results:
         return float(np.mean(values)) if values else float("nan")
 
     def shown(self, cell: Cell, field: str = "ap") -> str:
-        return shown(list(self.of(cell, field).values()))
+        lost = sum(self.done.get(cell.key(seed), {}).get("ap", 0.0) is None for seed in range(100))
+        values = list(self.of(cell, field).values())
+        if not lost:
+            return shown(values)
+        return ", ".join([shown(values)] * bool(values) + [f"diverged ({lost})"])
 
     def difference(self, cell: Cell, from_: Cell) -> str:
-        """Mean ± standard deviation of the difference of AP, seed by seed: both saw the same images in one order."""
+        """Mean ± standard deviation of the difference of AP, seed by seed: both saw the same images in one order.
+
+        An asterisk where 0 is outside its 95 % interval by Student's t.
+        """
         ours, theirs = self.of(cell), self.of(from_)
-        return shown([ours[seed] - theirs[seed] for seed in ours if seed in theirs], sign="+")
+        apart = [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
+        clear = len(apart) > 1 and abs(np.mean(apart)) > t.ppf(0.975, len(apart) - 1) * sem(apart)
+        return "" if cell == from_ else shown(apart, sign="+") + " *" * bool(clear)
 
     def best(self, cells: list[Cell]) -> Cell | None:
         finished = [cell for cell in cells if self.of(cell)]

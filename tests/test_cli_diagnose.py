@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from focalkit import Ledger, LossSpec, diagnose
 from focalkit.cli import main
-from focalkit.cli.curve import curve
+from focalkit.cli.curve import curve, form_fields
 from focalkit.cli.diagnose import diagnose as command
 from focalkit.diagnosis import Diagnosis
 from focalkit.report.diagnose import sections, where
@@ -181,7 +181,29 @@ def test_curve_writes_the_same_svg_and_png_each_time(tmp_path):
     assert contents[0][1].startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("args", [("--gamma", "-1"), ("--gamma", ""), ("--out", "c.pdf"), ("--out", "nowhere/c.svg")])
+@pytest.mark.parametrize(
+    ("form", "fields"),
+    [
+        ("poly:1", ({"poly": 1.0}, None)),
+        ("gamma_negative:4,clip:0.05", ({"gamma_negative": 4.0, "clip": 0.05}, None)),
+        ("varifocal:0.8", ({"quality": "varifocal"}, 0.8)),
+        ("gamma_steps:0.2=5/1=3", ({"gamma_steps": [(0.2, 5.0), (1.0, 3.0)]}, None)),
+    ],
+)
+def test_the_curve_of_a_form_is_drawn_from_its_text(tmp_path, form, fields):
+    assert form_fields(form) == fields
+    picture = tmp_path / "c.svg"
+    assert run("--gamma", "0", "--form", form, "--out", picture, of=curve).exit_code == 0
+    assert b"<svg" in picture.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        *[("--gamma", "-1"), ("--gamma", ""), ("--out", "c.pdf"), ("--out", "nowhere/c.svg")],
+        *[("--form", bad) for bad in ("poly", "quality:2", "gamma_steps:0.2=5/3", "nu:1", "poly:1,varifocal:0.5")],
+    ],
+)
 def test_a_curve_that_cannot_be_drawn_is_one_line_and_exit_code_2(args):
     result = run(*args, of=curve)
     assert result.exit_code == 2

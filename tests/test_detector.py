@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,28 @@ def test_a_tiny_run_of_the_neighbours_with_and_without_the_prior(scenes, loss, p
     assert 0 <= outcome.f1_chosen <= 100
 
 
+def test_the_paper_s_training_is_sgd_whose_rate_falls_twice(scenes):
+    training = Training(steps=18, batch=2, width=8, paper=True)
+    optimizer, schedule = training.optimizer(torch.nn.Linear(1, 1))
+    rates = []
+    for _ in range(training.steps):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    np.testing.assert_allclose(rates, [1e-2] * 12 + [1e-3] * 4 + [1e-4] * 2)
+    outcome = run(Loss(2.0, 0.25), replace(training, steps=2), scenes, scenes, seed=0)
+    assert 0 <= outcome.ap <= 100
+
+
+def test_a_training_whose_loss_is_no_longer_finite_ends_at_once_and_has_no_average_precision(scenes, monkeypatch):
+    from examples.detector import run as module
+
+    monkeypatch.setattr(module, "classification_loss", lambda loss, logits, *_: logits.sum() * float("nan"))
+    outcome = run(Loss(), Training(steps=10**6, batch=2, width=8), scenes, scenes, seed=0)
+    assert outcome.ap is None
+    assert outcome.f1_chosen is None
+
+
 def test_the_ledger_of_a_detector_counts_every_anchor_that_is_not_ignored(scenes):
     outcome = run(Loss(2.0, 0.25), Training(steps=1, batch=2, width=8), scenes, scenes, seed=0)
     ledger = ledger_of(outcome.detector, scenes)
@@ -282,8 +305,20 @@ def test_a_cell_of_many_seeds_shows_its_spread_and_differences_are_of_the_same_s
     append(out, {"key": ours.key(3), "ap": 99.0})  # its partner is still missing
     append(out, {"key": theirs.key(4), "ap": None})  # it diverged
     found = Results(out)
-    assert found.shown(theirs) == "29.0 ± 9.5 (3)"
-    assert found.difference(ours, theirs) == "+11.0 ± 1.0 (3)"
+    assert found.shown(theirs) == "29.0 ± 9.5 (3), diverged (1)"
+    assert found.difference(ours, theirs) == "+11.0 ± 1.0 (3) *"
+    assert found.difference(theirs, theirs) == ""
+    append(out, {"key": Cell("1:600", WEIGHTED).key(0), "ap": 20.0})
+    append(out, {"key": Cell("1:600", WEIGHTED).key(1), "ap": 20.0})
+    append(out, {"key": Cell("1:600", FOCAL).key(0), "ap": 30.0})
+    append(out, {"key": Cell("1:600", FOCAL).key(1), "ap": 32.0})
+    # Student's t with one degree of freedom: 11 ± 12.7 × 1
+    assert Results(out).difference(Cell("1:600", FOCAL), Cell("1:600", WEIGHTED)) == "+11.0 ± 1.4 (2)"
+    assert found.shown(theirs, "ap") == found.shown(Cell.of(theirs.key(7)))
+    alone = Cell("1:200", FOCAL, prior=None, paper=True)
+    append(out, {"key": alone.key(0), "ap": None})
+    assert Results(out).shown(alone) == "diverged (1)"
+    assert Cell.of(alone.key(0)) == alone
     assert found.shown(Cell("1:600", FOCAL)) == "–"
     assert found.best([ours, theirs, Cell("1:600", FOCAL)]) == ours
 

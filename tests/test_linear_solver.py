@@ -265,3 +265,11 @@ def test_a_copy_of_a_process_with_a_fit_under_way_has_all_threads(blas):
             os._exit(int(not (one and blas.threads == 8)))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert blas.threads == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_data_that_says_nothing_gives_no_coefficients_and_no_warning():
+    labels = np.arange(40) % 2
+    assert not FocalClassifier(2.0).fit(np.zeros((40, 3)), labels).coef_.any()
+    mirrored = np.random.default_rng(0).normal(size=(20, 3))
+    assert np.abs(FocalClassifier(2.0).fit(np.repeat(mirrored, 2, axis=0), labels).coef_).max() < 1e-12

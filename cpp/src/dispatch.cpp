@@ -64,6 +64,15 @@ const Kernels& kernels() {
     return *chosen;
 }
 
+void products(const ProductsJob& job) {
+#if defined(FOCALKIT_HAS_X86_KERNELS)
+    const Kernels* chosen = &kernels();
+    if (chosen == kernels_avx512()) return products_avx512(job);
+    if (chosen == kernels_avx2()) return products_avx2(job);
+#endif
+    products_baseline(job);
+}
+
 bool choose(const char* name) {
     const Kernels* found = find(name);
     if (found) current = found;

@@ -1,8 +1,6 @@
 #include "bindings/bindings.hpp"
 
 NB_MODULE(_cpu, module) {
-    // a tensor that lives until the interpreter ends is no leak, though its memory is one of our objects
-    nanobind::set_leak_warnings(false);
     module.doc() = "Compiled kernels; focalkit.engines.cpu is their public API.";
     // a gradient may outlive the interpreter: a library that keeps tensors until the end keeps their memory, and that
     // is no leak
@@ -13,6 +11,7 @@ NB_MODULE(_cpu, module) {
     focalkit::bind_hardest(module);
     focalkit::bind_curvature(module);
     focalkit::bind_envelope(module);
+    focalkit::bind_held_out(module);
     focalkit::bind_xla(module);
     focalkit::bind_text_numbers(module);
 }

@@ -111,10 +111,26 @@ def test_curves_of_an_asymmetric_loss_with_a_margin_are_of_each_side():
         ledger.cumulative(by="all")
 
 
+SOFT = np.where(HARD == 1, 0.8, 0.0)
+
+
+@pytest.mark.parametrize("kind", ["quality", "varifocal"])
+def test_the_quality_losses_are_answered_for_targets_of_0_and_1(kind):
+    spec = LossSpec("sigmoid", 1.5, quality=kind, reduction="none")
+    found = loss_grad_hess(spec, Z, HARD, hess=False)
+    shares = ledger_of(LossSpec("sigmoid", 2.0), Z, HARD).shares(gamma=1.5, form={"quality": kind})
+    for part, values in ((shares.loss, found.loss), (shares.grad, np.abs(found.grad))):
+        want = np.array([values[:, k][HARD[:, k] == side].sum() for k in range(4) for side in (0, 1)])
+        assert (np.abs(part.share - want / want.sum()) <= part.share_error).all()
+
+
 @pytest.mark.parametrize("kind", ["quality", "varifocal"])
 def test_what_no_table_of_log_odds_holds_is_refused(kind):
-    with pytest.raises(InputError, match="be one that a ledger answers for"):
-        ledger_of(LossSpec("sigmoid"), Z, HARD).shares(gamma=1.0, form={"quality": kind})
+    ledger = Ledger(LossSpec("sigmoid"), 4)
+    ledger.update(Z, HARD, np.where(HARD == 1, 2.0, 1.0))
+    for of in (ledger_of(LossSpec("sigmoid"), Z, SOFT), ledger_of(LossSpec("sigmoid"), Z, HARD) + ledger, ledger):
+        with pytest.raises(InputError, match="be one that a ledger answers for"):
+            of.shares(gamma=1.0, form={"quality": kind})
     with pytest.raises(InputError, match="be one that a ledger answers for"):
         Ledger(LossSpec("sigmoid", 1.0, quality=kind), 4)
 
@@ -145,3 +161,15 @@ def test_curves_of_forms_are_those_of_the_loss():
     curves = loss_curves([1.0], 100, {"gamma_negative": 4.0, "clip": 0.05})
     missing = np.maximum(1 - curves.p_t - 0.05, 0)
     np.testing.assert_allclose(curves.loss[0], missing**4 * -np.log1p(-missing), atol=1e-12)
+
+
+@pytest.mark.parametrize("y", [0.0, 0.7, 1.0])
+def test_curves_of_the_quality_losses_are_those_of_a_target(y):
+    curves = loss_curves([2.0], 10, {"quality": "quality"}, target=y)
+    p = curves.p_t[:-1]
+    entropy = -y * np.log(p) - (1 - y) * np.log1p(-p)
+    np.testing.assert_allclose(curves.loss[0][:-1], (y - p) ** 2 * entropy, atol=1e-12)
+    curves = loss_curves([2.0], 10, {"quality": "varifocal"}, target=y)
+    np.testing.assert_allclose(curves.loss[0][:-1], y * entropy if y else -(p**2) * np.log1p(-p), atol=1e-12)
+    with pytest.raises(InputError, match="target must be left out for this form"):
+        loss_curves([2.0], 10, {"poly": 1.0}, target=y)

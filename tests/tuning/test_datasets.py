@@ -2,13 +2,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from focalkit.tuning import datasets
-from focalkit.tuning.datasets import load_long_tail_digits, long_tail_counts
-
-
-def test_the_profile_is_the_literatures():
-    expected = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
-    assert long_tail_counts(5000, 10, 100).tolist() == expected
-    assert long_tail_counts(500, 100, 100).sum() == 10847
+from focalkit.tuning.datasets import load_long_tail_digits
 
 
 def test_the_embedded_set_has_a_long_tail_and_is_always_the_same():

@@ -270,7 +270,11 @@ def test_a_cluster_gives_the_bits_of_one_process(plain, cluster, tmp_path):
         same(tune(FocalClassifier(), X, y, **GRID, dask=cluster), plain)
 
 
-def test_a_cluster_outlives_a_killed_worker(cluster, tmp_path):
+def test_a_cluster_outlives_the_worker_that_alone_holds_the_data(cluster, tmp_path, monkeypatch):
+    from distributed import Client
+
+    scatter = Client.scatter
+    monkeypatch.setattr(Client, "scatter", lambda *args, **options: scatter(*args, **{**options, "broadcast": False}))
     flag = tmp_path / "died"
     found = tune(make_deadly(flag), X, y, **GRID, dask=cluster)
     assert flag.exists()

@@ -264,6 +264,8 @@ def write_out(place: Path, text: str) -> bool:
     if str(place) == STDOUT:
         stream = sys.stdout.buffer if hasattr(sys.stdout, "buffer") else None
         data = text if text.endswith("\n") else text + "\n"
+        if sys.stdout.isatty():  # which would act by the control characters of names
+            data = "\n".join(map(visible, data.split("\n")))
         if stream is None:
             sys.stdout.write(data)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from focalkit._core import contracts
+from focalkit._core.printable import visible
 from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Rule, Weighted
 from focalkit.decisions.sentences import rule_sentence
 from focalkit.decisions.steps import (
@@ -34,7 +35,7 @@ _TEMPERATURE = """\
 
 def numpy_source(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any]) -> str:
     """A function ``decide(p)``: class numbers from probabilities, -1 where a person decides."""
-    numbered = ", ".join(f"{i} = {c}" for i, c in enumerate(classes))
+    numbered = visible(", ".join(f"{i} = {c}" for i, c in enumerate(classes)))
     about = f"# {rule_sentence(rule, steps, classes)}\n# classes: {numbered}\n"
     lines = ["import numpy as np", "", ""]
     if isinstance(rule, Cutoff):

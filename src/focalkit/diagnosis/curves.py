@@ -32,7 +32,10 @@ class LossCurves:
 
 
 def loss_curves(
-    gammas: Sequence[float] = GAMMAS, n_points: int = 1000, form: Mapping[str, Any] | None = None
+    gammas: Sequence[float] = GAMMAS,
+    n_points: int = 1000,
+    form: Mapping[str, Any] | None = None,
+    target: float | None = None,
 ) -> LossCurves:
     r"""Loss against the probability of the true class, for several gammas.
 
@@ -49,6 +52,8 @@ def loss_curves(
     form : None or mapping
         The fields of :class:`focalkit.LossSpec` that make another form, such as ``{"poly": 1.0}``; those of the
         asymmetric loss draw its negatives, ``p_t`` being 1 - p.
+    target : None or float in [0, 1]
+        The target of the quality losses, 1 if there is none; ``p_t`` is then p, the probability that is predicted.
 
     Returns
     -------
@@ -78,19 +83,33 @@ def loss_curves(
         m = np.log(p_t) - np.log1p(-p_t)
     fields = contracts.fields_of_form(form)
     sides = [_side(gamma, fields) for gamma in values]
+    y = _target(target, sides[0][1])
     with np.errstate(all="ignore"):
-        loss = np.stack([forms.loss(m, np.float64(gamma), asked, np) for gamma, asked in sides])
-    return LossCurves(tuple(values), p_t, np.where(p_t == 1, np.maximum(loss, 0.0), loss), fields)
+        loss = np.stack([_curve(m, power, asked, y) for power, asked in sides])
+    loss = np.where(p_t == 1, np.maximum(loss, 0.0), loss)
+    return LossCurves(tuple(values), p_t, loss, fields if y is None else {**fields, "target": y})
+
+
+def _target(given: float | None, form: Form | None) -> float | None:
+    soft = form is not None and form.name in forms.OF_SOFT_TARGETS
+    if given is None:
+        return 1.0 if soft else None
+    if not soft:
+        contracts.reject("target", "be left out for this form", given, "It goes with quality and varifocal.")
+    return contracts.number("target", given, contracts.PROBABILITY, "It is what the prediction should be.")
+
+
+def _curve(m: Real, gamma: float, form: Form | None, target: float | None) -> Real:
+    power = np.float64(gamma)
+    if target is None:
+        return np.asarray(forms.loss(m, power, form, np))
+    return np.asarray(forms.soft_loss(m, np.full_like(m, target), power, form, np))
 
 
 def _side(gamma: float, fields: dict[str, Any]) -> tuple[float, Form | None]:
     """Gamma and form of a curve."""
     link = "sigmoid" if {"gamma_negative", "clip", "quality"} & fields.keys() else "softmax"
-    spec = LossSpec(link, gamma, **fields)
-    if spec.form is not None and spec.form.name in forms.OF_SOFT_TARGETS:
-        remedy = "It is a function of the logit and a target between 0 and 1."
-        contracts.reject("form", "be a function of the probability of the true class", fields, remedy)
-    power, asked = spec.negatives
+    power, asked = LossSpec(link, gamma, **fields).negatives
     return float(power), asked
 
 

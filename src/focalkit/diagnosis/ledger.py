@@ -203,7 +203,8 @@ class Ledger(Shown):
             each column); "none" weighs all alike. Numbers are as in :class:`focalkit.LossSpec`.
         form : None or mapping
             None: the spec's. The fields of another form, such as ``{"poly": 1.0}`` or ``{"dft": 1.0}`` (which takes
-            gamma=0); ``{}`` is the focal loss.
+            gamma=0); ``{}`` is the focal loss. ``{"quality": …}`` is answered where all targets were 0 or 1, without
+            weights.
 
         Returns
         -------
@@ -278,11 +279,9 @@ class Ledger(Shown):
             )
         if by == "all" and asked is not None and asked.name == "asymmetric":
             contracts.reject("by", "be 'class' or 'sign' for this form", by, "Its negatives have another loss.")
-        row = np.arange(len(gammas))
-        groups = {"all": row >= 0}
+        groups = {"all": np.ones(len(gammas), bool)}
         if by == "sign":
-            positive = row % 2 == 1 if self.spec.link == "sigmoid" else row > 0
-            groups = {"negatives": ~positive, "positives": positive}
+            groups = {"negatives": ~self._positive, "positives": self._positive}
         count, weight, s1, s2 = (
             np.stack([table[group].sum(axis=0) for group in groups.values()])
             for table in (self.count, self.weight, self.s1, self.s2)
@@ -329,11 +328,25 @@ class Ledger(Shown):
         contracts.class_vector("gamma", spec.gamma, self.n_classes)  # type: ignore[arg-type]
         asked = spec.form
         if asked is not None and asked.name in OF_SOFT_TARGETS:
-            remedy = "It depends on each target's value, which no table of log-odds holds."
-            contracts.reject("form", "be one that a ledger answers for", fields, remedy)
+            if not self.hard:
+                remedy = "It depends on each target's value, which a table of log-odds knows of targets 0 and 1 alone."
+                contracts.reject("form", "be one that a ledger answers for", fields, remedy)
+            gammas = self._gammas(spec)
+            return np.where(asked.name == "varifocal" and self._positive, 0.0, gammas), None
         if asked is not None and asked.name == "asymmetric" and not spec.clip:
             asked = None  # the focal loss, with a gamma for each side
         return self._gammas(spec), asked
+
+    @property
+    def hard(self) -> bool:
+        """Whether all targets are known to have been single classes, or 0 and 1: entries of weight 1, one a target."""
+        return bool(0 < self.n_samples == self.count.sum() and np.array_equal(self.count, self.weight))
+
+    @property
+    def _positive(self) -> NDArray[np.bool_]:
+        """Which rows are positives: of a sigmoid every other one, of a softmax all but the background, class 0."""
+        row = np.arange(len(self.class_names))
+        return row % 2 == 1 if self.spec.link == "sigmoid" else row > 0
 
     def _takes(self, gamma: PerClass) -> bool:
         """Whether the spec's form has a place for this gamma."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -129,23 +130,16 @@ def scan_dask(source: Source, job: Job, address: str, *, progress: Progress | No
         cluster.connected(address, "dask", "be the address of a running scheduler with workers") as client,
         cluster.losses_said(lost),
     ):
-        futures = [client.submit(fill, job, piece, pure=False, retries=2) for piece in source.pieces]
-        watch = cluster.Watch(client)
+        work = cluster.Work(client, fill, job, retries=2)
 
-        def in_order() -> Iterator[Found]:
-            for piece, future in zip(source.pieces, futures, strict=True):
-                while not watch.done([future]):
-                    pass
-                part = future.result()
+        def in_order() -> Generator[Found, None, None]:
+            for piece, part in work.results(source.pieces, ordered=True):
                 if progress is not None:
                     progress(part.n_rows, piece.cost)
                 yield part
 
-        try:
-            return _folded(job, source, in_order())
-        finally:
-            if client.status == "running":
-                client.cancel(futures)
+        with closing(in_order()) as parts:
+            return _folded(job, source, parts)
 
 
 def _folded(job: Job, source: Source, parts: Iterator[Found]) -> Found:

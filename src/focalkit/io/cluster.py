@@ -1,18 +1,29 @@
-"""A Dask cluster: reached, waited for, and given up in one line where it has no workers left or does not answer."""
+"""A Dask cluster: reached, and given work until nobody is left to do it, which is said in one line."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
+import itertools
 import logging
-from collections.abc import Collection, Iterator
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from focalkit._core import contracts
 
 CONNECT_SECONDS = 10
 PATIENCE = 2.0
+#: How long a cluster may be without workers, as it is while its only one is started anew, on a busy machine too.
+ALONE_SECONDS = 60
+#: After how long Dask lets a worker go that says nothing.
+SILENT_SECONDS = 300
+#: How often a piece of work may be lost: Dask's own number of deaths under one.
+LOSSES = 3
 CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
 
 
@@ -43,37 +54,167 @@ def connected(address: Any, name: str, contract: str) -> Iterator[Any]:
 @contextmanager
 def _without_logs() -> Iterator[None]:
     """Without the tracebacks that Dask's client logs of a lost connection, which is said in one line."""
-    logger = logging.getLogger("distributed.client")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("distributed.client", "tornado.application")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
-class Watch:
-    """Waits for pieces of work, and gives up where nobody is left to do them."""
+class Work:
+    """``function(shared, piece)`` for pieces on a cluster; what the cluster loses is sent anew.
 
-    def __init__(self, client: Any) -> None:
-        self.client, self._alone = client, 0.0
+    Dask itself computes anew what a worker that dies has under way. But scattered data is gone with the last worker
+    that holds it, and with it all that waits for it; and everything is, where the connection to the scheduler breaks.
+    A piece is given up after as many losses as Dask allows deaths under a piece.
 
-    def done(self, futures: Collection[Any]) -> Collection[Any]:
-        """Those of ``futures`` that are done: one at least, or none after some seconds."""
+    Parameters
+    ----------
+    scatters
+        Whether ``shared`` is large: it goes to the workers once, instead of with every piece.
+    retries
+        How often a piece is computed again that ends in an error.
+    """
+
+    def __init__(
+        self, client: Any, function: Callable[..., Any], shared: Any, *, scatters: bool = False, retries: int = 0
+    ) -> None:
+        self._client, self._function, self._shared = client, function, shared
+        self._scatters, self._retries = scatters, retries
+        self._there: Any = None if scatters else shared
+        self._sent: dict[int, _Sent] = {}
+
+    def results(self, pieces: Iterable[Any], *, ordered: bool = False) -> Generator[tuple[Any, Any], None, None]:
+        """Each piece with its result: two for each worker are on their way at a time, or all of them, in their order.
+
+        Raises
+        ------
+        ChildProcessError
+            Where nobody is left to do the work.
+        """
+        waiting = enumerate(pieces)
+        try:
+            while True:
+                room = None if ordered else max(0, 2 * max(1, self._n_workers()) - len(self._sent))
+                for number, piece in itertools.islice(waiting, room):
+                    self._send(number, piece, 0)
+                if not self._sent:
+                    return
+                watched = [min(self._sent)] if ordered else list(self._sent)
+                self._wait(watched)
+                for number in watched:
+                    for result in self._taken(self._sent[number]):
+                        yield self._sent.pop(number).piece, result
+                if any(number in self._sent and self._sent[number].lost for number in watched):
+                    self._send_anew()
+        finally:
+            for sent in self._sent.values():
+                sent.future.release()
+
+    def _send(self, number: int, piece: Any, losses: int) -> None:
+        if self._there is None:
+            self._there = self._scattered()
+        more = {"pure": False, "retries": self._retries}
+        future = self._client.submit(self._function, self._there, piece, **more)
+        self._sent[number] = _Sent(piece, self._there, future, losses)
+
+    def _scattered(self) -> Any:
+        for attempt in range(LOSSES + 1):
+            self._wait_for_a_worker()
+            try:
+                to = {"workers": list(everywhere(self._client, os.getpid)), "broadcast": True}
+                send = functools.partial(self._client.scatter, self._shared, **to, hash=False, asynchronous=True)
+                return self._client.sync(send, callback_timeout=SILENT_SECONDS)
+            except (OSError, *CANCELLED):  # a worker died or stands still, or the connection broke
+                if attempt == LOSSES:
+                    raise
+        raise AssertionError
+
+    def _send_anew(self) -> None:
+        """All pieces that are lost."""
+        for number, sent in list(self._sent.items()):
+            if sent.lost:
+                if sent.losses == LOSSES:
+                    sent.future.result()
+                if self._scatters and sent.there is self._there:
+                    self._there = None
+                self._send(number, sent.piece, sent.losses + 1)
+
+    def _wait(self, numbers: list[int]) -> None:
+        """Wait until one of the pieces has come to an end, whatever that is, or for some seconds."""
         import distributed
 
+        futures = [self._sent[number].future for number in numbers]
         try:
-            with self.client.as_current():  # wait() looks for one, and a client of the caller's need not be the default
-                found = distributed.wait(list(futures), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
+            with self._client.as_current():  # one of the caller's need not be the default, where wait() looks for it
+                distributed.wait(futures, timeout=PATIENCE, return_when="FIRST_COMPLETED")
         except TimeoutError:
-            there = self.client.status == "running" and self.client.nthreads()
-            self._alone = 0.0 if there else self._alone + PATIENCE
-            if self._alone >= CONNECT_SECONDS:
-                message = f"the Dask cluster has no worker left ({self.client.status})"
-                raise ChildProcessError(message) from None
+            self._wait_for_a_worker()
+        except CANCELLED:
+            pass  # some of them
+
+    def _taken(self, sent: _Sent) -> tuple[Any, ...]:
+        """The result alone, or nothing where there is none, or no longer."""
+        if sent.future.status not in ("finished", "error"):
             return ()
-        self._alone = 0.0
-        return found  # type: ignore[no-any-return]
+        try:
+            return (sent.future.result(timeout=CONNECT_SECONDS * 2**sent.losses),)
+        except (OSError, *CANCELLED):
+            if sent.future.status == "error" or sent.losses == LOSSES:  # the work's own; or enough of it
+                raise
+        if not sent.lost:  # but its worker died, and Dask computes it anew
+            sent.losses += 1
+        return ()
+
+    def _wait_for_a_worker(self) -> None:
+        end = time.monotonic() + ALONE_SECONDS
+        while not self._n_workers():
+            gone = self._client.status == "closed"
+            if gone or time.monotonic() > end:
+                message = "the Dask scheduler is gone" if gone else "the Dask cluster has no worker left"
+                raise ChildProcessError(message)
+            time.sleep(0.1)
+
+    def _n_workers(self) -> int:
+        if self._client.status != "running":
+            return 0
+        try:
+            return len(self._client.nthreads(callback_timeout=CONNECT_SECONDS))
+        except (OSError, AttributeError, *CANCELLED):  # the connection has just broken, or the client was closed for it
+            return 0
+
+
+@dataclass
+class _Sent:
+    """A piece under way, the shared data that it waits for, and how often it was lost."""
+
+    piece: Any
+    there: Any
+    future: Any
+    losses: int
+
+    @property
+    def lost(self) -> bool:
+        """Whether the cluster knows nothing of it any more."""
+        return str(self.future.status) == "cancelled"
+
+
+def everywhere(client: Any, function: Callable[[], Any]) -> dict[str, Any]:
+    """What each worker answers; those that do not, since they died or their machine stands still, are left out."""
+    answers: dict[str, Any] = {}
+    for worker in client.nthreads(callback_timeout=CONNECT_SECONDS):
+        try:
+            answers |= client.run(function, workers=[worker], callback_timeout=CONNECT_SECONDS)
+        except (OSError, *CANCELLED):
+            continue
+    if not answers:
+        message = "no worker of the Dask cluster answers"
+        raise ChildProcessError(message)
+    return answers
 
 
 @contextmanager
@@ -96,4 +237,4 @@ def losses_said(killed: str) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from focalkit._core import contracts
-from focalkit.io._streams import Answered, Decompressed, decompressing, filesystem, need, opened, told
+from focalkit.io._streams import Answered, Decompressed, decompressing, filesystem, opened, told
 
 #: What a file is, by its ending.
 FORMATS = {
@@ -116,7 +116,7 @@ class File:
         if not self.url:
             return Path(self.path).open("rb")
         with told(self.url):
-            return Answered(filesystem(self.url).open(self.path, "rb"), self.url)
+            return Answered(filesystem(self.url)[0].open(self.path, "rb"), self.url)
 
     def arrow(self) -> Any:
         """The same as an Arrow file, which can seek."""
@@ -251,9 +251,10 @@ def _local(word: str) -> list[File]:
 
 
 def _at_url(word: str) -> list[File]:
-    fsspec = need("fsspec", "reading URLs")
     try:
-        system, path = fsspec.core.url_to_fs(word)
+        system, path = filesystem(word)
+    except ModuleNotFoundError:
+        raise
     except (ImportError, ValueError) as error:
         contracts.reject("file", "be a URL that fsspec opens", word, f"{error}".splitlines()[0])
     with told(word):

@@ -79,7 +79,10 @@ class Metric:
                 self._point(i, int(model), grad, out, promise, share)
         self.age[which] += 1
         self.promised[which] = promise
-        return out, promise, promise * share if self.kind == "whole" else np.full(len(which), np.inf)
+        ahead = np.full(len(which), np.inf)
+        if self.kind == "whole":
+            np.multiply(promise, share, out=ahead, where=promise > 0)  # where the gradient is 0 no step was promised
+        return out, promise, ahead
 
     def _point(
         self,

@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
-def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArray[np.intp]:
-    """Class sizes n_k = int(n_largest mu^k) with n_0 / n_last = ``imbalance`` (Cui et al. 2019, section 5.1)."""
-    mu = imbalance ** (-1 / (n_classes - 1))
-    return np.array([int(n_largest * mu**k + 1e-9) for k in range(n_classes)], np.intp)
+from focalkit.weights import long_tail_counts
 
 
 def _digits() -> tuple[NDArray[np.float64], NDArray[np.intp]]:

@@ -156,24 +156,10 @@ def _run_inherited(unit: Unit) -> tuple[Unit, UnitScores]:
 
 
 def _on_cluster(client: Any, task: Task, units: Iterable[Unit]) -> Found:
-    """Units on the workers of a Dask cluster, also on a single one: two for each worker are on their way at a time."""
-    waiting, watch = iter(units), cluster.Watch(client)
-    running: dict[Any, Unit] = {}
-    try:
-        with cluster.losses_said(KILLED):
-            sent = client.scatter(task, broadcast=True, hash=False)
-            while True:
-                n_workers = max(1, len(client.nthreads()))
-                for unit in itertools.islice(waiting, max(0, 2 * n_workers - len(running))):
-                    running[client.submit(run_unit, sent, unit, pure=False)] = unit
-                if not running:
-                    return
-                for future in watch.done(running):
-                    del running[future]
-                    yield future.result()
-    finally:
-        if client.status == "running":
-            client.cancel(list(running))
+    """Units on the workers of a Dask cluster, also on a single one."""
+    with cluster.losses_said(KILLED):
+        for _, found in cluster.Work(client, run_unit, task, scatters=True).results(units):
+            yield found
 
 
 @contextmanager
@@ -208,7 +194,8 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
     with need("distributed", "tune(dask=…)", "dask"):
         import distributed
     if isinstance(dask, distributed.Client):
-        _check_cluster(dask)
+        with cluster.losses_said(KILLED):
+            _check_cluster(dask)
         yield dask
         return
     with ExitStack() as stack:
@@ -220,7 +207,8 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
             )
         contract = "be 'local' or the address of a scheduler with workers"
         client = stack.enter_context(cluster.connected(address, "dask", contract))
-        _check_cluster(client)
+        with cluster.losses_said(KILLED):
+            _check_cluster(client)
         yield client
 
 
@@ -232,7 +220,7 @@ def _check_cluster(client: Any) -> None:
         contracts.reject("dask", "have workers of one thread each", contracts.Words(f"{max(threads)} threads"), remedy)
     here = worker_versions()
     try:
-        everywhere = client.run(worker_versions)
+        everywhere = cluster.everywhere(client, worker_versions)
     except ImportError as error:
         contracts.reject(
             "dask",

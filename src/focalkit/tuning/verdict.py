@@ -30,6 +30,7 @@ from focalkit._core import contracts
 from focalkit._core.shown import Shown
 from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
 from focalkit.tuning.scores import Metric
+from focalkit.tuning.student import t_below, t_quantile
 
 LEVEL = 0.05
 MARGIN = 0.01
@@ -278,20 +279,6 @@ def estimate(values: NDArray[np.float64], n_splits: int) -> Estimate:
     p_value = float(2 * t_below(-abs(mean) / error, freedom))
     above = float(t_below(mean / error, freedom))
     return Estimate(mean, error, mean - reach, mean + reach, p_value, above, freedom)
-
-
-def t_below(bound: float, freedom: int) -> float:
-    """The probability that Student's t is below ``bound``."""
-    from scipy.special import stdtr  # scipy.stats takes a second to load
-
-    return float(stdtr(freedom, bound))
-
-
-def t_quantile(p: float, freedom: int) -> float:
-    """What Student's t is below with probability ``p``."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, p))
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

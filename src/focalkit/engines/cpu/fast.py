@@ -185,6 +185,17 @@ def softmax_curvature(
     return out
 
 
+def weighted_products(
+    columns: NDArray[np.float32], first: int, weights: NDArray[np.float32], sums: NDArray[np.float64]
+) -> None:
+    """Add the products of all pairs of columns, weighted and summed over rows, to ``sums``.
+
+    Columns a <= b of ``columns`` (D, n), from row ``first`` on; each line of ``weights`` (n_weights, rows) has a line
+    of ``sums`` (n_weights, D (D + 1) / 2).
+    """
+    _cpu.weighted_products(columns, first, np.ascontiguousarray(weights, np.float32), sums)
+
+
 #: The ignore_index of kernels where that of the spec is NaN, which integers never are.
 NO_ID = -(1 << 63)
 

@@ -134,6 +134,7 @@ def ledger_data(ledger: Ledger, gamma: PerClass, alpha: PerClass | str | None) -
         "link": ledger.spec.link,
         "names": [visible(name) for name in ledger.class_names],
         "counts": ledger.count.sum(axis=1).tolist(),
+        "soft": not ledger.hard,
         "cells": [_cells(ledger, k, group) for k in range(len(ledger.class_names))],
         "gamma": min(float(np.mean(gamma)), 5.0),
         "gammas": None if one else np.repeat(gamma, sides).tolist(),

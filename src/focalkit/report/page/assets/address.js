@@ -31,16 +31,21 @@ const address = (() => {
 
   function write(state) {
     const parts = [`gamma=${short(state.gamma)}`, `beta=${short(state.beta)}`];
-    if (state.form !== "focal") parts.push(`form=${state.form}`);
+    if (state.form !== "focal") parts.push(`form=${[state.form, ...state.numbers.map(short)].join(":")}`);
     for (const [what, own] of Object.entries(state.own))
       if (own.size && own.size <= MOST_OWN) parts.push(`own-${what}=${[...own].map(([k, value]) => `${k}:${short(value)}`).join(",")}`);
     return parts;
   }
 
-  // What a hand or another page wrote there is checked: numbers in the sliders' ranges, rows that there are.
-  function read(K) {
-    const found = given(), state = { own: {} }, form = found.get("form");
-    state.form = Object.hasOwn(forms.CHOICES, form) ? form : "focal";
+  // What a hand or another page wrote there is checked: numbers in the sliders' ranges, rows that there are, forms that
+  // the page offers.
+  function read(K, offered) {
+    const found = given(), state = { own: {} }, [form, ...numbers] = (found.get("form") || "").split(":");
+    state.form = offered.includes(form) ? form : "focal";
+    state.numbers = forms.CHOICES[state.form].numbers.map(([, least, most, , value], i) => {
+      const asked = numbers[i] ? Number(numbers[i]) : NaN;
+      return asked >= least && asked <= most ? asked : value;
+    });
     for (const [what, most] of [["gamma", 5], ["beta", 1.5]]) {
       const value = found.has(what) ? Number(found.get(what)) : NaN;
       if (!(value >= 0 && value <= most)) return null;

@@ -37,17 +37,27 @@ const charts = (() => {
       svg.append(text(left - 8, y(v) + 4, v, { "text-anchor": "end", class: "tick" }));
     }
     svg.append(text(left - 34, top - 12, words.lossAxis, { class: "faint" }));
-    const curve = (g, name = "focal") => {
-      const points = [], f = name === "focal" ? null : forms.at(name, g);
+    const lossAt = (f, p) => f(Math.log(p) - Math.log1p(-p)).loss;
+    const curve = (g, kind, of = forms.FOCAL, negative = false) => {
+      const points = [], f = forms.at(of, g, negative);
       for (let i = 1; i <= 400; i++) {
-        const p = i / 400, m = Math.log(p) - Math.log1p(-p), l = f ? f(m).loss : definition.loss(m, g);
-        if (l <= 5) points.push([x(p), y(Number.isFinite(l) ? l : 0)]);
+        const l = lossAt(f, i / 400);
+        if (l <= 5) points.push([x(i / 400), y(Number.isFinite(l) ? l : 0)]);
       }
-      return path(points);
+      svg.append(make("path", { d: path(points), class: `line ${kind}` }));
     };
-    svg.append(make("path", { d: curve(0), class: "line before" }));
-    for (const g of others) svg.append(make("path", { d: curve(g, form), class: "line other" }));
-    if (gamma !== null) svg.append(make("path", { d: curve(gamma, form), class: "line after" }));
+    curve(0, "before");
+    const sides = forms.CHOICES[form.name].sides ? [false, true] : [false];
+    for (const negative of sides) {
+      const own = (g) => forms.gammaOf(form, g, negative), ruled = own(-1) === -1;
+      if (ruled) for (const g of others) curve(g, "other", form, negative);
+      if (gamma !== null || !ruled) curve(own(gamma), "after", form, negative);
+      if (sides.length > 1 && gamma !== null) {
+        const p = negative ? 0.24 : 0.34, l = lossAt(forms.at(form, own(gamma), negative), p);
+        svg.append(text(x(p) + (negative ? -8 : 8), Math.min(y(Math.min(l, 4.7)) + (negative ? 16 : -5), y(0.1)), negative ? words.negatives : words.positives,
+          { class: "side", "text-anchor": negative ? "end" : "start" }));
+      }
+    }
     // histogram
     const n = before.samples.length, most = Math.max(...before.samples, ...before.loss, ...after.loss, 1e-9);
     const scale = (s) => low - (low - split - 26) * (s / most);

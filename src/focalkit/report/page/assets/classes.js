@@ -30,6 +30,8 @@ const classes = (() => {
       else field.value = number(shown);
     });
     const show = (value, own) => {
+      range.disabled = field.disabled = value === null;
+      if (value === null) return void (field.value = "");
       shown = value;
       range.value = Math.min(Math.max(scale.to(value), scale.min), scale.max);
       range.setAttribute("aria-valuetext", `${symbol} ${number(value)}`);

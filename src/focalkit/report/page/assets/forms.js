@@ -1,42 +1,56 @@
-// The neighbours of the focal loss, as src/focalkit/_core/forms.py and diagnosis/form_sums.py have them: sums of
-// monomials c p^i q^j nll^b in the log-odds, whose derivatives are such sums too.
+// The neighbours of the focal loss, as src/focalkit/_core/forms.py has them, in the log-odds m of the true class: of a
+// row of positives, or of a softmax, and of a row of a sigmoid's negatives.
 "use strict";
 
 const forms = (() => {
-  // what the page offers, each with its number
-  const CHOICES = { focal: 0, poly: 1, star: 1, dft: 1, gce: 0.7 };
+  // what the page offers: each form's own numbers, [name, least, most, step, at first], and whether gamma has a place
+  const CHOICES = {
+    focal: { numbers: [], gamma: true },
+    poly: { numbers: [["epsilon", -1, 6, 0.25, 1]], gamma: true },
+    star: { numbers: [["offset", -3, 3, 0.25, 1]], gamma: true },
+    dft: { numbers: [["share", 0, 1, 0.05, 1]], gamma: false },
+    gce: { numbers: [["exponent", 0.05, 1, 0.05, 0.7]], gamma: false },
+    steps: { numbers: [["gammaBelow", 0, 5, 0.25, 5], ["gammaAbove", 0, 5, 0.25, 3], ["step", 0.05, 0.95, 0.05, 0.2]], gamma: false },
+    asymmetric: { numbers: [["gammaNegative", 0, 8, 0.25, 4], ["margin", 0, 0.5, 0.01, 0.05]], gamma: true, pairs: true, sides: true },
+    quality: { numbers: [], gamma: true, pairs: true, soft: true },
+    varifocal: { numbers: [], gamma: true, pairs: true, sides: true, soft: true },
+  };
+  const first = (name) => CHOICES[name].numbers.map(([, , , , value]) => value);
+  const FOCAL = { name: "focal", numbers: [] };
 
-  // The loss, but for a constant, and -d1, as [c, i, j, b]; and the log-odds they are of, ``slope m + shift``.
-  function terms(name, g) {
-    const k = CHOICES[name];
-    if (name === "poly") {
-      const value = [[1, 0, g, 1], [k, 0, g + 1, 0]];
-      return { value, fall: derivative(value).map(([c, ...rest]) => [-c, ...rest]), slope: 1, shift: 0, constant: 0 };
-    }
-    if (name === "star" && g > 0) return { value: [[1 / g, 0, 0, 1]], fall: [[1, 0, 1, 0]], slope: g, shift: k, constant: 0 };
-    if (name === "dft") return { value: [[k, 1, 0, 1], [1 - k, 0, 0, 1]], fall: [[k, 1, 1, 0], [1 - k, 0, 1, 0]], slope: 1, shift: 0, constant: 0 };
-    if (name === "gce") return { value: [[-1 / k, k, 0, 0]], fall: [[1, k, 1, 0]], slope: 1, shift: 0, constant: 1 / k };
-    const value = [[1, 0, name === "star" ? 0 : g, 1]];
-    return { value, fall: derivative(value).map(([c, ...rest]) => [-c, ...rest]), slope: 1, shift: 0, constant: 0 };
+  // Gamma of a row to which ``gamma`` is given, null where there is none.
+  function gammaOf({ name, numbers }, gamma, negative) {
+    if (!CHOICES[name].gamma || (name === "varifocal" && !negative)) return null;
+    return name === "asymmetric" && negative ? numbers[0] : gamma;
   }
 
-  function derivative(of) {
-    return of.flatMap(([c, i, j, b]) => [[c * i, i, j + 1, b], [-c * j, i + 1, j, b], [-c * b, i, j + 1, b - 1]].filter(([d]) => d !== 0));
-  }
-
-  // Loss and -d1 at m, and their second derivatives, as a function of m.
-  function at(name, gamma) {
-    const { value, fall, slope, shift, constant } = terms(name, gamma);
-    const bent = derivative(derivative(value)), turned = derivative(derivative(fall));
-    return (m) => {
-      const { p, q, nll } = definition.probabilities(slope * m + shift);
-      const sum = (of) => of.reduce((total, [c, i, j, b]) => {
-        const power = Math.pow(p, i) * Math.pow(q, j);
-        return total + (power === 0 ? 0 : c * power * Math.pow(nll, b));
-      }, 0);
-      return { loss: Math.max(constant + sum(value), 0), fall: sum(fall), bend: slope * slope * sum(bent), turn: slope * slope * sum(turned) };
+  // Loss and -d1, as a function of m.
+  function at({ name, numbers }, gamma, negative) {
+    const [k, clip] = numbers, g = gamma ?? 0;
+    const of = (f) => (m) => f(definition.probabilities(m), m);
+    const focal = (power) => (m) => ({ loss: definition.loss(m, power), fall: -definition.d1(m, power) });
+    if (name === "poly") return of(({ p, q, nll }) => {
+      const w = definition.modulation(q, g);
+      return { loss: nll === 0 ? 0 : w * (nll + k * q), fall: w * (q + g * definition.product_p_nll(p, nll) + k * (g + 1) * p * q) };
+    });
+    if (name === "star" && g > 0) return (m) => {
+      const { q, nll } = definition.probabilities(g * m + k);
+      return { loss: nll / g, fall: q };
     };
+    if (name === "dft") return of(({ p, q, nll }) => ({ loss: (1 - k) * (k < 1 ? nll : 0) + k * definition.product_p_nll(p, nll), fall: (1 - k + k * p) * q }));
+    if (name === "gce") return of(({ q, nll }) => ({ loss: -Math.expm1(-k * nll) / k, fall: Math.exp(-k * nll) * q }));
+    if (name === "steps") {
+      const [below, above, step] = numbers;
+      return of(({ p }, m) => focal(p < step ? below : above)(m));
+    }
+    if (name === "asymmetric" && negative && clip > 0) return of(({ p, q }) => {
+      const v = q - clip, u = v < 0.5 ? 1 - v : p + clip;
+      if (v <= 0) return { loss: 0, fall: 0 };
+      const w = definition.modulation(v, k), n = v < 0.5 ? -Math.log1p(-v) : -Math.log(u);
+      return { loss: w * n, fall: p * q * w * ((k * n) / v + 1 / u) };
+    });
+    return focal(name === "star" ? 0 : name === "asymmetric" && negative ? k : g);
   }
 
-  return { CHOICES, at };
+  return { CHOICES, FOCAL, first, gammaOf, at };
 })();

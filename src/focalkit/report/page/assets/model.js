@@ -10,7 +10,8 @@ const model = (() => {
     const rows = data.names.map((name, k) => {
       const flat = data.cells[k];
       const n = flat.length / 3;
-      const row = { k, name, m: new Float64Array(n), w: new Float64Array(n), v: new Float64Array(n), count: data.counts[k] };
+      const negative = data.link === "sigmoid" && k % 2 === 0;
+      const row = { k, name, negative, m: new Float64Array(n), w: new Float64Array(n), v: new Float64Array(n), count: data.counts[k] };
       for (let i = 0; i < n; i++) {
         row.m[i] = flat[3 * i];
         row.w[i] = flat[3 * i + 1];
@@ -37,30 +38,25 @@ const model = (() => {
     return raw.map((a) => (mean > 0 ? a / mean : 0));
   }
 
-  // Sum of the loss and of |d1| over each cell of a row.
-  function cellLoss(row, gamma, i, f) {
-    if (f) {
-      const { loss, bend } = f(row.m[i]);
-      return Math.max(row.w[i] * loss + 0.5 * row.v[i] * bend, 0);
+  // Sums of the loss and of |d1| over a cell: the focal loss's by its derivatives, another form's by the two points at
+  // one standard deviation from the mean, which is the same to the third order.
+  function cellSums(row, i, gamma, f) {
+    const m = row.m[i], w = row.w[i], v = row.v[i];
+    if (f === null) {
+      const loss = w * definition.loss(m, gamma) + 0.5 * v * definition.d2(m, gamma);
+      return { loss: Math.max(loss, 0), grad: Math.max(-(w * definition.d1(m, gamma) + 0.5 * v * definition.d3(m, gamma)), 0) };
     }
-    return Math.max(row.w[i] * definition.loss(row.m[i], gamma) + 0.5 * row.v[i] * definition.d2(row.m[i], gamma), 0);
-  }
-  function cellGrad(row, gamma, i, f) {
-    if (f) {
-      const { fall, turn } = f(row.m[i]);
-      return Math.max(row.w[i] * fall + 0.5 * row.v[i] * turn, 0);
-    }
-    return Math.max(-(row.w[i] * definition.d1(row.m[i], gamma) + 0.5 * row.v[i] * definition.d3(row.m[i], gamma)), 0);
+    const s = Math.sqrt(v / w), one = f(m - s), other = s > 0 ? f(m + s) : one;
+    return { loss: 0.5 * w * Math.max(one.loss + other.loss, 0), grad: 0.5 * w * Math.max(one.fall + other.fall, 0) };
   }
 
-  const functionOf = (form, gamma) => (form === "focal" ? null : forms.at(form, gamma));
+  const functionOf = (form, row, gamma) => (form.name === "focal" ? null : forms.at(form, gamma, row.negative));
 
-  function sums(row, gamma, form = "focal") {
-    const f = functionOf(form, gamma);
+  function sums(row, gamma, form = forms.FOCAL) {
+    const f = functionOf(form, row, gamma);
     const out = { loss: 0, grad: 0, easyLoss: 0, veryEasyLoss: 0, easyGrad: 0, easyWeight: 0, veryEasyWeight: 0, cells: new Float64Array(row.m.length) };
     for (let i = 0; i < row.m.length; i++) {
-      const loss = cellLoss(row, gamma, i, f);
-      const grad = cellGrad(row, gamma, i, f);
+      const { loss, grad } = cellSums(row, i, gamma, f);
       out.cells[i] = loss;
       out.loss += loss;
       out.grad += grad;
@@ -78,7 +74,7 @@ const model = (() => {
   }
 
   // Shares of loss and gradient per row, easy shares over all, for one gamma and one alpha per row.
-  function shares(book, gammas, alpha, form = "focal") {
+  function shares(book, gammas, alpha, form = forms.FOCAL) {
     const per = book.rows.map((row, k) => sums(row, gammas[k], form));
     const over = (what) => per.reduce((total, s, k) => total + alpha[k] * s[what], 0);
     const loss = over("loss"), grad = over("grad");
@@ -100,7 +96,7 @@ const model = (() => {
   }
 
   // alpha_k that give every row, or both sides of every column, the same share of the gradient at these gammas.
-  function equalising(book, gammas, form = "focal") {
+  function equalising(book, gammas, form = forms.FOCAL) {
     return scaled(book, book.rows.map((row, k) => {
       const grad = sums(row, gammas[k], form).grad;
       return grad > 0 ? 1 / grad : 0;
@@ -155,11 +151,11 @@ const model = (() => {
   }
 
   // Figure 4: the easiest samples' share of the loss; without alpha, which cancels within a class.
-  function cumulative(rows, gammas, form = "focal") {
+  function cumulative(rows, gammas, form = forms.FOCAL) {
     const cells = [];
     for (const row of rows) {
-      const f = functionOf(form, gammas[row.k]);
-      for (let i = 0; i < row.m.length; i++) cells.push([row.m[i], row.w[i], cellLoss(row, gammas[row.k], i, f)]);
+      const f = functionOf(form, row, gammas[row.k]);
+      for (let i = 0; i < row.m.length; i++) cells.push([row.m[i], row.w[i], cellSums(row, i, gammas[row.k], f).loss]);
     }
     cells.sort((a, b) => b[0] - a[0]);
     const samples = [0], loss = [0];

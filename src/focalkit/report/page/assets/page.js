@@ -7,11 +7,15 @@ if (document.getElementById("ledger")) (() => {
   const { t } = language, { element, number } = classes;
   const K = book.rows.length, ones = new Array(K).fill(1), zeros = new Array(K).fill(0);
   // gamma and beta are for all classes; own has what single ones have for themselves, as [row, value]
-  const state = { gamma: 0, beta: 0, form: "focal", own: { alpha: new Map(), gamma: new Map() }, metric: "grad", sort: "gradAfter", down: true, query: "", shown: 20, group: "all" };
+  const state = { gamma: 0, beta: 0, form: "focal", numbers: [], own: { alpha: new Map(), gamma: new Map() }, metric: "grad", sort: "gradAfter", down: true, query: "", shown: 20, group: "all" };
   const BINS = 25;
   const plain = model.shares(book, zeros, ones), plainBins = model.histogram(book, BINS, plain, ones);
   const plainCurves = new Map();
   const rarest = book.rows.reduce((best, row) => (row.weight > 0 && (best < 0 || row.weight < book.rows[best].weight) ? row.k : best), -1);
+  const offered = Object.entries(forms.CHOICES).filter(([, form]) => book.pairs || !form.pairs).map(([name]) => name);
+  // of soft targets a table of log-odds does not know each one's value
+  const refused = (name) => Boolean(DATA.soft && forms.CHOICES[name].soft);
+  const asked = () => ({ name: state.form, numbers: state.numbers });
   let now, alpha, gammas, order = [], queued = null;
 
   const fill = (key, ...values) => values.reduce((words, value) => words.replace("{}", () => value), t(key));
@@ -21,19 +25,26 @@ if (document.getElementById("ledger")) (() => {
 
   function begin(left = null) {
     if (left) return void Object.assign(state, left);
-    Object.assign(state, { gamma: DATA.gamma, beta: DATA.beta, form: "focal" });
+    Object.assign(state, { gamma: DATA.gamma, beta: DATA.beta, form: "focal", numbers: [] });
     const some = (values) => new Map((values || []).map((value, k) => [k, value]));
     state.own = { alpha: some(DATA.alpha && model.scaled(book, DATA.alpha)), gamma: some(DATA.gammas) };
   }
 
   function compute() {
     alpha = model.alphas(book, state.beta).map((a, k) => state.own.alpha.get(k) ?? a);
-    gammas = zeros.map((_, k) => state.own.gamma.get(k) ?? state.gamma);
-    now = model.shares(book, gammas, alpha, state.form);
+    gammas = book.rows.map((row, k) => forms.gammaOf(asked(), state.own.gamma.get(k) ?? state.gamma, row.negative));
+    now = model.shares(book, gammas, alpha, asked());
   }
 
-  // One class's own weight or gamma. Of a column, the other side's weight is what is left of 1, and gamma is shared.
+  // One class's own weight or gamma. Of a column, the other side's weight is what is left of 1, and gamma is shared;
+  // the asymmetric loss has one gamma for all negatives.
   function set(what, k, value) {
+    if (what === "gamma" && state.form === "asymmetric" && book.rows[k].negative) {
+      state.numbers[0] = Math.min(value, forms.CHOICES.asymmetric.numbers[0][2]);
+      later();
+      remember();
+      return;
+    }
     state.own[what].set(k, value);
     if (book.pairs) state.own[what].set(k ^ 1, what === "alpha" ? 1 - value : value);
     later();
@@ -77,7 +88,7 @@ if (document.getElementById("ledger")) (() => {
     const others = [...new Set(state.own.gamma.values())].slice(0, 12);
     const after = model.histogram(book, BINS, now, alpha);
     const gamma = state.own.gamma.size < K ? state.gamma : null;
-    charts.lossCurve($("curve"), { gamma, form: state.form, others, before: plainBins, after, words: language.words(), percent });
+    charts.lossCurve($("curve"), { gamma, form: asked(), others, before: plainBins, after, words: language.words(), percent });
     drawCumulative();
     if (sorted) order = chosen();
     drawClasses(sorted);
@@ -90,12 +101,21 @@ if (document.getElementById("ledger")) (() => {
     const shown = (own, value) => (own.size < K ? value.toFixed(2) + (own.size ? " *" : "") : "*");
     if ($("form").lang !== document.documentElement.lang) {  // first, and in another language
       $("form").lang = document.documentElement.lang;
-      $("form").replaceChildren(...Object.keys(forms.CHOICES).map((name) => element("option", { value: name }, t(`form_${name}`))));
+      $("form").replaceChildren(...offered.map((name) => {
+        const option = element("option", { value: name }, t(`form_${name}`) + (refused(name) ? t("formRefused") : ""));
+        option.disabled = refused(name);
+        return option;
+      }));
     }
+    drawNumbers();
+    const { gamma: ruled } = forms.CHOICES[state.form];
+    $("form-hint").textContent = t(`formHint_${state.form}`) || t("formHint");
+    $("gamma").disabled = !ruled;
+    $("equalise-gamma").disabled = state.form !== "focal";
     const hint = (own, key) => (own.size ? fill("ownHint", own.size) : t(key));
-    $("gamma-value").textContent = shown(ownGamma, state.gamma);
+    $("gamma-value").textContent = ruled ? shown(ownGamma, state.gamma) : "–";
     $("beta-value").textContent = shown(ownAlpha, state.beta);
-    $("gamma-hint").textContent = hint(ownGamma, "gammaHint");
+    $("gamma-hint").textContent = ruled ? hint(ownGamma, "gammaHint") : t("gammaUnused");
     $("beta-hint").textContent = hint(ownAlpha, "betaHint");
     $("gamma").value = state.gamma;
     $("form").value = state.form;
@@ -107,12 +127,31 @@ if (document.getElementById("ledger")) (() => {
     $("live").textContent = fill("live", state.gamma.toFixed(2), weights, percent(now.easyLoss), percent(rare));
   }
 
+  // The form's own numbers: sliders that are made once for each form and language, and then stay in hand.
+  function drawNumbers() {
+    const { numbers } = forms.CHOICES[state.form], box = $("numbers"), made = `${state.form} ${document.documentElement.lang}`;
+    if (box.dataset.made !== made) {
+      box.dataset.made = made;
+      box.replaceChildren(...numbers.map(([name, least, most, step], i) => {
+        const range = element("input", { type: "range", id: `number-${name}`, min: least, max: most, step });
+        range.addEventListener("input", () => { state.numbers[i] = Number(range.value); later(); remember(); });
+        range.addEventListener("change", () => later(true));
+        return element("div", { class: "slider" }, element("label", { for: range.id }, t(`number_${name}`)), element("output", { for: range.id }), range);
+      }));
+    }
+    box.hidden = numbers.length === 0;
+    [...box.children].forEach((node, i) => {
+      node.querySelector("output").textContent = String(state.numbers[i]);
+      node.querySelector("input").value = state.numbers[i];
+    });
+  }
+
   const rowsOf = (group) => (group === "all" ? book.rows : [book.rows[Number(group)]]);
 
   function drawCumulative() {
     const rows = rowsOf(state.group);
     if (!plainCurves.has(state.group)) plainCurves.set(state.group, model.cumulative(rows, zeros));
-    const before = plainCurves.get(state.group), after = model.cumulative(rows, gammas, state.form);
+    const before = plainCurves.get(state.group), after = model.cumulative(rows, gammas, asked());
     charts.cumulative($("cumulative"), { curves: [{ curve: before, kind: "before" }, { curve: after, kind: "after" }], words: language.words() });
     $("half").textContent = fill("halfSaid", percent(model.hardestHalf(after)), percent(model.hardestHalf(before)));
   }
@@ -171,7 +210,7 @@ if (document.getElementById("ledger")) (() => {
       const figures = COLUMNS.slice(4).map((column) =>
         element("td", { class: column.endsWith("After") ? "after" : "" }, empty && /easy/i.test(column) ? "–" : cell(v[column])));
       return element("tr", { "data-row": k }, element("th", { scope: "row", title: v.name }, element("div", {}, v.name)), element("td", {}, whole(v.samples)),
-        element("td", {}, number(v.alpha)), element("td", {}, number(v.gamma)), ...figures);
+        element("td", {}, number(v.alpha)), element("td", {}, v.gamma === null ? "–" : number(v.gamma)), ...figures);
     });
     $("rows").replaceChildren(...body);
   }
@@ -214,9 +253,13 @@ if (document.getElementById("ledger")) (() => {
     $(id).addEventListener("input", (event) => { state[what] = Number(event.target.value); state.own[own].clear(); later(); remember(); });
     $(id).addEventListener("change", () => later(true));
   }
-  $("form").addEventListener("change", (event) => { state.form = event.target.value; draw(true); remember(); });
+  $("form").addEventListener("change", (event) => {
+    Object.assign(state, { form: event.target.value, numbers: forms.first(event.target.value) });
+    draw(true);
+    remember();
+  });
   const own = (values) => new Map(values.map((value, k) => [k, value]));
-  $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas, state.form)); draw(true); remember(); });
+  $("equalise").addEventListener("click", () => { state.own.alpha = own(model.equalising(book, gammas, asked())); draw(true); remember(); });
   $("equalise-gamma").addEventListener("click", () => { state.own.gamma = own(model.equalisingGamma(book, alpha)); draw(true); remember(); });
   $("reset").addEventListener("click", () => { begin(); draw(true); address.clear("ledger"); });
   $("search").addEventListener("input", (event) => { state.query = event.target.value; state.shown = 20; later(true); });
@@ -233,7 +276,7 @@ if (document.getElementById("ledger")) (() => {
   window.addEventListener("resize", () => later());
   window.addEventListener("beforeprint", () => { state.shown = Math.max(state.shown, 100); draw(true); });
   window.focalkit = { definition, model, book, state, get now() { return now; }, get plain() { return plain; }, get alpha() { return alpha; }, get gammas() { return gammas; } };
-  const left = address.read(K);
+  const left = address.read(K, offered.filter((name) => !refused(name)));
   address.follow("ledger", () => address.write(state), left !== null);
   begin(left);
   drawAll();
