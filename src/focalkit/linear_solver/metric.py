@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit.engines.cpu.fast import factored, substituted
 from focalkit.linear_solver.curvature import blocks_matrix, diagonal, newton_matrix
 from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.rows import Model, Rows
@@ -30,8 +31,8 @@ SLOW = 0.1
 class Metric:
     """Directions by L-BFGS (Nocedal & Wright 2006, algorithm 7.4) over a metric that is made anew now and then.
 
-    The metric is the whole curvature matrix, each class's block of it, or its diagonal. Between renewals the pairs of
-    steps and gradient changes correct it, and a step costs a gradient alone.
+    The metric is the whole curvature matrix, factored once, each class's block of it, or its diagonal. Between renewals
+    the pairs of steps and gradient changes correct it, and a step costs a gradient alone.
     """
 
     def __init__(self, rows: Rows, n_models: int) -> None:
@@ -104,7 +105,7 @@ class Metric:
 
     def _renew(self, models: Sequence[Model], theta: NDArray[np.float64], which: Sequence[int]) -> None:
         if self.kind == "whole":
-            found: NDArray[np.float64] = newton_matrix(self.rows, models, theta)
+            found: NDArray[np.float64] = factored(newton_matrix(self.rows, models, theta))
         elif self.kind == "blocks":
             found = _inverse(blocks_matrix(self.rows, models, theta))
         else:
@@ -122,7 +123,7 @@ class Metric:
             taken.append(factor)
         metric = self.metric[model]
         if self.kind == "whole":
-            q = np.asarray(np.linalg.solve(metric, q), np.float64)
+            q = substituted(metric, q)
         elif self.kind == "blocks":
             q = np.einsum("kde,ek->dk", metric, q.reshape(vector.shape)).ravel()
         else:
