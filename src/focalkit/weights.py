@@ -78,7 +78,7 @@ def class_weights(counts: Counts, scheme: str = "balanced", *, beta: float | Non
     weights: NDArray[np.float64]
     n = host.checked(_in_order(counts), _counts)
     if n.ndim != 1:
-        contracts.reject("counts", _COUNTS, f"shape {n.shape}", _BINCOUNT)
+        contracts.reject("counts", _COUNTS, contracts.Words(f"shape {n.shape}"), _BINCOUNT)
     contracts.one_of("scheme", scheme, SCHEMES)
     if beta is not None and scheme not in ("power", "effective"):
         contracts.reject(

@@ -181,9 +181,11 @@ def calibration(p: Real, positive: NDArray[Any], weight: Real | None = None, n_b
     """
     with need("scipy", "reliability bands", "tune"):
         from scipy.special import betaincinv
-    y = np.asarray(positive, np.float64)
-    w = np.ones(len(y)) if weight is None else weight
-    z = logits_of(np.asarray(p))
+    p = contracts.shaped("p", p, (None,))
+    y = contracts.shaped("positive", positive, (len(p),)).astype(np.float64)
+    w = np.ones(len(y)) if weight is None else contracts.shaped("weight", weight, (len(p),))
+    contracts.whole("n_bins", n_bins, 1)
+    z = logits_of(p)
     (a,), (ea,) = _logistic(np.ones((len(y), 1)), y, w, z)
     (_, b), (_, eb) = _logistic(np.column_stack([np.ones(len(y)), z]), y, w, np.zeros(len(y)))
     order = np.argsort(p, kind="stable")

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core import contracts
+
 Real = NDArray[np.float64]
 #: Values closer than this, relative to the largest, are one: sums of weights are rounded.
 TOLERANCE = 1e-12
@@ -77,6 +79,9 @@ def sort_cutoffs(p: Real, positive: NDArray[Any], weight: Real | None = None) ->
 
     Rows of weight 0 take no part.
     """
+    p = contracts.shaped("p", p, (None,))
+    positive = contracts.shaped("positive", positive, (len(p),))
+    weight = None if weight is None else contracts.shaped("weight", weight, (len(p),))
     if weight is not None and not weight.all():
         some = weight > 0
         p, positive, weight = p[some], positive[some], weight[some]

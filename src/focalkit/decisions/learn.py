@@ -128,7 +128,7 @@ def _calibrated(
     """The method to calibrate by, or None."""
     if calibrate is None:
         return None
-    if calibrate != "auto":
+    if not isinstance(calibrate, str) or calibrate != "auto":
         contracts.one_of("calibrate", calibrate, ("auto", "temperature", "focal_temperature", "isotonic", "beta"))
         return calibrate
     if folds is None or not is_closed(goal, learned):
@@ -141,7 +141,9 @@ def _prior(
 ) -> tuple[tuple[float, ...] | None, PriorEstimate | None]:
     """The frequencies that the rule is for: given, or estimated from predictions without targets."""
     if prior is not None and unlabelled is not None:
-        contracts.reject("prior", "be given or estimated, not both", "prior and unlabelled", "Drop one of the two.")
+        contracts.reject(
+            "prior", "be given or estimated, not both", contracts.Words("prior and unlabelled"), "Drop one of the two."
+        )
     if prior is not None:
         return inputs.prior_vector(prior, data.k), None
     if unlabelled is None:

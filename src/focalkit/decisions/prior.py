@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core import contracts
 from focalkit.decisions.rules import both_sides
 
 Real = NDArray[np.float64]
@@ -56,8 +57,9 @@ def estimate_prior(probabilities: Real, prior: Real, sample_weight: Real | None 
     >>> round(estimate_prior(p, np.array([0.5, 0.5])).prior[1], 1)
     0.3
     """
-    full = both_sides(probabilities)
-    w = np.ones(len(full)) if sample_weight is None else sample_weight
+    full = both_sides(contracts.shaped("probabilities", probabilities, (None,), (None, None)))
+    prior = contracts.shaped("prior", prior, (full.shape[1],))
+    w = np.ones(len(full)) if sample_weight is None else contracts.shaped("sample_weight", sample_weight, (len(full),))
     w = w / w.sum()
     ratio = full / prior
     pi = np.array(prior, np.float64)
