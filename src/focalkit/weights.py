@@ -170,6 +170,10 @@ def deferred_weights(
     return weights if now >= first else host.namespace(counts).ones_like(weights)
 
 
+#: Samples or classes of :func:`long_tail_counts`.
+LARGEST = 10**9
+
+
 def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArray[np.int64]:
     r"""How many samples each class keeps when a balanced set is made long-tailed, as in Cui et al.'s CIFAR sets.
 
@@ -204,6 +208,8 @@ def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArra
     for name, value, least in (("n_largest", n_largest, 1), ("n_classes", n_classes, 2)):
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
             contracts.reject(name, f"be an integer of at least {least}", value, "CIFAR-10 has 5000 and 10.")
+        if value > LARGEST:
+            contracts.reject(name, f"be at most {LARGEST}", value, "CIFAR-10 has 5000 and 10.")
     domain = contracts.Interval(1, float("inf"))
     factor = contracts.number("imbalance", imbalance, domain, "It is the largest class over the smallest, e.g. 100.")
     exact = int(n_largest) * factor ** (-np.arange(n_classes) / (n_classes - 1))

@@ -57,8 +57,10 @@ def read(
     probabilities: Any, targets: Any, sample_weight: Any, classes: Sequence[Any] | None, goal: Goal, costs: Any
 ) -> Data:
     """Everything checked; rows of weight 0 left out."""
-    y_given = np.asarray(plain(targets))
-    names = None if classes is None else tuple(classes)
+    y_given = contracts.array("targets", plain(targets))
+    names = None
+    if classes is not None:
+        names = contracts.sequence("classes", classes, "be a sequence of the classes", "Name each class once.")
     if names is None and getattr(probabilities, "columns", None) is not None and y_given.dtype.kind in "OUST":
         columns = tuple(map(str, probabilities.columns))
         names = columns if len(columns) > 1 and set(columns) >= set(map(str, y_given.ravel())) else None

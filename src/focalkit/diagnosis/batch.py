@@ -242,9 +242,10 @@ def row_names(link: str, n_classes: int, class_names: Sequence[str] | None) -> t
     if class_names is None:
         names = tuple(str(k) for k in range(n_classes))
     else:
-        names = tuple(str(name) for name in class_names)
-        if isinstance(class_names, str) or len(names) != n_classes or len(set(names)) != n_classes:
-            contracts.reject("class_names", f"be {n_classes} different names", class_names, "Pass one name per class.")
+        about = "class_names", class_names, f"be {n_classes} different names", "Pass one name per class."
+        names = tuple(map(str, contracts.sequence(*about)))
+        if len(names) != n_classes or len(set(names)) != n_classes:
+            contracts.reject(about[0], about[2], class_names, about[3])
     if link == "softmax":
         return names
     if n_classes == 1 and class_names is None:

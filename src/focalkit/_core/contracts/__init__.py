@@ -6,6 +6,7 @@ from focalkit._core.contracts.arrays import (
     NORMALIZER,
     SOFT_SLACK,
     SOFT_SLACK_OF_HALF,
+    events,
     finite_logits,
     is_float_dtype,
     logits_array,
@@ -19,6 +20,7 @@ from focalkit._core.contracts.arrays import (
     sigmoid_targets_shape,
     softmax_targets,
     softmax_targets_shape,
+    vector,
 )
 from focalkit._core.contracts.domains import (
     ADJUSTMENT,
@@ -42,6 +44,7 @@ from focalkit._core.contracts.domains import (
     number,
     number_or_vector,
     one_of,
+    sequence,
 )
 from focalkit._core.contracts.errors import (
     ArgumentNameError,
@@ -76,6 +79,7 @@ __all__ = [
     "Words",
     "array",
     "class_vector",
+    "events",
     "finite_logits",
     "is_float_dtype",
     "known_names",
@@ -90,8 +94,10 @@ __all__ = [
     "reject",
     "sample_weight_array",
     "sample_weight_shape",
+    "sequence",
     "sigmoid_targets",
     "sigmoid_targets_shape",
     "softmax_targets",
     "softmax_targets_shape",
+    "vector",
 ]

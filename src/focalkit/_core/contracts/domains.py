@@ -130,6 +130,16 @@ def numbers(name: str, value: object, contract: str, remedy: str) -> NDArray[np.
         reject(name, contract, value, remedy)
 
 
+def sequence(name: str, value: object, contract: str, remedy: str) -> tuple[Any, ...]:
+    """The entries of a sequence, which a text is not."""
+    try:
+        if not isinstance(value, str | bytes):
+            return tuple(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    reject(name, contract, value, remedy)
+
+
 def one_of(name: str, value: object, choices: Sequence[str], remedy: str = "") -> str:
     """A string out of ``choices``."""
     if not isinstance(value, str) or value not in choices:
