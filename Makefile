@@ -20,7 +20,10 @@ $(VENV)/.for-test: pyproject.toml constraints.txt
 tune: $(VENV)/.for-tune
 	$(BIN)/focalkit tune $(FILE) $(if $(TARGET),--target $(TARGET)) --html report.html --json report.json
 
-test: lint types unit
+# mypy keeps to one core: the other checks run beside it
+test: $(VENV)/.for-test
+	$(MAKE) -j 2 lint types
+	$(MAKE) unit
 
 lint: $(VENV)/.for-test
 	$(BIN)/ruff check .

@@ -64,13 +64,13 @@ const Kernels& kernels() {
     return *chosen;
 }
 
-void products(const ProductsJob& job) {
+const LinearKernels& linear() {
 #if defined(FOCALKIT_HAS_X86_KERNELS)
     const Kernels* chosen = &kernels();
-    if (chosen == kernels_avx512()) return products_avx512(job);
-    if (chosen == kernels_avx2()) return products_avx2(job);
+    if (chosen == kernels_avx512()) return *linear_avx512();
+    if (chosen == kernels_avx2()) return *linear_avx2();
 #endif
-    products_baseline(job);
+    return *linear_baseline();
 }
 
 bool choose(const char* name) {

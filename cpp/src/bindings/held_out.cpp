@@ -78,10 +78,12 @@ void cut(Table posterior, Ids targets, Array<const double, 1> cutoffs, Array<std
 }  // namespace
 
 void bind_held_out(nb::module_& module) {
-    module.def("recovered", &recovered, nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
-    module.def("ranked", &ranked);
-    module.def("shifted", &shifted);
-    module.def("cut", &cut);
+    module.def("recovered", &recovered, nb::arg(), nb::arg(), nb::arg().none(), nb::arg().noconvert());
+    module.def("ranked", &ranked, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().noconvert(),
+               nb::arg().noconvert());
+    module.def("shifted", &shifted, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().noconvert(),
+               nb::arg().noconvert());
+    module.def("cut", &cut, nb::arg(), nb::arg(), nb::arg(), nb::arg().noconvert());
 }
 
 }  // namespace focalkit

@@ -71,7 +71,8 @@ class LossSpec:
     link : {"softmax", "sigmoid"}
         Classes that exclude each other, or independent binary logits.
     gamma : float or sequence of float, in [0, inf), or a table
-        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own. A table of rows
+        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own. Default: 0, cross-entropy,
+        where :func:`softmax_focal_loss` and :func:`sigmoid_focal_loss` take the paper's 2. A table of rows
         ``(p, gamma)`` has it step with the probability of the true class, which is not differentiated:
         ``[(0.2, 5), (1, 3)]`` is FLSD-53. It becomes ``gamma_steps``.
     alpha : None, float or sequence of float
@@ -284,7 +285,7 @@ class LossSpec:
         kinds = {"asymmetric" if name in ("gamma_negative", "clip") else name for name in given}
         if len(kinds) > 1:
             remedy = "Each is another function of the same log-odds: keep one of them."
-            contracts.reject("the form of the loss", "be one", ", ".join(given), remedy)
+            contracts.reject("the form of the loss", "be one", contracts.Words(", ".join(given)), remedy)
         name = next(iter(given))
         if self.link == "softmax" and name in ("gamma_negative", "clip", "quality"):
             remedy = "A softmax has no negatives, and its soft targets are probabilities of classes: use the sigmoid."

@@ -194,8 +194,8 @@ def calibration(p: Real, positive: NDArray[Any], weight: Real | None = None, n_b
     w = np.ones(len(y)) if given is None else given
     if not w.any():
         contracts.reject("weight", "be positive for a row", "only zeros", "Give a row a weight.")
-    if isinstance(n_bins, bool) or not isinstance(n_bins, int | np.integer) or not 1 <= n_bins <= MOST_BINS:
-        contracts.reject("n_bins", f"be an integer in [1, {MOST_BINS}]", n_bins, "10 show a curve.")
+    if contracts.whole("n_bins", n_bins, 1) > MOST_BINS:
+        contracts.reject("n_bins", f"be at most {MOST_BINS}", n_bins, "10 show a curve.")
     return calibration_of(p, y, w, int(n_bins))
 
 

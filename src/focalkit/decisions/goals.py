@@ -219,8 +219,8 @@ class Maximize(Goal):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        contracts.one_of("metric", self.metric, (*DECISION_METRICS, *ALIASES))
-        name, beta = ALIASES.get(self.metric, (self.metric, self.beta))
+        known = contracts.one_of("metric", self.metric, (*DECISION_METRICS, *ALIASES))
+        name, beta = ALIASES.get(known, (known, self.beta))
         value = contracts.number("beta", beta, contracts.POSITIVE, "1 is F1; 2 counts recall twice.")
         object.__setattr__(self, "metric", name)
         object.__setattr__(self, "beta", value)

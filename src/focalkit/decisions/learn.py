@@ -141,7 +141,9 @@ def _prior(
 ) -> tuple[tuple[float, ...] | None, PriorEstimate | None]:
     """The frequencies that the rule is for: given, or estimated from predictions without targets."""
     if prior is not None and unlabelled is not None:
-        contracts.reject("prior", "be given or estimated, not both", "prior and unlabelled", "Drop one of the two.")
+        contracts.reject(
+            "prior", "be given or estimated, not both", contracts.Words("prior and unlabelled"), "Drop one of the two."
+        )
     if prior is not None:
         return inputs.prior_vector(prior, data.k), None
     if unlabelled is None:

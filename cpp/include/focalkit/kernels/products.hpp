@@ -1,6 +1,6 @@
 // Products of pairs of columns, summed over rows with weights: what a curvature matrix is made of. A lane is a row.
 #pragma once
-#include "focalkit/products.hpp"
+#include "focalkit/linear.hpp"
 #include "focalkit/simd/simd.hpp"
 
 namespace focalkit::FOCALKIT_ISA {

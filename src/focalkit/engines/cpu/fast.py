@@ -196,6 +196,23 @@ def weighted_products(
     _cpu.weighted_products(columns, first, np.ascontiguousarray(weights, np.float32), sums)
 
 
+def factored(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cholesky's factors U of symmetric matrices (m, p, p), on and above the diagonals: U'U.
+
+    Where rounding has left no positive pivot, the diagonal's own entry takes its place.
+    """
+    out = np.array(matrices, np.float64, order="C")
+    _cpu.factored(out)
+    return out
+
+
+def substituted(factor: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The solution x (p,) of U'U x = ``vector``, by a factor of :func:`factored`."""
+    out = np.array(vector, np.float64).ravel()
+    _cpu.substituted(factor, out)
+    return out
+
+
 #: The ignore_index of kernels where that of the spec is NaN, which integers never are.
 NO_ID = -(1 << 63)
 
