@@ -89,7 +89,9 @@ def sort_cutoffs(p: Real, positive: NDArray[Any], weight: Real | None = None) ->
     flagged = contracts.events("positive", positive, len(scores))
     weights = contracts.sample_weight_array(weight, rows)
     if weights is not None and not weights.any():
-        contracts.reject("sample_weight", "be positive for a row", "only zeros", "Give a row a weight.")
+        contracts.reject(
+            "sample_weight", "be positive for a row", contracts.Words("only zeros"), "Give a row a weight."
+        )
     return sorted_cutoffs(scores, flagged, weights)
 
 

@@ -68,7 +68,9 @@ def estimate_prior(probabilities: Real, prior: Real, sample_weight: Real | None 
     given = contracts.sample_weight_array(sample_weight, full.shape[:1])
     w = np.ones(len(full)) if given is None else given
     if not w.any():
-        contracts.reject("sample_weight", "be positive for a row", "none", "Give a row a weight.")
+        contracts.reject(
+            "sample_weight", "be positive for a row", contracts.Words("only zeros"), "Give a row a weight."
+        )
     return likeliest_prior(full, prior, w)
 
 
