@@ -380,9 +380,9 @@ RULES = {
     "focal matrix": lambda: decide(*three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate=None),
     "review": lambda: decide(*three(), Abstain(review_cost=0.3)),
     "learned matrix": lambda: decide(*three(), 70 * np.array(MATRIX), learned=True),
-    "focal temperature": lambda: decide(*three(), MATRIX, calibrate="focal_temperature", prior=[0.5, 0.3, 0.2]),
+    "focal temperature": lambda: decide(*three(), MATRIX, calibrate="focal_temperature", prior=[0.5, 0.3, 0.2], cv=2),
     "focal temperature behind alpha": lambda: decide(
-        *three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate="focal_temperature"
+        *three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate="focal_temperature", cv=2
     ),
     "focal matrix, gamma 2": lambda: decide(*three(), MATRIX, gamma=2.0, calibrate=None),
 }
