@@ -112,10 +112,10 @@ def refuse_packed(file: Packed, error: BaseException) -> NoReturn:
     text = str(error) or type(error).__name__
     if "password" in text or "encrypted" in text:
         contracts.reject(
-            "FILE", "be readable", contracts.Words(f"{file.name}, which is encrypted"), "Decrypt it first."
+            "file", "be readable", contracts.Words(f"{file.name}, which is encrypted"), "Decrypt it first."
         )
     contracts.reject(
-        "FILE", f"be a whole .{file.compression} file", contracts.Words(f"{file.name}: {text}"), "Write it again."
+        "file", f"be a whole .{file.compression} file", contracts.Words(f"{file.name}: {text}"), "Write it again."
     )
 
 
@@ -139,7 +139,7 @@ class Answered:
             n += len(part)
             if getattr(self._stream, "size", None) is None and n > MOST_UNANNOUNCED:
                 got = contracts.Words(f"{self._url}, which has sent {n >> 30} GiB without saying how much there is")
-                contracts.reject("FILE", "have an end", got, "Download it first.")
+                contracts.reject("file", "have an end", got, "Download it first.")
         return b"".join(parts)
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -179,14 +179,14 @@ class told:
             error = error.__cause__ or error
         status = getattr(error, "status", None)
         if isinstance(error, FileNotFoundError) or status in (404, 410):
-            contracts.reject("FILE", "be an existing file", self._url, "Check the address.")
+            contracts.reject("file", "be an existing file", self._url, "Check the address.")
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENOMEM):
             return
         if isinstance(error, Exception):
             what = (str(error).splitlines() or [""])[0][:100] if status is None else ""
             what = f"status {status}" if status else f"{type(error).__name__}{': ' + what if what else ''}"
             got = contracts.Words(f"{self._url} ({what})")
-            contracts.reject("FILE", "be a URL that answers", got, "Check the address, or download the file first.")
+            contracts.reject("file", "be a URL that answers", got, "Check the address, or download the file first.")
 
 
 #: For how many seconds a server may say nothing; it may send for as long as it likes.

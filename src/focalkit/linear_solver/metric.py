@@ -44,6 +44,7 @@ class Metric:
         self.metric: dict[int, NDArray[np.float64]] = {}
         self.age = np.zeros(n_models, int)
         self.promised = np.full(n_models, np.inf)
+        self.made_at = np.full(n_models, np.inf)  # the promise where each metric was made
         self.pairs: list[list[tuple[NDArray[np.float64], NDArray[np.float64], float]]] = [[] for _ in range(n_models)]
 
     def directions(
@@ -53,12 +54,14 @@ class Metric:
         grad: NDArray[np.float64],
         which: NDArray[np.intp],
         enough: NDArray[np.float64],
+        settled: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """A descent direction for each model, what it promises, and what the step after it should promise.
 
         A promise is by how much the risk falls along the direction were it quadratic. Near a minimum Newton's steps
         lower it by a share that shrinks; of the first step, and of other methods' steps, nothing is known.
-        ``enough`` (n_models,) is the promise below which no metric is made anew.
+        ``enough`` (n_models,) is the promise below which no metric is made anew, nor is one below ``settled`` that was
+        made there: what steps tell of the curvature is then more than what rounding has left of it.
         """
         out, promise, share = np.empty_like(grad), np.full(len(which), np.inf), np.full(len(which), np.inf)
         renew = []
@@ -67,13 +70,15 @@ class Metric:
             if known and self.kind == "whole":
                 self._point(i, int(model), grad, out, promise, share)
                 # twice the change of the curvature along the last step, squared
-                if promise[i] <= enough[i] or 4 * share[i] * promise[i] <= enough[i] or share[i] < SLOW:
+                done = promise[i] <= enough[i] or 4 * share[i] * promise[i] <= enough[i]
+                if done or share[i] < SLOW or self.made_at[model] < settled[i]:
                     share[i] *= 4
                     continue
             if self.kind == "whole" or int(self.age[model]) in RENEWED:
                 renew.append(i)
         if renew:
             self._renew([models[i] for i in renew], theta[renew], [int(which[i]) for i in renew])
+            self.made_at[which[renew]] = promise[renew]
         made = set(renew)
         for i, model in enumerate(which):
             if i in made or self.kind != "whole":

@@ -123,7 +123,7 @@ def metric_named(name: str) -> Metric:
     if scored is not None:
         return Metric(f"scorer:{scored.name}", None, scored)
     known = (*NAMES, *DECISION_METRICS, *ALIASES, "cost:FN:FP", *(f"{bound}:0.9" for bound in BOUNDS))
-    remedy = "See --help; sklearn.metrics.get_scorer_names() lists the others."
+    remedy = "sklearn.metrics.get_scorer_names() lists the others."
     contracts.reject("metric", f"be one of {', '.join(dict.fromkeys(known))}, or a scorer's name", name, remedy)
 
 

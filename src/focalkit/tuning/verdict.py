@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core import contracts
 from focalkit._core.shown import Shown
 from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
 from focalkit.tuning.scores import Metric
@@ -173,6 +174,7 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     proof : bool
         Recommend what was shown to be better at the 5 % level only, as the module's text says.
     """
+    _of_tune(result)
     name = metric or result.metric
     judged = result.metric_called(name)
     gain = result.gain(name)
@@ -219,6 +221,12 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
+def _of_tune(result: object) -> None:
+    if not isinstance(result, TuneResult):
+        got, remedy = contracts.Words(type(result).__name__), "Pass what focalkit.tuning.tune returned."
+        contracts.reject("result", "be a TuneResult", got, remedy)
+
+
 def expected_on_new_rows(family: FamilyVerdict, n_splits: int) -> Estimate:
     """What to expect of the metric on as many new rows as there are here: the interval holds their luck as well.
 
@@ -252,6 +260,7 @@ def _scale(metric: Metric, plain: float, of_probabilities: float) -> float:
 
 def judge_all(result: TuneResult, *, worth: float = WORTH, proof: bool = False) -> tuple[Verdict, ...]:
     """Decisions, ranking and probabilities told apart; the run's own metric stands for its kind."""
+    _of_tune(result)
     asked = result.metric_called(result.metric)
     names = {"decisions": "balanced_accuracy", "ranking": "average_precision", "probabilities": "log_loss"}
     names[asked.judges] = asked.name
