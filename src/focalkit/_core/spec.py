@@ -163,6 +163,8 @@ class LossSpec:
 
         contracts.one_of("link", self.link, LINKS)
         contracts.one_of("reduction", self.reduction, REDUCTIONS)
+        if getattr(self.gamma, "ndim", 0) == 2:  # an array is a table as its rows are
+            store("gamma", self.gamma.tolist())  # type: ignore[union-attr]
         if _is_table(self.gamma):
             store("gamma_steps", self.gamma)
             store("gamma", 0.0)
@@ -364,7 +366,7 @@ def _is_table(gamma: Any) -> bool:
 def _steps(table: Any) -> tuple[tuple[float, float], ...]:
     """Rows (p, gamma) by rising p, the last at 1."""
     remedy = "E.g. gamma=[(0.2, 5), (1, 3)]: 5 where p_t is below 0.2, 3 above."
-    rows = tuple(tuple(row) for row in table)
+    rows = tuple(tuple(row) for row in (table.tolist() if hasattr(table, "tolist") else table))
     if not rows or any(len(row) != 2 for row in rows):
         contracts.reject("gamma", "have rows of two numbers, (p, gamma), as a table", table, remedy)
     upper = [contracts.number("p in gamma's table", p, contracts.FRACTION, remedy) for p, _ in rows]
