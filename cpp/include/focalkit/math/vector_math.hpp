@@ -113,10 +113,10 @@ struct ExpAndLess {
 template <class V>
 FOCALKIT_INLINE ExpAndLess<V> exp_and_less_one(V x) {
     using T = typename Lane<V>::type;
-    const V shifted = exp_shifted(x), r = exp_remainder(x, shifted), more = exp_less_one(r);
-    const V lowest = constant<V>(sizeof(T) == 4 ? T(-104) : T(-746));
-    const V e = where(x < lowest, V{}, scale_by_power(V(T(1) + more), shifted));
-    return {e, where(absolute(x) < constant<V>(T(0.346)), more, e - T(1))};
+    const V at = maximum(constant<V>(sizeof(T) == 4 ? T(-104) : T(-746)), x);  // in this order NaN stays NaN
+    const V shifted = exp_shifted(at), more = exp_less_one(exp_remainder(at, shifted));
+    const V power = scale_by_power(constant<V>(T(1)), shifted);
+    return {power + power * more, (power - T(1)) + power * more};
 }
 
 /// log(1 + t) for t in [sqrt(1/2) - 1, sqrt(2) - 1]; relatively exact as t -> 0.
@@ -218,7 +218,7 @@ FOCALKIT_INLINE V log1p_unit(V e) {
 template <class V>
 FOCALKIT_INLINE V log1p_less_share(V e, V share) {
     using T = typename Lane<V>::type;
-    const V s = e / (T(2) + e), x = s * s;
+    const V s = quotient(e, V(T(2) + e)), x = s * s;
     if constexpr (sizeof(T) == 4) {
         const V p = 0.399997063f + x * (0.285923586f + x * (0.217065665f + x * 0.232243826f));
         return s * (share + x * (0.666666673f + x * p));
