@@ -487,7 +487,12 @@ def main() -> int:
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
     print(f"--seed {seed}", flush=True)
     for name in (
+        "focalkit.cli.diagnose",
         "focalkit.cli.problem",
+        "focalkit.engines.cpu.ledger",
+        "focalkit.io.predictions",
+        "focalkit.io.text_batches",
+        "focalkit.report.terminal.console",
         "focalkit.report.tune",
         "focalkit.tuning.search",
         "pyarrow.csv",

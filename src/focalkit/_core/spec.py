@@ -365,7 +365,10 @@ def _is_table(gamma: Any) -> bool:
 def _steps(table: Any) -> tuple[tuple[float, float], ...]:
     """Rows (p, gamma) by rising p, the last at 1."""
     remedy = "E.g. gamma=[(0.2, 5), (1, 3)]: 5 where p_t is below 0.2, 3 above."
-    rows = tuple(tuple(row) for row in table)
+    try:
+        rows = tuple(tuple(row) for row in table)
+    except TypeError:  # it has no rows, or they have no entries
+        rows = ()
     if not rows or any(len(row) != 2 for row in rows):
         contracts.reject("gamma", "have rows of two numbers, (p, gamma), as a table", table, remedy)
     upper = [contracts.number("p in gamma's table", p, contracts.FRACTION, remedy) for p, _ in rows]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._metrics import DECISION_METRICS
 from focalkit.decisions.ascent import CostAim, MetricAim, ascend, counts
-from focalkit.decisions.cutoffs import TOLERANCE, Cutoffs, between, first_best, sort_cutoffs
+from focalkit.decisions.cutoffs import TOLERANCE, Cutoffs, between, first_best, sorted_cutoffs
 from focalkit.decisions.goals import Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.decisions.rules import REVIEW, Bands, Cutoff, PerCase, Rule, Weighted, both_sides, positive
 
@@ -75,7 +75,7 @@ def fit_rule(
         if closed is not None:
             return closed
         if cutoffs is None:
-            cutoffs = sort_cutoffs(positive(p), targets == 1, sample_weight)
+            cutoffs = sorted_cutoffs(positive(p), targets == 1, sample_weight)
         elif not isinstance(cutoffs, Cutoffs):
             got = contracts.Words(type(cutoffs).__name__)
             contracts.reject("cutoffs", "be Cutoffs", got, "Pass what sort_cutoffs returned.")

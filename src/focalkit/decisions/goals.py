@@ -67,7 +67,7 @@ class CostMatrix(Goal):
         remedy = "Rows are the true class, columns the decision."
         try:
             c = np.asarray(self.matrix, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             contracts.reject("cost matrix", "be a square of numbers", self.matrix, remedy)
         if c.ndim != 2 or c.shape[0] != c.shape[1] or len(c) < 2:
             contracts.reject(

@@ -16,10 +16,10 @@ from focalkit.decisions.goals import Constraint, Cost, Goal, Maximize
 from focalkit.decisions.label_figures import label_figures
 from focalkit.decisions.labels import fit_labels
 from focalkit.decisions.learn import curve_of
-from focalkit.decisions.prior import PriorEstimate, estimate_prior
+from focalkit.decisions.prior import PriorEstimate, likeliest_prior
 from focalkit.decisions.report import Curve, DecisionReport
 from focalkit.decisions.rule import DecisionRule, labels_array, plain
-from focalkit.decisions.rules import Cutoffs
+from focalkit.decisions.rules import Cutoffs, both_sides
 from focalkit.decisions.steps import EachLabel, Recover, Reweigh, Step, own_cutoffs
 
 Real = NDArray[np.float64]
@@ -215,7 +215,7 @@ def _prior(
     for k, method in enumerate(methods):
         share = float(np.average(y[:, k], weights=w))
         q = fresh[:, k] if method is None else fit_calibration(method, p[:, k], y[:, k], w).apply(fresh[:, k])
-        found.append(estimate_prior(q, np.array([1 - share, share]).clip(1e-12)))
+        found.append(likeliest_prior(both_sides(q), np.array([1 - share, share]).clip(1e-12), np.ones(len(q))))
     if not all(each.identifiable for each in found):
         notes.append(Message("decide.unidentifiable"))
     if any(each.at_edge for each in found):

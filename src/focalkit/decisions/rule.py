@@ -297,7 +297,10 @@ def by_name(value: Any, classes: Sequence[Any]) -> Any:
 
 def labels_array(value: Any, n_labels: int | None = None) -> Real:
     """Probabilities of labels (n, n_labels)."""
-    p = np.asarray(value, np.float64)
+    p = contracts.array("probabilities", value)
+    if p.dtype.kind not in "iufb":
+        contracts.reject("probabilities", "be numbers", contracts.Words(f"dtype {p.dtype}"), "Pass one for each label.")
+    p = p.astype(np.float64)
     if p.ndim != 2 or (n_labels is not None and p.shape[1] != n_labels):
         want = "have shape (n, n_labels)" if n_labels is None else f"have {n_labels} labels"
         contracts.reject("probabilities", want, contracts.Words(f"shape {p.shape}"), "One column a label.")

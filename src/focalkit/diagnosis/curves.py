@@ -31,6 +31,10 @@ class LossCurves:
     form: Mapping[str, Any] = field(default_factory=dict)
 
 
+#: Points of a curve.
+MOST = 10_000_000
+
+
 def loss_curves(
     gammas: Sequence[float] = GAMMAS,
     n_points: int = 1000,
@@ -77,7 +81,8 @@ def loss_curves(
     ]
     if not values:
         contracts.reject("gammas", contract, gammas, remedy)
-    contracts.whole("n_points", n_points, 2, "1000 makes a smooth curve.")
+    if contracts.whole("n_points", n_points, 2, "1000 makes a smooth curve.") > MOST:
+        contracts.reject("n_points", f"be at most {MOST}", n_points, "1000 makes a smooth curve.")
     p_t = np.arange(1, n_points + 1) / n_points
     with np.errstate(divide="ignore"):
         m = np.log(p_t) - np.log1p(-p_t)

@@ -15,7 +15,7 @@ inline void factor(double* a, std::int64_t size) {
         double pivot = row[k], entry = pivot;
         for (std::int64_t i = 0; i < k; ++i) entry += a[i * size + k] * a[i * size + k];  // as it was given
         if (!(pivot > least_pivot * entry)) pivot = entry > 0 ? entry : 1;
-        const double root = __builtin_sqrt(pivot), inverse = 1 / root;
+        const double root = square_root(constant<DoubleV>(pivot))[0], inverse = 1 / root;
         row[k] = root;
         for (std::int64_t j = k + 1; j < size; ++j) row[j] *= inverse;
         for (std::int64_t i = k + 1; i < size; ++i) {

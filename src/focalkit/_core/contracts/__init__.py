@@ -6,6 +6,7 @@ from focalkit._core.contracts.arrays import (
     NORMALIZER,
     SOFT_SLACK,
     SOFT_SLACK_OF_HALF,
+    events,
     finite_logits,
     is_float_dtype,
     logits_array,
@@ -19,6 +20,7 @@ from focalkit._core.contracts.arrays import (
     sigmoid_targets_shape,
     softmax_targets,
     softmax_targets_shape,
+    vector,
 )
 from focalkit._core.contracts.domains import (
     ADJUSTMENT,
@@ -81,6 +83,7 @@ __all__ = [
     "Words",
     "array",
     "class_vector",
+    "events",
     "fields_of_form",
     "finite_logits",
     "flag",
@@ -103,5 +106,6 @@ __all__ = [
     "sigmoid_targets_shape",
     "softmax_targets",
     "softmax_targets_shape",
+    "vector",
     "whole",
 ]

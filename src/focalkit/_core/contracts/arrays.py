@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import host
-from focalkit._core.contracts.domains import PROBABILITY, SAMPLE_WEIGHT, array, numbers, one_number
+from focalkit._core.contracts.domains import PROBABILITY, SAMPLE_WEIGHT, Interval, array, numbers, one_number
 from focalkit._core.contracts.errors import Words, reject, warn
 
 
@@ -301,6 +301,32 @@ def normalizer_of_nothing(normalizer: float | None, n_counted: int) -> float | N
     if n_counted:
         reject("normalizer", NORMALIZER, Words(f"0 beside {n_counted} counted targets"), _NO_POSITIVES)
     return 1.0
+
+
+def vector(
+    name: str, value: object, domain: Interval, remedy: str, *, length: int | None = None
+) -> NDArray[np.float64]:
+    """Numbers (n,) of ``domain`` as float64, one at least; ``length`` of them where that is given."""
+    given = array(name, value)
+    entries = numbers(name, given.astype(np.float64) if given.dtype.kind == "b" else given, "be numbers", remedy)
+    if entries.ndim != 1 or entries.size == 0 or length not in (None, len(entries)):
+        wanted = "n" if length is None else length
+        reject(name, f"have shape ({wanted},)", Words(f"shape {entries.shape}"), remedy)
+    if not domain.holds(entries):
+        bad = entries[[entry not in domain for entry in entries.tolist()]]
+        reject(name, f"lie in {domain}", float(bad[0]), remedy)
+    return entries
+
+
+def events(name: str, value: object, length: int) -> NDArray[np.bool_]:
+    """Truth values (n,), or zeros and ones: whether each of ``length`` rows is one."""
+    remedy = "Pass True or False for each row."
+    given = array(name, value)
+    entries = vector(name, given, PROBABILITY, remedy, length=length)
+    happened: NDArray[np.bool_] = entries == 1
+    if not (happened | (entries == 0)).all():
+        reject(name, "be 0 or 1", float(entries[~happened & (entries != 0)][0]), remedy)
+    return happened
 
 
 def probabilities_array(name: str, value: object) -> NDArray[np.float64]:
