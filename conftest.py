@@ -1,4 +1,4 @@
-"""Doctests of files that need a library which is not installed are left out."""
+"""Doctests of files that need a library which is not installed are left out, and waiting threads sleep."""
 
 import importlib.util
 import os
@@ -16,3 +16,5 @@ collect_ignore_glob = [
 ]
 if importlib.util.find_spec("tensorflow") is None:  # Keras's own default
     os.environ.setdefault("KERAS_BACKEND", "torch")
+# each worker of pytest has OpenMP's threads of its own, which would spin at every barrier while others need the core
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -130,6 +130,7 @@ CHINESE = {
     "at cut-offs chosen on training images": "在训练图像上选定的阈值",
     "less that of 交叉熵 with α = 0.75, paired": "减去 α = 0.75 的交叉熵（配对）",
     "1b less 交叉熵 with α = 0.75, paired: γ": "1b 减去 α = 0.75 的交叉熵（配对）：γ",
+    "focal with γ = 2 less 交叉熵 with α = 0.75, paired": "γ = 2 的 focal 减去 α = 0.75 的交叉熵（配对）",
     "less that of focal loss with γ = 2, paired": "减去 γ = 2 的 focal loss（配对）",
     "less that with π, paired": "减去有 π 时（配对）",
     "loss, 400 steps": "损失，400 步",
@@ -257,9 +258,15 @@ def tables_of(found: Results) -> Iterator[str]:
             ((name_of(loss), *(shown([ap[kind] for ap in by_class[loss]]) for kind in SHAPES)) for loss in RIVALS),
         )
     yield rows_of(
-        "| background for one foreground anchor | " + " | ".join(map(name_of, RIVALS)) + " |",
+        "| background for one foreground anchor | "
+        + " | ".join(map(name_of, RIVALS))
+        + " | focal with γ = 2 less cross-entropy with α = 0.75, paired |",
         (
-            (f"{ratio:,.0f}", *(found.shown(Cell(recipe, loss)) for loss in RIVALS))
+            (
+                f"{ratio:,.0f}",
+                *(found.shown(Cell(recipe, loss)) for loss in RIVALS),
+                found.difference(Cell(recipe, FOCAL), Cell(recipe, WEIGHTED)),
+            )
             for recipe in RECIPES
             if np.isfinite(ratio := found.mean(Cell(recipe, FOCAL), "ratio"))
         ),

@@ -23,7 +23,7 @@ RECIPES = {
     "1:600": Scenes(most_objects=1, smallest=10, largest=24),
     "1:2000": Scenes(side=160, most_objects=1, smallest=8, largest=16, clutter=40),
     "1:6000": Scenes(side=256, most_objects=1, smallest=8, largest=14, clutter=90),
-    "1:30000": Scenes(side=320, most_objects=1, smallest=8, largest=11, clutter=140),
+    "1:30000": Scenes(side=272, most_objects=1, smallest=8, largest=9.8, clutter=100),
 }
 
 

@@ -11,6 +11,7 @@ settings.register_profile("ci", derandomize=True, deadline=None, max_examples=12
 settings.register_profile(
     "explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
+settings.register_profile("slow", settings.get_profile("explore"), max_examples=150)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

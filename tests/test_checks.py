@@ -150,11 +150,11 @@ def test_a_vector_must_be_as_long_as_the_classes():
     [
         (np.array([0, 3]), r"^targets must lie in \[0, 3\) or equal ignore_index=-100; got 3"),
         (np.array([0, -1]), r"^targets must lie in \[0, 3\)"),
-        (np.array([0]), r"^targets must have shape \(2,\); got 'shape \(1,\)'"),
+        (np.array([0]), r"^targets must have shape \(2,\); got shape \(1,\)\."),
         (np.eye(3, dtype=int)[:2], r"^targets must have shape \(2,\).*Integer targets are class ids, not one-hot"),
         (np.array([0.0, 1.0]), r"^targets must be integers of shape \(2,\).*astype\(int\)"),
         (np.ones((2, 2)), "^targets must be integers of shape .*one probability per logit"),
-        (np.full((2, 3), 0.5), "^targets must sum to 1 over the class axis; got 'a sum of 1.5'"),
+        (np.full((2, 3), 0.5), "^targets must sum to 1 over the class axis; got a sum of 1.5. "),
         (np.array([[1.5, -0.5, 0.0], [1, 0, 0]]), r"^targets must lie in \[0, 1\]; got 1.5"),
         (np.array([[np.nan, 0.5, 0.5], [1, 0, 0]]), r"^targets must lie in \[0, 1\]; got nan"),
         (np.array(["a", "b"]), "^targets must be integers or floating.*Encode class names"),
@@ -236,7 +236,7 @@ def test_a_normalizer_of_zero_is_for_nothing_alone():
 @pytest.mark.parametrize("value", [np.ones(1), np.ones((2, 2))])
 def test_a_normalizer_of_a_shape_is_named_by_its_shape(value):
     remedy = r"Take its entry" if value.size == 1 else "Sum it first"
-    refused(contracts.normalizer_number, value, "sum", match=rf"^normalizer must be one number; got 'shape .*{remedy}")
+    refused(contracts.normalizer_number, value, "sum", match=rf"^normalizer must be one number; got shape .*{remedy}")
 
 
 @pytest.mark.parametrize(

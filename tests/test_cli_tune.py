@@ -122,7 +122,7 @@ def test_explicit_alphas_for_two_classes(table):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["missing.csv"], "FILE must be an existing file"),
+        (["missing.csv"], "file must be an existing file"),
         (["{table}", "--target", "nope"], "name a column out of: a, b, c, state"),
         (["{table}", "--gamma", "-1"], "gammas must be a number in"),
         (["{table}", "--gamma", "x"], "--gamma must be numbers separated by commas"),

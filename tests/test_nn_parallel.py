@@ -281,7 +281,7 @@ def first_refused(rank, bad):
 @pytest.mark.parametrize("bad", [torch.arange(7), torch.zeros(3, 3).long()], ids=["an id too large", "a wrong shape"])
 def test_arguments_refused_on_one_rank_are_an_error_on_all(ranks, bad):
     (first, after), (culprit, after_too) = ranks(2, first_refused, bad)
-    assert first.startswith("normalizer must be 'global' where all ranks' arguments are right; got 'an error on 1")
+    assert first.startswith("normalizer must be 'global' where all ranks' arguments are right; got an error on 1")
     assert culprit.startswith("targets must")
     assert after == after_too == ""
 
@@ -336,7 +336,7 @@ def test_global_is_for_tensors():
 
 
 def test_what_is_no_number_cannot_be_summed():
-    with pytest.raises(InputError, match=r"local must be one number; got 'torch\.float32 of shape"):
+    with pytest.raises(InputError, match=r"local must be one number; got torch\.float32 of shape"):
         global_normalizer(torch.ones(2))
     with pytest.raises(InputError, match=r"local must be a number in \[0, inf\)"):
         global_normalizer(-1)
@@ -525,12 +525,12 @@ def disagreement(rank, name):
     ("name", "here", "there"),
     [
         ("rows", "local_logits must have the same rows on every rank; got (4, 3)", None),
-        ("dtype", 'options must be the same on every rank; got "others than rank 0\'s on rank 1 of the group"', None),
-        ("gamma", 'options must be the same on every rank; got "others than rank 0\'s on rank 1 of the group"', None),
-        ("targets", 'targets must be the same on every rank; got "others than rank 0\'s on rank 1 of the group"', None),
-        ("weights", 'options must be the same on every rank; got "others than rank 0\'s on rank 1 of the group"', None),
-        ("an error", "arguments must be right on every rank; got 'an error on rank 1 of the group'", "alpha must be"),
-        ("no logits", "arguments must be right on every rank; got 'an error on rank 1 of the group'", "local_logits"),
+        ("dtype", "options must be the same on every rank; got others than rank 0's on rank 1 of the group", None),
+        ("gamma", "options must be the same on every rank; got others than rank 0's on rank 1 of the group", None),
+        ("targets", "targets must be the same on every rank; got others than rank 0's on rank 1 of the group", None),
+        ("weights", "options must be the same on every rank; got others than rank 0's on rank 1 of the group", None),
+        ("an error", "arguments must be right on every rank; got an error on rank 1 of the group", "alpha must be"),
+        ("no logits", "arguments must be right on every rank; got an error on rank 1 of the group", "local_logits"),
     ],
 )
 def test_ranks_that_disagree_get_an_error_and_go_on(ranks, name, here, there):

@@ -47,7 +47,19 @@ def test_modules_are_there_when_they_are_asked_for():
     code = "import sys, focalkit; print('focalkit.io' in sys.modules, focalkit.io.read_table.__name__)"
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["False", "read_table"]
-    assert not [name for name in dir(focalkit) if re.match("_[^_]", name)]
+
+
+def test_the_package_shows_its_public_names_and_modules_alone():
+    assert dir(focalkit) == sorted({*focalkit.__all__, *focalkit._MODULES, "__version__"})
+
+
+# that of Keras chooses a backend when it is imported: tests/keras looks at it
+@pytest.mark.parametrize("name", [name for name in focalkit._MODULES if name != "keras"])
+def test_a_module_shows_its_public_names_alone(name):
+    module = getattr(focalkit, name)
+    assert dir(module) == sorted(set(module.__all__))
+    lazy = getattr(module, "_HOME", getattr(module, "_LATER", {}))
+    assert all(name in lazy or getattr(module, name) is not None for name in module.__all__)
 
 
 @pytest.mark.parametrize("name", focalkit.__all__)

@@ -1,17 +1,23 @@
 """What SECURITY.md says of each input holds: a test for each sentence of its table."""
 
+import ast
+import html
+import io
 import json
 import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from focalkit import InputError, Ledger, LossSpec, diagnose, loss_grad_hess
+from focalkit._core.printable import visible
 from focalkit.cli import main
+from focalkit.decisions import decide
 from focalkit.diagnosis import diagnose_files
 from focalkit.io import read_table
 
@@ -112,6 +118,56 @@ def test_control_characters_of_names_never_reach_the_terminal_and_are_text_on_a_
     page = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert "<script>alert(1)" not in page
     assert "\x1b" not in page
+
+
+NAMES = ["a\nimport os", "b\r\nimport os", "c\u2028import os\x1b[2J", "d\x9b2J"]
+
+
+def test_a_name_is_no_statement_of_the_python_that_is_written(monkeypatch):
+    from focalkit.report import labels
+
+    y = np.arange(160) % 4
+    written = decide(RNG.dirichlet(np.ones(4), 160), np.array(NAMES)[y], "balanced_accuracy").to_numpy()
+    assert [type(part).__name__ for part in ast.parse(written).body] == ["Import", "FunctionDef"]
+    monkeypatch.setattr(labels, "code_of", lambda *_: "decisions = 1")
+    written = labels.code(SimpleNamespace(verdicts=dict.fromkeys(NAMES, SimpleNamespace(result=None))))
+    assert [type(part).__name__ for part in ast.parse(written).body] == ["Assign"] * 5
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *NAMES,
+        "![i](http://x/y.png)",
+        "[t](u)",
+        "*a* _b_ ~~c~~ `d` a_b",
+        "<i>&lt;",
+        "a\\*b*",
+        "a|b",
+        "``",
+        "\\*a\\*",
+        "a\\|b",
+        "c\\",
+    ],
+)
+def test_a_name_is_text_in_a_model_card(name):
+    from markdown_it import MarkdownIt
+
+    from focalkit.report.card import text
+
+    markdown = MarkdownIt("gfm-like", {"linkify": False})
+    assert markdown.renderInline(text(name)) == html.escape(visible(name)).replace("&#x27;", "'")
+    cell = markdown.render(f"| x |\n| --- |\n| {text(name)} |").partition("<td>")[2].partition("</td>")[0]
+    assert cell == html.escape(visible(name)).replace("&#x27;", "'")
+
+
+def test_a_json_on_a_terminal_has_no_control_characters(monkeypatch):
+    from focalkit.cli.options import write_out
+
+    terminal = SimpleNamespace(buffer=io.BytesIO(), isatty=lambda: True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    write_out(Path("-"), '{"a":\n "\x9b2J\u202e"}')
+    assert terminal.buffer.getvalue() == b'{"a":\n "\\x9b2J\\u202e"}\n'
 
 
 @pytest.mark.parametrize("word", ["os.system('x')", "subprocess.Popen('x')", "sklearn.svm.SVC(C=__import__('os'))"])

@@ -64,6 +64,15 @@ const Kernels& kernels() {
     return *chosen;
 }
 
+const LinearKernels& linear() {
+#if defined(FOCALKIT_HAS_X86_KERNELS)
+    const Kernels* chosen = &kernels();
+    if (chosen == kernels_avx512()) return *linear_avx512();
+    if (chosen == kernels_avx2()) return *linear_avx2();
+#endif
+    return *linear_baseline();
+}
+
 bool choose(const char* name) {
     const Kernels* found = find(name);
     if (found) current = found;

@@ -11,6 +11,7 @@ NB_MODULE(_cpu, module) {
     focalkit::bind_hardest(module);
     focalkit::bind_curvature(module);
     focalkit::bind_envelope(module);
+    focalkit::bind_held_out(module);
     focalkit::bind_xla(module);
     focalkit::bind_text_numbers(module);
 }

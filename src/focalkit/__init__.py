@@ -63,5 +63,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    hidden = {name for name in globals() if name.startswith("_") and not name.startswith("__")}
-    return sorted({*globals(), *__all__} - hidden)
+    return sorted({*__all__, *_MODULES, "__version__"})

@@ -20,6 +20,12 @@ from focalkit.linear_solver import candidate_of, minimise
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
 from focalkit.weights import adjustment_of
 
+__all__ = ["FocalClassifier"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     r"""Linear classifier with the (alpha-balanced) focal loss and an L2 penalty.
@@ -229,11 +235,16 @@ def fit_together(
     check_classification_targets(y)
     weight = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
     if not weight.sum() > 0:
-        contracts.reject("sample_weight", "have an entry above 0", "zeros alone", "Nothing would be learned.")
+        contracts.reject(
+            "sample_weight", "have an entry above 0", contracts.Words("zeros alone"), "Nothing would be learned."
+        )
     classes, targets = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         contracts.reject(
-            "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
+            "y",
+            "have at least two classes",
+            contracts.Words(f"{len(classes)} class"),
+            "A classifier needs two to tell apart.",
         )
     counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
     candidates, shifts = [], []

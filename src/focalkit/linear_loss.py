@@ -97,7 +97,7 @@ def linear_softmax_focal_loss(
     for name, value in (("gamma", gamma), ("alpha", alpha)):
         if not isinstance(value, (int, float)) and getattr(value, "requires_grad", False):
             remedy = "Detach it, or use softmax_focal_loss on the logits."
-            contracts.reject(name, "need no gradient here", "a tensor that requires one", remedy)
+            contracts.reject(name, "need no gradient here", contracts.Words("a tensor that requires one"), remedy)
     arguments = (hidden, weight, targets, bias, sample_weight, normalizer, logit_softcap, memory_budget)
     if not host.is_jax(hidden):
         return linear_loss(LossSpec("softmax", gamma, alpha, **options), *arguments)  # type: ignore[no-any-return]
@@ -118,7 +118,9 @@ def linear_loss(spec: LossSpec, hidden: Any, *arguments: Any, **parameters: Any)
         return jax_linear.loss(spec, hidden, *arguments, **parameters)
     if not host.is_tensor(hidden):
         remedy = "Use torch.as_tensor(hidden), or softmax_focal_loss on the logits for NumPy arrays."
-        contracts.reject("hidden", "be a tensor of PyTorch or an array of JAX", type(hidden).__name__, remedy)
+        contracts.reject(
+            "hidden", "be a tensor of PyTorch or an array of JAX", contracts.Words(type(hidden).__name__), remedy
+        )
     from focalkit.engines.torch import linear as torch_linear
 
     _check_options(spec, *arguments[-2:])

@@ -86,7 +86,8 @@ def softmax_focal_loss(
     targets : integers shaped like the logits without the class axis, or probabilities shaped like them
         With probabilities y the loss is the expectation over them, sum_k y_k alpha_k loss_k.
     gamma : float or (n_classes,), in [0, inf)
-        Focusing parameter, of the true class where it is a vector; 0 is cross-entropy.
+        Focusing parameter, of the true class where it is a vector; 0 is cross-entropy. Default: the paper's 2; of a
+        :class:`LossSpec` it is 0.
     alpha : None, float or (n_classes,), in [0, inf)
         Class weights; None weighs all alike.
     {common}
@@ -128,7 +129,8 @@ def sigmoid_focal_loss(
         A soft value y gives the expectation y loss(+) + (1 - y) loss(-); floats that are ignore_index
         exactly are left out as integers are.
     gamma : float or (n_classes,), in [0, inf)
-        Focusing parameter, for all or for each column; 0 is cross-entropy.
+        Focusing parameter, for all or for each column; 0 is cross-entropy. Default: the paper's 2; of a
+        :class:`LossSpec` it is 0.
     alpha : None, float or (n_classes,), in [0, 1]
         Weight of positives; negatives get 1 - alpha. None weighs both with 1.
     {common}
@@ -292,6 +294,8 @@ def loss_grad_hess(
                     spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
                 )
             )
+    if hess is not True:
+        hess = contracts.flag("hess", hess)
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
@@ -323,7 +327,7 @@ def _loss(
             engine = _jax or _load_jax()
             rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
             return engine.dispatch(link, gamma, alpha, options, *rest)
-    if inplace:
+    if inplace is not False and contracts.flag("inplace", inplace):
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
         contracts.reject("inplace", "be False unless the logits are of PyTorch or JAX", inplace, remedy)
     spec = cached_spec(link, gamma, alpha, options)
@@ -339,7 +343,7 @@ def tensor_loss(spec: LossSpec, logits: Any, *arguments: Any) -> Any:
     """Compute the loss of a spec made beforehand; what ``focalkit.nn`` calls."""
     if not host.is_tensor(logits):
         remedy = "Use torch.as_tensor(logits), or the functions of focalkit for NumPy arrays."
-        contracts.reject("logits", "be a tensor of PyTorch", type(logits).__name__, remedy)
+        contracts.reject("logits", "be a tensor of PyTorch", contracts.Words(type(logits).__name__), remedy)
     return (_torch or _load_torch()).loss(spec, logits, *arguments)
 
 
@@ -370,7 +374,7 @@ def _host(logits: Any) -> Any:
     library = type(logits).__module__.partition(".")[0]
     if library in ("cupy", "tensorflow"):
         contract, remedy = "be an array of NumPy, PyTorch or JAX", "Convert it with numpy.asarray(logits) first."
-        contracts.reject("logits", contract, f"a {library} array", remedy)
+        contracts.reject("logits", contract, contracts.Words(f"a {library} array"), remedy)
     return logits
 
 
@@ -378,11 +382,10 @@ def _check_out(out: Any, call: Call) -> None:
     logits = call.logits
     if not isinstance(out, np.ndarray) or out.shape != logits.shape or out.dtype != logits.dtype:
         got = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        contracts.reject(
-            "out", f"be a {logits.dtype} array of shape {logits.shape}", got, "Use numpy.empty_like(logits)."
-        )
+        contract = f"be a {logits.dtype} array of shape {logits.shape}"
+        contracts.reject("out", contract, contracts.Words(got), "Use numpy.empty_like(logits).")
     if not out.flags.writeable:
-        contracts.reject("out", "be writeable", "a read-only array", "Pass numpy.empty_like(logits).")
+        contracts.reject("out", "be writeable", contracts.Words("a read-only array"), "Pass numpy.empty_like(logits).")
     where = out.__array_interface__["data"], out.strides
     is_logits = where == (logits.__array_interface__["data"], logits.strides)
     others = [] if is_logits else [("the logits", logits)]
@@ -391,5 +394,8 @@ def _check_out(out: Any, call: Call) -> None:
     for name, other in others:
         if np.shares_memory(out, other):
             contracts.reject(
-                "out", "be the logits themselves or memory apart", f"an array that overlaps {name}", "Copy one of them."
+                "out",
+                "be the logits themselves or memory apart",
+                contracts.Words(f"an array that overlaps {name}"),
+                "Copy one of them.",
             )

@@ -94,7 +94,7 @@ def _probabilities(value: Any) -> Any:
     p = host.checked(value, lambda given: contracts.probabilities_array("probabilities", given))
     if p.ndim not in (1, 2):
         contract, remedy = "have shape (n,) or (n, n_classes)", "Put the classes on the last axis."
-        contracts.reject("probabilities", contract, f"shape {p.shape}", remedy)
+        contracts.reject("probabilities", contract, contracts.Words(f"shape {p.shape}"), remedy)
     return p
 
 
@@ -109,7 +109,9 @@ def _of_spec(p: Any, spec: LossSpec, xp: Any) -> NDArray[np.float64]:
     binary = spec.link == "sigmoid"
     if (p.ndim == 1) != binary:
         contract = f"have shape {'(n,)' if binary else '(n, n_classes)'} for a spec with the {spec.link} link"
-        contracts.reject("probabilities", contract, f"shape {p.shape}", "Take the columns of a sigmoid one by one.")
+        contracts.reject(
+            "probabilities", contract, contracts.Words(f"shape {p.shape}"), "Take the columns of a sigmoid one by one."
+        )
     for name, value in spec.class_parameters().items():
         contracts.class_vector(name, value, 1 if binary else p.shape[1])
     with np.errstate(divide="ignore"):

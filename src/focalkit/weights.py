@@ -78,7 +78,7 @@ def class_weights(counts: Counts, scheme: str = "balanced", *, beta: float | Non
     weights: NDArray[np.float64]
     n = host.checked(_in_order(counts), _counts)
     if n.ndim != 1:
-        contracts.reject("counts", _COUNTS, f"shape {n.shape}", _BINCOUNT)
+        contracts.reject("counts", _COUNTS, contracts.Words(f"shape {n.shape}"), _BINCOUNT)
     contracts.one_of("scheme", scheme, SCHEMES)
     if beta is not None and scheme not in ("power", "effective"):
         contracts.reject(
@@ -170,6 +170,10 @@ def deferred_weights(
     return weights if now >= first else host.namespace(counts).ones_like(weights)
 
 
+#: Of :func:`long_tail_counts`: what a float counts exactly, and what memory holds.
+MOST_SAMPLES, MOST_CLASSES = 2**53, 10**7
+
+
 def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArray[np.int64]:
     r"""How many samples each class keeps when a balanced set is made long-tailed, as in Cui et al.'s CIFAR sets.
 
@@ -201,9 +205,14 @@ def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArra
     >>> long_tail_counts(5000, 10, 100)
     array([5000, 2997, 1796, 1077,  645,  387,  232,  139,   83,   50])
     """
-    for name, value, least in (("n_largest", n_largest, 1), ("n_classes", n_classes, 2)):
+    for name, value, least, most in (
+        ("n_largest", n_largest, 1, MOST_SAMPLES),
+        ("n_classes", n_classes, 2, MOST_CLASSES),
+    ):
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
             contracts.reject(name, f"be an integer of at least {least}", value, "CIFAR-10 has 5000 and 10.")
+        if value > most:
+            contracts.reject(name, f"be at most {most}", value, "CIFAR-10 has 5000 and 10.")
     domain = contracts.Interval(1, float("inf"))
     factor = contracts.number("imbalance", imbalance, domain, "It is the largest class over the smallest, e.g. 100.")
     exact = int(n_largest) * factor ** (-np.arange(n_classes) / (n_classes - 1))

@@ -243,3 +243,13 @@ def test_feature_names_are_validated_by_xgboost_unless_told_otherwise():
         with pytest.raises(ValueError, match="feature_names mismatch"):
             call(other)
         call(other, validate_features=False)
+
+
+@EACH
+def test_an_eval_set_is_a_pair_or_a_list_of_pairs(library):
+    X, y = table(2)
+    for wrong in (X, [X, y], [(X,)], 3):
+        with pytest.raises(InputError, match=r"eval_set must be a pair \(X, y\), or a list of pairs; got "):
+            library.make().fit(X, y, eval_set=wrong)
+    one, several = (library.make().fit(X, y, eval_set=given) for given in ((X, y), [(X, y)]))
+    assert np.array_equal(one.predict_proba(X), several.predict_proba(X))

@@ -216,7 +216,7 @@ def test_calibration_is_taken_where_it_helps_and_left_where_it_does_not():
 
 
 def test_temperatures_are_found():
-    p, y = two(30_000)
+    p, y = two(10_000)
     logit = np.log(p / (1 - p))
     for method in ("temperature", "isotonic", "beta", "focal_temperature"):
         rule = decide(sigma(2 * logit), y, Cost(fn=9), calibrate=method)
@@ -230,7 +230,7 @@ def test_focal_temperature_scaling_finds_the_map():
     from focalkit.decisions.calibration import fit_calibration, log_losses
 
     rng = np.random.default_rng(0)
-    p = sigma(rng.normal(-1, 2, 100_000))
+    p = sigma(rng.normal(-1, 2, 30_000))
     y = (rng.random(len(p)) < p).astype(int)
     fine = sigma(np.linspace(-40, 40, 200_001))
     focal = np.interp(p, recover_posterior(fine, gamma=3.0), fine)
@@ -249,13 +249,13 @@ def test_of_several_classes_focal_temperature_is_taken_where_it_lowers_the_loss_
     from focalkit.decisions.calibration import best_calibration
 
     rng = np.random.default_rng(0)
-    q = rng.dirichlet([2.0, 1.0, 0.5], 8000)
-    folds = np.arange(8000) % 5
+    q = rng.dirichlet([2.0, 1.0, 0.5], 3000)
+    folds = np.arange(3000) % 3
     for map_, best in (
         (Temperature(1.5, 3.0), "focal_temperature"),
         (Temperature(1.0), None),
     ):
-        y = (rng.random(8000)[:, None] > map_.apply(q).cumsum(axis=1)).sum(axis=1).clip(0, 2)
+        y = (rng.random(3000)[:, None] > map_.apply(q).cumsum(axis=1)).sum(axis=1).clip(0, 2)
         assert best_calibration(q, y, None, folds) == best
 
 
@@ -380,9 +380,9 @@ RULES = {
     "focal matrix": lambda: decide(*three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate=None),
     "review": lambda: decide(*three(), Abstain(review_cost=0.3)),
     "learned matrix": lambda: decide(*three(), 70 * np.array(MATRIX), learned=True),
-    "focal temperature": lambda: decide(*three(), MATRIX, calibrate="focal_temperature", prior=[0.5, 0.3, 0.2]),
+    "focal temperature": lambda: decide(*three(), MATRIX, calibrate="focal_temperature", prior=[0.5, 0.3, 0.2], cv=2),
     "focal temperature behind alpha": lambda: decide(
-        *three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate="focal_temperature"
+        *three(), MATRIX, gamma=1.0, alpha=[1.0, 2.0, 3.0], calibrate="focal_temperature", cv=2
     ),
     "focal matrix, gamma 2": lambda: decide(*three(), MATRIX, gamma=2.0, calibrate=None),
 }

@@ -150,7 +150,7 @@ def test_names_given_by_classes_are_targets_of_a_list_column(data, tmp_path):
     made = table(*data, "fixed").drop(["label"]).append_column("label", pa.array(names[data[1]]))
     pq.write_table(made, tmp_path / "p.parquet")
     same(ledger_of(tmp_path / "p.parquet", classes=tuple(names)).ledger, whole(data, tuple(names)), exactly=False)
-    with pytest.raises(InputError, match="--classes"):
+    with pytest.raises(InputError, match="class_names="):
         ledger_of(tmp_path / "p.parquet")
 
 
@@ -171,7 +171,7 @@ def test_independent_logits_and_weights_are_read(tmp_path):
 def test_probabilities_are_refused_and_taken_where_they_are_called_so(data, tmp_path):
     e = np.exp(data[0].astype(float))
     pq.write_table(table(e / e.sum(axis=1, keepdims=True), data[1]), tmp_path / "p.parquet")
-    with pytest.raises(InputError, match="--probabilities"):
+    with pytest.raises(InputError, match="probabilities=True"):
         ledger_of(tmp_path / "p.parquet")
     found = ledger_of(tmp_path / "p.parquet", probabilities=True).ledger
     assert np.allclose(found.shares(1.3).loss.total, whole(data).shares(1.3).loss.total, rtol=1e-6)

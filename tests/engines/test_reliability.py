@@ -426,6 +426,9 @@ NO_NUMBERS = {
     "masked weights": lambda: fk.softmax_focal_loss(Z, T, sample_weight=np.ma.array(np.ones(4), mask=[1] * 4)),
     "masked counts": lambda: fk.class_weights(np.ma.array([1, 100], mask=[0, 1])),
     "masked targets of a ledger": lambda: diagnose(Z, np.ma.array(T, mask=[1, 0, 0, 0])),
+    "counts that no memory holds": lambda: fk.long_tail_counts(5000, 2**40, 10),
+    "names that are a number": lambda: diagnose(Z, T, class_names=0.5),
+    "a table of gamma without rows": lambda: LossSpec(gamma_steps=np.array(1.0)),
     "an unsigned id near 2**64": lambda: fk.softmax_focal_loss(Z, np.array([2**64 - 100] * 4, np.uint64)),
 }
 

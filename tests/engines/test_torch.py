@@ -564,7 +564,7 @@ def test_meta_and_fake_tensors_have_shapes_and_no_values(reduction):
     assert value.shape == (() if reduction == "mean" else (4, 5))
     value.sum().backward()
     assert z.grad.shape == z.shape
-    with pytest.raises(InputError, match=r"targets must have shape \(4, 5\); got 'shape \(4, 4\)'"):
+    with pytest.raises(InputError, match=r"targets must have shape \(4, 5\); got shape \(4, 4\)\."):
         focalkit.softmax_focal_loss(z, t[:, :4])
     with FakeTensorMode():
         z, t = torch.zeros(4, 3, requires_grad=True), torch.zeros(4, dtype=torch.long)
@@ -673,8 +673,8 @@ def test_a_step_takes_one_tensor_of_the_logits_size_and_inplace_none():
 def test_what_does_not_fit_is_refused_in_words():
     z, t = torch.zeros(4, 3), torch.zeros(4, dtype=torch.long)
     for bad, message in (
-        ((z, t.numpy()), "targets must be a tensor, as the logits are; got 'ndarray'"),
-        ((z, t.to("meta")), "targets must lie on the device of the logits, cpu; got 'meta'"),
+        ((z, t.numpy()), "targets must be a tensor, as the logits are; got ndarray"),
+        ((z, t.to("meta")), "targets must lie on the device of the logits, cpu; got meta"),
         ((z.to_sparse(), t), "logits must be dense"),
         ((z.long(), t), "logits must be a floating array"),
         ((z, t + 3), r"targets must lie in \[0, 3\) or equal ignore_index=-100; got 3"),

@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import tempfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import judged
 import mutate
 import numpy as np
 import pyarrow as pa
@@ -36,6 +38,11 @@ from focalkit.tuning.journal import Journal
 from focalkit.tuning.units import Unit, UnitScores
 
 FOLDER = Path(tempfile.mkdtemp(prefix="focalkit-fuzz-"))
+
+
+def place(name: str) -> Path:
+    """A file of this thread's own."""
+    return FOLDER / f"{threading.get_ident()}-{name}"
 
 
 @contextmanager
@@ -148,7 +155,7 @@ def written(table: Any, rng: np.random.Generator, writers: Any) -> tuple[str, by
 
 
 def saved(name: str, data: bytes) -> Path:
-    path = FOLDER / name
+    path = place(name)
     path.write_bytes(data)
     return path
 
@@ -224,7 +231,7 @@ def tables(rng: np.random.Generator) -> None:
 
 def focal_loss(logits: Any, targets: Any, gamma: float) -> float:
     """Summed, in 60 digits."""
-    with mp.workdps(60):
+    with judged.PRECISION, mp.workdps(60):
         k = logits.shape[1]
         hot = [[mpf(int(j == t)) for j in range(k)] for t in targets]
         rows = [truth.row_values([*map(float, z)], t, [mpf(gamma)] * k) for z, t in zip(logits, hot, strict=True)]
@@ -300,7 +307,7 @@ def _scores(unit: Unit) -> UnitScores:
 
 
 def _journal() -> bytes:
-    path = FOLDER / "whole.jsonl"
+    path = place("whole.jsonl")
     with Journal(path, RUN, PLANS, N_FOLDS) as journal:
         for unit in (Unit(plan, fold) for plan in range(2) for fold in range(N_FOLDS)):
             assert journal.claim(unit)

@@ -108,6 +108,11 @@ def hostile(rng: np.random.Generator) -> None:
 
 CASES = {"compared": compared, "hostile": hostile, "judged": judged.judged, **others.CASES}
 SHARES = {"compared": 6, "hostile": 8, "judged": 3, "ledger": 3, "addresses": 2, "hardest": 1, "pool": 1}
+if importlib.util.find_spec("scipy") is not None:
+    import functions
+
+    CASES |= functions.CASES
+    SHARES |= {"weights": 1, "posteriors": 1, "optimal": 1, "words": 3}
 if importlib.util.find_spec("pyarrow") is not None and importlib.util.find_spec("sklearn") is not None:
     import files
 

@@ -6,6 +6,7 @@ denominators. Arrays and tensors go through the same cases.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from tests.golden import truth
 from focalkit import LossSpec, loss_grad_hess
 
 GAMMAS = (0.0, 1.0, 2.0, 0.5, 1.5, 1.7, 3.0, 5.0, 30.0, 1e-46, 5e-324, 1e-20, 1e6, 1e20, 1e39, 1e200)
+
+#: mpmath's precision is that of all threads.
+PRECISION = threading.RLock()
 
 
 def size(rng: np.random.Generator, reach: float) -> float:
@@ -63,7 +67,7 @@ def judge(spec: LossSpec, call: dict[str, Any], got: tuple[Any, Any, Any]) -> No
     vector = lambda value, default: value if isinstance(value, tuple) else (default if value is None else value,) * k  # noqa: E731
     gammas, alphas = vector(spec.gamma, 0.0), vector(spec.alpha, None)
     digits = 60 if max(gammas) < 1e10 else 700  # of q beside 1, which such a gamma brings out
-    with mp.workdps(digits):
+    with PRECISION, mp.workdps(digits):
         losses, terms, weights = [], [], []
         for i in range(n):
             w = mpf(1) if weight is None else mpf(float(weight[i]))

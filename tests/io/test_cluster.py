@@ -45,8 +45,9 @@ def test_a_connection_that_breaks_costs_no_result(client, ordered, scatters):
     for piece, result in work.results(range(12), ordered=ordered):
         found.append((piece, result))
         if len(found) in (2, 5):
-            client.loop.add_callback(client.scheduler_comm.comm.abort)
-            while client.status == "running":
+            before = client.scheduler_comm
+            client.loop.add_callback(before.comm.abort)
+            while client.scheduler_comm is before:  # until that is noticed
                 time.sleep(0.001)
     assert (found if ordered else sorted(found)) == [(piece, 10 + piece) for piece in range(12)]
 
@@ -89,9 +90,20 @@ def test_the_error_of_a_piece_is_its_own(client):
         list(cluster.Work(client, fails, None).results([1, 2]))
 
 
-def test_a_worker_that_dies_while_all_are_asked_is_left_out(client):
-    def asked():
+def test_workers_that_do_not_answer_are_left_out_while_others_do(client):
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as two:
+        first = two.workers[0].address
+
+        def asked(dask_worker):
+            if dask_worker.address == first:
+                raise TimeoutError
+            return 3
+
+        with distributed.Client(two, set_as_default=False) as of_two:
+            assert cluster.everywhere(of_two, asked) == {two.workers[1].address: 3}
+
+    def dead():
         raise OSError(5, "it was killed")
 
-    assert cluster.everywhere(client, asked) == {}
-    assert list(cluster.everywhere(client, lambda: 3).values()) == [3]
+    with pytest.raises(ChildProcessError, match="no worker of the Dask cluster answers"):
+        cluster.everywhere(client, dead)

@@ -156,7 +156,7 @@ def test_columns_that_cannot_be_told_from_logits_are_refused_with_the_way_out(tm
     frame = BASE.rename(columns=lambda c: c.removeprefix("logit_")).assign(**{name: 0.5})
     path = tmp_path / f"p.{ending}"
     getattr(frame, f"to_{ending}")(path, index=False)
-    with pytest.raises(InputError, match=rf"told apart.*{name}.*--logits"):
+    with pytest.raises(InputError, match=rf"told apart.*{name}.*logits="):
         open_predictions([path], Asked(targets=("label",)))
     for asked in ({"drop": (name,)}, {"logits": "cat,dog,eel"}):
         source, logits = taken(path, targets=("label",), **asked)

@@ -100,7 +100,7 @@ def test_a_flipped_bit_in_a_parquet_page_is_found_by_its_checksum(tmp_path):
     parquet.write_table(made, out, write_page_checksum=True, compression="none", use_dictionary=False)
     data = out.getvalue()
     (tmp_path / "p.parquet").write_bytes(flipped(data, data.find(Z[2500].tobytes()) + 6))
-    with pytest.raises(InputError, match="FILE must be readable"):
+    with pytest.raises(InputError, match="file must be readable"):
         taken(tmp_path / "p.parquet")
     with pytest.raises(InputError, match="be a whole Parquet file"):
         read_table(tmp_path / "p.parquet")

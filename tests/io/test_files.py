@@ -329,8 +329,11 @@ def test_a_csv_and_a_parquet_file_are_read_over_http(server, ranges):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("code", [500, 403, 404, 302])
-def test_what_a_server_answers_wrongly_is_told_in_one_line(server, code):
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(500, "status 500"), (403, "status 403"), (404, "be an existing file"), (302, "TooManyRedirects")],
+)
+def test_what_a_server_answers_wrongly_is_told_in_one_line(server, code, said):
     pytest.importorskip("aiohttp")
     answers, url = server
 
@@ -342,8 +345,34 @@ def test_what_a_server_answers_wrongly_is_told_in_one_line(server, code):
         handler.end_headers()
 
     answers["/x.csv"] = answer
-    with pytest.raises(InputError, match=r"existing file|URL that answers") as error:
+    with pytest.raises(InputError, match=said) as error:
         open_predictions([f"{url}/x.csv"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("sent", [None, b"a,b,y\n" + b"1,2,0\n" * 9])
+def test_a_server_that_falls_silent_is_left(server, sent, monkeypatch):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr("focalkit.io._streams.SILENT_SECONDS", 0.2)
+    answers, url = server
+    left = threading.Event()
+
+    def answer(handler):
+        if sent is not None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "1000000")
+            handler.end_headers()
+            handler.wfile.write(sent)
+            handler.wfile.flush()
+        left.wait(60)
+
+    answers["/p.csv"] = answer
+    try:
+        with pytest.raises(InputError, match=r"be a URL that answers; got .*[Tt]imeout") as error:
+            logits_of(f"{url}/p.csv")
+    finally:
+        left.set()
     assert "\n" not in str(error.value)
 
 

@@ -81,7 +81,7 @@ def test_names_that_are_no_utf_8_are_refused(tmp_path):
 def test_texts_that_are_no_utf_8_in_json_are_refused(tmp_path):
     rows = b"".join(b'{"a": %d.5, "label": "%s"}\n' % (i, b"x\xa3" if i % 2 else b"y") for i in range(40))
     (tmp_path / "t.jsonl").write_bytes(rows)
-    with pytest.raises(InputError, match="FILE must be JSON rows"):
+    with pytest.raises(InputError, match="file must be JSON rows"):
         read_table(tmp_path / "t.jsonl")
 
 

@@ -28,7 +28,7 @@ def read(tmp_path, p, y=Y, **asked):
 
 @pytest.mark.parametrize("p", [P, P.round(3), P.round(2), P.round(1), FOREST, (100 * P).round(1), (100 * P).round(0)])
 def test_probabilities_of_softmax_are_recognised_rounded_or_in_per_cent(tmp_path, p):
-    with pytest.raises(InputError, match=r"probabilities.*--probabilities"):
+    with pytest.raises(InputError, match=r"probabilities.*probabilities=True"):
         read(tmp_path, p)
 
 
@@ -84,7 +84,7 @@ def test_the_two_classes_of_one_logit_have_many_names(tmp_path, names):
 
 def test_two_other_names_are_told_by_classes(tmp_path):
     words = [("ham", "spam")[y] for y in LABEL]
-    with pytest.raises(InputError, match="--classes NEGATIVE,POSITIVE"):
+    with pytest.raises(InputError, match=r"two names, the negatives. first, given by class_names="):
         read(tmp_path, BINARY, words)
     assert read(tmp_path, BINARY, words, classes=("ham", "spam"))[1][:, 0].tolist() == LABEL.tolist()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import focalkit
+import focalkit.keras
 import keras
 from focalkit import InputError, LossSpec
 from focalkit.keras import LedgerCallback, SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
@@ -105,10 +105,10 @@ def test_neighbours_over_classes_are_the_function_and_survive_their_config(gamma
     want = focalkit.softmax_focal_loss(Z.astype("f8"), IDS, gamma, **family)
     spec = LossSpec("softmax", gamma, **family)
     slope = focalkit.loss_grad_hess(spec, Z.astype("f8"), IDS, hess=False).grad
-    for one in (loss, again):
-        for y in (IDS, ONE_HOT):
-            close(one(y, Z), want, 1e-5)
-            np.testing.assert_allclose(value(gradient(one, y, Z)), slope, rtol=5e-4, atol=1e-7)
+    for y in (IDS, ONE_HOT):
+        close(loss(y, Z), want, 1e-5)
+        close(again(y, Z), want, 1e-5)
+        np.testing.assert_allclose(value(gradient(loss, y, Z)), slope, rtol=5e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(("gamma", "family"), SIGMOID_FAMILY, ids=str)
@@ -280,9 +280,8 @@ def test_torch_compiles_the_loss_without_a_graph_break():
     torch.testing.assert_close(compiled(y, z), loss.call(y, z))
 
 
-@pytest.mark.parametrize("language", ["", ".zh-CN"])
-def test_the_page_on_keras_runs(language):
-    page = (Path(__file__).parents[2] / f"docs/keras{language}.md").read_text(encoding="utf-8")
+def test_the_page_on_keras_runs():
+    page = (Path(__file__).parents[2] / "docs/keras.md").read_text(encoding="utf-8")
     names = {"x": X, "y": Y, "x_val": X[:50], "y_val": Y[:50]}
     for block in re.findall(r"```python\n(.*?)```", page, re.S):
         exec(compile(block, "keras.md", "exec"), names)
@@ -306,3 +305,7 @@ def test_a_loss_shows_what_it_is_made_of_and_names_a_misspelt_argument():
         SoftmaxFocalLoss(label_smoothin=0.1)
     with pytest.raises(InputError, match="got 'ignore_class'"):
         SigmoidFocalLoss(ignore_class=1)
+
+
+def test_the_module_shows_its_public_names_alone():
+    assert dir(focalkit.keras) == focalkit.keras.__all__

@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -210,25 +210,24 @@ class Torture:
     # ------------------------------------------------------------------ parts
 
     def hang(self) -> None:
-        """``diagnose`` of a hundred rows, ten times as often as a kill, beside programs that take all cores."""
+        """``diagnose`` of a hundred rows, ten times as often as a kill, four at a time for each core."""
         lines = self.predictions.read_text().splitlines()[:101]
-        spin = [sys.executable, "-c", "while True: pass"]
-        busy = [subprocess.Popen(spin) for _ in range(2 * len(os.sched_getaffinity(0)))]
-        try:
-            with self.place() as here:
-                (here / "p.csv").write_text("\n".join(lines))
-                self.whole_run("diagnose", here / "p.csv", "--quiet", "--json", here / "first.json")
-                for _ in range(10 * self.count):
-                    words = ["diagnose", here / "p.csv", "--quiet", "--json", here / "r.json"]
-                    run = start(words, dump_when_late, leave_as_programs_do)
+        at_a_time = 4 * len(os.sched_getaffinity(0))
+        with self.place() as here:
+            (here / "p.csv").write_text("\n".join(lines))
+            look = ["diagnose", here / "p.csv", "--quiet", "--json"]
+            self.whole_run(*look, here / "first.json")
+            first = (here / "first.json").read_bytes()
+            running: deque[tuple[Run, Path]] = deque()
+            for turn in range(10 * self.count + at_a_time):
+                if turn >= at_a_time:
+                    run, told = running.popleft()
                     claim(run.wait() == 0, f"ended with {run.code}: {run.said}")
-                    same = (here / "r.json").read_bytes() == (here / "first.json").read_bytes()
-                    claim(same, "the same file gave another answer")
+                    claim(told.read_bytes() == first, "the same file gave another answer")
                     self.met["diagnosed"] += 1
-        finally:
-            for process in busy:
-                process.kill()
-                process.wait()
+                if turn < 10 * self.count:
+                    told = here / f"{turn % at_a_time}.json"
+                    running.append((start([*look, told], dump_when_late, leave_as_programs_do), told))
 
     def kill(self) -> None:
         """SIGKILL at any moment of a run, and again of those that go on from its journal."""
@@ -488,7 +487,12 @@ def main() -> int:
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
     print(f"--seed {seed}", flush=True)
     for name in (
+        "focalkit.cli.diagnose",
         "focalkit.cli.problem",
+        "focalkit.engines.cpu.ledger",
+        "focalkit.io.predictions",
+        "focalkit.io.text_batches",
+        "focalkit.report.terminal.console",
         "focalkit.report.tune",
         "focalkit.tuning.search",
         "pyarrow.csv",

@@ -16,7 +16,7 @@ from focalkit.tuning import tune
 from focalkit.tuning.estimators import NAMES, preparation
 from focalkit.tuning.folds import dealt_out
 from focalkit.tuning.linear import LinearTable, Preparation
-from focalkit.tuning.verdict import t_below, t_quantile
+from focalkit.tuning.student import t_below, t_quantile
 
 
 def _table(n_classes: int = 2, *, gaps: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -83,11 +83,12 @@ def test_folds_are_dealt_as_scikit_learn_deals_them(n_splits: int) -> None:
             np.testing.assert_array_equal(np.flatnonzero(ours == fold), test)
 
 
-@pytest.mark.parametrize("freedom", [1, 4, 24])
+@pytest.mark.parametrize("freedom", [1, 2, 4, 24, 999])
 def test_students_t_is_scipys(freedom: int) -> None:
-    for bound in (-40.0, -2.0, 0.0, 0.3, 5.0):
+    for bound in (-400.0, -40.0, -2.0, -1e-3, 0.0, 0.3, 5.0, 1e5, float("inf")):
         assert t_below(bound, freedom) == pytest.approx(stats.t.cdf(bound, freedom), rel=1e-12)
-    assert t_quantile(0.975, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
+    for p in (0.0, 1e-6, 0.3, 0.5, 0.975, 0.9999):
+        assert t_quantile(p, freedom) == pytest.approx(stats.t.ppf(p, freedom), rel=1e-9, abs=1e-12)
 
 
 def test_the_command_line_names_every_estimator() -> None:
@@ -102,7 +103,7 @@ def test_tuning_a_table_of_numbers_loads_neither_scikit_learn_nor_pandas(tmp_pat
         "import sys\n"
         "from focalkit.cli import main\n"
         f"main(['tune', {str(path)!r}, '--repeats', '1', '--jobs', '1', '--quiet'], standalone_mode=False)\n"
-        "print(sorted({'sklearn', 'pandas', 'joblib'} & set(sys.modules)), file=sys.stderr)\n"
+        "print(sorted({'sklearn', 'pandas', 'joblib', 'scipy'} & set(sys.modules)), file=sys.stderr)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Do:" in ran.stdout

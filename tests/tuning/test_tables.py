@@ -115,7 +115,7 @@ def test_a_bad_file_or_target_is_refused_with_the_way_out(tmp_path, text, target
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(InputError, match="FILE must be an existing file"):
+    with pytest.raises(InputError, match="file must be an existing file"):
         read_table(tmp_path / "no.csv")
     with pytest.raises(InputError, match="name at least one file"):
         read_table(tmp_path)
@@ -124,7 +124,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 def test_binary_garbage_is_refused(tmp_path):
     path = tmp_path / "g.csv"
     path.write_bytes(bytes(range(256)) * 20)
-    with pytest.raises(InputError, match=r"FILE must be text"):
+    with pytest.raises(InputError, match=r"file must be text"):
         read_table(path)
 
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "dispatch.hpp"
 
 namespace nb = nanobind;
 
@@ -61,8 +62,50 @@ void softmax_curvature(Array<const float, 2> grad, Array<const float, 2> hess, A
     }
 }
 
+/// Of rows that begin at ``first``: adds the products of all pairs of ``columns`` (D, n), weighted by each line of
+/// ``weights`` (n_weights, rows), to ``sums`` (n_weights, D (D + 1) / 2).
+void weighted_products(Array<const float, 2> columns, std::int64_t first, Array<const float, 2> weights,
+                       Array<double, 2> sums) {
+    const auto n = static_cast<std::int64_t>(columns.shape(1)), n_columns = static_cast<std::int64_t>(columns.shape(0));
+    ProductsJob job;
+    job.rows = static_cast<std::int64_t>(weights.shape(1));
+    job.n_weights = static_cast<std::int64_t>(weights.shape(0));
+    if (first < 0 || job.rows > n - first || sums.shape(0) != weights.shape(0) ||
+        static_cast<std::int64_t>(sums.shape(1)) != n_columns * (n_columns + 1) / 2)
+        throw std::invalid_argument("shapes differ");
+    job.columns = columns.data() + first;
+    job.n_columns = n_columns;
+    job.apart = n;
+    job.weights = weights.data();
+    job.sums = sums.data();
+    const nb::gil_scoped_release released;
+    dispatch::linear().products(job);
+}
+
+/// Factors each of ``matrices`` (m, p, p) in place.
+void factored(Array<double, 3> matrices) {
+    const auto size = static_cast<std::int64_t>(matrices.shape(1));
+    if (matrices.shape(2) != matrices.shape(1)) throw std::invalid_argument("shapes differ");
+    const nb::gil_scoped_release released;
+    for (std::size_t i = 0; i < matrices.shape(0); ++i)
+        dispatch::linear().factor(matrices.data() + static_cast<std::int64_t>(i) * size * size, size);
+}
+
+/// Solves U'U x = ``vector`` in place, by the factor U of a matrix.
+void substituted(Array<const double, 2> factor, Array<double, 1> vector) {
+    if (factor.shape(0) != factor.shape(1) || vector.shape(0) != factor.shape(0))
+        throw std::invalid_argument("shapes differ");
+    dispatch::linear().substitute(factor.data(), static_cast<std::int64_t>(factor.shape(0)), vector.data());
+}
+
 }  // namespace
 
-void bind_curvature(nb::module_& module) { module.def("softmax_curvature", &softmax_curvature); }
+void bind_curvature(nb::module_& module) {
+    // what is written is never a copy that would be lost
+    module.def("softmax_curvature", &softmax_curvature, nb::arg(), nb::arg(), nb::arg(), nb::arg().noconvert());
+    module.def("weighted_products", &weighted_products, nb::arg(), nb::arg(), nb::arg(), nb::arg().noconvert());
+    module.def("factored", &factored, nb::arg().noconvert());
+    module.def("substituted", &substituted, nb::arg(), nb::arg().noconvert());
+}
 
 }  // namespace focalkit

@@ -71,7 +71,8 @@ class LossSpec:
     link : {"softmax", "sigmoid"}
         Classes that exclude each other, or independent binary logits.
     gamma : float or sequence of float, in [0, inf), or a table
-        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own. A table of rows
+        Focusing parameter; a vector gives each class (softmax) or column (sigmoid) its own. Default: 0, cross-entropy,
+        where :func:`softmax_focal_loss` and :func:`sigmoid_focal_loss` take the paper's 2. A table of rows
         ``(p, gamma)`` has it step with the probability of the true class, which is not differentiated:
         ``[(0.2, 5), (1, 3)]`` is FLSD-53. It becomes ``gamma_steps``.
     alpha : None, float or sequence of float
@@ -286,7 +287,7 @@ class LossSpec:
         kinds = {"asymmetric" if name in ("gamma_negative", "clip") else name for name in given}
         if len(kinds) > 1:
             remedy = "Each is another function of the same log-odds: keep one of them."
-            contracts.reject("the form of the loss", "be one", ", ".join(given), remedy)
+            contracts.reject("the form of the loss", "be one", contracts.Words(", ".join(given)), remedy)
         name = next(iter(given))
         if self.link == "softmax" and name in ("gamma_negative", "clip", "quality"):
             remedy = "A softmax has no negatives, and its soft targets are probabilities of classes: use the sigmoid."
@@ -366,7 +367,10 @@ def _is_table(gamma: Any) -> bool:
 def _steps(table: Any) -> tuple[tuple[float, float], ...]:
     """Rows (p, gamma) by rising p, the last at 1."""
     remedy = "E.g. gamma=[(0.2, 5), (1, 3)]: 5 where p_t is below 0.2, 3 above."
-    rows = tuple(tuple(row) for row in (table.tolist() if hasattr(table, "tolist") else table))
+    try:
+        rows = tuple(tuple(row) for row in (table.tolist() if hasattr(table, "tolist") else table))
+    except TypeError:  # it has no rows, or they have no entries
+        rows = ()
     if not rows or any(len(row) != 2 for row in rows):
         contracts.reject("gamma", "have rows of two numbers, (p, gamma), as a table", table, remedy)
     upper = [contracts.number("p in gamma's table", p, contracts.FRACTION, remedy) for p, _ in rows]

@@ -26,7 +26,9 @@ class NativeObjective:
     def __init__(self, objective: FocalObjective) -> None:
         if objective.hessian == "exact" and objective.n_classes > 2:
             remedy = "CatBoost needs a positive definite matrix."
-            contracts.reject("hessian", "be 'majorizer' or 'clipped' for more than two classes", "exact", remedy)
+            contracts.reject(
+                "hessian", "be 'majorizer' or 'clipped' for more than two classes", objective.hessian, remedy
+            )
         self.objective = objective
 
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> list[tuple[float, float]]:

@@ -55,7 +55,9 @@ def refuse_method(name: str, remedy: str) -> Any:
 
     def refused(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
         contract = f"not be called on a {type(self).__name__}"
-        contracts.reject(f"{name}()", contract, "a method that knows nothing of the focal loss", remedy)
+        contracts.reject(
+            f"{name}()", contract, contracts.Words("a method that knows nothing of the focal loss"), remedy
+        )
 
     refused.__name__ = name
     refused.__doc__ = f"Refused: it knows nothing of the focal loss. {remedy}"

@@ -39,11 +39,14 @@ def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: s
     classes, targets = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         contracts.reject(
-            "y", "have at least two classes", f"{len(classes)} class", "A classifier needs two to tell apart."
+            "y",
+            "have at least two classes",
+            contracts.Words(f"{len(classes)} class"),
+            "A classifier needs two to tell apart.",
         )
     counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
     if not counts.sum() > 0:
-        got, remedy = "weights that are all zero", "Leave sample_weight out to weigh all alike."
+        got, remedy = contracts.Words("weights that are all zero"), "Leave sample_weight out to weigh all alike."
         contracts.reject("sample_weight", "leave some sample a weight above zero", got, remedy)
     weights = alpha_of_classes(alpha, classes, counts)
     objective = FocalObjective.from_counts(counts, gamma, weights, hessian=hessian, options=options)
@@ -65,6 +68,31 @@ def encode(name: str, y: Any, classes: NDArray[Any]) -> NDArray[np.int32]:
         remedy = "Every class must be in the training labels too."
         contracts.reject(name, f"have labels out of {classes.tolist()}", y[unknown][0], remedy)
     return np.asarray(position, np.int32)
+
+
+def pairs(eval_set: Any) -> list[tuple[Any, Any]]:
+    """The pairs (X, y) of ``eval_set``, which may be one alone."""
+    if eval_set is None:
+        return []
+    alone = isinstance(eval_set, tuple) and not all(isinstance(part, tuple) for part in eval_set)
+    parts = [eval_set] if alone else eval_set
+    if not isinstance(parts, (list, tuple)):
+        parts = [parts]
+    for part in parts:
+        if not isinstance(part, (list, tuple)) or len(part) != 2:
+            got = contracts.Words(f"{len(part)} of them" if isinstance(part, (list, tuple)) else type(part).__name__)
+            contracts.reject("eval_set", "be a pair (X, y), or a list of pairs", got, "Pass eval_set=[(X, y)].")
+    return [(X, y) for X, y in parts]
+
+
+def of_each(name: str, values: Any, n: int) -> list[Any]:
+    """What is given beside each of ``n`` pairs of ``eval_set``; none for each where nothing is."""
+    if values is None:
+        return [None] * n
+    if not isinstance(values, (list, tuple)) or len(values) != n:
+        got = contracts.Words(f"{len(values)} of them" if isinstance(values, (list, tuple)) else type(values).__name__)
+        contracts.reject(name, f"be a list of {n}, one for each pair of eval_set", got, "Use None where there is none.")
+    return list(values)
 
 
 def metric_names(value: Any) -> list[Any]:

@@ -227,10 +227,9 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
         training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian, self.options)
         objective = training.objective
         fresh = baseline is None and init_model is None
-        _check_eval_set(eval_set)
         evals = [
             self._pool(part_X, _fitting.encode(f"eval_set[{i}]", part_y, training.classes), objective, kinds, fresh)
-            for i, (part_X, part_y) in enumerate([eval_set] if isinstance(eval_set, tuple) else eval_set or [])
+            for i, (part_X, part_y) in enumerate(_fitting.pairs(eval_set))
         ]
         try:
             self._swap_params(self._training_params(objective, bool(evals)))
@@ -258,7 +257,10 @@ class FocalCatBoostClassifier(FocalBooster, catboost.CatBoostClassifier):  # typ
     def _refuse_rivals(self, X: Any) -> None:
         if isinstance(X, catboost.Pool):
             contracts.reject(
-                "X", "be an array or a data frame", "a catboost.Pool", "Labels are encoded here: pass X and y."
+                "X",
+                "be an array or a data frame",
+                contracts.Words("a catboost.Pool"),
+                "Labels are encoded here: pass X and y.",
             )
         weights = ("class_weights", "auto_class_weights", "scale_pos_weight")
         refuse_parameters(self._init_params, weights, "Give class weights as alpha, e.g. 'balanced'.")
@@ -412,13 +414,6 @@ def _alpha_as_weights(training: _fitting.Training) -> NDArray[np.float64] | None
         return training.sample_weight
     of_each: NDArray[np.float64] = alpha[training.targets]
     return of_each if training.sample_weight is None else of_each * training.sample_weight
-
-
-def _check_eval_set(eval_set: Any) -> None:
-    """Refuse pools, whose labels are not encoded."""
-    for part in eval_set if isinstance(eval_set, list) else [eval_set]:
-        if isinstance(part, catboost.Pool):
-            contracts.reject("eval_set", "be (X, y) or a list of them", "a catboost.Pool", "Pass X and y.")
 
 
 def _keep_bias(model: Any, first: Any) -> None:

@@ -244,9 +244,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
             by_class = compute_sample_weight(self.class_weight, y)
             counted = by_class if sample_weight is None else np.asarray(sample_weight) * by_class
         training = _fitting.read_training(y, counted, self.gamma, self.alpha, self.hessian, self.options)
-        if isinstance(eval_set, tuple):
-            eval_set = [eval_set]
-        parts: Sequence[Any] = eval_set or []
+        parts = _fitting.pairs(eval_set)
         for i, (_, part_y) in enumerate(parts):
             _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
         self._refuse_boosting(training.objective)
@@ -255,7 +253,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         fresh = init_score is None and init_model is None and self._starts_at_average() and not own_loss
         if fresh:
             init_score = start_scores(training.objective, len(training.targets))
-            if eval_set and eval_init_score is None:
+            if parts and eval_init_score is None:
                 eval_init_score = [start_scores(training.objective, len(part_y)) for _, part_y in parts]
         asked = _fitting.metric_names(DEFAULT_METRIC if eval_metric is None else eval_metric)
         check_metrics("eval_metric", asked, _RIGHT_METRICS, all_right=False)
@@ -263,7 +261,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         given = {
             "sample_weight": sample_weight,
             "init_score": init_score,
-            "eval_set": eval_set,
+            "eval_set": parts or None,
             "eval_names": eval_names,
             "eval_sample_weight": eval_sample_weight,
             "eval_class_weight": eval_class_weight,

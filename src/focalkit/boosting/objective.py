@@ -389,6 +389,11 @@ def focal_start(weights: ArrayLike, gamma: float) -> NDArray[np.float64]:
     numpy.ndarray
         float64 (n_classes,). For two classes the difference is the initial logit.
 
+    Raises
+    ------
+    InputError
+        Where an argument breaks its contract.
+
     Notes
     -----
     This is not the log of the class frequencies unless gamma is 0. At the minimum
@@ -403,7 +408,10 @@ def focal_start(weights: ArrayLike, gamma: float) -> NDArray[np.float64]:
     >>> float((start[1] - start[0]).round(4)), float(np.log(1 / 99).round(4))
     (-1.7065, -4.5951)
     """
-    w = np.asarray(weights, np.float64)
+    w = contracts.vector("weights", weights, contracts.SAMPLE_WEIGHT, "Pass the summed weight of each class.")
+    if len(w) < 2 or not w.any() or not np.isfinite(w.sum()):
+        contracts.reject("weights", "be two or more, one of them positive", weights, "Sum the weights of each class.")
+    gamma = contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy.")
     log_prior = np.log(np.maximum(w, 1e-12 * w.sum()) / w.sum())
     if gamma == 0:
         return np.asarray(log_prior - np.log(np.exp(log_prior).sum()))

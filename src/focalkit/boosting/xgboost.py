@@ -208,9 +208,9 @@ class FocalXGBClassifier(FocalBooster, xgboost.XGBClassifier):  # type: ignore[m
         X = _fitting.plain(X)
         training = _fitting.read_training(y, sample_weight, self.gamma, self.alpha, self.hessian, self.options)
         dtrain = self._matrix(None, X, training.targets, training.sample_weight, base_margin)
-        parts: Sequence[Any] = eval_set or []
-        weights: Sequence[Any] = sample_weight_eval_set or [None] * len(parts)
-        margins: Sequence[Any] = base_margin_eval_set or [None] * len(parts)
+        parts = _fitting.pairs(eval_set)
+        weights = _fitting.of_each("sample_weight_eval_set", sample_weight_eval_set, len(parts))
+        margins = _fitting.of_each("base_margin_eval_set", base_margin_eval_set, len(parts))
         evals = []
         for i, ((part_X, part_y), weight, margin) in enumerate(zip(parts, weights, margins, strict=True)):
             targets = _fitting.encode(f"eval_set[{i}]", part_y, training.classes)

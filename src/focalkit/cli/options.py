@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -70,7 +71,7 @@ def one_line_errors(context: click.Context) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        message, code = str(error), 2
+        message, code = in_options(str(error), context.command), 2
     except click.UsageError as error:
         message, code = error.format_message(), 2
     except ImportError as error:
@@ -93,6 +94,28 @@ def one_line_errors(context: click.Context) -> Iterator[None]:
         click.echo(f"focalkit: {visible(message)}", err=True)
     if code:
         context.exit(code)
+
+
+#: What the functions' arguments are called among a command's, where it is another name.
+_CALLED_HERE = {"target": "targets", "class_names": "classes", "cv": "folds", "n_jobs": "jobs"}
+_ARGUMENT = re.compile(r"\b([a-z]\w*)=(True\b|'[^']*'|\w*)|'[^']*'")
+
+
+def in_options(text: str, command: click.Command) -> str:
+    """What errors call arguments of functions, as options of ``command``: ``encoding=`` is ``--encoding``.
+
+    What stands in quotes is the user's, and stays.
+    """
+    flags = {p.name: p.opts[0] for p in command.params if isinstance(p, click.Option)}
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found[1], (found[2] or "").strip("'")
+        flag = flags.get(name) or flags.get(_CALLED_HERE.get(name, ""))
+        if flag is None:
+            return found[0]
+        return flag if value in ("", "True") else f"{flag} {value}"
+
+    return _ARGUMENT.sub(option, text)
 
 
 def _of_an_interrupt(error: BaseException | None) -> bool:
@@ -213,14 +236,14 @@ def check_places(*places: Path | None) -> None:
     if sum(str(place) == STDOUT for place in places if place is not None) > 1:
         contracts.reject("output", "be standard output (-) once", STDOUT, "Name a file for the others.")
     if len({place.resolve() for place in files}) < len(files):
-        contracts.reject("output", "be another file for each report", str(files[-1]), "Name different files.")
+        contracts.reject("output", "be another file for each report", files[-1], "Name different files.")
     for place in files:
         if not place.resolve().parent.is_dir():
-            contracts.reject("output folder", "exist", str(place.resolve().parent), "Create it first.")
+            contracts.reject("output folder", "exist", place.resolve().parent, "Create it first.")
         if place.is_dir():
-            contracts.reject("output", "be a file", str(place), "Name one in that folder.")
+            contracts.reject("output", "be a file", place, "Name one in that folder.")
         if place.is_file() and any(os.path.samefile(place, read) for read in _files_read(places)):
-            contracts.reject("output", "be another file than those that are read", str(place), "Name a new file.")
+            contracts.reject("output", "be another file than those that are read", place, "Name a new file.")
         check_writable(place)
 
 
@@ -241,6 +264,8 @@ def write_out(place: Path, text: str) -> bool:
     if str(place) == STDOUT:
         stream = sys.stdout.buffer if hasattr(sys.stdout, "buffer") else None
         data = text if text.endswith("\n") else text + "\n"
+        if sys.stdout.isatty():  # which would act by the control characters of names
+            data = "\n".join(map(visible, data.split("\n")))
         if stream is None:
             sys.stdout.write(data)
         else:

@@ -48,7 +48,7 @@ def predict(
     steps = getattr(loaded, "steps", [(None, None)])
     if not isinstance(steps[0][1], TableEncoder):
         remedy = "Save one by focalkit tune FILE --save model.joblib."
-        contracts.reject("MODEL", "be one that focalkit tune saved", type(loaded).__name__, remedy)
+        contracts.reject("MODEL", "be one that focalkit tune saved", contracts.Words(type(loaded).__name__), remedy)
     options = {name: value for name, value in reading.items() if name != "drop" and value is not None}
     rows = steps[0][1].encoding.matrix(file, **options)
     classifier = steps[-1][1]

@@ -294,7 +294,7 @@ def tune(
         problem = from_table(file, {**roles, **text}, name, strength, trust, demo)
     source, notes = problem.source, problem.notes
     if model_file is not None and predictions:
-        contracts.reject("save", "be left out with --predictions", str(model_file), "There is no model to train.")
+        contracts.reject("save", "be left out with --predictions", model_file, "There is no model to train.")
     shown = not to_stdout(json_file, html_file, script_file, card_file)
     if shown:  # before any work
         terminal = Terminal(language)

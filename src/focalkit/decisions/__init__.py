@@ -48,3 +48,7 @@ def __getattr__(name: str) -> object:
         globals()[name] = DecisionClassifier
         return DecisionClassifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")  # noqa: EM102
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -169,8 +169,17 @@ class Calibration:
         return sum(not lo <= p <= hi for lo, p, hi in zip(self.low, self.predicted, self.high, strict=True))
 
 
+#: Of a reliability curve.
+MOST_BINS = 100_000
+
+
 def calibration(p: Real, positive: NDArray[Any], weight: Real | None = None, n_bins: int = 10) -> Calibration:
     """How true the probabilities ``p`` (n,) of an event are; ``positive`` (n,) says where it happened.
+
+    Raises
+    ------
+    InputError
+        Where these are not probabilities, events and weights of as many rows.
 
     Examples
     --------
@@ -179,11 +188,22 @@ def calibration(p: Real, positive: NDArray[Any], weight: Real | None = None, n_b
     >>> calibration(p, rng.random(10_000) < p).off
     0
     """
+    p = contracts.vector("p", p, contracts.PROBABILITY, "Pass the probability of the event for each row.")
+    y = contracts.events("positive", positive, len(p)).astype(np.float64)
+    given = contracts.sample_weight_array(weight, p.shape)
+    w = np.ones(len(y)) if given is None else given
+    if not w.any():
+        contracts.reject("weight", "be positive for a row", contracts.Words("only zeros"), "Give a row a weight.")
+    if contracts.whole("n_bins", n_bins, 1) > MOST_BINS:
+        contracts.reject("n_bins", f"be at most {MOST_BINS}", n_bins, "10 show a curve.")
+    return calibration_of(p, y, w, int(n_bins))
+
+
+def calibration_of(p: Real, y: Real, w: Real, n_bins: int = 10) -> Calibration:
+    """The same of what was checked."""
     with need("scipy", "reliability bands", "tune"):
         from scipy.special import betaincinv
-    y = np.asarray(positive, np.float64)
-    w = np.ones(len(y)) if weight is None else weight
-    z = logits_of(np.asarray(p))
+    z = logits_of(p)
     (a,), (ea,) = _logistic(np.ones((len(y), 1)), y, w, z)
     (_, b), (_, eb) = _logistic(np.column_stack([np.ones(len(y)), z]), y, w, np.zeros(len(y)))
     order = np.argsort(p, kind="stable")

@@ -157,16 +157,20 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         if y is None:
             contracts.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
         if _num_samples(X) == 0:
-            contracts.reject("X", "have rows", "0 sample(s)", "Pass the rows to learn from.")
+            contracts.reject("X", "have rows", contracts.Words("0 sample(s)"), "Pass the rows to learn from.")
         y = np.asarray(column_or_1d(y, warn=True))
         if y.dtype.kind == "f" and not np.isfinite(y).all():
-            contracts.reject("y", "be finite", "Input y contains NaN or infinity (inf)", "Leave those rows out.")
+            contracts.reject(
+                "y", "be finite", contracts.Words("Input y contains NaN or infinity (inf)"), "Leave those rows out."
+            )
         check_classification_targets(y)
         n = _num_samples(y)
         classes, ids = np.unique(y, return_inverse=True)
         weight = None if sample_weight is None else contracts.sample_weight_array(sample_weight, (n,))
         if weight is not None and not (weight > 0).any():
-            contracts.reject("sample_weight", "be positive for some row", "every weight zero", "Leave it out.")
+            contracts.reject(
+                "sample_weight", "be positive for some row", contracts.Words("every weight zero"), "Leave it out."
+            )
         if len(np.unique(ids if weight is None else ids[weight > 0])) < 2:
             got = contracts.Words(f"1 class, {classes[0]!r}, in the rows that weigh anything")
             contracts.reject("y", "hold two classes", got, "One class leaves nothing to decide.")

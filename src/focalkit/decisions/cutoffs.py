@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core import contracts
+
 Real = NDArray[np.float64]
 #: Values closer than this, relative to the largest, are one: sums of weights are rounded.
 TOLERANCE = 1e-12
@@ -76,7 +78,25 @@ def sort_cutoffs(p: Real, positive: NDArray[Any], weight: Real | None = None) ->
     """All cut-offs of scores ``p`` (n,); ``positive`` (n,) is true of the rows that should be flagged.
 
     Rows of weight 0 take no part.
+
+    Raises
+    ------
+    InputError
+        Where these are no numbers of as many rows, or no row has a weight.
     """
+    scores = contracts.vector("p", p, contracts.REAL, "Pass one score for each row.")
+    rows = (len(scores),)
+    flagged = contracts.events("positive", positive, len(scores))
+    weights = contracts.sample_weight_array(weight, rows)
+    if weights is not None and not weights.any():
+        contracts.reject(
+            "sample_weight", "be positive for a row", contracts.Words("only zeros"), "Give a row a weight."
+        )
+    return sorted_cutoffs(scores, flagged, weights)
+
+
+def sorted_cutoffs(p: Real, positive: NDArray[Any], weight: Real | None = None) -> Cutoffs:
+    """The same of what was checked."""
     if weight is not None and not weight.all():
         some = weight > 0
         p, positive, weight = p[some], positive[some], weight[some]

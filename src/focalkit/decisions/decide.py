@@ -109,6 +109,7 @@ def decide(
     True
     """
     goal = as_goal(goal)
+    contracts.whole("random_state", random_state, 0)
     data = inputs.read(probabilities, targets, sample_weight, classes, goal, costs)
     if data.multilabel:
         training = Labelled(gamma, alpha, keep_hardest, sampling_rate, calibrate, prior, unlabelled)

@@ -122,7 +122,7 @@ class _Gathered:
             names = layout.logits if len(layout.logits) == len(unit) else tuple(map(str, range(len(unit))))
             i, j = names[int(unit.argmax())], names[int((~unit).argmax())]
             got = contracts.Words(f"{i} within [0, 1] beside {j} outside")
-            remedy = "Mend the column, name the others by --logits A,B,…, or say --from logits."
+            remedy = "Mend the column, name the others by logits='A,B,…', or say kind='logits'."
             contracts.reject("columns", "be all probabilities or all logits", got, remedy)
         return bool(unit.all())
 

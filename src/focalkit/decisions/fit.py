@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._metrics import DECISION_METRICS
 from focalkit.decisions.ascent import CostAim, MetricAim, ascend, counts
-from focalkit.decisions.cutoffs import TOLERANCE, Cutoffs, between, first_best, sort_cutoffs
+from focalkit.decisions.cutoffs import TOLERANCE, Cutoffs, between, first_best, sorted_cutoffs
 from focalkit.decisions.goals import Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.decisions.rules import REVIEW, Bands, Cutoff, PerCase, Rule, Weighted, both_sides, positive
 
@@ -59,7 +59,11 @@ def fit_rule(
     >>> fit_rule(Maximize("f1"), np.array([0.1, 0.3, 0.4, 0.8]), np.array([0, 0, 1, 1]))
     Cutoff(cutoff=0.35)
     """
-    p = probabilities
+    _goal(goal)
+    p = contracts.shaped("probabilities", probabilities, (None,), (None, None))
+    targets = contracts.shaped("targets", targets, (len(p),))
+    if sample_weight is not None:
+        sample_weight = contracts.shaped("sample_weight", sample_weight, (len(p),))
     n_classes = 2 if p.ndim == 1 else p.shape[1]
     closed_form = is_closed(goal, learned)
     if isinstance(goal, CaseCost):
@@ -71,7 +75,10 @@ def fit_rule(
         if closed is not None:
             return closed
         if cutoffs is None:
-            cutoffs = sort_cutoffs(positive(p), targets == 1, sample_weight)
+            cutoffs = sorted_cutoffs(positive(p), targets == 1, sample_weight)
+        elif not isinstance(cutoffs, Cutoffs):
+            got = contracts.Words(type(cutoffs).__name__)
+            contracts.reject("cutoffs", "be Cutoffs", got, "Pass what sort_cutoffs returned.")
         return best_cutoff(goal, cutoffs)
     if isinstance(goal, Cost | Constraint):
         what = "a cost of each kind of mistake" if isinstance(goal, Cost) else "a constraint"
@@ -82,6 +89,11 @@ def fit_rule(
         return _weights(goal, p, targets, _ones(sample_weight, len(p)))
     assert isinstance(goal, CostMatrix | Abstain)
     return _by_cost(goal, p, targets, _ones(sample_weight, len(p)), not closed_form)
+
+
+def _goal(goal: object) -> None:
+    if not isinstance(goal, Goal):
+        contracts.reject("goal", "be a Goal", goal, "E.g. Maximize('f1'); as_goal() makes one of a metric's name.")
 
 
 #: Metrics that true probabilities have a closed form for: of p, or of p over the class's frequency.
@@ -127,6 +139,13 @@ def score(
     >>> score(Maximize("f1"), Cutoff(0.35), np.array([0.1, 0.5, 0.4, 0.8]), np.array([0, 0, 1, 1]))
     0.8
     """
+    _goal(goal)
+    if not isinstance(rule, Rule):
+        contracts.reject("rule", "be a Rule", contracts.Words(type(rule).__name__), "Pass DecisionRule.rule.")
+    probabilities = contracts.shaped("probabilities", probabilities, (None,), (None, None))
+    targets = contracts.shaped("targets", targets, (len(probabilities),))
+    if sample_weight is not None:
+        sample_weight = contracts.shaped("sample_weight", sample_weight, (len(probabilities),))
     n_classes = 2 if probabilities.ndim == 1 else probabilities.shape[1]
     of_case = goal.matrices(costs, n_classes) if isinstance(goal, CaseCost) else None
     decided = rule.decide(probabilities, of_case)

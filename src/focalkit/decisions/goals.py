@@ -67,7 +67,7 @@ class CostMatrix(Goal):
         remedy = "Rows are the true class, columns the decision."
         try:
             c = np.asarray(self.matrix, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             contracts.reject("cost matrix", "be a square of numbers", self.matrix, remedy)
         if c.ndim != 2 or c.shape[0] != c.shape[1] or len(c) < 2:
             contracts.reject(
@@ -219,8 +219,8 @@ class Maximize(Goal):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        name, beta = ALIASES.get(self.metric, (self.metric, self.beta))
-        contracts.one_of("metric", name, (*DECISION_METRICS, *ALIASES))
+        known = contracts.one_of("metric", self.metric, (*DECISION_METRICS, *ALIASES))
+        name, beta = ALIASES.get(known, (known, self.beta))
         value = contracts.number("beta", beta, contracts.POSITIVE, "1 is F1; 2 counts recall twice.")
         object.__setattr__(self, "metric", name)
         object.__setattr__(self, "beta", value)

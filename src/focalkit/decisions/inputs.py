@@ -57,8 +57,9 @@ def read(
     probabilities: Any, targets: Any, sample_weight: Any, classes: Sequence[Any] | None, goal: Goal, costs: Any
 ) -> Data:
     """Everything checked; rows of weight 0 left out."""
-    y_given = np.asarray(plain(targets))
-    names = None if classes is None else tuple(classes)
+    y_given = contracts.array("targets", plain(targets))
+    named = "be the names of the classes", "One each, in the order of the probabilities."
+    names = None if classes is None else contracts.several("classes", classes, *named)
     if names is None and getattr(probabilities, "columns", None) is not None and y_given.dtype.kind in "OUST":
         columns = tuple(map(str, probabilities.columns))
         names = columns if len(columns) > 1 and set(columns) >= set(map(str, y_given.ravel())) else None
@@ -104,7 +105,9 @@ def _labels(value: Any, y: NDArray[Any], sample_weight: Any, names: tuple[Any, .
             "targets", f"have the shape {p.shape} of the probabilities", contracts.Words(f"shape {y.shape}"), "0 or 1."
         )
     if y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all():
-        contracts.reject("targets", "be 0 or 1 for each label", f"dtype {y.dtype}", "1 where the label holds.")
+        contracts.reject(
+            "targets", "be 0 or 1 for each label", contracts.Words(f"dtype {y.dtype}"), "1 where the label holds."
+        )
     w, rows = _weight(sample_weight, len(p))
     labels = y.astype(np.int64)
     if rows is not None:
@@ -121,7 +124,7 @@ def _labels(value: Any, y: NDArray[Any], sample_weight: Any, names: tuple[Any, .
 def _ids(y: NDArray[Any], k: int, names: tuple[Any, ...] | None) -> tuple[Ints, tuple[Any, ...]]:
     """Class numbers, and the names of the classes."""
     if y.dtype.kind == "f" and not np.isfinite(y).all():
-        contracts.reject("targets", "be free of NaN", "NaN", "Leave out rows without a target.")
+        contracts.reject("targets", "be free of NaN", contracts.Words("NaN"), "Leave out rows without a target.")
     if names is None:
         if y.dtype.kind == "b" or (y.dtype.kind in "iuf" and np.isin(y, np.arange(k)).all()):
             return y.astype(np.intp), tuple(range(k))
@@ -150,7 +153,9 @@ def _weight(sample_weight: Any, n: int) -> tuple[Real | None, NDArray[np.bool_] 
     w = contracts.sample_weight_array(plain(sample_weight), (n,))
     assert w is not None
     if not (w > 0).any():
-        contracts.reject("sample_weight", "be positive for some row", "all 0", "Leave it out for equal weights.")
+        contracts.reject(
+            "sample_weight", "be positive for some row", contracts.Words("all 0"), "Leave it out for equal weights."
+        )
     if (w == w[0]).all():
         return None, None
     return (w, None) if (w > 0).all() else (w[w > 0], w > 0)
@@ -160,7 +165,9 @@ def of_case(goal: Goal, costs: Any, k: int, n: int) -> Real | None:
     """A cost matrix for each of ``n`` cases to learn from, for the goal that takes them."""
     if not isinstance(goal, CaseCost):
         if costs is not None:
-            contracts.reject("costs", "go with the goal CaseCost", type(goal).__name__, "decide(…, CaseCost(fp=…))")
+            contracts.reject(
+                "costs", "go with the goal CaseCost", contracts.Words(type(goal).__name__), "decide(…, CaseCost(fp=…))"
+            )
         return None
     c = case_matrices(goal, costs, k, n)
     upright("costs", c.mean(axis=0), "on average ")
@@ -239,7 +246,7 @@ def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | Non
 
 def _too_few(cv: int, rows: int, name: Any) -> NoReturn:
     most = rows // 2
-    remedy = f"Use {most} folds (cv={most}, --folds {most})."
+    remedy = f"Use {most} folds: cv={most}."
     if most < 2:
         remedy = "Gather more; in Python cv=None learns and scores on the same rows, which flatters."
     got = contracts.Words(f"{rows} of class {name!r}")

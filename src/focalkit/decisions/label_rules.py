@@ -16,10 +16,10 @@ from focalkit.decisions.goals import Constraint, Cost, Goal, Maximize
 from focalkit.decisions.label_figures import label_figures
 from focalkit.decisions.labels import fit_labels
 from focalkit.decisions.learn import curve_of
-from focalkit.decisions.prior import PriorEstimate, estimate_prior
+from focalkit.decisions.prior import PriorEstimate, likeliest_prior
 from focalkit.decisions.report import Curve, DecisionReport
 from focalkit.decisions.rule import DecisionRule, labels_array, plain
-from focalkit.decisions.rules import Cutoffs
+from focalkit.decisions.rules import Cutoffs, both_sides
 from focalkit.decisions.steps import EachLabel, Recover, Reweigh, Step, own_cutoffs
 
 Real = NDArray[np.float64]
@@ -86,7 +86,7 @@ def decide_labels(
 ) -> DecisionRule:
     """A cut-off a label, cross-fitted; figures are sums and means over labels of each label's, per 1,000 cases."""
     if not isinstance(goal, Maximize | Constraint | Cost):
-        got = type(goal).__name__
+        got = contracts.Words(type(goal).__name__)
         contracts.reject("goal", "be one of two classes for each label", got, "E.g. 'f1', Cost(fn=9, fp=1).")
     notes = list(data.notes)
     y, w = data.labels, data.w
@@ -142,7 +142,9 @@ def _undo(training: Labelled, data: inputs.Data, notes: list[Message]) -> EachLa
     n = len(data.classes)
     if training.sampling_rate is not None:
         remedy = "Give each row its sample weight instead."
-        contracts.reject("sampling_rate", "be of classes that exclude each other", "several labels", remedy)
+        contracts.reject(
+            "sampling_rate", "be of classes that exclude each other", contracts.Words("several labels"), remedy
+        )
     if training.keep_hardest is not None:
         share = contracts.number("keep_hardest", training.keep_hardest, contracts.FRACTION, "As in training.")
         if share < 1:
@@ -161,7 +163,9 @@ def _per_label(name: str, value: Any, domain: contracts.Interval, n: int) -> tup
     """One number for all labels, or one each."""
     values = contracts.number_or_vector(name, value, domain, "One number, or one a label, as in training.")
     if isinstance(values, tuple) and len(values) != n:
-        contracts.reject(name, f"be one number or {n}, one a label", f"{len(values)} numbers", "As in training.")
+        contracts.reject(
+            name, f"be one number or {n}, one a label", contracts.Words(f"{len(values)} numbers"), "As in training."
+        )
     return values if isinstance(values, tuple) else (values,) * n
 
 
@@ -194,7 +198,9 @@ def _prior(
 ) -> tuple[tuple[float, ...] | None, PriorEstimate | None]:
     """How frequent each label is where the rule will be used: given, or estimated from predictions."""
     if training.prior is not None and training.unlabelled is not None:
-        contracts.reject("prior", "be given or estimated, not both", "prior and unlabelled", "Drop one of the two.")
+        contracts.reject(
+            "prior", "be given or estimated, not both", contracts.Words("prior and unlabelled"), "Drop one of the two."
+        )
     n = len(data.classes)
     if training.prior is not None:
         remedy = "How frequent each label is where the rule will be used."
@@ -209,7 +215,7 @@ def _prior(
     for k, method in enumerate(methods):
         share = float(np.average(y[:, k], weights=w))
         q = fresh[:, k] if method is None else fit_calibration(method, p[:, k], y[:, k], w).apply(fresh[:, k])
-        found.append(estimate_prior(q, np.array([1 - share, share]).clip(1e-12)))
+        found.append(likeliest_prior(both_sides(q), np.array([1 - share, share]).clip(1e-12), np.ones(len(q))))
     if not all(each.identifiable for each in found):
         notes.append(Message("decide.unidentifiable"))
     if any(each.at_edge for each in found):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from focalkit._metrics import DECISION_METRICS
 from focalkit.decisions.cutoffs import Cutoffs as Sorted
-from focalkit.decisions.cutoffs import sort_cutoffs
+from focalkit.decisions.cutoffs import sorted_cutoffs
 from focalkit.decisions.fit import best_cutoff, constrained
 from focalkit.decisions.goals import Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.decisions.rules import Cutoffs
@@ -69,7 +69,7 @@ def _rows(weight: Real | None, rows: NDArray[np.bool_]) -> Real | None:
 
 def _sorted(p: Real, y: NDArray[Any], weight: Real | None, k: int) -> Sorted | None:
     """The label's cut-offs, or None where it has no positives or no negatives."""
-    found = sort_cutoffs(p[:, k], y[:, k] == 1, _of_label(weight, k))
+    found = sorted_cutoffs(p[:, k], y[:, k] == 1, _of_label(weight, k))
     return found if found.positives > 0 and found.negatives > 0 else None
 
 

@@ -13,15 +13,15 @@ from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.decisions import inputs
 from focalkit.decisions.ascent import some_of_each
-from focalkit.decisions.calibration import MOST_ROWS, best_calibration, calibration, fit_calibration
-from focalkit.decisions.cutoffs import Cutoffs, sort_cutoffs
+from focalkit.decisions.calibration import MOST_ROWS, best_calibration, calibration_of, fit_calibration
+from focalkit.decisions.cutoffs import Cutoffs, sorted_cutoffs
 from focalkit.decisions.figures import compare, promise
 from focalkit.decisions.fit import best_cutoff, fit_rule, is_closed
 from focalkit.decisions.goals import Abstain, Constraint, CostMatrix, Goal, Maximize
-from focalkit.decisions.prior import PriorEstimate, estimate_prior
+from focalkit.decisions.prior import PriorEstimate, likeliest_prior
 from focalkit.decisions.report import Curve, DecisionReport, Promise, Sampled
 from focalkit.decisions.rule import DecisionRule
-from focalkit.decisions.rules import Bands, Cutoff, Rule
+from focalkit.decisions.rules import Bands, Cutoff, Rule, both_sides
 from focalkit.decisions.steps import Reweigh, Step, apply_all, own_bands, own_scale
 
 Real = NDArray[np.float64]
@@ -128,7 +128,7 @@ def _calibrated(
     """The method to calibrate by, or None."""
     if calibrate is None:
         return None
-    if calibrate != "auto":
+    if not isinstance(calibrate, str) or calibrate != "auto":
         contracts.one_of("calibrate", calibrate, ("auto", "temperature", "focal_temperature", "isotonic", "beta"))
         return calibrate
     if folds is None or not is_closed(goal, learned):
@@ -141,7 +141,9 @@ def _prior(
 ) -> tuple[tuple[float, ...] | None, PriorEstimate | None]:
     """The frequencies that the rule is for: given, or estimated from predictions without targets."""
     if prior is not None and unlabelled is not None:
-        contracts.reject("prior", "be given or estimated, not both", "prior and unlabelled", "Drop one of the two.")
+        contracts.reject(
+            "prior", "be given or estimated, not both", contracts.Words("prior and unlabelled"), "Drop one of the two."
+        )
     if prior is not None:
         return inputs.prior_vector(prior, data.k), None
     if unlabelled is None:
@@ -152,7 +154,8 @@ def _prior(
         some, times = some_of_each(data.y, MOST_ROWS)
         step = fit_calibration(method, q[some], data.y[some], _times(data.w, (some, times)))
         fresh = step.apply(fresh)
-    found = estimate_prior(fresh, frequencies(data.y, data.w, data.k))
+    full = both_sides(fresh)
+    found = likeliest_prior(full, frequencies(data.y, data.w, data.k), np.ones(len(full)))
     if not found.identifiable:
         notes.append(Message("decide.unidentifiable"))
     if found.at_edge:
@@ -230,7 +233,8 @@ def _calibration(p: Real, data: inputs.Data, factor: Real | None) -> Any:
     if data.k != 2:
         return None
     w = data.w if factor is None else (np.ones(len(data.y)) if data.w is None else data.w) * factor[data.y]
-    return calibration(p, data.y == 1, w)
+    w = np.ones(len(data.y)) if w is None else w
+    return calibration_of(np.asarray(p), (data.y == 1).astype(np.float64), w)
 
 
 #: Metrics whose best cut-off on the rows is named on the curve.
@@ -244,7 +248,7 @@ def curve_of(
 
     Among them are ``marks``, exactly, and the best ones for some metrics.
     """
-    found = sort_cutoffs(p, positive, w)
+    found = sorted_cutoffs(p, positive, w)
     f = np.ones(2) if factor is None else factor
     weighed = Cutoffs(found.scores, found.tp * f[1], found.fp * f[0])
     best = {name: best_cutoff(Maximize(metric), weighed).cutoff for name, metric in BEST.items()}  # type: ignore[attr-defined]

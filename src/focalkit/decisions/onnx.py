@@ -33,7 +33,7 @@ def with_rule(rule: Rule, steps: tuple[Step, ...], model: Any, initial_types: An
         Where the rule has no such form.
     """
     if not isinstance(rule, Cutoff | Bands | Weighted):
-        got = type(rule).__name__
+        got = contracts.Words(type(rule).__name__)
         contracts.reject("rule", "be cut-offs, or weights and a cost matrix", got, "Use DecisionRule.predict.")
     with need("skl2onnx", "writing ONNX", "onnx"):
         from skl2onnx import convert_sklearn
@@ -116,7 +116,9 @@ def _after(g: _Nodes, step: Step, p: str, n_classes: int) -> str:
         return _recovered(g, Recover(step.gamma), p, n_classes) if step.gamma else p
     if isinstance(step, Recover):
         return _recovered(g, step, p, n_classes)
-    contracts.reject("rule", "have steps of several classes", type(step).__name__, "Use DecisionRule.predict.")
+    contracts.reject(
+        "rule", "have steps of several classes", contracts.Words(type(step).__name__), "Use DecisionRule.predict."
+    )
 
 
 def _recovered(g: _Nodes, step: Recover, p: str, n_classes: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core import contracts
 from focalkit.decisions.rules import both_sides
 
 Real = NDArray[np.float64]
@@ -48,6 +49,11 @@ def estimate_prior(probabilities: Real, prior: Real, sample_weight: Real | None 
     PriorEstimate
         Standard errors are those of the likelihood's curvature.
 
+    Raises
+    ------
+    InputError
+        Where these are no probabilities, or those of other classes or rows.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -56,8 +62,20 @@ def estimate_prior(probabilities: Real, prior: Real, sample_weight: Real | None 
     >>> round(estimate_prior(p, np.array([0.5, 0.5])).prior[1], 1)
     0.3
     """
-    full = both_sides(probabilities)
-    w = np.ones(len(full)) if sample_weight is None else sample_weight
+    full = both_sides(contracts.probabilities_array("probabilities", probabilities))
+    remedy = "Pass the frequency of each class."
+    prior = contracts.vector("prior", prior, contracts.FRACTION, remedy, length=full.shape[1])
+    given = contracts.sample_weight_array(sample_weight, full.shape[:1])
+    w = np.ones(len(full)) if given is None else given
+    if not w.any():
+        contracts.reject(
+            "sample_weight", "be positive for a row", contracts.Words("only zeros"), "Give a row a weight."
+        )
+    return likeliest_prior(full, prior, w)
+
+
+def likeliest_prior(full: Real, prior: Real, w: Real) -> PriorEstimate:
+    """The same of what was checked, probabilities (n, n_classes)."""
     w = w / w.sum()
     ratio = full / prior
     pi = np.array(prior, np.float64)

@@ -84,7 +84,7 @@ class DecisionRule:
         """
         if not isinstance(self.rule, Cutoff):
             remedy = "Look at .rule."
-            contracts.reject("rule", "be one cut-off", type(self.rule).__name__, remedy)
+            contracts.reject("rule", "be one cut-off", contracts.Words(type(self.rule).__name__), remedy)
         return own_scale(self.rule.cutoff, self.steps)
 
     def decide(self, probabilities: Predictions, costs: Array | None = None) -> NDArray[np.int64]:
@@ -190,18 +190,20 @@ class DecisionRule:
             Where it is no decision rule.
         """
         remedy = "Write one by DecisionRule.to_json, or by focalkit decide."
+        if not isinstance(text, (str, Path)):
+            contracts.reject("rule", "be JSON, or the path of a file of it", text, remedy)
         try:
             if isinstance(text, Path) or not text.lstrip().startswith("{"):
                 text = Path(text).read_text(encoding="utf-8")
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            contracts.reject("rule", "be JSON", str(error), remedy)
+            contracts.reject("rule", "be JSON", contracts.Words(str(error)), remedy)
         except OSError as error:
             if isinstance(text, Path) or error.errno != errno.ENAMETOOLONG:
                 raise
             contracts.reject("rule", "be JSON, or the path of a file of it", text, remedy)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
-            contracts.reject("rule", f"be a {FORMAT}", type(data).__name__, remedy)
+            contracts.reject("rule", f"be a {FORMAT}", contracts.Words(type(data).__name__), remedy)
         if data.get("version") != VERSION:
             contracts.reject(
                 "rule", f"be of version {VERSION}", data.get("version"), "Update focalkit, or make it anew."
@@ -215,7 +217,7 @@ class DecisionRule:
         except (KeyError, TypeError, AttributeError, IndexError, ArithmeticError, ValueError, RecursionError) as error:
             if isinstance(error, contracts.InputError):
                 raise
-            contracts.reject("rule", "be whole", f"{type(error).__name__}: {error}", remedy)
+            contracts.reject("rule", "be whole", contracts.Words(f"{type(error).__name__}: {error}"), remedy)
         return found
 
     def _tried(self) -> None:
@@ -265,7 +267,9 @@ class DecisionRule:
 def need_report(rule: DecisionRule) -> DecisionReport:
     """The report of a rule that has one."""
     if rule.report is None:
-        contracts.reject("rule", "have a report", "one read from a file", "Make it by decide() on predictions.")
+        contracts.reject(
+            "rule", "have a report", contracts.Words("one read from a file"), "Make it by decide() on predictions."
+        )
     return rule.report
 
 
@@ -293,7 +297,10 @@ def by_name(value: Any, classes: Sequence[Any]) -> Any:
 
 def labels_array(value: Any, n_labels: int | None = None) -> Real:
     """Probabilities of labels (n, n_labels)."""
-    p = np.asarray(value, np.float64)
+    p = contracts.array("probabilities", value)
+    if p.dtype.kind not in "iufb":
+        contracts.reject("probabilities", "be numbers", contracts.Words(f"dtype {p.dtype}"), "Pass one for each label.")
+    p = p.astype(np.float64)
     if p.ndim != 2 or (n_labels is not None and p.shape[1] != n_labels):
         want = "have shape (n, n_labels)" if n_labels is None else f"have {n_labels} labels"
         contracts.reject("probabilities", want, contracts.Words(f"shape {p.shape}"), "One column a label.")

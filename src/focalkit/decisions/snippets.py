@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from focalkit._core import contracts
+from focalkit._core.printable import visible
 from focalkit.decisions.rules import Bands, Cutoff, Cutoffs, PerCase, Rule, Weighted
 from focalkit.decisions.sentences import rule_sentence
 from focalkit.decisions.steps import (
@@ -34,7 +35,7 @@ _TEMPERATURE = """\
 
 def numpy_source(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any]) -> str:
     """A function ``decide(p)``: class numbers from probabilities, -1 where a person decides."""
-    numbered = ", ".join(f"{i} = {c}" for i, c in enumerate(classes))
+    numbered = visible(", ".join(f"{i} = {c}" for i, c in enumerate(classes)))
     about = f"# {rule_sentence(rule, steps, classes)}\n# classes: {numbered}\n"
     lines = ["import numpy as np", "", ""]
     if isinstance(rule, Cutoff):
@@ -92,7 +93,9 @@ def _numpy_step(step: Step) -> list[str]:
         log, rest = "np.log(np.maximum(p[:, 1], 1e-300))", "np.log(np.maximum(p[:, 0], 1e-300))"
         lines = [f"    q = np.exp(-np.logaddexp(0, {step.b!r} * {rest} - {step.a!r} * {log} - {step.c!r}))"]
         return [*lines, "    p = np.column_stack([1 - q, q])"]
-    contracts.reject("rule", "have steps that a snippet can hold", type(step).__name__, "Use DecisionRule.predict.")
+    contracts.reject(
+        "rule", "have steps that a snippet can hold", contracts.Words(type(step).__name__), "Use DecisionRule.predict."
+    )
 
 
 def _text(value: Any) -> str:
@@ -149,7 +152,7 @@ def sql(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any], columns: Se
         each = zip(cols, own_cutoffs(rule, steps), strict=True)
         return ",\n".join(f"CASE WHEN {c} > {_cut(t)} THEN 1 ELSE 0 END" for c, t in each)
     if isinstance(rule, PerCase):
-        contracts.reject("rule", "be the same for all cases", "costs of each case", "Use to_numpy().")
+        contracts.reject("rule", "be the same for all cases", contracts.Words("costs of each case"), "Use to_numpy().")
     assert isinstance(rule, Weighted)
     return _sql_weighted(rule, steps, cols, names)
 

@@ -18,3 +18,7 @@ __all__ = [
     "diagnose_files",
     "loss_curves",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

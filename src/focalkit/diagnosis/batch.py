@@ -139,7 +139,7 @@ class Batch:
             bad = rows & (np.isnan(z) | np.isposinf(z))
         if bad.any():
             row, column = (int(i[0]) for i in np.nonzero(bad))
-            where = f"{z[row, column]} in row {chunk.start + row}, column {column}"
+            where = contracts.Words(f"{z[row, column]} in row {chunk.start + row}, column {column}")
             contracts.reject(
                 "logits", "be free of NaN and +inf", where, "Check the model's output, or leave the row out."
             )
@@ -242,9 +242,10 @@ def row_names(link: str, n_classes: int, class_names: Sequence[str] | None) -> t
     if class_names is None:
         names = tuple(str(k) for k in range(n_classes))
     else:
-        names = tuple(str(name) for name in class_names)
-        if isinstance(class_names, str) or len(names) != n_classes or len(set(names)) != n_classes:
-            contracts.reject("class_names", f"be {n_classes} different names", class_names, "Pass one name per class.")
+        contract, remedy = f"be {n_classes} different names", "Pass one name per class."
+        names = tuple(map(str, contracts.several("class_names", class_names, contract, remedy)))
+        if len(names) != n_classes or len(set(names)) != n_classes:
+            contracts.reject("class_names", contract, class_names, remedy)
     if link == "softmax":
         return names
     if n_classes == 1 and class_names is None:

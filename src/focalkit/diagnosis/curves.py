@@ -31,6 +31,10 @@ class LossCurves:
     form: Mapping[str, Any] = field(default_factory=dict)
 
 
+#: Points of a curve.
+MOST = 10_000_000
+
+
 def loss_curves(
     gammas: Sequence[float] = GAMMAS,
     n_points: int = 1000,
@@ -70,18 +74,19 @@ def loss_curves(
     >>> loss_curves([0.0, 2.0], n_points=10).loss[:, 4].round(6)
     array([0.693147, 0.173287])
     """
+    contract, remedy = "hold at least one number", "E.g. 0 0.5 1 2 5, as in the paper."
     values = [
         contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
-        for gamma in gammas
+        for gamma in contracts.several("gammas", gammas, contract, remedy)
     ]
     if not values:
-        contracts.reject("gammas", "hold at least one number", gammas, "E.g. 0 0.5 1 2 5, as in the paper.")
-    if isinstance(n_points, bool) or not isinstance(n_points, (int, np.integer)) or n_points < 2:
-        contracts.reject("n_points", "be an integer of at least 2", n_points, "1000 makes a smooth curve.")
+        contracts.reject("gammas", contract, gammas, remedy)
+    if contracts.whole("n_points", n_points, 2, "1000 makes a smooth curve.") > MOST:
+        contracts.reject("n_points", f"be at most {MOST}", n_points, "1000 makes a smooth curve.")
     p_t = np.arange(1, n_points + 1) / n_points
     with np.errstate(divide="ignore"):
         m = np.log(p_t) - np.log1p(-p_t)
-    fields = dict(form or {})
+    fields = contracts.fields_of_form(form)
     sides = [_side(gamma, fields) for gamma in values]
     y = _target(target, sides[0][1])
     with np.errstate(all="ignore"):

@@ -186,26 +186,27 @@ def diagnose_files(
         Where reading needs a library that is not installed.
     """
     asked = Asked(
-        targets=tuple(str(t) for t in ([targets] if isinstance(targets, (str, int)) else targets)),
+        targets=_columns("targets", (targets,) if isinstance(targets, (str, int)) else targets),
         logits=logits,
         weight=None if weight is None else str(weight),
         groups=None if groups is None else str(groups),
         time=None if time is None else str(time),
         link=link,
-        classes=tuple(class_names),
+        classes=_columns("class_names", class_names),
         probabilities=probabilities,
         header=header,
         delimiter=delimiter,
         decimal=decimal,
         encoding=encoding,
-        drop=tuple(str(word) for word in drop),
+        drop=_columns("drop", drop),
         clip=clip,
     )
-    checked = LossSpec(link or "softmax", gamma=gamma).gamma
+    spec = LossSpec("softmax" if link is None else link, gamma=gamma)
+    checked = spec.gamma
     given = parse_alpha(alpha)
     if not isinstance(given, Scheme) and given is not None:
-        LossSpec(link or "softmax", alpha=given)
-    paths, others = _paths(files), _paths(against)
+        LossSpec(spec.link, alpha=given)
+    paths, others = _paths("files", files), _paths("against", against)
     saved = _all_saved(paths)
     if saved:
         _only_of_predictions(
@@ -234,17 +235,27 @@ SAMPLE = 20_000
 MOST_SAMPLED = 1 << 22
 
 
-def _paths(files: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
-    return (str(files),) if isinstance(files, (str, Path)) else tuple(str(file) for file in files)
+def _columns(name: str, value: object) -> tuple[str, ...]:
+    return tuple(map(str, contracts.several(name, value, "be a sequence of names", "Pass a list of them.")))
+
+
+def _paths(name: str, files: object) -> tuple[str, ...]:
+    if isinstance(files, (str, Path)):
+        return (str(files),)
+    found = contracts.several(name, files, "be a path, or a sequence of paths", "Folders, globs and URLs will do.")
+    for file in found:
+        if not isinstance(file, (str, Path)):
+            contracts.reject(name, "hold paths", file, "Arrays go to diagnose(logits, targets).")
+    return tuple(map(str, found))
 
 
 def _all_saved(paths: Sequence[str]) -> bool:
     """Whether these are ledgers; a mixture is refused."""
     saved = [path for path in paths if path.lower().endswith(".json") and _is_ledger(path)]
     if saved and len(saved) < len(paths):
-        contracts.reject("FILE", "be all ledgers (.json) or all predictions", list(paths), "Diagnose them apart.")
+        contracts.reject("files", "be all ledgers (.json) or all predictions", list(paths), "Diagnose them apart.")
     if not paths:
-        contracts.reject("FILE", "name at least one file", list(paths), "Nothing to diagnose.")
+        contracts.reject("files", "name at least one file", list(paths), "Nothing to diagnose.")
     return bool(saved)
 
 
@@ -271,7 +282,9 @@ def _loaded(paths: Sequence[str]) -> Diagnosis:
         try:
             text = Path(path).read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            contracts.reject("FILE", "be a saved ledger", path, "Write one by --json.")
+            contracts.reject(
+                "file", "be a saved ledger", path, "Write one by Ledger.to_json, or by focalkit diagnose --json."
+            )
         ledger = Ledger.from_json(text)
         total = ledger if total is None else total + ledger
     assert total is not None

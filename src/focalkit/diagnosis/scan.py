@@ -123,7 +123,7 @@ def scan(source: Source, job: Job, *, workers: int | None = None, progress: Prog
 
 def scan_dask(source: Source, job: Job, address: str, *, progress: Progress | None = None) -> Found:
     """All pieces on the workers of a Dask scheduler, which must see the files under the same paths."""
-    with need("distributed", "--dask", "dask"):
+    with need("distributed", "reading by dask=", "dask"):
         import distributed  # noqa: F401
     lost = "a worker was killed, as systems do where memory runs out, or the Dask scheduler is gone"
     with (

@@ -64,7 +64,7 @@ def loads(text: str) -> tuple[LossSpec, int, dict[str, Any]]:
     try:
         document = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
-        contracts.reject("text", "be the JSON of a ledger", str(error), remedy)
+        contracts.reject("text", "be the JSON of a ledger", contracts.Words(str(error)), remedy)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         contracts.reject("text", f"be a JSON object of format {FORMAT!r}", document, remedy)
     if document.get("version") != VERSION or document.get("bins") != _BINS:

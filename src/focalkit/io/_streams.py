@@ -37,7 +37,7 @@ class Packed(Protocol):
         ...
 
 
-def need(package: str, what: str, extra: str = "io") -> Any:
+def need(package: str, what: str, extra: str | None = "io") -> Any:
     """Import an optional package, or say what to install."""
     with extras.need(package, what, extra):
         return importlib.import_module(package)
@@ -112,10 +112,10 @@ def refuse_packed(file: Packed, error: BaseException) -> NoReturn:
     text = str(error) or type(error).__name__
     if "password" in text or "encrypted" in text:
         contracts.reject(
-            "FILE", "be readable", contracts.Words(f"{file.name}, which is encrypted"), "Decrypt it first."
+            "file", "be readable", contracts.Words(f"{file.name}, which is encrypted"), "Decrypt it first."
         )
     contracts.reject(
-        "FILE", f"be a whole .{file.compression} file", contracts.Words(f"{file.name}: {text}"), "Write it again."
+        "file", f"be a whole .{file.compression} file", contracts.Words(f"{file.name}: {text}"), "Write it again."
     )
 
 
@@ -139,7 +139,7 @@ class Answered:
             n += len(part)
             if getattr(self._stream, "size", None) is None and n > MOST_UNANNOUNCED:
                 got = contracts.Words(f"{self._url}, which has sent {n >> 30} GiB without saying how much there is")
-                contracts.reject("FILE", "have an end", got, "Download it first.")
+                contracts.reject("file", "have an end", got, "Download it first.")
         return b"".join(parts)
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -175,19 +175,34 @@ class told:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, (contracts.InputError, MemoryError, ImportError, KeyboardInterrupt)):
             return
+        if isinstance(error, FileNotFoundError):  # as fsspec says of whatever was answered
+            error = error.__cause__ or error
         status = getattr(error, "status", None)
-        if isinstance(error, FileNotFoundError) and not status:
-            contracts.reject("FILE", "be an existing file", self._url, "Check the address.")
+        if isinstance(error, FileNotFoundError) or status in (404, 410):
+            contracts.reject("file", "be an existing file", self._url, "Check the address.")
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENOMEM):
             return
         if isinstance(error, Exception):
-            what = f"status {status}" if status else (str(error).splitlines() or [""])[0][:100]
-            got = contracts.Words(f"{self._url} ({type(error).__name__}{': ' + what if what else ''})")
-            contracts.reject("FILE", "be a URL that answers", got, "Check the address, or download the file first.")
+            what = (str(error).splitlines() or [""])[0][:100] if status is None else ""
+            what = f"status {status}" if status else f"{type(error).__name__}{': ' + what if what else ''}"
+            got = contracts.Words(f"{self._url} ({what})")
+            contracts.reject("file", "be a URL that answers", got, "Check the address, or download the file first.")
 
 
-def filesystem(url: str) -> Any:
-    return need("fsspec", "reading URLs").core.url_to_fs(url)[0]
+#: For how many seconds a server may say nothing; it may send for as long as it likes.
+SILENT_SECONDS = 60
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """Fsspec's file system of a URL, and the path there."""
+    fsspec, options = need("fsspec", "reading URLs"), {}
+    if url.startswith(("http://", "https://")):
+        aiohttp = need("aiohttp", "reading from a web server", None)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=SILENT_SECONDS)
+        usual = fsspec.config.conf.get(url.partition(":")[0], {}).get("client_kwargs", {})
+        options = {"client_kwargs": {"timeout": timeout, **usual}}
+    system, path = fsspec.core.url_to_fs(url, **options)
+    return system, path
 
 
 def first_line(error: BaseException) -> str:

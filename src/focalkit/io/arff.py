@@ -33,7 +33,7 @@ def dialect(file: File) -> Dialect:
             break
     if start is None or not names:
         contracts.reject(
-            "FILE",
+            "file",
             "be a whole ARFF file",
             contracts.Words(f"{file.name} without @attribute and @data"),
             "Write it again.",
@@ -42,7 +42,7 @@ def dialect(file: File) -> Dialect:
     first = next((line for line in rest.splitlines() if line.strip() and not line.startswith("%")), "")
     if first.lstrip().startswith("{"):
         contracts.reject(
-            "FILE",
+            "file",
             "be dense ARFF",
             contracts.Words(f"{file.name}, which is sparse"),
             "Write every value, or save it as CSV.",

@@ -174,10 +174,10 @@ def _converted(
 
 def _damaged(where: str, error: Exception, file: str, trouble: Trouble) -> None:
     text = f"{where} of {file}: {first_line(error)}"
-    message = f"FILE must be readable; got {text}. Write it again, or use the rest by --skip-damaged."
+    message = f"file must be readable; got {text}. Write it again, or use the rest by skip_damaged=True."
     trouble.complain(file, where, Message("damage.unreadable"), message)
 
 
 def nothing_there(name: str) -> NoReturn:
     """Refuse files without rows."""
-    contracts.reject("FILE", "hold at least one row", name, "There is nothing to diagnose.")
+    contracts.reject("file", "hold at least one row", name, "There is nothing to diagnose.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import itertools
 import logging
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ CONNECT_SECONDS = 10
 PATIENCE = 2.0
 #: How long a cluster may be without workers, as it is while its only one is started anew, on a busy machine too.
 ALONE_SECONDS = 60
+#: After how long Dask lets a worker go that says nothing.
+SILENT_SECONDS = 300
 #: How often a piece of work may be lost: Dask's own number of deaths under one.
 LOSSES = 3
 CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -50,13 +54,15 @@ def connected(address: Any, name: str, contract: str) -> Iterator[Any]:
 @contextmanager
 def _without_logs() -> Iterator[None]:
     """Without the tracebacks that Dask's client logs of a lost connection, which is said in one line."""
-    logger = logging.getLogger("distributed.client")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("distributed.client", "tornado.application")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 class Work:
@@ -120,8 +126,10 @@ class Work:
         for attempt in range(LOSSES + 1):
             self._wait_for_a_worker()
             try:
-                return self._client.scatter(self._shared, broadcast=True, hash=False, timeout=CONNECT_SECONDS)
-            except (OSError, *CANCELLED):  # a worker died, or the connection broke
+                to = {"workers": list(everywhere(self._client, os.getpid)), "broadcast": True}
+                send = functools.partial(self._client.scatter, self._shared, **to, hash=False, asynchronous=True)
+                return self._client.sync(send, callback_timeout=SILENT_SECONDS)
+            except (OSError, *CANCELLED):  # a worker died or stands still, or the connection broke
                 if attempt == LOSSES:
                     raise
         raise AssertionError
@@ -165,8 +173,9 @@ class Work:
     def _wait_for_a_worker(self) -> None:
         end = time.monotonic() + ALONE_SECONDS
         while not self._n_workers():
-            if self._client.status == "closed" or time.monotonic() > end:
-                message = f"the Dask cluster has no worker left ({self._client.status})"
+            gone = self._client.status == "closed"
+            if gone or time.monotonic() > end:
+                message = "the Dask scheduler is gone" if gone else "the Dask cluster has no worker left"
                 raise ChildProcessError(message)
             time.sleep(0.1)
 
@@ -195,12 +204,17 @@ class _Sent:
 
 
 def everywhere(client: Any, function: Callable[[], Any]) -> dict[str, Any]:
-    """What each worker answers; those that die meanwhile are left out."""
-    answers = client.run(function, on_error="return", callback_timeout=6 * CONNECT_SECONDS)
-    for answer in answers.values():
-        if isinstance(answer, Exception) and not isinstance(answer, OSError):
-            raise answer
-    return {worker: answer for worker, answer in answers.items() if not isinstance(answer, Exception)}
+    """What each worker answers; those that do not, since they died or their machine stands still, are left out."""
+    answers: dict[str, Any] = {}
+    for worker in client.nthreads(callback_timeout=CONNECT_SECONDS):
+        try:
+            answers |= client.run(function, workers=[worker], callback_timeout=CONNECT_SECONDS)
+        except (OSError, *CANCELLED):
+            continue
+    if not answers:
+        message = "no worker of the Dask cluster answers"
+        raise ChildProcessError(message)
+    return answers
 
 
 @contextmanager
@@ -223,4 +237,4 @@ def losses_said(killed: str) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -161,10 +161,10 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
         once: set[str] = set()
         twice = sorted({name for name in names if name in once or once.add(name)})  # type: ignore[func-returns-value]
         contracts.reject(
-            "FILE", "name each column once", contracts.Words(f"{file} with {twice} twice"), "Rename or drop one."
+            "file", "name each column once", contracts.Words(f"{file} with {twice} twice"), "Rename or drop one."
         )
     if not names:
-        contracts.reject("FILE", "have columns", contracts.Words(f"{file}, without any"), "Write it again.")
+        contracts.reject("file", "have columns", contracts.Words(f"{file}, without any"), "Write it again.")
     kind = dict(zip(names, found.kinds, strict=True))
     weight = None if asked.weight is None else column(asked.weight, names, file, "weight")
     groups = None if asked.groups is None else column(asked.groups, names, file, "groups")
@@ -242,7 +242,7 @@ def _logits(asked: str | None, rest: list[str], kind: dict[str, str], file: str,
     if len(plain) == 1:
         return plain
     if plain:
-        contracts.reject("logits", "be named where there are several lists", plain, "Say which by --logits NAME.")
+        contracts.reject("logits", "be named where there are several lists", plain, "Say which by logits=.")
     if found.told_from and found.told_from < FEW and not lists:  # too few rows to tell a name from a damaged number
         numeric = [n for n in rest if kind[n] != "other"]
     floats = [n for n in numeric if kind[n] == "float"]
@@ -255,7 +255,7 @@ def _logits(asked: str | None, rest: list[str], kind: dict[str, str], file: str,
         odd += [n for n in numeric if kind[n] == "int"]
     if odd and len(numeric) > 1:
         got = contracts.Words(f"{file} with the columns {_shown(numeric)}, of which {_shown(odd)} may be none")
-        remedy = "Name them by --logits A,B,… (or by what they begin with), or leave others out by --drop."
+        remedy = "Name them by logits='A,B,…' (or by what they begin with), or leave others out by drop=."
         contracts.reject("logits", "be told apart from other columns", got, remedy)
     return numeric
 
@@ -275,7 +275,7 @@ def _asked(asked: str, rest: list[str], kind: dict[str, str], file: str) -> list
             "logits",
             "be columns of numbers",
             contracts.Words(f"{_shown(text)} of {file}"),
-            "Name others by --logits A,B,…",
+            "Name others by logits='A,B,…'.",
         )
     return some
 
@@ -285,13 +285,13 @@ def check(file: str, layout: Layout, names: Sequence[str]) -> None:
     n, n_targets = layout.n_classes, len(layout.targets)
     if n == 0:
         remedy = "Give one column per logit beside the target, or one list column."
-        contracts.reject("FILE", "hold logit columns", contracts.Words(f"{file} with columns {list(names)}"), remedy)
+        contracts.reject("file", "hold logit columns", contracts.Words(f"{file} with columns {list(names)}"), remedy)
     if layout.target_listed or not layout.targets:
         return
     one_hot = layout.link == "softmax" and n_targets == n > 1
     if len(set(layout.targets)) != n_targets or (n_targets != (n if layout.link == "sigmoid" else 1) and not one_hot):
         contract = "name one column" if layout.link == "softmax" else f"name one column for each of the {n} logits"
-        remedy = "Repeat --target once per logit column, in their order, or use --link softmax."
+        remedy = "Give targets= once per logit column, in their order, or use link='softmax'."
         contracts.reject("target", contract, list(layout.targets), remedy)
     binary = layout.link == "sigmoid" and n == 1 and len(layout.classes) == 2
     if layout.classes and len(layout.classes) != n and not binary:

@@ -259,14 +259,14 @@ def _reject_id(got: str, where: str, layout: Layout) -> None:
     top = 1 if layout.link == "sigmoid" else layout.n_classes - 1
     contract = f"be class ids 0 to {top} or {IGNORE_INDEX} for ignored"
     if layout.link == "softmax":
-        contract += ", or names of logit columns" if not layout.listed else ", or names given by --classes"
+        contract += ", or names of logit columns" if not layout.listed else ", or names given by class_names="
     elif layout.n_classes == 1:
-        contract += ", or two names given by --classes NEGATIVE,POSITIVE"
+        contract += ", or two names, the negatives' first, given by class_names="
     contracts.reject(
         "targets",
         contract,
         contracts.Words(f"{got} in {where}"),
-        "Name the target's column by --target, or mend the value.",
+        "Name the target's column by targets=, or mend the value.",
     )
 
 
@@ -355,6 +355,6 @@ def _from_one_hot(p: Predicted, file: str) -> NDArray[Any]:
         if several.any():
             row = int(several.argmax())
             got = contracts.Words(f"{int(y[row].sum())} ones in row {p.row_of(row)} of {file}")
-            contracts.reject("targets", "be one-hot", got, "For independent classes use --link sigmoid.")
+            contracts.reject("targets", "be one-hot", got, "For independent classes use link='sigmoid'.")
         return np.asarray(y.argmax(axis=1))
     return y.astype(np.float64)

@@ -45,6 +45,9 @@ class TextOptions:
     encoding: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("delimiter", "encoding"):
+            if not isinstance(getattr(self, name), str | None):
+                contracts.reject(name, "be a string", getattr(self, name), "None: found out.")
         if self.delimiter is not None and len(self.delimiter) != 1:
             known = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
             if self.delimiter.lower() not in known:
@@ -101,7 +104,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     lines, cut = _lines(text, whole)
     if not any(line.strip() for line in lines):
         contracts.reject(
-            "FILE", "begin with a line of values", contracts.Words(f"{name}, empty"), "There is nothing to read."
+            "file", "begin with a line of values", contracts.Words(f"{name}, empty"), "There is nothing to read."
         )
     top = next(i for i, line in enumerate(lines) if line.strip())
     delimiter = asked.delimiter
@@ -116,7 +119,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     rows, sizes = _rows(body, delimiter, cut)
     if not rows:
         got = contracts.Words(f"{name}, of which no line can be cut into cells")
-        contracts.reject("FILE", "be a table", got, "Say how by --delimiter and --encoding.")
+        contracts.reject("file", "be a table", got, "Say how by delimiter= and encoding=.")
     width = Counter(len(row) for row in rows[1:] or rows).most_common(1)[0][0]
     n_above = 0
     while width > 2 and n_above < min(len(rows) - 2, 30) and _above(rows[n_above], width):
@@ -161,7 +164,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     )  # fmt: skip
 
 
-def encoding_of(head: bytes, name: str = "FILE") -> str:
+def encoding_of(head: bytes, name: str = "file") -> str:
     """UTF-8 where it is that, by marks at the beginning UTF-16 or UTF-32, and otherwise a code page by its bytes."""
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "utf-32"
@@ -172,7 +175,7 @@ def encoding_of(head: bytes, name: str = "FILE") -> str:
         if n_null > len(head) // 4:
             return "utf-16-le" if head[1::2].count(0) >= head[::2].count(0) else "utf-16-be"
         contracts.reject(
-            "FILE",
+            "file",
             "be text",
             contracts.Words(f"{name} with bytes of value 0"),
             "Is it a CSV file? Arrays go into .npz.",
@@ -187,7 +190,7 @@ def encoding_of(head: bytes, name: str = "FILE") -> str:
         return "utf-8"
     if sum(head.count(c) for c in range(32) if c not in (9, 10, 12, 13)) > len(head) // 1000:
         contracts.reject(
-            "FILE",
+            "file",
             "be text",
             contracts.Words(f"{name} with control characters"),
             "Is it a CSV file? Arrays go into .npz.",
@@ -224,7 +227,7 @@ def _decoded(head: bytes, encoding: str, name: str, whole: bool) -> str:
     except UnicodeError as error:  # UTF-16 without a mark at its beginning is no UnicodeDecodeError
         where = f"a byte at {error.start:,} that is none" if isinstance(error, UnicodeDecodeError) else str(error)
         got = contracts.Words(f"{name}, with {where}")
-        contracts.reject("FILE", f"be {encoding} text", got, "Say which by --encoding, e.g. latin-1, cp1252, gb18030.")
+        contracts.reject("file", f"be {encoding} text", got, "Say which by encoding=, e.g. latin-1, cp1252, gb18030.")
     return text.removeprefix("\ufeff")
 
 

@@ -29,7 +29,7 @@ def of_json(file: File) -> Any:
         raise
     except (ValueError, TypeError, pyarrow.ArrowException, RecursionError) as error:
         contracts.reject(
-            "FILE",
+            "file",
             "be JSON rows",
             contracts.Words(f"{file.name}: {first_line(error)}"),
             'E.g. {"a": 1, "label": "x"} a line.',
@@ -51,7 +51,7 @@ def _json_rows(value: Any, file: File) -> list[dict[str, Any]]:
             return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         return value
-    contracts.reject("FILE", "be JSON rows", contracts.Words(f"{file.name}, no list of objects"), _JSON_ROWS)
+    contracts.reject("file", "be JSON rows", contracts.Words(f"{file.name}, no list of objects"), _JSON_ROWS)
 
 
 def of_excel(file: File) -> tuple[Any, list[Alert]]:
@@ -67,11 +67,11 @@ def of_excel(file: File) -> tuple[Any, list[Alert]]:
             sheets = [(name, _filled(book.get_sheet_by_name(name).to_python())) for name in book.sheet_names]
         except (calamine.CalamineError, ValueError, OSError) as error:
             contracts.reject(
-                "FILE", "be an Excel workbook", contracts.Words(f"{file.name}: {first_line(error)}"), "Save it as CSV."
+                "file", "be an Excel workbook", contracts.Words(f"{file.name}: {first_line(error)}"), "Save it as CSV."
             )
     tables = [(name, rows) for name, rows in sheets if len(rows) > 1 and max(map(len, rows)) > 1]
     if not tables:
-        contracts.reject("FILE", "hold a table in a sheet", contracts.Words(file.name), "Save the sheet as CSV.")
+        contracts.reject("file", "hold a table in a sheet", contracts.Words(file.name), "Save the sheet as CSV.")
     sheet, rows = tables[0]
     n = sum(bool(rows) for _, rows in sheets)
     alerts = [Alert("sheet", {"name": sheet, "n": n})] if n > 1 else []

@@ -55,8 +55,8 @@ class Encoding:
         found = _columns(source, TextOptions(**reading), words, False)
         gone = [name for name in self.names if name not in found.names]
         if gone:
-            got = f"no {', '.join(map(repr, gone[:5]))} among {found.names[:8]}"
-            contracts.reject("table", "have the columns that the model knew", got, "Check the file and --header.")
+            got = contracts.Words(f"no {', '.join(map(repr, gone[:5]))} among {found.names[:8]}")
+            contracts.reject("table", "have the columns that the model knew", got, "Check the file and header=.")
         at = [found.names.index(name) for name in self.names]
         n = len(found.columns[at[0]])
         out = np.empty((n, len(at)))
@@ -81,7 +81,9 @@ def _numbers(column: Any, name: str, decimal: str) -> NDArray[np.float64]:
         if number is None:
             number = _truths(encoded)
     if number is None:
-        contracts.reject(f"column {name!r}", "hold numbers, as it did", f"type {column.type}", "Mend the file.")
+        contracts.reject(
+            f"column {name!r}", "hold numbers, as it did", contracts.Words(f"type {column.type}"), "Mend the file."
+        )
     values = np.asarray(number, np.float64)
     return np.where(np.isinf(values), np.nan, values)
 

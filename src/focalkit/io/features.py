@@ -177,8 +177,10 @@ def read_table(
     if twice:
         alerts.append(Alert("duplicate_names", {"names": names_said(twice)}))
     at = {what: position(word, names, what) for what, word in roles.items() if word is not None}
-    dropped = {position(word, names, "drop") for word in drop}
-    kept = {position(word, names, "keep") for word in keep}
+    columns = "be a sequence of columns", "Pass a list of names or positions."
+    dropped = {position(word, names, "drop") for word in contracts.several("drop", drop, *columns)}
+    kept = {position(word, names, "keep") for word in contracts.several("keep", keep, *columns)}
+    missing = None if missing is None else _words(missing)
     index = _target(target, found, dropped | set(at.values()), alerts)
     used = [index, *at.values()]
     if len(set(used)) < len(used) or dropped & set(used):
@@ -200,7 +202,7 @@ def read_table(
     if n_without > said:
         alerts.append(Alert("missing_labels", {"n": n_without - said}))
     if not known.any():
-        contracts.reject("file", "have rows with a target", contracts.Words("none"), "Check --target and the file.")
+        contracts.reject("file", "have rows with a target", contracts.Words("none"), "Check target= and the file.")
     alerts = [*check_classes(found_labels, names[index]), *alerts, *found_labels.alerts]
     ids = found_labels.codes[known]
     y = np.asarray(found_labels.values)[ids]
@@ -211,6 +213,14 @@ def read_table(
         extra.get("groups"), extra.get("weights"), extra.get("time"), _numbered(known, found.gone),
         tuple(matrix.categorical.values()), extra.get("costs"),
     )  # fmt: skip
+
+
+def _words(missing: Sequence[str]) -> tuple[str, ...]:
+    contract, remedy = "be a sequence of words", "E.g. missing=['?']."
+    words = contracts.several("missing", missing, contract, remedy)
+    if not all(isinstance(word, str) for word in words):
+        contracts.reject("missing", contract, missing, remedy)
+    return words
 
 
 def _numbered(known: NDArray[np.bool_], gone: Sequence[int]) -> NDArray[np.int64]:
@@ -229,6 +239,8 @@ def _columns(source: Any, asked: TextOptions, as_text: Sequence[AsText], skip_da
         contract = "be a path, a URL, a glob, a sequence of these, or a data frame"
         remedy = "Read an open file by pandas.read_csv, and pass the frame; arrays need no reading."
         contracts.reject("source", contract, contracts.Words(type(source).__name__), remedy)
+    if not words:
+        contracts.reject("source", "name at least one file", source, "There is nothing to read.")
     files = find(tuple(str(word) for word in words))
     parts = [read_columns(file, asked, as_text, skip_damaged) for file in files]
     if len(parts) == 1:

@@ -61,8 +61,8 @@ def labels(column: Any, name: str, missing: Sequence[str] | None) -> Labels:
         or (pa.types.is_temporal(kind) and kind != pa.month_day_nano_interval())
         or pa.types.is_null(kind)
     ):
-        remedy = "Choose another column with --target."
-        contracts.reject(f"target {name!r}", "hold one class for each row", str(kind), remedy)
+        remedy = "Choose another column by target=."
+        contracts.reject(f"target {name!r}", "hold one class for each row", contracts.Words(str(kind)), remedy)
     if not pa.types.is_string(kind):
         return _numbers(column, name)
     encoded = column.dictionary_encode()
@@ -147,7 +147,7 @@ def _as_numbers(words: list[str], name: str) -> dict[str, int]:
 
 def _too_many(n: int, name: str) -> None:
     if n > 50:
-        remedy = "The target must hold classes; choose another column with --target."
+        remedy = "The target must hold classes; choose another column by target=."
         contracts.reject(f"target {name!r}", "hold classes", contracts.Words(f"{n:,} different fractions"), remedy)
 
 
@@ -178,7 +178,7 @@ def check_classes(found: Labels, name: str) -> list[Alert]:
     sizes = np.bincount(codes, minlength=len(found.values)).tolist()
     counts = {value: n for value, n in zip(found.values, sizes, strict=True) if n}
     if len(counts) > max(50, len(codes) // 4):
-        remedy = "The target must hold classes; choose another column with --target."
+        remedy = "The target must hold classes; choose another column by target=."
         got = contracts.Words(f"{len(counts):,} values in {len(codes):,} rows")
         contracts.reject(f"target {name!r}", "hold classes that recur", got, remedy)
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])

@@ -110,7 +110,7 @@ def features(
         used = [(found.names[i], column) for i, column in zip(chosen, read, strict=True) if column.values is not None]
         if not used:
             shown = contracts.Words(f"columns {found.names}")
-            contracts.reject("file", "have a usable feature column", shown, "Check the delimiter and --target.")
+            contracts.reject("file", "have a usable feature column", shown, "Check delimiter= and target=.")
         columns = [_Parts(column.values) for _, column in used]
         X = np.empty((len(ids), len(columns)), np.result_type(*(column.parts[0] for column in columns)))
         edges = sorted({*range(0, len(X), _ROWS_AT_ONCE), *(start for column in columns for start in column.starts)})

@@ -165,7 +165,7 @@ def _npy(file: File) -> dict[str, Held]:
             stream.close()
             contract = "be a .npy file of a plain array"
             contracts.reject(
-                "FILE", contract, contracts.Words(f"{one.name}: {_said(error)}"), "Write it by numpy.save."
+                "file", contract, contracts.Words(f"{one.name}: {_said(error)}"), "Write it by numpy.save."
             )
     return out
 
@@ -188,7 +188,7 @@ def _npz(file: File, verify: bool, known: Sequence[str] | None = KNOWN) -> dict[
             close(out)
             remedy = "numpy.savez(…, logits=…, targets=…)"
             contracts.reject(
-                "FILE", f"hold an array named {name}", contracts.Words(f"{file.name} with {names}"), remedy
+                "file", f"hold an array named {name}", contracts.Words(f"{file.name} with {names}"), remedy
             )
     return out
 
@@ -279,7 +279,7 @@ def _exactly(stream: Any, n: int, name: str) -> bytes:
         part = bytes(stream.read(n - len(data)))
         if not part:
             got = contracts.Words(f"{name}, which has become shorter")
-            contracts.reject("FILE", "stay whole while it is read", got, "Read it again.")
+            contracts.reject("file", "stay whole while it is read", got, "Read it again.")
         data += part
     return data
 
@@ -288,7 +288,7 @@ def _refuse(name: str, kind: str, error: BaseException) -> NoReturn:
     if isinstance(error, contracts.InputError):
         raise error
     got = contracts.Words(f"{name}: {_said(error)}")
-    contracts.reject("FILE", f"be a .{kind} file of plain arrays", got, "Write it by numpy.savez.")
+    contracts.reject("file", f"be a .{kind} file of plain arrays", got, "Write it by numpy.savez.")
 
 
 def _said(error: BaseException) -> str:

@@ -88,7 +88,7 @@ def add_tallies(one: dict[str, float], other: dict[str, float]) -> dict[str, flo
 def opened(file: File) -> Any:
     """A Parquet file."""
     parquet = need("pyarrow.parquet", "reading Parquet")
-    with _damage_in_words(file, "be a whole Parquet file", "Write it again, or leave it out by --skip-damaged."):
+    with _damage_in_words(file, "be a whole Parquet file", "Write it again, or leave it out by skip_damaged=True."):
         source = file.arrow()
         return parquet.ParquetFile(source, buffer_size=1 << 17, pre_buffer=False, page_checksum_verification=True)
 
@@ -110,7 +110,7 @@ def _damage_in_words(file: File, contract: str, remedy: str) -> Iterator[None]:
         raise
     except (pyarrow.ArrowException, OSError) as error:
         got = contracts.Words(f"{file.name}: {first_line(error)}")
-        contracts.reject("FILE", contract, got, remedy)
+        contracts.reject("file", contract, got, remedy)
 
 
 def whole_table(file: File, asked: Asked | None = None) -> Any:

@@ -68,14 +68,19 @@ def open_predictions(words: Sequence[str | Path], asked: Asked | None = None, *,
         pieces += some
         alerts |= {repr(alert): alert for alert in said}
     if not pieces:
-        contracts.reject("FILE", "hold at least one row", ", ".join(f.name for f in files[:3]), "Nothing to diagnose.")
+        contracts.reject(
+            "file",
+            "hold at least one row",
+            contracts.Words(", ".join(f.name for f in files[:3])),
+            "Nothing to diagnose.",
+        )
     first = pieces[0].layout
     for piece in pieces:
         mine, theirs = (first.link, first.n_classes), (piece.layout.link, piece.layout.n_classes)
         if mine != theirs:
             got = contracts.Words(f"{piece.file.name} with {theirs[1]} logits ({theirs[0]})")
             remedy = f"{pieces[0].file.name} has {mine[1]} ({mine[0]}): diagnose them apart."
-            contracts.reject("FILE", "hold the same kind of predictions as the others", got, remedy)
+            contracts.reject("file", "hold the same kind of predictions as the others", got, remedy)
     name = files[0].name
     if len(files) > 1:
         name = Message("source.files", n=len(files), name=name)
@@ -106,7 +111,7 @@ def _pieces_of(file: File, index: int, asked: Asked, trouble: Trouble) -> tuple[
 def _of_arrays(file: File, index: int, asked: Asked, trouble: Trouble) -> list[Piece]:
     if file.format == "npy" and not file.partner:
         got = contracts.Words(f"{file.name} alone")
-        contracts.reject("FILE", "name .npy files in pairs, logits first, then targets", got, "Or write an .npz.")
+        contracts.reject("file", "name .npy files in pairs, logits first, then targets", got, "Or write an .npz.")
     held = arrays.open_arrays(file)
     try:
         layout = arrays.layout_of(held, asked, file.name)
@@ -185,7 +190,7 @@ def _first_widths(reader: Any, names: list[str], file: File) -> dict[str, int]:
         except (pyarrow.ArrowException, OSError) as error:
             damage = first_line(error)
     if damage:
-        contracts.reject("FILE", "be readable", contracts.Words(f"{file.name}: {damage}"), "Write it again.")
+        contracts.reject("file", "be readable", contracts.Words(f"{file.name}: {damage}"), "Write it again.")
     return {}
 
 
@@ -217,7 +222,7 @@ def _of_ipc(file: File, index: int, asked: Asked) -> tuple[list[Piece], list[Ale
             pass
         except (pyarrow.ArrowException, OSError) as error:
             got = contracts.Words(f"{file.name}: {first_line(error)}")
-            contracts.reject("FILE", "be a whole Arrow file", got, "Write it again.")
+            contracts.reject("file", "be a whole Arrow file", got, "Write it again.")
     columns = described(reader.schema, widths, tabular.index_columns(reader.schema))
     layout, alerts = layout_of(columns, asked, file.name, dict(file.keys))
     return [Piece(file, index, layout, 0, -1 if n is None else n, None, float(PIECE_ROWS))], alerts

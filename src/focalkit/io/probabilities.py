@@ -14,8 +14,8 @@ from focalkit.io.convert import Complain, Predicted, kept
 
 #: What stands for a probability of 0 unless --clip says otherwise.
 FLOOR = 1e-6
-_TO_LOGITS = "Write log(p) in their place: it is a logit of the same softmax; or say --probabilities."
-_REMEDY = "Mend or drop the row; logits are read without --probabilities, by decide with --from logits."
+_TO_LOGITS = "Write log(p) in their place: it is a logit of the same softmax; or say probabilities=True."
+_REMEDY = "Mend or drop the row; logits are read without probabilities=True."
 #: Rows from which, and the share of them from which, sums of 1 are no chance.
 _FEWEST, _SHARE = 4, 0.95
 

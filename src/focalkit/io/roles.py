@@ -65,7 +65,7 @@ def _times(column: Any, name: str) -> NDArray[Any]:
             read = compute.strptime(column, format=form, unit="s", error_is_null=True)
             if not read.null_count:
                 return np.asarray(read.cast(pa.int64()).to_numpy())
-    contracts.reject(f"time {name!r}", "hold numbers or dates", str(column[0].as_py()), "Write dates as 2026-11-29.")
+    contracts.reject(f"time {name!r}", "hold numbers or dates", column[0].as_py(), "Write dates as 2026-11-29.")
 
 
 _DATES = (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from focalkit._core import contracts
-from focalkit.io._streams import Answered, Decompressed, decompressing, filesystem, need, opened, told
+from focalkit.io._streams import Answered, Decompressed, decompressing, filesystem, opened, told
 
 #: What a file is, by its ending.
 FORMATS = {
@@ -116,7 +116,7 @@ class File:
         if not self.url:
             return Path(self.path).open("rb")
         with told(self.url):
-            return Answered(filesystem(self.url).open(self.path, "rb"), self.url)
+            return Answered(filesystem(self.url)[0].open(self.path, "rb"), self.url)
 
     def arrow(self) -> Any:
         """The same as an Arrow file, which can seek."""
@@ -139,7 +139,7 @@ def in_utf8(file: File) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         got = contracts.Words(f"{file.name} with {bytes(error.object[:20])!r}")
-        contracts.reject("FILE", "hold its names and texts in UTF-8", got, "Write it again.")
+        contracts.reject("file", "hold its names and texts in UTF-8", got, "Write it again.")
 
 
 def find(words: tuple[str, ...]) -> tuple[File, ...]:
@@ -149,7 +149,7 @@ def find(words: tuple[str, ...]) -> tuple[File, ...]:
         some = _at_url(word) if _URL.match(word) else _local(word)
         if not some:
             contracts.reject(
-                "FILE", "name at least one file", word, "No file there has a known ending or fits the glob."
+                "file", "name at least one file", word, "No file there has a known ending or fits the glob."
             )
         found += [file for file in some if file not in found]
     return _paired(found)
@@ -189,11 +189,11 @@ def recognised(file: File) -> File:
     for magic, what, remedy in _FOREIGN:
         if head.startswith(magic):
             remedy = _PYTORCH if file.path.endswith((".pt", ".pth", ".ckpt")) else remedy
-            contracts.reject("FILE", "hold a table", contracts.Words(f"{file.name}, {what}"), remedy)
+            contracts.reject("file", "hold a table", contracts.Words(f"{file.name}, {what}"), remedy)
     called = {"parquet": "Parquet", "ipc": "Arrow", "npz": ".npz", "npy": ".npy", "xlsx": "Excel"}.get(file.format)
     if called:
         got = contracts.Words(f"{file.name}, which does not begin as one")
-        contracts.reject("FILE", f"be a whole {called} file", got, "Write it again.")
+        contracts.reject("file", f"be a whole {called} file", got, "Write it again.")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if file.format == "csv":
         if re.match(rb"(?i)@relation\b", text) or (text[:1] == b"%" and re.search(rb"(?im)^@relation\b", text)):
@@ -209,7 +209,7 @@ def _of_zip(file: File) -> File:
     """A zip archive is a workbook, arrays, a PyTorch file, or one table in a box."""
     if file.compression:
         contracts.reject(
-            "FILE", "hold a table", contracts.Words(f"{file.name}, an archive in an archive"), "Unpack it."
+            "file", "hold a table", contracts.Words(f"{file.name}, an archive in an archive"), "Unpack it."
         )
     with file.stream() as stream:
         try:
@@ -218,22 +218,22 @@ def _of_zip(file: File) -> File:
             if file.format == "npz":
                 return file
             contracts.reject(
-                "FILE", "be a whole .zip file", contracts.Words(f"{file.name}: {error}"), "Write it again."
+                "file", "be a whole .zip file", contracts.Words(f"{file.name}: {error}"), "Write it again."
             )
     if any(n.startswith("xl/") or n == "content.xml" for n in names):
         return replace(file, format="xlsx")
     if any(n.endswith("data.pkl") for n in names):
-        contracts.reject("FILE", "hold a table", contracts.Words(f"{file.name}, a PyTorch file"), _PYTORCH)
+        contracts.reject("file", "hold a table", contracts.Words(f"{file.name}, a PyTorch file"), _PYTORCH)
     if names and all(n.endswith(".npy") for n in names):
         return replace(file, format="npz")
     if any(n.startswith("word/") for n in names):
         contracts.reject(
-            "FILE", "hold a table", contracts.Words(f"{file.name}, a text document"), "Save the table as CSV."
+            "file", "hold a table", contracts.Words(f"{file.name}, a text document"), "Save the table as CSV."
         )
     tables = [n for n in names if Path(n).suffix.lower() in FORMATS and not _hidden(n) and not n.startswith("__MACOSX")]
     if len(tables) != 1:
         got = contracts.Words(f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})")
-        contracts.reject("FILE", "hold one table", got, "Unpack it, and name a table or the folder.")
+        contracts.reject("file", "hold one table", got, "Unpack it, and name a table or the folder.")
     inside = replace(file, compression="zip", member=tables[0], format=FORMATS[Path(tables[0]).suffix.lower()])
     return recognised(inside)
 
@@ -246,16 +246,17 @@ def _local(word: str) -> list[File]:
     if not path.exists() and _MAGIC.search(word):
         return [_file(p) for p in sorted(glob.glob(word, recursive=True)) if Path(p).is_file()]
     if not path.is_file():
-        contracts.reject("FILE", "be an existing file", word, "Check the path.")
+        contracts.reject("file", "be an existing file", word, "Check the path.")
     return [_file(word)]
 
 
 def _at_url(word: str) -> list[File]:
-    fsspec = need("fsspec", "reading URLs")
     try:
-        system, path = fsspec.core.url_to_fs(word)
+        system, path = filesystem(word)
+    except ModuleNotFoundError:
+        raise
     except (ImportError, ValueError) as error:
-        contracts.reject("FILE", "be a URL that fsspec opens", word, f"{error}".splitlines()[0])
+        contracts.reject("file", "be a URL that fsspec opens", word, f"{error}".splitlines()[0])
     with told(word):
         paths = _paths_at(system, path)
     return [_file(p, word) for p in paths]
@@ -302,7 +303,7 @@ def _paired(files: list[File]) -> tuple[File, ...]:
     arrays = [file for file in files if file.format == "npy"]
     if len(arrays) % 2:
         contracts.reject(
-            "FILE",
+            "file",
             "name .npy files in pairs, logits first, then targets",
             [file.name for file in arrays],
             "E.g. focalkit diagnose logits.npy targets.npy",

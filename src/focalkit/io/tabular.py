@@ -65,7 +65,7 @@ def _read(file: File, asked: TextOptions, as_text: Sequence[AsText], skip_damage
     if file.format == "npz" or file.partner:
         return _arrays(file)
     contracts.reject(
-        "FILE",
+        "file",
         "be a table",
         contracts.Words(f"{file.name}, which is {file.format}"),
         "Give CSV, Parquet, Arrow, JSON, or an .npz.",
@@ -97,7 +97,7 @@ def position(word: str | int, names: Sequence[str], what: str = "target") -> int
         return list(names).index(word)
     try:
         index = int(word)
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         contracts.reject(what, f"name a column out of: {shown}", word, "Give a name, or a position counted from 0.")
     if not -len(names) <= index < len(names):
@@ -123,7 +123,7 @@ def _csv(
             damaged.append((line, row, what))
             return
         got = contracts.Words(f"{file.name}, line {line:,}: {what}")
-        contracts.reject("FILE", "be a CSV table", got, _REMEDY)
+        contracts.reject("file", "be a CSV table", got, _REMEDY)
 
     # what the first rows look like is tried first: then plain numbers need no general reader, and Arrow is spared a
     # guess for each column, quoted line breaks and a search for many marks in every cell; a file that is otherwise
@@ -167,7 +167,7 @@ def _csv(
     return Columns(names, list(table.columns), alerts, found.unnamed, (), found.decimal, gone)
 
 
-_REMEDY = "Mend the line, name the encoding by --encoding, or leave lines out by --skip-damaged."
+_REMEDY = "Mend the line, name the encoding by encoding=, or leave lines out by skip_damaged=True."
 
 
 def _beside_numbers(records: Records, found: Dialect, keep: set[int], numbers: Sequence[int]) -> Any:
@@ -257,10 +257,10 @@ def refuse_csv(file: File, error: Exception, lines: int) -> NoReturn:
     text = re.sub(r"Row #(\d+)", lambda found: f"line {int(found[1]) + lines:,}", text)
     text = re.sub(r"^CSV parse error: ", "", text)[:300]
     contracts.reject(
-        "FILE",
+        "file",
         "be a CSV table",
         contracts.Words(f"{file.name}: {text}"),
-        "Every line needs the same number of columns; --skip-damaged leaves others out.",
+        "Every line needs the same number of columns; skip_damaged=True leaves others out.",
     )
 
 
@@ -276,7 +276,7 @@ def _columnar(file: File) -> Columns:
             raise
         kind = "Parquet" if file.format == "parquet" else "Arrow"
         contracts.reject(
-            "FILE", f"be a whole {kind} file", contracts.Words(f"{file.name}: {first_line(error)}"), "Write it again."
+            "file", f"be a whole {kind} file", contracts.Words(f"{file.name}: {first_line(error)}"), "Write it again."
         )
     return of_table(table)
 
@@ -309,7 +309,7 @@ def ipc_reader(file: File) -> Any:
         return ipc.open_file(source)
     if magic[:4] == b"FEA1":
         contracts.reject(
-            "FILE", "be Arrow of version 2", contracts.Words(f"{file.name}: Feather of version 1"), "Write it again."
+            "file", "be Arrow of version 2", contracts.Words(f"{file.name}: Feather of version 1"), "Write it again."
         )
     return ipc.open_stream(source)
 
@@ -366,7 +366,7 @@ def _arrays(file: File) -> Columns:
     if len(names) < 2 or not n:
         shown = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         got = contracts.Words(f"{file.name} with {shown or 'no arrays'}")
-        contracts.reject("FILE", "hold arrays of features and labels", got, "numpy.savez(…, X=X, y=y)")
+        contracts.reject("file", "hold arrays of features and labels", got, "numpy.savez(…, X=X, y=y)")
     alerts = [Alert("arrays_beside", {"names": names_said(beside), "n": n})] if beside else []
     return Columns(names, columns, alerts)
 

@@ -34,8 +34,8 @@ class Reader:
         del row
         if self._on_line is None:
             got = contracts.Words(f"{self._file.name}, line {line:,}: {what}")
-            remedy = "Mend the line, name the encoding by --encoding, or leave lines out by --skip-damaged."
-            contracts.reject("FILE", "be CSV with numbers for logits", got, remedy)
+            remedy = "Mend the line, name the encoding by encoding=, or leave lines out by skip_damaged=True."
+            contracts.reject("file", "be CSV with numbers for logits", got, remedy)
         self._on_line(line, what)
 
     def _invalid(self, row: Any) -> str:
@@ -91,7 +91,7 @@ class Reader:
                 return
             got = contracts.Words(f"{self._file.name}: {self._plain(error)}")
             remedy = "Mend it, or drop columns that are neither logit nor target."
-            contracts.reject("FILE", "be CSV with numbers for logits", got, remedy)
+            contracts.reject("file", "be CSV with numbers for logits", got, remedy)
         finally:
             self.records.close()
 

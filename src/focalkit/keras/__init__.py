@@ -14,3 +14,7 @@ from focalkit.keras.callback import LedgerCallback
 from focalkit.keras.losses import SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
 
 __all__ = ["LedgerCallback", "SigmoidCrossEntropy", "SigmoidFocalLoss", "SoftmaxCrossEntropy", "SoftmaxFocalLoss"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -113,7 +113,7 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
             return
         remedy = "Leave the activation of the last layer out: from_logits=True is the only way here."
         if self.link == "softmax" and abs(z.sum(self.axis) - 1).max() < 1e-3:
-            contracts.reject("y_pred", "be logits", "probabilities, whose rows sum to 1", remedy)
+            contracts.reject("y_pred", "be logits", contracts.Words("probabilities, whose rows sum to 1"), remedy)
         if self.link == "sigmoid":
             message = f"all of y_pred lies in [0, 1]: probabilities are no logits. {remedy}"
             warnings.warn(message, UserWarning, stacklevel=4)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit.engines.cpu.fast import softmax_curvature
+from focalkit.engines.cpu.fast import softmax_curvature, weighted_products
 from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.risk import logits_of, without_subnormals
 from focalkit.linear_solver.rows import BLOCK_BYTES, Model, Rows, parts
 from focalkit.losses import loss_grad_hess
 
-PAIR_BYTES = 1 << 27
-"""Products of pairs of features are kept where they need no more than this."""
+WIDE = 64
+"""Of more columns a single logit's matrix is the BLAS's product, whose blocks suit the caches."""
 
 
 def row_curvature(
@@ -62,49 +62,47 @@ def sparse_logits(rows: Rows, X: Any, theta: NDArray[np.float64]) -> NDArray[np.
 def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
     """The curvature (n_models, p, p) of all coefficients, p = n_columns * n_logits, in theta's order."""
     D, K = rows.n_columns, rows.n_logits
-    if K == len(models) == 1:  # the products of all pairs of columns would be used a few times only
-        square = np.zeros((D, D))
+    penalties = np.repeat(rows.penalties(models)[:, :, 0], K, axis=1)
+    if K == 1 and D > WIDE:
+        square = np.zeros((len(models), D, D))
         for _, X, _, hess, _ in row_curvature(rows, models, theta):
-            square += _weighted(X, np.maximum(hess[0], 0))
-        return _regular(square[None], rows.penalties(models)[:, :, 0])
-    free = K - (K > 1)  # classes whose blocks are summed: with the last one's, those of a class sum to zero
-    upper = np.triu_indices(free)
-    sums = np.zeros((len(models), len(upper[0]), D * (D + 1) // 2))
-    for part, X, grad, hess, targets in row_curvature(rows, models, theta):
-        pairs = _pairs(rows, part, X)
+            for i, h in enumerate(hess):
+                square[i] += _weighted(X, np.maximum(h, 0))
+        return _regular(square, penalties)
+    entries = max(1, K * (K - 1) // 2)  # of a row's curvature; those of a class sum to zero, which tells the last one's
+    sums = np.zeros((len(models) * entries, D * (D + 1) // 2))
+    for part, _, grad, hess, targets in row_curvature(rows, models, theta):
+        columns = rows.once("columns", lambda: np.ascontiguousarray(rows.ready["sampled"].T))
         if K == 1:
-            with product_of(2 * hess.size * len(pairs)):
-                sums[:, 0] += np.maximum(hess, 0) @ pairs.T
+            weights = np.maximum(hess, 0, out=hess)
         else:
             weights = np.concatenate([softmax_curvature(g, h, targets) for g, h in zip(grad, hess, strict=True)])
-            with product_of(2 * weights.size * len(pairs)):
-                sums += (weights @ pairs.T).reshape(sums.shape)
-    matrix = np.empty((len(models), D, K, D, K))
-    first, second = np.triu_indices(D)
-    for at, (k, j) in enumerate(zip(*upper, strict=True)):
-        block = np.empty((len(models), D, D))
-        block[:, first, second] = sums[:, at]
-        block[:, second, first] = sums[:, at]
-        matrix[:, :, k, :, j] = block
-        matrix[:, :, j, :, k] = block
+        weighted_products(columns, part.start, weights, sums)
+    places = rows.once("places", lambda: _places(D))
+    whole = sums.reshape(len(models), entries, -1)
     if K > 1:
-        matrix[:, :, :free, :, free] = -matrix[:, :, :free, :, :free].sum(axis=4)
-        matrix[:, :, free, :, :] = -matrix[:, :, :free].sum(axis=2)
-    return _regular(matrix.reshape(len(models), D * K, D * K), np.repeat(rows.penalties(models)[:, :, 0], K, axis=1))
+        whole = np.matmul(rows.once("entries", lambda: _entries(K)), whole)
+    blocks = whole[:, :, places].reshape(len(models), K, K, D, D).transpose(0, 3, 1, 4, 2)
+    return _regular(blocks.reshape(len(models), D * K, D * K), penalties)
 
 
-def _pairs(rows: Rows, part: slice, X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Products of all pairs of columns (D (D + 1) / 2, rows)."""
-    first, second = np.triu_indices(rows.n_columns)
-    whole = rows.ready["sampled"]
+def _places(size: int) -> NDArray[np.intp]:
+    """Where each entry (size, size) of a symmetric matrix is among those above its diagonal."""
+    out = np.empty((size, size), np.intp)
+    first, second = np.triu_indices(size)
+    out[first, second] = out[second, first] = np.arange(len(first))
+    return out
 
-    def products(of: NDArray[np.float32]) -> NDArray[np.float32]:
-        columns = np.ascontiguousarray(of.T)
-        return np.asarray(columns[first] * columns[second])
 
-    if 4 * len(whole) * len(first) > PAIR_BYTES:
-        return products(X)
-    return rows.once("pairs", lambda: products(whole))[:, part]  # type: ignore[no-any-return]
+def _entries(n_classes: int) -> NDArray[np.float64]:
+    """What of the entries k <= j < n_classes - 1 every entry of a row's curvature is: (n_classes ** 2, n_entries)."""
+    free = n_classes - 1
+    out = np.zeros((n_classes, n_classes, n_classes * free // 2))
+    each = np.arange(free)
+    out[each[:, None], each, _places(free)] = 1
+    out[:free, free] = -out[:free, :free].sum(axis=1)
+    out[free] = -out[:free].sum(axis=0)
+    return out.reshape(n_classes * n_classes, -1)
 
 
 def blocks_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,8 +121,9 @@ def blocks_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
 
 def _weighted(X: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     """The products of the columns of X (n, d), summed over rows of such weights (n,)."""
-    with product_of(2 * X.size * X.shape[1]):
-        return np.asarray((X * weight[:, None]).T @ X)
+    rooted = X * np.sqrt(weight)[:, None]
+    with product_of(X.size * X.shape[1]):
+        return np.asarray(rooted.T @ rooted)  # half of a symmetric product is known from the other half
 
 
 def diagonal(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,6 +15,9 @@ from focalkit.linear_solver.rows import Model, Rows
 SMALL = 1 << 15
 """Up to so many logits the first steps are taken in float64 too."""
 
+SETTLED = 1e-7
+"""A curvature that was computed where a step promised less than this share of the risk is that of the minimum."""
+
 
 def descend(
     rows: Rows, models: Sequence[Model], theta: NDArray[np.float64], tol: float, max_iter: int
@@ -53,7 +56,9 @@ def take_steps(
         due = np.flatnonzero(active & fresh)
         if len(due):
             enough = tol * tol * np.maximum(value[due], 1e-6 * first[due])
-            found, promise, after = method.directions([models[int(i)] for i in due], theta[due], grad[due], due, enough)
+            found, promise, after = method.directions(
+                [models[int(i)] for i in due], theta[due], grad[due], due, enough, SETTLED * value[due]
+            )
             bad = ~(promise > 0)
             found[bad], promise[bad] = -grad[due][bad], 0.5 * (grad[due][bad] ** 2).sum(axis=(1, 2))
             after[bad] = np.inf

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit.engines.cpu.fast import factored, substituted
 from focalkit.linear_solver.curvature import blocks_matrix, diagonal, newton_matrix
 from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.rows import Model, Rows
@@ -30,8 +31,8 @@ SLOW = 0.1
 class Metric:
     """Directions by L-BFGS (Nocedal & Wright 2006, algorithm 7.4) over a metric that is made anew now and then.
 
-    The metric is the whole curvature matrix, each class's block of it, or its diagonal. Between renewals the pairs of
-    steps and gradient changes correct it, and a step costs a gradient alone.
+    The metric is the whole curvature matrix, factored once, each class's block of it, or its diagonal. Between renewals
+    the pairs of steps and gradient changes correct it, and a step costs a gradient alone.
     """
 
     def __init__(self, rows: Rows, n_models: int) -> None:
@@ -43,6 +44,7 @@ class Metric:
         self.metric: dict[int, NDArray[np.float64]] = {}
         self.age = np.zeros(n_models, int)
         self.promised = np.full(n_models, np.inf)
+        self.made_at = np.full(n_models, np.inf)  # the promise where each metric was made
         self.pairs: list[list[tuple[NDArray[np.float64], NDArray[np.float64], float]]] = [[] for _ in range(n_models)]
 
     def directions(
@@ -52,12 +54,14 @@ class Metric:
         grad: NDArray[np.float64],
         which: NDArray[np.intp],
         enough: NDArray[np.float64],
+        settled: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """A descent direction for each model, what it promises, and what the step after it should promise.
 
         A promise is by how much the risk falls along the direction were it quadratic. Near a minimum Newton's steps
         lower it by a share that shrinks; of the first step, and of other methods' steps, nothing is known.
-        ``enough`` (n_models,) is the promise below which no metric is made anew.
+        ``enough`` (n_models,) is the promise below which no metric is made anew, nor is one below ``settled`` that was
+        made there: what steps tell of the curvature is then more than what rounding has left of it.
         """
         out, promise, share = np.empty_like(grad), np.full(len(which), np.inf), np.full(len(which), np.inf)
         renew = []
@@ -66,13 +70,15 @@ class Metric:
             if known and self.kind == "whole":
                 self._point(i, int(model), grad, out, promise, share)
                 # twice the change of the curvature along the last step, squared
-                if promise[i] <= enough[i] or 4 * share[i] * promise[i] <= enough[i] or share[i] < SLOW:
+                done = promise[i] <= enough[i] or 4 * share[i] * promise[i] <= enough[i]
+                if done or share[i] < SLOW or self.made_at[model] < settled[i]:
                     share[i] *= 4
                     continue
             if self.kind == "whole" or int(self.age[model]) in RENEWED:
                 renew.append(i)
         if renew:
             self._renew([models[i] for i in renew], theta[renew], [int(which[i]) for i in renew])
+            self.made_at[which[renew]] = promise[renew]
         made = set(renew)
         for i, model in enumerate(which):
             if i in made or self.kind != "whole":
@@ -104,7 +110,7 @@ class Metric:
 
     def _renew(self, models: Sequence[Model], theta: NDArray[np.float64], which: Sequence[int]) -> None:
         if self.kind == "whole":
-            found: NDArray[np.float64] = newton_matrix(self.rows, models, theta)
+            found: NDArray[np.float64] = factored(newton_matrix(self.rows, models, theta))
         elif self.kind == "blocks":
             found = _inverse(blocks_matrix(self.rows, models, theta))
         else:
@@ -122,7 +128,7 @@ class Metric:
             taken.append(factor)
         metric = self.metric[model]
         if self.kind == "whole":
-            q = np.asarray(np.linalg.solve(metric, q), np.float64)
+            q = substituted(metric, q)
         elif self.kind == "blocks":
             q = np.einsum("kde,ek->dk", metric, q.reshape(vector.shape)).ravel()
         else:

@@ -40,7 +40,8 @@ def mine(
         held = [models[int(i)].keeping(kept[int(i)]) for i in active]
         method.forget()
         _, grad = risk(rows, held, theta[active], np.float64)
-        direction, _, _ = method.directions(held, theta[active], grad, active, np.zeros(len(active)))
+        none = np.zeros(len(active))
+        direction, _, _ = method.directions(held, theta[active], grad, active, none, none)
         steps[active] += 1
         # where kinks allowed short steps alone, the next one need not be tried whole
         length, going = np.minimum(1, lengths[active] / SHORTER), np.ones(len(active), bool)

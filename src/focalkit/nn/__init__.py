@@ -46,3 +46,7 @@ def __getattr__(name: str) -> Any:
     module, library = _LATER[name]
     with need(library, f"focalkit.nn.{name}", None):
         return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

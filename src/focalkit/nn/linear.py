@@ -136,5 +136,5 @@ def _number(name: str, value: Any) -> Any:
     """Refuse a gamma or alpha that is to be learned, for which there is no gradient here."""
     if isinstance(value, Tensor) and value.requires_grad:
         remedy = "Detach it, or use SoftmaxFocalLoss on the logits."
-        contracts.reject(name, "need no gradient here", "a tensor that requires one", remedy)
+        contracts.reject(name, "need no gradient here", contracts.Words("a tensor that requires one"), remedy)
     return value

@@ -69,7 +69,7 @@ def refuse_proxy(value: object) -> None:
     """Refuse what torch.fx.symbolic_trace passes through a model."""
     if type(value).__module__.startswith("torch.fx"):
         remedy = "torch.fx cannot look into the loss: name its module a leaf (Tracer.is_leaf_module)."
-        contracts.reject("logits", "be a tensor of PyTorch", "a torch.fx.Proxy", remedy)
+        contracts.reject("logits", "be a tensor of PyTorch", contracts.Words("a torch.fx.Proxy"), remedy)
 
 
 class Loss(HoldsSpec):
@@ -113,7 +113,7 @@ class Loss(HoldsSpec):
         """Assign gamma or alpha: a number or a vector changes the spec, a tensor is held as it is."""
         if name in _OTHER_NAMES:
             contract = f"not be assigned to {type(self).__name__}"
-            contracts.reject(name, contract, type(value).__name__, _OTHER_NAMES[name])
+            contracts.reject(name, contract, contracts.Words(type(value).__name__), _OTHER_NAMES[name])
         elif name not in PARAMETERS:
             super().__setattr__(name, value)
         elif isinstance(value, Tensor):

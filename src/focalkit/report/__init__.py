@@ -64,6 +64,10 @@ def to_html(
     from focalkit.report.page.assemble import assemble
 
     contracts.one_of("language", language, LANGUAGES)
+    for name, text in (("source", source), ("command", command)):
+        if not isinstance(text, str):
+            contracts.reject(name, "be a string", text, "It is shown as it is.")
+    notes = contracts.several("notes", notes, "be a sequence of strings", "Pass a list of them.")
     if isinstance(result, Ledger):
         result = Diagnosis(result)
     if isinstance(result, DecisionRule):
@@ -82,7 +86,7 @@ def to_html(
         contracts.reject(
             "result",
             "be a TuneResult, a Diagnosis, a Ledger or a DecisionRule",
-            type(result).__name__,
+            contracts.Words(type(result).__name__),
             "Run tune first.",
         )
     from focalkit.report.page import tune
@@ -115,3 +119,7 @@ def write_page(result: Any, path: str | PathLike[str], **options: Any) -> None:
     from focalkit.io.atomic import write_text
 
     write_text(Path(path), to_html(result, **options))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

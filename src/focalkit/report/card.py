@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from focalkit import __version__
@@ -24,11 +25,11 @@ def model_card(
     parts = [
         "# Model card",
         f"- **Model**: {result.estimator}, {result.cells[main.recommended.cell].title}",
-        f"- **Data**: {_text(source)}",
-        f"- **Made by**: focalkit {__version__}" + (f", `{_text(command)}`" if command else ""),
+        f"- **Data**: {text(source)}",
+        f"- **Made by**: focalkit {__version__}" + (f", {_command(command)}" if command else ""),
         "",
         "## Verdict",
-        *(f"- **{say(label)}**: {' '.join(_text(text) for text in texts)}" for label, texts in lines),
+        *(f"- **{say(label)}**: {' '.join(text(line) for line in texts)}" for label, texts in lines),
         "",
         "## Classes",
         _table(tune.classes(result, len(result.classes))),
@@ -40,12 +41,12 @@ def model_card(
         _table(tune.families(result, main)),
         "",
         "## Other questions",
-        *(f"- **{say(part.about)}**: {_text(part.headline)}" for part in (tune.said(result, v) for v in verdicts[1:])),
+        *(f"- **{text(part.about)}**: {text(part.headline)}" for part in (tune.said(result, v) for v in verdicts[1:])),
         "",
         "## How it was measured",
-        _text(tune.how_measured(result)),
+        text(tune.how_measured(result)),
         "",
-        *([*(f"- {_text(note)}" for note in (*notes, *result.notes)), ""] if notes or result.notes else []),
+        *([*(f"- {text(note)}" for note in (*notes, *result.notes)), ""] if notes or result.notes else []),
         "## What is not known",
         "- How it does on data of another kind, place or time than these; fairness between groups was not looked at.",
         "- Whether the classes are as frequent where it will be used; if not, shift the probabilities to that prior.",
@@ -58,11 +59,21 @@ def model_card(
     return "\n".join(parts) + "\n"
 
 
-def _text(thing: str | Finding) -> str:
-    return visible(say(thing)).replace("|", "\\|").replace("<", "&lt;")
+#: What Markdown would take for markup within a line: emphasis, code, links, cells, entities, and its own escapes.
+_MARKUP = re.compile(r"[*`~|]|(?<=\])\(|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|\\(?=[!-/:-@\[-`{-~]|$)")
+
+
+def text(thing: str | Finding) -> str:
+    """A line of Markdown that shows ``thing`` as it is."""
+    return _MARKUP.sub(r"\\\g<0>", visible(say(thing))).replace("<", "&lt;")
+
+
+def _command(words: str) -> str:
+    ticks = "`" * (1 + max(map(len, re.findall("`+", words)), default=0))
+    return f"{ticks}{' ' * ('`' in words)}{visible(words)}{' ' * ('`' in words)}{ticks}"
 
 
 def _table(table: Table) -> str:
-    rows = [[_text(column.head) for column in table.columns], ["---"] * len(table.columns)]
-    rows += [[_text(cell) for cell in row] for row in table.rows]
+    rows = [[text(column.head) for column in table.columns], ["---"] * len(table.columns)]
+    rows += [[text(cell) for cell in row] for row in table.rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

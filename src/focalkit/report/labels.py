@@ -12,6 +12,7 @@ from focalkit.diagnosis.result import finite
 from focalkit.report import format as write
 from focalkit.report import tune
 from focalkit.report.card import model_card
+from focalkit.report.card import text as line
 from focalkit.report.export import as_dict
 from focalkit.report.page import gains, render
 from focalkit.report.page.assemble import Page
@@ -53,7 +54,7 @@ def code(found: LabelVerdicts) -> str:
     for name, verdict in found.verdicts.items():
         lines = code_of(verdict.result, verdict).splitlines()
         lines[-1] = lines[-1].replace("decisions =", f"decisions[{name!r}] =", 1)
-        parts += ["", f"# {name}", *lines]
+        parts += ["", f"# {write.visible(name)}", *lines]
     return "\n".join(parts)
 
 
@@ -62,7 +63,7 @@ def card(found: LabelVerdicts, source: str, notes: Sequence[str] = (), command: 
     cards = []
     for name, verdict in found.verdicts.items():
         text = model_card(verdict.result, judge_all(verdict.result), source, notes, command)
-        cards.append(text.replace("# Model card", f"# Model card: {write.visible(name)}", 1))
+        cards.append(text.replace("# Model card", f"# Model card: {line(name)}", 1))
     return "\n".join(cards)
 
 

@@ -170,7 +170,7 @@ def _place(estimator: Any) -> str:
         prefix += f"{name}__"
     if not has_fit_parameter(model, "sample_weight"):
         remedy = "Leave sample_weight out, or take another classifier."
-        contracts.reject("estimator", "take sample_weight in fit", type(model).__name__, remedy)
+        contracts.reject("estimator", "take sample_weight in fit", contracts.Words(type(model).__name__), remedy)
     return f"{prefix}sample_weight"
 
 
@@ -192,7 +192,9 @@ def classifier_trainer(estimator: Any, seed: int) -> ClassifierTrainer:
     """The trainer of a classifier without alpha and gamma; what it draws is seeded where it is not already."""
     if not hasattr(estimator, "predict_proba"):
         remedy = "Wrap it in sklearn.calibration.CalibratedClassifierCV, or set probability=True where it has that."
-        contracts.reject("estimator", "have predict_proba", type(last_step(estimator)).__name__, remedy)
+        contracts.reject(
+            "estimator", "have predict_proba", contracts.Words(type(last_step(estimator)).__name__), remedy
+        )
     model = clone(estimator)
     open_seeds = {
         k: seed for k, v in model.get_params().items() if k.rpartition("__")[2] == "random_state" and v is None

@@ -223,7 +223,10 @@ def _check_cluster(client: Any) -> None:
         everywhere = cluster.everywhere(client, worker_versions)
     except ImportError as error:
         contracts.reject(
-            "dask", "have focalkit on every worker", str(error), 'pip install "focalkit[tune,dask]" there.'
+            "dask",
+            "have focalkit on every worker",
+            contracts.Words(str(error)),
+            'pip install "focalkit[tune,dask]" there.',
         )
     for worker, there in everywhere.items():
         for name in here:

@@ -46,13 +46,15 @@ def from_text(text: str) -> Any:
         try:
             arguments[keyword.arg] = ast.literal_eval(keyword.value)
         except ValueError:
-            got = ast.unparse(keyword.value)
+            got = contracts.Words(ast.unparse(keyword.value))
             contracts.reject("estimator", f"have a literal as its {keyword.arg}", got, "Python's own form of a number.")
     kind = _class(module, name, text)
     try:
         return kind(**arguments)
     except TypeError as error:
-        contracts.reject("estimator", "have arguments that its class takes", str(error), "See its documentation.")
+        contracts.reject(
+            "estimator", "have arguments that its class takes", contracts.Words(str(error)), "See its documentation."
+        )
 
 
 def from_file(path: str, trust: bool) -> Any:
@@ -73,10 +75,12 @@ def from_file(path: str, trust: bool) -> Any:
     try:
         model = joblib.load(path)
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
+        what = contracts.Words(f"{type(error).__name__}: {error}")
         contracts.reject("estimator", "be a model that joblib saved", what, "Save it by joblib.dump.")
     if not hasattr(model, "get_params") or not hasattr(model, "predict"):
-        contracts.reject("estimator", "be a classifier", type(model).__name__, "Save the model by joblib.dump.")
+        contracts.reject(
+            "estimator", "be a classifier", contracts.Words(type(model).__name__), "Save the model by joblib.dump."
+        )
     return model
 
 

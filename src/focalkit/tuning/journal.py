@@ -79,7 +79,7 @@ class Journal:
         with self._mutex, _Lock(self):
             begin = os.pread(self._file, len(START), 0)
             if not START.startswith(begin):
-                contracts.reject("journal", "be a journal of focalkit tune", str(self._path), "Name a new file.")
+                contracts.reject("journal", "be a journal of focalkit tune", self._path, "Name a new file.")
             self._take_lines()
             if not self._begun:
                 if self._read == 0:
@@ -175,7 +175,7 @@ class Journal:
             if body is None:
                 if not self._begun:
                     remedy = "Without it nothing says whose results follow: name another file."
-                    contracts.reject("journal", "begin with the line that says what run it is", str(self._path), remedy)
+                    contracts.reject("journal", "begin with the line that says what run it is", self._path, remedy)
                 continue
             try:
                 self._take(json.loads(body), fresh)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core.message import Message
+from focalkit._held_out import recovered
 from focalkit.linear_solver import candidate_of, minimise
-from focalkit.posterior import log_odds_of_logits, recover_from_log_odds
 from focalkit.tuning.data import Data, Prediction
 from focalkit.tuning.result import Cell
 
@@ -151,10 +151,7 @@ def fit_cells(
     for i, (cell, candidate, found) in enumerate(zip(fits, candidates, solutions, strict=True)):
         logits = products[:, i * width : (i + 1) * width] + found.intercept
         logits = logits[:, 0] if width == 1 else np.ascontiguousarray(logits)
-        given = recover_from_log_odds(log_odds_of_logits(logits), candidate.gamma)
-        if cell.alpha is not None:
-            given = given / candidate.class_weight
-            given /= given.sum(axis=1, keepdims=True)
+        given = recovered(logits, candidate.gamma, None if cell.alpha is None else candidate.class_weight)
         if len(classes) == n_classes:
             posterior = given
         else:

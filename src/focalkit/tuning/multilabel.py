@@ -105,7 +105,7 @@ def tune_labels(
         verdicts[str(name)] = judge(tune(estimator, X, y, **options), worth=worth)
         positives[str(name)] = int(y.sum())
     if not verdicts:
-        contracts.reject("labels", "have at least one label", "none", "Name the columns.")
+        contracts.reject("labels", "have at least one label", contracts.Words("none"), "Name the columns.")
     return LabelVerdicts(verdicts, positives, _together(list(verdicts.values())))
 
 

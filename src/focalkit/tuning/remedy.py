@@ -126,7 +126,10 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         n_classes = len(self.classes_)
         if n_classes < 2:
             contracts.reject(
-                "y", "have at least two classes", f"{n_classes} class", "One class leaves nothing to decide."
+                "y",
+                "have at least two classes",
+                contracts.Words(f"{n_classes} class"),
+                "One class leaves nothing to decide.",
             )
         weight = None if sample_weight is None else contracts.sample_weight_array(sample_weight, ids.shape)
         masses = np.bincount(ids, weights=weight, minlength=n_classes)
@@ -178,7 +181,9 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
     ) -> tuple[list[Any], Real]:
         """By a classifier whose loss is its own."""
         if cell.gamma or cell.keep_hardest is not None or cell.logit_adjustment is not None:
-            got = f"gamma={cell.gamma:g}, keep_hardest={cell.keep_hardest}, logit_adjustment={cell.logit_adjustment}"
+            got = contracts.Words(
+                f"gamma={cell.gamma:g}, keep_hardest={cell.keep_hardest}, logit_adjustment={cell.logit_adjustment}"
+            )
             contracts.reject("estimator", "take gamma, keep_hardest and logit_adjustment", got, "Leave them out.")
         masses = np.bincount(ids, weights=weight)
         if cell.alpha is not None and trainer.way is None:
@@ -221,7 +226,9 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
             return CostOf(goal, costs).closed(p, np.arange(len(p)))
         if self.cutoff is not None:
             if len(self.classes_) != 2:
-                contracts.reject("cutoff", "be left out", f"{len(self.classes_)} classes", "It is of two classes.")
+                contracts.reject(
+                    "cutoff", "be left out", contracts.Words(f"{len(self.classes_)} classes"), "It is of two classes."
+                )
             return (p[:, 1] > self.cutoff).astype(np.intp)
         if self.tau is None and self.logit_adjustment is not None:
             with np.errstate(divide="ignore"):  # the model's own logits
@@ -264,7 +271,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Features (n, n_features); a matrix of them is as it is."""
         if isinstance(X, np.ndarray) or hasattr(X, "tocsr"):
             if X.ndim != 2 or X.shape[1] != len(self.encoding.names):
-                contracts.reject("X", f"have {len(self.encoding.names)} columns", f"shape {X.shape}", "Pass the table.")
+                contracts.reject(
+                    "X",
+                    f"have {len(self.encoding.names)} columns",
+                    contracts.Words(f"shape {X.shape}"),
+                    "Pass the table.",
+                )
             return X
         return self.encoding.matrix(X)
 

@@ -129,7 +129,9 @@ def _drawn(y: Ints, size: int, present: Ints, rng: np.random.Generator) -> Ints:
 def _synthetic(X: Any, y: Ints, weight: Real | None, seed: int) -> tuple[Any, Ints]:
     """SMOTE (Chawla et al. 2002); a class of one row, which has no neighbour, is copied."""
     if weight is not None:
-        contracts.reject("rivals", "leave smote out where rows have weights", "smote", "What it makes up has none.")
+        contracts.reject(
+            "rivals", "leave smote out where rows have weights", contracts.Words("smote"), "What it makes up has none."
+        )
     counts = np.bincount(y)
     alone = np.flatnonzero(counts == 1)
     rows = np.arange(len(y))
@@ -137,7 +139,9 @@ def _synthetic(X: Any, y: Ints, weight: Real | None, seed: int) -> tuple[Any, In
         rows = np.concatenate([rows, np.flatnonzero(np.isin(y, alone))])
     X, y = np.asarray(X.todense() if hasattr(X, "todense") else X, np.float64)[rows], y[rows]
     if not np.isfinite(X).all():
-        contracts.reject("rivals", "leave smote out where values are missing", "smote", "It needs numbers.")
+        contracts.reject(
+            "rivals", "leave smote out where values are missing", contracts.Words("smote"), "It needs numbers."
+        )
     fewest = np.bincount(y)[np.unique(y)].min()
     return _smote()(random_state=seed, k_neighbors=int(min(5, fewest - 1))).fit_resample(X, y)  # type: ignore[no-any-return]
 

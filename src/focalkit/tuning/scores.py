@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
+from focalkit._held_out import ranked
 from focalkit._metrics import DECISION_METRICS, MERITS, Merit
 from focalkit.decisions import Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.decisions.goals import ALIASES, as_goal
@@ -123,7 +123,7 @@ def metric_named(name: str) -> Metric:
     if scored is not None:
         return Metric(f"scorer:{scored.name}", None, scored)
     known = (*NAMES, *DECISION_METRICS, *ALIASES, "cost:FN:FP", *(f"{bound}:0.9" for bound in BOUNDS))
-    remedy = "See --help; sklearn.metrics.get_scorer_names() lists the others."
+    remedy = "sklearn.metrics.get_scorer_names() lists the others."
     contracts.reject("metric", f"be one of {', '.join(dict.fromkeys(known))}, or a scorer's name", name, remedy)
 
 
@@ -235,35 +235,13 @@ def _of_classes(
     classes: NDArray[np.intp],
     weight: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Average precision and calibration error (n_classes,) of some classes, NaN of the others: one sort of them all."""
-    precision, gap = np.full((2, posterior.shape[1]), np.nan)
+    """Average precision and calibration error (n_classes,) of some classes, NaN of the others."""
     if weight is None:
-        p = np.ascontiguousarray(posterior.T[classes])
-        order = np.argsort(p, axis=1)
-        ascending = np.take_along_axis(p, order, axis=1)
-        untied = ~(ascending[:, 1:] == ascending[:, :-1]).any(axis=1)
-        hit = (targets[order] == classes[:, None]).astype(np.float64)[:, ::-1]
-        place = np.arange(1, hit.shape[1] + 1)
-        found = hit.sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            of_hits = np.einsum("kn,kn->k", hit, np.cumsum(hit, axis=1) / place) / found
-        precision[classes] = np.where(found > 0, of_hits, 0.0)
-        gaps = np.add.reduceat(ascending - hit[:, ::-1], _bins(hit.shape[1], N_BINS), axis=1)
-        gap[classes] = np.abs(gaps).sum(axis=1) / hit.shape[1]
-        classes = classes[~untied]
-    tied = True if weight is None else None  # nothing is known of rows with weights
+        return ranked(posterior, targets, classes, N_BINS)
+    precision, gap = np.full((2, posterior.shape[1]), np.nan)
     for k in classes:
-        of_class = _Sorted.of(posterior[:, k], targets == k, weight, tied)
-        precision[k], gap[k] = of_class.average_precision(), of_class.calibration_error(N_BINS)
+        precision[k], gap[k] = _weighted(posterior[:, k], targets == k, weight)
     return precision, gap
-
-
-@cache
-def _bins(n: int, n_bins: int) -> NDArray[np.intp]:
-    """Where bins of equal mass begin among ``n`` rows; the first ones have the rows that are over."""
-    n_bins = min(n_bins, n)
-    size, longer = divmod(n, n_bins)
-    return np.concatenate([[0], np.cumsum([size + (i < longer) for i in range(n_bins - 1)])]).astype(np.intp)
 
 
 def confusion(
@@ -294,74 +272,25 @@ def decision_scores(table: NDArray[Any]) -> tuple[float, float, float]:
     )
 
 
-@dataclass(frozen=True)
-class _Sorted:
-    """Probabilities of one class in ascending order, which rows are of it, and what each row weighs."""
+def _weighted(probability: NDArray[np.float64], hit: NDArray[Any], weight: NDArray[np.float64]) -> tuple[float, float]:
+    """Average precision and calibration error of one class from rows (n,) with weights.
 
-    probability: NDArray[np.float64]
-    hit: NDArray[np.bool_]
-    tied: bool
-    weight: NDArray[np.float64] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        probability: NDArray[np.float64],
-        hit: NDArray[Any],
-        weight: NDArray[np.float64] | None = None,
-        tied: bool | None = None,
-    ) -> _Sorted:
-        """Sort; a stable order is asked for where it matters, among equal probabilities (None: to be found out)."""
-        if not tied:
-            order = np.argsort(probability)
-            ascending = probability[order]
-            tied = bool((ascending[1:] == ascending[:-1]).any())
-        if tied:
-            order = np.argsort(probability, kind="stable")
-            ascending = probability[order]
-        return cls(ascending, np.asarray(hit)[order], tied, None if weight is None else weight[order])
-
-    def average_precision(self) -> float:
-        """The sum of precisions, weighted by the steps of the recall; 0 where nothing is to be found."""
-        hit = self.hit[::-1]
-        if self.weight is not None:
-            return self._weighted_precision()
-        if not self.tied:
-            places = np.flatnonzero(hit) + 1
-            return float((np.arange(1, len(places) + 1) / places).mean()) if len(places) else 0.0
-        last = np.append(np.flatnonzero(np.diff(self.probability[::-1])), len(hit) - 1)
-        found = np.cumsum(hit)[last]
-        if not found[-1]:
-            return 0.0
-        return float((np.diff(found, prepend=0) * (found / (last + 1))).sum() / found[-1])
-
-    def _weighted_precision(self) -> float:
-        assert self.weight is not None
-        last = np.append(np.flatnonzero(np.diff(self.probability[::-1])), len(self.hit) - 1)
-        found = np.cumsum((self.weight * self.hit)[::-1])[last]
-        flagged = np.cumsum(self.weight[::-1])[last]
-        if not found[-1]:
-            return 0.0
-        precision = np.divide(found, flagged, out=np.zeros(len(found)), where=flagged > 0)
-        return float((np.diff(found, prepend=0) * precision).sum() / found[-1])
-
-    def _weighted_calibration(self, n_bins: int) -> float:
-        """A row that lies across the edge of a bin counts on both sides in proportion."""
-        assert self.weight is not None
-        total = float(self.weight.sum())
-        edges = np.concatenate([[0.0], np.cumsum(self.weight)])
-        gap = np.concatenate([[0.0], np.cumsum(self.weight * (self.probability - self.hit))])
-        at = np.interp(np.linspace(0, total, n_bins + 1), edges, gap)
-        return float(np.abs(np.diff(at)).sum()) / total
-
-    def calibration_error(self, n_bins: int) -> float:
-        """Mean absolute gap between predicted and observed frequency, over bins of equal mass."""
-        if self.weight is not None:
-            return self._weighted_calibration(n_bins)
-        n = len(self.hit)
-        starts = _bins(n, n_bins)
-        gaps = np.add.reduceat(self.probability, starts) - np.add.reduceat(self.hit.astype(np.float64), starts)
-        return float(np.abs(gaps).sum()) / n
+    A row that lies across the edge of a bin counts on both sides in proportion.
+    """
+    order = np.argsort(probability, kind="stable")
+    probability, hit, weight = probability[order], hit[order], weight[order]
+    edges = np.concatenate([[0.0], np.cumsum(weight)])
+    gaps = np.concatenate([[0.0], np.cumsum(weight * (probability - hit))])
+    total = float(weight.sum())
+    at = np.interp(np.linspace(0, total, N_BINS + 1), edges, gaps)
+    gap = float(np.abs(np.diff(at)).sum()) / total
+    last = np.append(np.flatnonzero(np.diff(probability[::-1])), len(hit) - 1)  # of those that are equal
+    found = np.cumsum((weight * hit)[::-1])[last]
+    flagged = np.cumsum(weight[::-1])[last]
+    if not found[-1]:
+        return 0.0, gap
+    precision = np.divide(found, flagged, out=np.zeros(len(found)), where=flagged > 0)
+    return float((np.diff(found, prepend=0) * precision).sum() / found[-1]), gap
 
 
 def calibration_error(hit: NDArray[Any], probability: NDArray[np.float64], n_bins: int = N_BINS) -> float:
@@ -369,4 +298,5 @@ def calibration_error(hit: NDArray[Any], probability: NDArray[np.float64], n_bin
 
     (Naeini et al. 2015, with the equal-mass bins of Nixon et al. 2019.)
     """
-    return _Sorted.of(np.asarray(probability), np.asarray(hit)).calibration_error(n_bins)
+    of_other = (~np.asarray(hit, bool)).astype(np.int64)
+    return float(ranked(np.asarray(probability)[:, None], of_other, np.zeros(1, np.int64), n_bins)[1][0])

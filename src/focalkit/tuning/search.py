@@ -145,10 +145,10 @@ def tune(
     started = perf_counter()
     asked = metric_of(metric)
     metric = asked.name
-    _whole("n_splits", n_splits, 2)
-    _whole("n_repeats", n_repeats, 1)
-    _whole("seed", seed, 0)
-    _whole("n_trials", n_trials, 0)
+    contracts.whole("n_splits", n_splits, 2)
+    contracts.whole("n_repeats", n_repeats, 1)
+    contracts.whole("seed", seed, 0)
+    contracts.whole("n_trials", n_trials, 0)
     classes, targets = np.unique(_labels(y), return_inverse=True)
     if len(classes) < 2:
         contracts.reject(
@@ -398,8 +398,3 @@ def _result(
 
 def _two_dimensional(logits: Any) -> NDArray[np.float64]:
     return np.asarray(logits, np.float64).reshape(len(logits), -1)
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        contracts.reject(name, f"be a whole number of at least {least}", value, "Pass an int.")

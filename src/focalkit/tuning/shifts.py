@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._held_out import cut, shifted
 from focalkit._metrics import DECISION_METRICS
 from focalkit.decisions import Constraint, Cost, Goal, Maximize
 from focalkit.decisions.fit import constrained
@@ -94,19 +95,30 @@ def _count_cutoffs(
 ) -> None:
     """One sort of the cut-offs and one search: the second class is decided where its log-odds are above."""
     with np.errstate(divide="ignore"):
-        odds = np.log(posterior[:, 1]) - np.log(posterior[:, 0])
         step = float(np.log(prior[1]) - np.log(prior[0])) if prior.min() > 0 else 0.0
     cutoffs = taus * step
     order = np.argsort(cutoffs, kind="stable")
-    above = np.searchsorted(cutoffs[order], odds, side="left")
-    for k in (0, 1):
-        mine = targets == k
-        number = np.bincount(above[mine], None if weight is None else weight[mine], minlength=len(taus) + 1)
+    for k, number in enumerate(_passed(posterior, targets, cutoffs[order], weight)):
         flagged = np.empty(len(taus), out.dtype)
         flagged[order] = number[::-1].cumsum()[::-1][1:]
         out[:, 1, 1] += flagged
         out[:, 0, k] = flagged if k else number.sum() - flagged
     out[:, 1, 0] = (len(targets) if weight is None else weight.sum()) - out[:, 1, 1]
+
+
+def _passed(
+    posterior: NDArray[np.float64],
+    targets: NDArray[np.intp],
+    cutoffs: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+) -> NDArray[Any]:
+    """Rows of each class, or their weights, by how many of the ascending cut-offs they pass (2, n_cutoffs + 1)."""
+    if weight is None:
+        return cut(posterior, targets, cutoffs)
+    with np.errstate(divide="ignore"):
+        odds = np.log(posterior[:, 1]) - np.log(posterior[:, 0])
+    above = np.searchsorted(cutoffs, odds, side="left") + targets * (len(cutoffs) + 1)
+    return np.bincount(above, weight, minlength=2 * (len(cutoffs) + 1)).reshape(2, -1)
 
 
 def _count_shifts(
@@ -119,32 +131,18 @@ def _count_shifts(
 ) -> None:
     n_taus, n_classes = len(taus), len(prior)
     known = np.flatnonzero(prior > 0)
+    shifts = np.log(prior[known])[:, None] * taus
+    if weight is None:
+        out[:, 0], out[:, 1] = shifted(posterior, targets, known, shifts)
+        return
     tiny = np.finfo(np.float64).tiny
     height = max(64, BLOCK // n_taus)
     offset = n_classes * np.arange(n_taus)[:, None]
-    shifts = [taus[:, None] * np.log(prior[k]) for k in known]
     for first in range(0, len(targets), height):
-        log_p = np.log(np.maximum(posterior[first : first + height].T, tiny))
+        log_p = np.log(np.maximum(posterior[first : first + height, known], tiny))
+        said = known[(log_p.T[:, None, :] - shifts[:, :, None]).argmax(axis=0)]
         y = targets[first : first + height]
-        best = log_p[known[0]] - shifts[0]
-        said = np.full(best.shape, known[0])
-        value, better = np.empty_like(best), np.empty(best.shape, bool)
-        for k, shift in zip(known[1:], shifts[1:], strict=True):
-            np.subtract(log_p[k], shift, out=value)
-            np.greater(value, best, out=better)
-            np.maximum(value, best, out=best)
-            np.copyto(said, k, where=better)
-        if weight is None:  # rows of each strength and decision, and how many of them rightly, in one count
-            right = said == y
-            flat = np.add(said, offset, out=said)
-            flat *= 2
-            flat += right
-            number = np.bincount(flat.ravel(), minlength=2 * n_taus * n_classes).reshape(n_taus, n_classes, 2)
-            out[:, 1] += number.sum(axis=2, dtype=out.dtype)
-            out[:, 0] += number[:, :, 1].astype(out.dtype)
-            continue
-        flat = said + offset
-        right = said == y
+        flat, right = said + offset, said == y
         w = np.broadcast_to(weight[first : first + height], said.shape)
         for place, which, of in ((1, flat.ravel(), w.ravel()), (0, flat[right], w[right])):
             out[:, place] += np.bincount(which, of, minlength=n_taus * n_classes).reshape(n_taus, n_classes)

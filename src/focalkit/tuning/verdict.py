@@ -26,9 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core import contracts
 from focalkit._core.shown import Shown
 from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
 from focalkit.tuning.scores import Metric
+from focalkit.tuning.student import t_below, t_quantile
 
 LEVEL = 0.05
 MARGIN = 0.01
@@ -172,6 +174,7 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     proof : bool
         Recommend what was shown to be better at the 5 % level only, as the module's text says.
     """
+    _of_tune(result)
     name = metric or result.metric
     judged = result.metric_called(name)
     gain = result.gain(name)
@@ -218,6 +221,12 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
 
 
+def _of_tune(result: object) -> None:
+    if not isinstance(result, TuneResult):
+        got, remedy = contracts.Words(type(result).__name__), "Pass what focalkit.tuning.tune returned."
+        contracts.reject("result", "be a TuneResult", got, remedy)
+
+
 def expected_on_new_rows(family: FamilyVerdict, n_splits: int) -> Estimate:
     """What to expect of the metric on as many new rows as there are here: the interval holds their luck as well.
 
@@ -251,6 +260,7 @@ def _scale(metric: Metric, plain: float, of_probabilities: float) -> float:
 
 def judge_all(result: TuneResult, *, worth: float = WORTH, proof: bool = False) -> tuple[Verdict, ...]:
     """Decisions, ranking and probabilities told apart; the run's own metric stands for its kind."""
+    _of_tune(result)
     asked = result.metric_called(result.metric)
     names = {"decisions": "balanced_accuracy", "ranking": "average_precision", "probabilities": "log_loss"}
     names[asked.judges] = asked.name
@@ -269,20 +279,6 @@ def estimate(values: NDArray[np.float64], n_splits: int) -> Estimate:
     p_value = float(2 * t_below(-abs(mean) / error, freedom))
     above = float(t_below(mean / error, freedom))
     return Estimate(mean, error, mean - reach, mean + reach, p_value, above, freedom)
-
-
-def t_below(bound: float, freedom: int) -> float:
-    """The probability that Student's t is below ``bound``."""
-    from scipy.special import stdtr  # scipy.stats takes a second to load
-
-    return float(stdtr(freedom, bound))
-
-
-def t_quantile(p: float, freedom: int) -> float:
-    """What Student's t is below with probability ``p``."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, p))
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

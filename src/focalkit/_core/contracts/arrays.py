@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import host
-from focalkit._core.contracts.domains import PROBABILITY, SAMPLE_WEIGHT, array, numbers, one_number
-from focalkit._core.contracts.errors import reject, warn
+from focalkit._core.contracts.domains import PROBABILITY, SAMPLE_WEIGHT, Interval, array, numbers, one_number
+from focalkit._core.contracts.errors import Words, reject, warn
 
 
 def is_float_dtype(dtype: np.dtype[Any]) -> bool:
@@ -29,7 +29,7 @@ def logits_array(value: object, library: str = "numpy") -> NDArray[Any]:
         reject(
             "logits",
             "be a floating array (float16, bfloat16, float32 or float64)",
-            f"dtype {logits.dtype}",
+            Words(f"dtype {logits.dtype}"),
             f"Pass raw model outputs, e.g. {_TO_FLOATS[library]}.",
         )
     return logits
@@ -44,7 +44,7 @@ def logits_shape(link: str, shape: tuple[int, ...], class_axis: int) -> int:
         if link == "sigmoid":
             contract = "have shape (n,), (n, n_classes) or (n, n_classes, d1, ...)"
         remedy = "For binary logits of shape (n,) use the sigmoid link." if link == "softmax" else "Add a batch axis."
-        reject("logits", contract, f"shape {shape}", remedy)
+        reject("logits", contract, Words(f"shape {shape}"), remedy)
     axis = class_axis + len(shape) if class_axis < 0 else class_axis
     if not 0 <= axis < len(shape):
         reject(
@@ -54,7 +54,7 @@ def logits_shape(link: str, shape: tuple[int, ...], class_axis: int) -> int:
             "The default, 1, is the axis after the batch.",
         )
     if link == "softmax" and shape[axis] == 0:
-        reject("logits", "have at least one class", f"shape {shape}", "Check class_axis.")
+        reject("logits", "have at least one class", Words(f"shape {shape}"), "Check class_axis.")
     if link == "softmax" and shape[axis] == 1:
         text = f"A softmax over one class, of logits of shape {shape}, has loss 0 and gradient 0 whatever the logits"
         warn(f"{text}. One logit for two classes is for the sigmoid loss.")
@@ -70,7 +70,7 @@ def finite_logits(logits: NDArray[Any]) -> None:
         reject(
             "logits",
             "be free of NaN and +inf",
-            f"{int(bad.sum())} bad values, the first at {where}",
+            Words(f"{int(bad.sum())} bad values, the first at {where}"),
             "Check the model's output, e.g. its learning rate.",
         )
 
@@ -81,7 +81,7 @@ def _targets_array(value: object) -> NDArray[Any]:
         reject(
             "targets",
             "be integers or floating",
-            f"dtype {targets.dtype}",
+            Words(f"dtype {targets.dtype}"),
             "Encode class names as integers 0 … n_classes - 1 first.",
         )
     return targets.astype(np.int64) if targets.dtype.kind == "b" else targets
@@ -126,7 +126,7 @@ def softmax_targets(
         reject(
             "targets",
             "sum to 1 over the class axis",
-            f"a sum of {worst:.6g}",
+            Words(f"a sum of {worst:.6g}"),
             "Divide them by their sum, or use the sigmoid loss for multi-label targets.",
         )
     return targets
@@ -154,13 +154,13 @@ def softmax_targets_shape(
     if integer:
         if targets != rows:
             remedy = "Integer targets are class ids, not one-hot; float targets may be shaped like the logits."
-            reject("targets", f"have shape {rows}", f"shape {targets}", remedy)
+            reject("targets", f"have shape {rows}", Words(f"shape {targets}"), remedy)
     elif targets != logits:
         remedy = "Give one probability per logit."
         if targets == rows:
             remedy = f"Class ids must be integers ({_TO_INTEGERS[library]})."
         contract = f"be integers of shape {rows}, or probabilities of shape {logits}"
-        reject("targets", contract, f"{dtype} of shape {targets}", remedy)
+        reject("targets", contract, Words(f"{dtype} of shape {targets}"), remedy)
 
 
 def sigmoid_targets_shape(
@@ -183,7 +183,7 @@ def sigmoid_targets_shape(
             remedy = f"Sigmoid targets are 0/1 per logit; class ids become that as one-hot targets: {one_hot}."
     elif logits == (*targets, 1)[: len(logits)] or targets == (*logits, 1):
         remedy = "Drop the axis of length 1: targets[..., 0]."
-    reject("targets", f"have the shape of the logits, {logits}", f"shape {targets}", remedy)
+    reject("targets", f"have the shape of the logits, {logits}", Words(f"shape {targets}"), remedy)
 
 
 def sample_weight_shape(weights: tuple[int, ...], rows: tuple[int, ...]) -> None:
@@ -191,7 +191,7 @@ def sample_weight_shape(weights: tuple[int, ...], rows: tuple[int, ...]) -> None
     if weights != rows and (not rows or weights != rows[:1]):
         remedy = "Pass one non-negative number per sample."
         contract = f"have shape {rows}" if len(rows) < 2 else f"have shape {rows[:1]} or {rows}"
-        reject("sample_weight", contract, f"shape {weights}", remedy)
+        reject("sample_weight", contract, Words(f"shape {weights}"), remedy)
 
 
 def sigmoid_targets(
@@ -277,14 +277,14 @@ def normalizer_number(value: object, reduction: str) -> float | None:
         reject(
             "normalizer",
             "go with reduction 'mean' or 'sum'",
-            f"reduction {reduction!r}",
+            Words(f"reduction {reduction!r}"),
             "The loss is then the sum over the normalizer; drop one of the two.",
         )
     value = one_number("normalizer", value)
     if not isinstance(value, (int, float, np.generic)) and getattr(value, "ndim", 0) != 0:
         shape = tuple(getattr(value, "shape", ()))
         remedy = "Take its entry, normalizer[0]." if math.prod(shape) == 1 else "Sum it first, e.g. over ranks."
-        reject("normalizer", "be one number", f"shape {shape}", remedy)
+        reject("normalizer", "be one number", Words(f"shape {shape}"), remedy)
     if value not in SAMPLE_WEIGHT:
         reject("normalizer", NORMALIZER, value, _NO_POSITIVES)
     return float(value)  # type: ignore[arg-type]
@@ -299,21 +299,47 @@ def normalizer_of_nothing(normalizer: float | None, n_counted: int) -> float | N
     if normalizer != 0:
         return normalizer
     if n_counted:
-        reject("normalizer", NORMALIZER, f"0 beside {n_counted} counted targets", _NO_POSITIVES)
+        reject("normalizer", NORMALIZER, Words(f"0 beside {n_counted} counted targets"), _NO_POSITIVES)
     return 1.0
+
+
+def vector(
+    name: str, value: object, domain: Interval, remedy: str, *, length: int | None = None
+) -> NDArray[np.float64]:
+    """Numbers (n,) of ``domain`` as float64, one at least; ``length`` of them where that is given."""
+    given = array(name, value)
+    entries = numbers(name, given.astype(np.float64) if given.dtype.kind == "b" else given, "be numbers", remedy)
+    if entries.ndim != 1 or entries.size == 0 or length not in (None, len(entries)):
+        wanted = "n" if length is None else length
+        reject(name, f"have shape ({wanted},)", Words(f"shape {entries.shape}"), remedy)
+    if not domain.holds(entries):
+        bad = entries[[entry not in domain for entry in entries.tolist()]]
+        reject(name, f"lie in {domain}", float(bad[0]), remedy)
+    return entries
+
+
+def events(name: str, value: object, length: int) -> NDArray[np.bool_]:
+    """Truth values (n,), or zeros and ones: whether each of ``length`` rows is one."""
+    remedy = "Pass True or False for each row."
+    given = array(name, value)
+    entries = vector(name, given, PROBABILITY, remedy, length=length)
+    happened: NDArray[np.bool_] = entries == 1
+    if not (happened | (entries == 0)).all():
+        reject(name, "be 0 or 1", float(entries[~happened & (entries != 0)][0]), remedy)
+    return happened
 
 
 def probabilities_array(name: str, value: object) -> NDArray[np.float64]:
     """Probabilities (n,) or (n, K) as float64."""
     probabilities = array(name, value)
     if probabilities.dtype.kind not in "fiub" and probabilities.dtype.name != "bfloat16":
-        reject(name, "be numbers", f"dtype {probabilities.dtype}", "Pass predicted probabilities.")
+        reject(name, "be numbers", Words(f"dtype {probabilities.dtype}"), "Pass predicted probabilities.")
     probabilities = probabilities.astype(np.float64)
     if probabilities.ndim not in (1, 2) or (probabilities.ndim == 2 and probabilities.shape[1] == 0):
         reject(
             name,
             "have shape (n,) or (n, n_classes)",
-            f"shape {probabilities.shape}",
+            Words(f"shape {probabilities.shape}"),
             "Put the classes on the last axis.",
         )
     if not PROBABILITY.holds(probabilities):

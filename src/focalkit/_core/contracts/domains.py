@@ -6,7 +6,7 @@ The checks read the domains, and so do the random tests.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +108,10 @@ def number_or_vector(name: str, value: object, domain: Interval, remedy: str) ->
 def array(name: str, value: object) -> NDArray[Any]:
     """Whatever a user holds as a NumPy array; what NumPy would drop or refuse in its own words is refused."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        got, remedy = f"{int(np.ma.getmaskarray(value).sum())} masked entries", "Leave these samples out, or fill them."
+        got, remedy = (
+            Words(f"{int(np.ma.getmaskarray(value).sum())} masked entries"),
+            "Leave these samples out, or fill them.",
+        )
         reject(name, "be an array without a mask", got, remedy)
     try:
         return host.array(value)
@@ -130,6 +133,52 @@ def numbers(name: str, value: object, contract: str, remedy: str) -> NDArray[np.
         reject(name, contract, value, remedy)
 
 
+def shaped(name: str, value: object, *shapes: tuple[int | None, ...]) -> NDArray[Any]:
+    """Numbers or truth values as an array of one of ``shapes``, where None is any length; not copied."""
+    given = array(name, value)
+    if given.dtype.kind not in "fiub":
+        reject(name, "be an array of numbers", Words(f"dtype {given.dtype}"), "Pass a NumPy array of numbers.")
+    if not any(
+        len(shape) == given.ndim and all(n in (None, m) for n, m in zip(shape, given.shape, strict=True))
+        for shape in shapes
+    ):
+        said = " or ".join(str(tuple("nk"[i] if n is None else n for i, n in enumerate(shape))) for shape in shapes)
+        said = said.replace("'", "")
+        reject(name, f"have shape {said}", Words(f"shape {given.shape}"), "Pass the same rows of all.")
+    return given
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False, or a number that stands for one."""
+    if value is not None and not isinstance(value, bool | np.bool_ | int):
+        reject(name, "be True or False", value, "Pass a bool.")
+    return bool(value)
+
+
+def whole(name: str, value: object, least: int, remedy: str = "Pass an int.") -> int:
+    """A whole number of at least ``least``."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
+        reject(name, f"be a whole number of at least {least}", value, remedy)
+    return int(value)
+
+
+def several(name: str, value: object, contract: str, remedy: str) -> tuple[Any, ...]:
+    """The entries of a sequence, or of anything that can be gone through once but a text."""
+    try:
+        if not isinstance(value, (str, bytes)):
+            return tuple(value)  # type: ignore[arg-type]
+    except TypeError:  # nothing that has entries
+        pass
+    reject(name, contract, value, remedy)
+
+
+def fields_of_form(form: object) -> dict[str, Any]:
+    """The numbers of a form of the loss by name; None for the focal loss."""
+    if form is not None and not isinstance(form, Mapping):
+        reject("form", "map names of a form to numbers", form, "E.g. {'poly': 1.0}; None is the focal loss.")
+    return {} if form is None else dict(form)
+
+
 def one_of(name: str, value: object, choices: Sequence[str], remedy: str = "") -> str:
     """A string out of ``choices``."""
     if not isinstance(value, str) or value not in choices:
@@ -145,6 +194,6 @@ def class_vector(name: str, value: float | tuple[float, ...] | None, n_classes: 
         reject(
             name,
             f"be a number or have one entry for each of the {n_classes} classes of the logits",
-            f"{len(value)} entries",
+            Words(f"{len(value)} entries"),
             "Pass one entry per class.",
         )

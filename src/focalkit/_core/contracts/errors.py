@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,12 +18,12 @@ class InputError(ValueError):
 
 
 def reject(name: str, contract: str, value: object, remedy: str) -> NoReturn:
-    """Raise the one form of error this package has."""
+    """Raise the one form of error this package has; ``value`` is what was given, or :class:`Words` of it."""
     raise InputError(visible(f"{name} must {contract}; got {_shown(value)}. {remedy}"))
 
 
 class Words(str):
-    """What was got, in words: it stands in an error without quotes."""
+    """What was got, described: it stands in an error without the quotes that a given string has."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -34,9 +35,11 @@ def _shown(value: object) -> str:
 
 
 def _as_written(value: Any) -> Any:
-    """Numbers and labels as the user wrote them: ``'a'`` and not ``np.str_('a')``."""
+    """Numbers, labels and paths as the user wrote them: ``'a'`` and not ``np.str_('a')``."""
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, PurePath):  # as its text
+        return str(value)
     if type(value) in (list, tuple):
         return type(value)(_as_written(entry) for entry in value)
     if type(value) is dict:

@@ -65,7 +65,7 @@ def evaluate(call: Call, order: int, out: Any = None) -> Result:
 
 def changed(shape: tuple[int, ...]) -> NoReturn:
     """Refuse targets that were in range when they were looked at."""
-    got = f"targets of shape {tuple(shape)} that another thread or process writes to"
+    got = contracts.Words(f"targets of shape {tuple(shape)} that another thread or process writes to")
     contracts.reject("targets", "stay as they are during the call", got, "Pass a copy of them.")
 
 

@@ -53,7 +53,12 @@ def floating(name: str, value: Any) -> Any:
     array = jnp.asarray(value)
     if array.dtype.name not in FLOATS:
         contract = "be a floating array (float16, bfloat16, float32 or float64)"
-        contracts.reject(name, contract, f"dtype {array.dtype}", "Pass raw model outputs, e.g. logits.astype(float).")
+        contracts.reject(
+            name,
+            contract,
+            contracts.Words(f"dtype {array.dtype}"),
+            "Pass raw model outputs, e.g. logits.astype(float).",
+        )
     return array
 
 
@@ -66,7 +71,9 @@ def _targets(spec: LossSpec, targets: Any, shape: tuple[int, ...], axis: int) ->
     targets = jnp.asarray(targets)
     integer = jnp.issubdtype(targets.dtype, jnp.integer) or targets.dtype == bool
     if not integer and targets.dtype.name not in FLOATS:
-        contracts.reject("targets", "be integers or floating", f"dtype {targets.dtype}", "Pass class ids.")
+        contracts.reject(
+            "targets", "be integers or floating", contracts.Words(f"dtype {targets.dtype}"), "Pass class ids."
+        )
     if spec.link == "softmax":
         contracts.softmax_targets_shape(integer, targets.dtype, targets.shape, shape, axis, "jax")
     else:
@@ -87,7 +94,7 @@ def _parameters(spec: LossSpec, n_classes: int, dtype: Any, gamma: Any, alpha: A
             LossSpec(spec.link, **value)
         if array.ndim > 1 or (array.ndim == 1 and array.shape[0] != n_classes):
             contract = f"be a number or have one entry for each of the {n_classes} classes of the logits"
-            contracts.reject(name, contract, f"shape {array.shape}", "Pass one entry per class.")
+            contracts.reject(name, contract, contracts.Words(f"shape {array.shape}"), "Pass one entry per class.")
     found = {"gamma": np.asarray(spec.gamma) if gamma is None else gamma}
     if alpha is not None or spec.alpha is not None:
         found["alpha"] = np.asarray(spec.alpha) if alpha is None else alpha

@@ -65,7 +65,7 @@ def loss_grad_hess(
     """Return loss, gradient and, if asked for, the diagonal of the Hessian in the logits."""
     if out is not None:
         remedy = "JAX arrays do not change: take the gradient that is returned, and donate the logits to jax.jit."
-        contracts.reject("out", "be None for arrays of JAX", type(out).__name__, remedy)
+        contracts.reject("out", "be None for arrays of JAX", contracts.Words(type(out).__name__), remedy)
     wide = _wide(spec, logits, normalizer)
     operands = operands_of(spec, wide, targets, sample_weight, normalizer, check_finite)
     results = _evaluate(_without_parameters(spec), 2 if hess else 1, False, operands)

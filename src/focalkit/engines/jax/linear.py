@@ -91,18 +91,23 @@ def _check_layer(given: Operands) -> None:
         if array.dtype != hidden.dtype:
             contract = f"have the dtype of the hidden states, {hidden.dtype}"
             contracts.reject(
-                name, contract, str(array.dtype), f"Convert one of them, e.g. {name}.astype(hidden.dtype)."
+                name,
+                contract,
+                contracts.Words(str(array.dtype)),
+                f"Convert one of them, e.g. {name}.astype(hidden.dtype).",
             )
     if hidden.ndim < 2:
         contract = "have shape (n, in_features) or (n, length, in_features)"
-        contracts.reject("hidden", contract, f"shape {hidden.shape}", "Add a batch axis.")
+        contracts.reject("hidden", contract, contracts.Words(f"shape {hidden.shape}"), "Add a batch axis.")
     if weight.ndim != 2 or weight.shape[1] != hidden.shape[-1] or weight.shape[0] == 0:
         remedy = "Pass one row per class, e.g. the transpose of a flax or haiku kernel."
         contract = f"have shape (n_classes, {hidden.shape[-1]})"
-        contracts.reject("weight", contract, f"shape {weight.shape}", remedy)
+        contracts.reject("weight", contract, contracts.Words(f"shape {weight.shape}"), remedy)
     if "bias" in given and given["bias"].shape != weight.shape[:1]:
         contract = f"have shape {weight.shape[:1]}"
-        contracts.reject("bias", contract, f"shape {given['bias'].shape}", "Pass one number per class.")
+        contracts.reject(
+            "bias", contract, contracts.Words(f"shape {given['bias'].shape}"), "Pass one number per class."
+        )
 
 
 # the loss and its derivatives

@@ -98,11 +98,18 @@ def _refuse(
 ) -> tuple[Tensor | None, Any]:
     """What cannot be computed from shards; returns the weights as a tensor, and the normalizer as a number."""
     if not isinstance(logits, Tensor):
-        contracts.reject("local_logits", "be a tensor of PyTorch", type(logits).__name__, "Use torch.as_tensor.")
+        contracts.reject(
+            "local_logits", "be a tensor of PyTorch", contracts.Words(type(logits).__name__), "Use torch.as_tensor."
+        )
     torch_contracts.types(logits, targets)
     contracts.logits_shape("softmax", tuple(max(1, size) for size in logits.shape), spec.class_axis)
     if composite.is_soft(targets) or targets.is_complex():
-        contracts.reject("targets", "be class ids", f"dtype {targets.dtype}", "Classes in shards have no soft targets.")
+        contracts.reject(
+            "targets",
+            "be class ids",
+            contracts.Words(f"dtype {targets.dtype}"),
+            "Classes in shards have no soft targets.",
+        )
     axis = spec.class_axis % logits.dim()
     contracts.softmax_targets_shape(True, targets.dtype, tuple(targets.shape), tuple(logits.shape), axis, "torch")
     for name, unset in (("label_smoothing", 0.0), ("keep_hardest", None), ("negatives_per_positive", None)):
@@ -111,7 +118,12 @@ def _refuse(
             contracts.reject(name, f"be {unset} where the classes are in shards", getattr(spec, name), remedy)
     weight = torch_contracts.weight_tensor(sample_weight, logits)
     if weight is not None and weight.requires_grad:
-        contracts.reject("sample_weight", "be without gradient where the classes are in shards", "one", "detach() it.")
+        contracts.reject(
+            "sample_weight",
+            "be without gradient where the classes are in shards",
+            contracts.Words("one"),
+            "detach() it.",
+        )
     if isinstance(normalizer, Tensor) and normalizer.dim() == 0 and normalizer.is_cpu:
         normalizer = normalizer.item()
     if not isinstance(normalizer, (Tensor, str)):
@@ -157,7 +169,7 @@ def _agree(table: list[list[int]]) -> None:
     columns = dict(zip(_COLUMNS, zip(*table, strict=True), strict=True))
     failed = [rank for rank, flag in enumerate(columns["failed"]) if flag]
     if failed:
-        got = f"an error on rank {', '.join(map(str, failed))} of the group"
+        got = contracts.Words(f"an error on rank {', '.join(map(str, failed))} of the group")
         contracts.reject("arguments", "be right on every rank", got, torch_parallel.FAILED_ELSEWHERE)
     if len(set(columns["rows"])) > 1:
         remedy = "Only the number of classes may differ: give every rank the same rows."
@@ -165,7 +177,7 @@ def _agree(table: list[list[int]]) -> None:
     for name in ("options", "targets", "sample_weight"):
         if len(set(columns[name])) > 1:
             other = [rank for rank, value in enumerate(columns[name]) if value != columns[name][0]]
-            got = f"others than rank 0's on rank {', '.join(map(str, other))} of the group"
+            got = contracts.Words(f"others than rank 0's on rank {', '.join(map(str, other))} of the group")
             remedy = "Every rank takes part in the loss of the same rows, with the same arguments and dtype."
             contracts.reject(name, "be the same on every rank", got, remedy)
 

@@ -46,13 +46,15 @@ def check(call: Call) -> Call:
 def types(logits: Tensor, targets: object) -> None:
     """Targets are a tensor beside the logits; both are dense."""
     if not isinstance(targets, Tensor):
-        got = type(targets).__name__
+        got = contracts.Words(type(targets).__name__)
         contracts.reject("targets", "be a tensor, as the logits are", got, "Use torch.as_tensor(targets).")
     if logits.layout != torch.strided or targets.layout != torch.strided:
         refuse_strange(logits=logits, targets=targets)
     if targets.device != logits.device:
         contract = f"lie on the device of the logits, {logits.device}"
-        contracts.reject("targets", contract, str(targets.device), "Move them with targets.to(logits.device).")
+        contracts.reject(
+            "targets", contract, contracts.Words(str(targets.device)), "Move them with targets.to(logits.device)."
+        )
 
 
 def refuse_strange(**given: Any) -> None:
@@ -75,7 +77,9 @@ def weight_tensor(sample_weight: Any, logits: Tensor) -> Tensor | None:
             contracts.reject("sample_weight", "be numbers", sample_weight, remedy)
     if sample_weight.device != logits.device:
         contract = f"lie on the device of the logits, {logits.device}"
-        contracts.reject("sample_weight", contract, str(sample_weight.device), "Move it with .to(logits.device).")
+        contracts.reject(
+            "sample_weight", contract, contracts.Words(str(sample_weight.device)), "Move it with .to(logits.device)."
+        )
     return sample_weight
 
 
@@ -117,7 +121,9 @@ def _shapes(call: Call) -> None:
     shape = tuple(logits.shape)
     if logits.dtype not in FLOATS:
         contract = "be a floating array (float16, bfloat16, float32 or float64)"
-        contracts.reject("logits", contract, f"dtype {logits.dtype}", "Pass raw model outputs, e.g. logits.float().")
+        contracts.reject(
+            "logits", contract, contracts.Words(f"dtype {logits.dtype}"), "Pass raw model outputs, e.g. logits.float()."
+        )
     axis = contracts.logits_shape(spec.link, shape, spec.class_axis)
     n_classes = shape[axis] if axis >= 0 else 1
     for name, value in spec.class_parameters().items():
@@ -127,9 +133,13 @@ def _shapes(call: Call) -> None:
             continue
         if tensor.dim() > 1 or (tensor.dim() == 1 and tensor.shape[0] != n_classes):
             contract = f"be a number or have one entry for each of the {n_classes} classes of the logits"
-            contracts.reject(name, contract, f"shape {tuple(tensor.shape)}", "Pass one entry per class.")
+            contracts.reject(
+                name, contract, contracts.Words(f"shape {tuple(tensor.shape)}"), "Pass one entry per class."
+            )
     if targets.is_complex() or (targets.dtype.itemsize == 1 and targets.is_floating_point()):
-        contracts.reject("targets", "be integers or floating", f"dtype {targets.dtype}", "Pass class ids.")
+        contracts.reject(
+            "targets", "be integers or floating", contracts.Words(f"dtype {targets.dtype}"), "Pass class ids."
+        )
     if spec.link == "softmax":
         integer = not targets.is_floating_point()
         contracts.softmax_targets_shape(integer, targets.dtype, tuple(targets.shape), shape, axis, "torch")

@@ -42,7 +42,7 @@ def global_normalizer(local: Any, group: Any = None) -> Tensor:
     if not isinstance(local, Tensor):
         local = torch.tensor(contracts.number("local", local, contracts.SAMPLE_WEIGHT, _LOCAL), device=home(group))
     elif local.dim() != 0 or local.is_complex():
-        got = f"{local.dtype} of shape {tuple(local.shape)}"
+        got = contracts.Words(f"{local.dtype} of shape {tuple(local.shape)}")
         contracts.reject("local", "be one number", got, "Sum it first: local.sum().")
     n_ranks = world_size(group)
     total = local.detach().to(composite.wide_dtype(local.device)).clone()
@@ -99,7 +99,7 @@ def _unless_failed(pair: Tensor) -> Tensor:
     total, failed = pair.unbind()
     if pair.is_cpu and not torch.compiler.is_compiling():
         if failed > 0:
-            got = f"an error on {int(failed)} of them"
+            got = contracts.Words(f"an error on {int(failed)} of them")
             contracts.reject("normalizer", "be 'global' where all ranks' arguments are right", got, FAILED_ELSEWHERE)
         return total
     return torch.where(failed > 0, torch.full_like(total, torch.nan), total)
@@ -116,7 +116,7 @@ def _mean_over_ranks(spec: LossSpec, word: str, targets: Any, sample_weight: Any
     if spec.reduction not in ("mean", "weighted_mean"):
         remedy = "Each rank's sum or losses are its own: drop normalizer."
         contract = "go with reduction 'mean' or 'weighted_mean' where it is 'global'"
-        contracts.reject("normalizer", contract, f"reduction {spec.reduction!r}", remedy)
+        contracts.reject("normalizer", contract, contracts.Words(f"reduction {spec.reduction!r}"), remedy)
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:
         remedy = "The hardest of the whole batch are known to no rank: drop keep_hardest and negatives_per_positive."
         contracts.reject("normalizer", "be a number where hard examples are mined", word, remedy)

@@ -214,19 +214,21 @@ def check_out(out: Any, logits: Tensor, targets: Any, sample_weight: Any) -> Non
     """Refuse what is not like the logits, or lies in the memory of an input other than they."""
     same = isinstance(out, Tensor) and (out.shape, out.dtype, out.device) == (logits.shape, logits.dtype, logits.device)
     if not same:
-        got = (
-            f"{out.dtype} of shape {tuple(out.shape)} on {out.device}"
-            if isinstance(out, Tensor)
-            else type(out).__name__
-        )
+        given = isinstance(out, Tensor)
+        got = f"{out.dtype} of shape {tuple(out.shape)} on {out.device}" if given else type(out).__name__
         contract = f"be a {str(logits.dtype).removeprefix('torch.')} array of shape {tuple(logits.shape)}"
-        contracts.reject("out", contract, got, "Use torch.empty_like(logits).")
+        contracts.reject("out", contract, contracts.Words(got), "Use torch.empty_like(logits).")
     if _internals.overlaps_itself(out):
         contracts.reject(
-            "out", "have its own memory for each entry", "an expanded view", "Use torch.empty_like(logits)."
+            "out",
+            "have its own memory for each entry",
+            contracts.Words("an expanded view"),
+            "Use torch.empty_like(logits).",
         )
     is_logits = out.data_ptr() == logits.data_ptr() and out.stride() == logits.stride()
     for name, other in (("logits", None if is_logits else logits), ("targets", targets), ("weights", sample_weight)):
         if isinstance(other, Tensor) and other.numel() and out.numel() and _same_storage(out, other):
             contract = "be the logits themselves or memory apart"
-            contracts.reject("out", contract, f"a tensor in the memory of the {name}", "Copy one of them.")
+            contracts.reject(
+                "out", contract, contracts.Words(f"a tensor in the memory of the {name}"), "Copy one of them."
+            )

@@ -247,26 +247,34 @@ def _check_layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         if not isinstance(tensor, Tensor):
             if name == "bias" and tensor is None:
                 continue
-            contracts.reject(name, "be a tensor of PyTorch", type(tensor).__name__, "Use torch.as_tensor.")
+            contracts.reject(
+                name, "be a tensor of PyTorch", contracts.Words(type(tensor).__name__), "Use torch.as_tensor."
+            )
         if tensor.dtype not in torch_contracts.FLOATS or tensor.layout != torch.strided:
             contract = "be a dense floating tensor (float16, bfloat16, float32 or float64)"
-            contracts.reject(name, contract, f"{tensor.dtype}, {tensor.layout}", "Convert it first.")
+            contracts.reject(name, contract, contracts.Words(f"{tensor.dtype}, {tensor.layout}"), "Convert it first.")
         if tensor.device != hidden.device:
             contract = f"lie on the device of the hidden states, {hidden.device}"
-            contracts.reject(name, contract, str(tensor.device), f"Move it with {name}.to(hidden.device).")
+            contracts.reject(
+                name, contract, contracts.Words(str(tensor.device)), f"Move it with {name}.to(hidden.device)."
+            )
         if tensor.dtype != hidden.dtype and not torch.is_autocast_enabled(hidden.device.type):
             contract = f"have the dtype of the hidden states, {hidden.dtype}"
-            contracts.reject(name, contract, str(tensor.dtype), "Convert one of them, or use torch.autocast.")
+            contracts.reject(
+                name, contract, contracts.Words(str(tensor.dtype)), "Convert one of them, or use torch.autocast."
+            )
     if hidden.dim() < 2:
         contract = "have shape (n, in_features) or (n, length, in_features)"
-        contracts.reject("hidden", contract, f"shape {tuple(hidden.shape)}", "Add a batch axis.")
+        contracts.reject("hidden", contract, contracts.Words(f"shape {tuple(hidden.shape)}"), "Add a batch axis.")
     width = hidden.shape[-1]
     if weight.dim() != 2 or weight.shape[1] != width or weight.shape[0] == 0:
         remedy = "Pass the weight as torch.nn.Linear holds it, one row per class."
-        contracts.reject("weight", f"have shape (n_classes, {width})", f"shape {tuple(weight.shape)}", remedy)
+        contracts.reject(
+            "weight", f"have shape (n_classes, {width})", contracts.Words(f"shape {tuple(weight.shape)}"), remedy
+        )
     if bias is not None and bias.shape != weight.shape[:1]:
         contract = f"have shape {tuple(weight.shape[:1])}"
-        contracts.reject("bias", contract, f"shape {tuple(bias.shape)}", "Pass one number per class.")
+        contracts.reject("bias", contract, contracts.Words(f"shape {tuple(bias.shape)}"), "Pass one number per class.")
 
 
 def _check_rest(
@@ -284,7 +292,7 @@ def _check_rest(
     for name, tensor in (("targets", targets), ("sample_weight", sample_weight), ("normalizer", normalizer)):
         if isinstance(tensor, Tensor) and tensor.requires_grad and torch.is_grad_enabled():
             remedy = "For a gradient in weights multiply the losses of reduction='none'; else detach it."
-            contracts.reject(name, "need no gradient here", "a tensor that requires one", remedy)
+            contracts.reject(name, "need no gradient here", contracts.Words("a tensor that requires one"), remedy)
     if not isinstance(normalizer, Tensor):
         number = contracts.normalizer_number(normalizer, spec.reduction)
         return None if number is None else torch.tensor(number, dtype=torch.float64).to(hidden.device)

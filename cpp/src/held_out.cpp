@@ -1,0 +1,168 @@
+#include "held_out.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+namespace focalkit {
+namespace {
+
+constexpr double tiny = std::numeric_limits<double>::min();
+
+/// log h of a class, by definition.py's names: -nll + gamma nll_other - log1p(gamma p nll / q).
+double log_h(double p, double q, double nll, double nll_other, double gamma) {
+    const double ratio = q > 0 ? (p > 0 ? p * nll : p) / q : p;
+    return gamma * nll_other - nll - std::log1p(gamma * ratio);
+}
+
+/// One row. Only the leading class can have p > 1/2: what the others sum to is summed without it, at a scale of its
+/// own, so that nothing is lost where that underflows beside 1.
+void recover_row(const double* z, std::int64_t classes, double gamma, const double* weights, double* e, double* out) {
+    std::int64_t lead = 0;
+    for (std::int64_t k = 1; k < classes; ++k)
+        if (z[k] > z[lead]) lead = k;
+    const double top = z[lead];
+    double second = -std::numeric_limits<double>::infinity(), rest = 0;
+    for (std::int64_t k = 0; k < classes; ++k) {
+        e[k] = k == lead ? 1 : std::exp(z[k] - top);
+        if (k == lead) continue;
+        rest += e[k];
+        second = std::max(second, z[k]);
+    }
+    const double sum = 1 + rest;
+    if (gamma == 0) {
+        for (std::int64_t k = 0; k < classes; ++k) out[k] = e[k];
+    } else {
+        const double nll_lead = std::log1p(rest);
+        double log_rest = second - top;
+        if (classes > 2) {
+            double scaled = 0;
+            for (std::int64_t k = 0; k < classes; ++k)
+                if (k != lead) scaled += std::exp(z[k] - second);
+            log_rest += std::log(scaled);
+        }
+        double largest = -std::numeric_limits<double>::infinity();
+        for (std::int64_t k = 0; k < classes; ++k) {
+            if (k == lead) {
+                out[k] = log_h(1 / sum, rest / sum, nll_lead, nll_lead - log_rest, gamma);
+            } else {
+                const double others = sum - e[k];
+                out[k] = log_h(e[k] / sum, others / sum, nll_lead - (z[k] - top), nll_lead - std::log(others), gamma);
+            }
+            largest = std::max(largest, out[k]);
+        }
+        for (std::int64_t k = 0; k < classes; ++k) out[k] = std::exp(out[k] - largest);
+    }
+    double total = 0;
+    for (std::int64_t k = 0; k < classes; ++k) {
+        if (weights) out[k] /= weights[k];
+        total += out[k];
+    }
+    for (std::int64_t k = 0; k < classes; ++k) out[k] /= total;
+}
+
+/// Unsigned integers in the order of the numbers, NaN above all.
+std::uint64_t key_of(double value) {
+    constexpr std::uint64_t sign = std::uint64_t(1) << 63;
+    if (value != value) return ~std::uint64_t(0);
+    value += 0.0;  // -0 is 0
+    std::uint64_t u;
+    std::memcpy(&u, &value, sizeof u);
+    return u & sign ? ~u : u | sign;
+}
+
+struct Row {
+    std::uint64_t key;
+    std::int64_t at;
+};
+
+}  // namespace
+
+void recover(const double* logits, std::int64_t n, std::int64_t classes, bool one_logit, double gamma,
+             const double* weights, double* out) {
+    std::vector<double> e(static_cast<std::size_t>(classes));
+    double pair[2] = {0, 0};
+    for (std::int64_t i = 0; i < n; ++i) {
+        const double* z = logits + i * classes;
+        if (one_logit) {
+            pair[1] = logits[i];
+            z = pair;
+        }
+        recover_row(z, classes, gamma, weights, e.data(), out + i * classes);
+    }
+}
+
+void class_figures(const double* probability, std::int64_t n, std::int64_t classes, const std::int64_t* targets,
+                   std::int64_t c, std::int64_t bins, double& precision, double& gap) {
+    std::vector<Row> rows(static_cast<std::size_t>(n));
+    std::int64_t hits = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        rows[static_cast<std::size_t>(i)] = {key_of(probability[i * classes]), i};
+        hits += targets[i] == c;
+    }
+    std::sort(rows.begin(), rows.end(),
+              [](const Row& a, const Row& b) { return a.key != b.key ? a.key < b.key : a.at < b.at; });
+    bins = std::min(bins, n);
+    gap = 0;
+    auto row = rows.begin();
+    for (std::int64_t bin = 0; bin < bins; ++bin) {  // the first ones have the rows that are over
+        double of_bin = 0;
+        for (const auto end = row + (n / bins + (bin < n % bins)); row != end; ++row)
+            of_bin += probability[row->at * classes] - (targets[row->at] == c);
+        gap += std::abs(of_bin);
+    }
+    gap /= static_cast<double>(std::max<std::int64_t>(n, 1));
+    precision = 0;
+    std::int64_t found = 0, seen = 0;
+    for (std::int64_t at = n; at-- > 0;) {  // equal probabilities are found together
+        std::int64_t here = targets[rows[static_cast<std::size_t>(at)].at] == c;
+        ++seen;
+        for (; at > 0 && rows[static_cast<std::size_t>(at - 1)].key == rows[static_cast<std::size_t>(at)].key; --at) {
+            here += targets[rows[static_cast<std::size_t>(at - 1)].at] == c;
+            ++seen;
+        }
+        found += here;
+        precision += static_cast<double>(here) * (static_cast<double>(found) / static_cast<double>(seen));
+    }
+    precision = hits ? precision / static_cast<double>(hits) : 0.0;
+}
+
+void count_shifts(const double* posterior, std::int64_t n, std::int64_t classes, const std::int64_t* targets,
+                  const std::int64_t* known, std::int64_t n_known, const double* shift, std::int64_t shifts,
+                  std::int64_t* right, std::int64_t* named) {
+    const auto size = static_cast<std::size_t>(shifts);
+    std::vector<double> best(size);
+    std::vector<std::int64_t> said(size);
+    for (std::int64_t i = 0; i < n; ++i) {
+        for (std::int64_t j = 0; j < n_known; ++j) {
+            const double log_p = std::log(std::max(posterior[i * classes + known[j]], tiny));
+            const double* of_class = shift + j * shifts;
+            const std::int64_t k = known[j];
+            for (std::size_t t = 0; t < size; ++t) {
+                const double value = log_p - of_class[t];
+                const bool better = j == 0 || value > best[t];
+                best[t] = better ? value : best[t];
+                said[t] = better ? k : said[t];
+            }
+        }
+        for (std::size_t t = 0; t < size; ++t) {
+            const std::size_t at = t * static_cast<std::size_t>(classes) + static_cast<std::size_t>(said[t]);
+            ++named[at];
+            right[at] += said[t] == targets[i];
+        }
+    }
+}
+
+void count_cutoffs(const double* posterior, std::int64_t n, const std::int64_t* targets, const double* cutoffs,
+                   std::int64_t n_cutoffs, std::int64_t* above) {
+    for (std::int64_t i = 0; i < n; ++i) {
+        const double odds = std::log(posterior[2 * i + 1]) - std::log(posterior[2 * i]);
+        std::int64_t passed = std::lower_bound(cutoffs, cutoffs + n_cutoffs, odds) - cutoffs;
+        if (odds != odds) passed = n_cutoffs;  // NaN is sorted last
+        ++above[targets[i] * (n_cutoffs + 1) + passed];
+    }
+}
+
+}  // namespace focalkit
