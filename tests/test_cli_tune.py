@@ -131,7 +131,7 @@ def test_explicit_alphas_for_two_classes(table):
         (["{table}", "-C", "0"], "C must be a number in"),
         (["{table}", "--keep-hardest", "2.5"], "keep_hardest must be"),
         (["{table}", "--json", "/no/such/folder/r.json"], "output folder must exist"),
-        (["--target", "x"], "file must be given"),
+        (["--target", "x"], "FILE must be given"),
     ],
 )
 def test_bad_arguments_get_one_line_and_exit_code_2(table, arguments, message):

@@ -525,12 +525,12 @@ def disagreement(rank, name):
     ("name", "here", "there"),
     [
         ("rows", "local_logits must have the same rows on every rank; got (4, 3)", None),
-        ("dtype", "options must be the same on every rank; got others than rank 0's on rank 1 of the group. ", None),
-        ("gamma", "options must be the same on every rank; got others than rank 0's on rank 1 of the group. ", None),
-        ("targets", "targets must be the same on every rank; got others than rank 0's on rank 1 of the group. ", None),
-        ("weights", "options must be the same on every rank; got others than rank 0's on rank 1 of the group. ", None),
-        ("an error", "arguments must be right on every rank; got an error on rank 1 of the group. ", "alpha must be"),
-        ("no logits", "arguments must be right on every rank; got an error on rank 1 of the group. ", "local_logits"),
+        ("dtype", "options must be the same on every rank; got others than rank 0's on rank 1 of the group", None),
+        ("gamma", "options must be the same on every rank; got others than rank 0's on rank 1 of the group", None),
+        ("targets", "targets must be the same on every rank; got others than rank 0's on rank 1 of the group", None),
+        ("weights", "options must be the same on every rank; got others than rank 0's on rank 1 of the group", None),
+        ("an error", "arguments must be right on every rank; got an error on rank 1 of the group", "alpha must be"),
+        ("no logits", "arguments must be right on every rank; got an error on rank 1 of the group", "local_logits"),
     ],
 )
 def test_ranks_that_disagree_get_an_error_and_go_on(ranks, name, here, there):

@@ -52,7 +52,7 @@ def ranked(posterior: Real, targets: NDArray[Any], classes: NDArray[Any], n_bins
     Examples
     --------
     >>> ranked(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 0]), np.array([1]), 2)
-    (array([nan,  1.]), array([nan, 0.15]))
+    (array([nan,  1.]), array([ nan, 0.15]))
     """
     precision, gap = np.full((2, posterior.shape[1]), np.nan)
     _cpu.ranked(_table(posterior), _ids(targets), _ids(classes), n_bins, precision, gap)

@@ -21,6 +21,7 @@ from focalkit.nn import (  # noqa: E402
 )
 
 z, t, y, hard = (torch.from_numpy(a[:12]) for a in (Z, T, Y, HARD))
+SOFTMAX = {**SOFTMAX, "steps": (0.0, {"gamma_steps": ((0.2, 5.0), (1.0, 3.0))})}
 ALL = [(name, "softmax", *rest) for name, rest in SOFTMAX.items()]
 ALL += [(name, "sigmoid", *rest) for name, rest in SIGMOID.items()]
 every_member = pytest.mark.parametrize(
@@ -139,3 +140,14 @@ def test_a_module_shows_and_assigns_its_form():
     module.poly = 0.0
     module.logit_adjustment = None
     assert module.spec == LossSpec(gamma=2.0)
+
+
+@pytest.mark.parametrize("rows", [12, 20_000])
+def test_a_module_takes_a_table_of_gammas_as_an_array(rows):
+    table = np.array([(0.2, 5.0), (1.0, 3.0)])
+    logits, targets = torch.randn(rows, 5, dtype=torch.float64, requires_grad=True), torch.randint(5, (rows,))
+    value = SoftmaxFocalLoss(torch.from_numpy(table))(logits, targets)
+    value.backward()
+    want = loss_grad_hess(LossSpec(gamma=table), logits.detach().numpy(), targets.numpy(), hess=False)
+    assert value.item() == pytest.approx(want.loss, rel=1e-12)
+    torch.testing.assert_close(logits.grad, torch.from_numpy(want.grad), rtol=1e-10, atol=1e-16)

@@ -136,6 +136,9 @@ FORMS = [
     ("poly", 2.0, 1.0),
     ("poly", 2.0, -0.5),
     ("poly", 1.5, 0.5),
+    ("poly", 0.0, -1.0),  # -log p - q, which is q^2 / 2 where q is small
+    ("poly", 2.0, -1.0),
+    ("poly", 1.5, -1.0),
     ("star", 2.0, 1.0),
     ("star", 4.0, 0.0),
     ("star", 0.5, -1.0),

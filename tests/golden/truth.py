@@ -66,14 +66,19 @@ def form_value(m: Any, gamma: Any, name: str, number: Any) -> Any:
     return v**gamma * -log1p(-v) if v > 0 else mpf(0)
 
 
+def nll_of(m: Any) -> Any:
+    """-log sigma(m) at the working precision."""
+    return max(-m, mpf(0)) + log1p(exp(-abs(m)))
+
+
 def form_margin(m: Any, gamma: Any, name: str, number: Any) -> dict[str, tuple[Any, Any]]:
     """Loss, d1 and d2 of a form, each as (value, sum of its terms' sizes). Derivatives by differences of the loss."""
     m, g, k = mpf(m), mpf(gamma), mpf(number)
     e = exp(-abs(m))
     larger, smaller = 1 / (1 + e), e / (1 + e)
     p, q = (larger, smaller) if m >= 0 else (smaller, larger)
-    nll = max(-m, mpf(0)) + log1p(e)
-    loss = form_value(m, g, name, k)
+    with mp.workdps(130 + int(abs(m))):  # where k is -1 in poly a loss is the difference of what nearly agrees
+        loss = form_value(m, g, name, k)
     if name == "dft":  # whose weight is held
         s = (1 - k) + k * p
         return {"loss": (loss, loss), "d1": (-s * q, s * q), "d2": (s * p * q, s * p * q)}
@@ -81,10 +86,11 @@ def form_margin(m: Any, gamma: Any, name: str, number: Any) -> dict[str, tuple[A
         d1 = mp.diff(lambda x: form_value(x, g, name, k), m, 1, h=mpf(10) ** -40)
         d2 = mp.diff(lambda x: form_value(x, g, name, k), m, 2, h=mpf(10) ** -35)
     sizes = [abs(loss), abs(d1), abs(d2)]
-    if name == "poly":
-        w, c = q**g, abs(k) * (g + 1)
-        sizes = [w * (nll + abs(k) * q), w * (q + g * p * nll + c * p * q)]
-        sizes.append(w * (p * (1 + 2 * g) * q + g**2 * p**2 * nll + g * p * q * nll + c * p * q * ((g + 1) * p + q)))
+    if name == "poly":  # q^g ((nll - q) + (1 + k) q): a sum of positive terms, and so is -d1
+        with mp.workdps(130 + int(abs(m))):
+            rest = 1 / (1 + exp(m))
+            over, c, w = nll_of(m) - rest, (1 + k) * (g + 1), rest**g
+            sizes[2] = w * (p * (2 * (g + 1) * q**2 + c * q * ((g + 1) * p + q)) + g * p * over * (g * p + q))
     elif name == "gce":
         sizes[2] = p**k * q * (p + k * q)
     elif name == "clipped" and q > k:

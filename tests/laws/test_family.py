@@ -132,6 +132,17 @@ def test_poly_adds_a_power_of_what_is_missing(engine):
     np.testing.assert_allclose(got, (1 - p) ** 2 * ce + 1.5 * (1 - p) ** 3, rtol=1e-9)
 
 
+def test_the_least_poly_keeps_the_digits_of_easy_rows(engine):
+    """At e = -1 the loss is that of -log p - q, q^2 / 2 on easy rows, and its slope -q^2."""
+    m = np.array([4.0, 8.0, 12.0, 16.0, 20.0])
+    z, t = np.stack([m, 0 * m], 1).astype(np.float32), np.zeros(5, int)
+    q = 1 / (1 + np.exp(m))
+    loss, grad, hess = solve(engine, z, t, poly=-1.0)
+    np.testing.assert_allclose(loss, q * q * (1 / 2 + q / 3 + q**2 / 4 + q**3 / 5 + q**4 / 6 + q**5 / 7), rtol=1e-6)
+    np.testing.assert_allclose(grad[:, 0], -q * q, rtol=2e-6)
+    np.testing.assert_allclose(hess[:, 0], 2 * (1 - q) * q * q, rtol=2e-6)
+
+
 def test_symmetric_cross_entropy_is_a_poly(engine):
     """alpha CE + beta RCE with log 0 = -4 (Wang et al. 2019), over alpha."""
     alpha, beta = 0.1, 1.0
@@ -318,6 +329,7 @@ def test_extreme_logits_give_no_nan(engine, link):
         ({"logit_adjustment": (0.0, 1e3)}, "logit_adjustment must"),
         ({"gamma": [(0.2, 5), (0.9, 3)]}, "have rising p, the last one 1"),
         ({"gamma": [(0.2, 5), (1, 3)], "poly": 1.0}, "be one"),
+        ({"gamma": np.ones((2, 3))}, "have rows of two numbers, (p, gamma), as a table"),
         ({"scale": 0.0}, "scale must be a number in (0, inf)"),
     ],
 )

@@ -9,6 +9,8 @@ few functions, which is closed under differentiation:
     d p_nll(m)     =  sigma(-m) (p_nll(m) - sigma(m))                  p_nll = p * nll
     d q^g          = -g sigma(m) q^g             d/dg = -q^g nll(-m)
     d loss(m, g)   = -q^g (sigma(-m) + g p_nll(m))   (d1)     d/dg = -loss nll(-m)
+    d p_excess(m)  =  sigma(-m) (p_excess(m) - sigma(m) sigma(-m))          p_excess = p (nll - q)
+    d excess_loss  = -q^g (sigma(-m)^2 + g p_excess(m))       d/dg = -excess_loss nll(-m)      q^g (nll - q)
 
 A formula takes as ``f`` whatever has all of these functions, differentiable in its library's way, and
 ``namespace(array)``, the ``xp`` of ``definition``; :data:`FUNCTIONS` has them all, with their partial derivatives.
@@ -80,6 +82,30 @@ def _loss_in_gamma(f: Any, m: Any, gamma: Any) -> Any:
     return xp.where(nothing, xp.zeros_like(value), -value * f.nll(xp.where(nothing, xp.zeros_like(m), -m)))
 
 
+def _p_excess(f: Any, m: Any) -> Any:
+    return definition.p_excess(m, f.namespace(m))
+
+
+def _p_excess_in_m(f: Any, m: Any) -> Any:
+    return f.sigma(-m) * (f.p_excess(m) - f.sigma(m) * f.sigma(-m))
+
+
+def _excess_loss(f: Any, m: Any, gamma: Any) -> Any:
+    xp = f.namespace(m)
+    _, q, nll = definition.probabilities(m, xp)
+    return xp.where(nll == 0, nll, definition.modulation(q, gamma, xp) * definition.excess(m, xp))
+
+
+def _excess_loss_in_m(f: Any, m: Any, gamma: Any) -> Any:
+    return -f.modulation(m, gamma) * (f.sigma(-m) * f.sigma(-m) + gamma * f.p_excess(m))
+
+
+def _excess_loss_in_gamma(f: Any, m: Any, gamma: Any) -> Any:
+    xp, value = f.namespace(m), f.excess_loss(m, gamma)
+    nothing = value == 0  # there nll(-m) = -log q may be infinite
+    return xp.where(nothing, xp.zeros_like(value), -value * f.nll(xp.where(nothing, xp.zeros_like(m), -m)))
+
+
 #: By name: the value, and its derivative in each argument.
 FUNCTIONS: dict[str, tuple[Function, ...]] = {
     "sigma": (_sigma, _sigma_in_m),
@@ -87,6 +113,8 @@ FUNCTIONS: dict[str, tuple[Function, ...]] = {
     "p_nll": (_p_nll, _p_nll_in_m),
     "modulation": (_modulation, _modulation_in_m, _modulation_in_gamma),
     "loss": (_loss, _loss_in_m, _loss_in_gamma),
+    "p_excess": (_p_excess, _p_excess_in_m),
+    "excess_loss": (_excess_loss, _excess_loss_in_m, _excess_loss_in_gamma),
 }
 
 

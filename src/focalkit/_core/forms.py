@@ -16,6 +16,8 @@ Two are functions of a sigmoid's logit z and a soft target y, with p = sigma(z):
     quality     |y - p|^g CE(p, y)                  Li et al. 2020, arXiv 2006.04388
     varifocal   y CE(p, y) where y > 0, p^g (-log(1 - p)) where y = 0          Zhang et al. 2021, arXiv 2008.13367
 
+That of poly is taken as q^g ((nll - q) + (1 + e) q), where nothing cancels for any e >= -1.
+
 ``form`` is a :class:`Form`, or None for the focal loss itself (``definition``). As there, ``xp`` is the array
 namespace, and the kernels hold the same lines under the same names. d1 and d2 are the derivatives that training takes:
 those of ``dft`` hold its weight fast, so that they are not the derivatives of its value (``slopes`` has these).
@@ -27,8 +29,6 @@ from focalkit._core import definition
 
 #: The kernels number them in this order.
 NAMES = ("focal", "poly", "star", "dft", "gce", "asymmetric", "quality", "varifocal")
-#: Those that no kernel has: array operations compute them.
-WITHOUT_KERNELS = ("steps",)
 OF_SOFT_TARGETS = ("quality", "varifocal")
 
 
@@ -64,7 +64,8 @@ def loss(m, gamma, form, xp):
         return definition.probabilities(gamma * m + form.number, xp)[2] / gamma
     p, q, nll = definition.probabilities(m, xp)
     if form.name == "poly":
-        return xp.where(nll == 0, nll, definition.modulation(q, gamma, xp) * (nll + form.number * q))
+        value = definition.modulation(q, gamma, xp) * (definition.excess(m, xp) + (1 + form.number) * q)
+        return xp.where(nll == 0, nll, value)
     if form.name == "dft":
         product = definition.product_p_nll(p, nll, xp)
         return form.number * product if form.number == 1 else (1 - form.number) * nll + form.number * product
@@ -83,8 +84,7 @@ def d1(m, gamma, form, xp):
         return -definition.probabilities(gamma * m + form.number, xp)[1]
     p, q, nll = definition.probabilities(m, xp)
     if form.name == "poly":
-        k = gamma + 1
-        first = q + gamma * definition.product_p_nll(p, nll, xp) + form.number * k * p * q
+        first = q * q + gamma * definition.p_excess(m, xp) + (1 + form.number) * (gamma + 1) * p * q
         return -definition.modulation(q, gamma, xp) * first
     if form.name == "dft":
         return -((1 - form.number) + form.number * p) * q
@@ -107,9 +107,8 @@ def d2(m, gamma, form, xp):
     p, q, nll = definition.probabilities(m, xp)
     if form.name == "poly":
         k = gamma + 1
-        p_nll = definition.product_p_nll(p, nll, xp)
-        focal = p * (1 + 2 * gamma) * q + gamma * p_nll * (gamma * p - q)
-        return definition.modulation(q, gamma, xp) * (focal + form.number * k * p * q * (k * p - q))
+        first = p * k * q * ((1 - form.number) * q + (1 + form.number) * k * p)
+        return definition.modulated(q, gamma, first + gamma * (definition.p_excess(m, xp) * (gamma * p - q)), xp)
     if form.name == "dft":
         return ((1 - form.number) + form.number * p) * p * q
     if form.name == "gce":
@@ -165,14 +164,17 @@ def log_h(m, gamma, form, xp, margin=None):
 
 
 def composed(m, gamma, form, of):
-    """The loss made of functions that can be differentiated: ``of`` has loss, nll, sigma, modulation (of m), and xp."""
+    """The loss made of functions that can be differentiated.
+
+    ``of`` has loss, excess_loss, nll, sigma and modulation (of m), and xp.
+    """
     xp = of.xp
     if form.name == "steps":
         return of.loss(m, stepped(of.stop_gradient(of.sigma(m)), form.table, xp))
     if form.name == "star":
         return of.nll(gamma * m + form.number) / gamma
     if form.name == "poly":
-        return of.loss(m, gamma) + form.number * of.modulation(m, gamma + 1)
+        return of.excess_loss(m, gamma) + (1 + form.number) * of.modulation(m, gamma + 1)
     if form.name == "dft":
         p, nll = of.stop_gradient(of.sigma(m)), of.nll(m)
         product = xp.where(p > 0, p * nll, p)

@@ -164,6 +164,8 @@ class LossSpec:
 
         contracts.one_of("link", self.link, LINKS)
         contracts.one_of("reduction", self.reduction, REDUCTIONS)
+        if getattr(self.gamma, "ndim", 0) == 2:  # an array is a table as its rows are
+            store("gamma", self.gamma.tolist())  # type: ignore[union-attr]
         if _is_table(self.gamma):
             store("gamma_steps", self.gamma)
             store("gamma", 0.0)
@@ -366,7 +368,7 @@ def _steps(table: Any) -> tuple[tuple[float, float], ...]:
     """Rows (p, gamma) by rising p, the last at 1."""
     remedy = "E.g. gamma=[(0.2, 5), (1, 3)]: 5 where p_t is below 0.2, 3 above."
     try:
-        rows = tuple(tuple(row) for row in table)
+        rows = tuple(tuple(row) for row in (table.tolist() if hasattr(table, "tolist") else table))
     except TypeError:  # it has no rows, or they have no entries
         rows = ()
     if not rows or any(len(row) != 2 for row in rows):

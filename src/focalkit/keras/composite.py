@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from focalkit._core import contracts, forms
+from focalkit._core import contracts, definition, forms
 from focalkit._core.spec import LossSpec
 from keras import ops
 
@@ -27,11 +27,20 @@ def _modulation(m: Any, gamma: Any) -> Any:
     return ops.exp(-gamma * ops.softplus(m))
 
 
+def _excess_loss(m: Any, gamma: Any) -> Any:
+    """q^gamma (nll - q): where m > 0 the difference is summed as ``definition.excess`` sums it."""
+    likely, q = m > 0, ops.sigmoid(-m)
+    small = ops.where(likely, q, 0.0)
+    s = small / (2.0 - small)
+    series = s * (small + s * s * definition.atanh_series(s * s, ops))
+    return _modulation(m, gamma) * ops.where(likely, series, ops.softplus(-m) - q)
+
+
 class _Functions:
     """What ``forms.composed`` is made of."""
 
     xp = ops
-    loss, modulation = staticmethod(focal), staticmethod(_modulation)
+    loss, excess_loss, modulation = staticmethod(focal), staticmethod(_excess_loss), staticmethod(_modulation)
     nll, sigma = staticmethod(lambda m: ops.softplus(-m)), staticmethod(ops.sigmoid)
     stop_gradient = staticmethod(ops.stop_gradient)
 

@@ -34,7 +34,7 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
     using V = Vec<T>;
     constexpr int N = width<T>;
     const std::int64_t classes = job.classes;
-    const V one = constant<V>(T(1)), zero{}, number = constant<V>(static_cast<T>(job.form_number));
+    const V one = constant<V>(T(1)), zero{}, number = constant<V>(form_number<T>(job));
     LossSum total_loss;
     for (int c = 0; c < columns; c += N) {
         const V row_weight = load(rows.weight + c), scale = constant<V>(static_cast<T>(job.scale));

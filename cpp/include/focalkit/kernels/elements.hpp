@@ -6,10 +6,12 @@ namespace focalkit::FOCALKIT_ISA {
 
 /// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are
 /// ``uniform`` they fill only the first vector of their arrays, and the losses go nowhere but to ``total``. Returns
-/// whether a target was neither 0 nor 1: then all is wrong unless the kernel is that of ``soft`` targets.
-template <Form form, Power power, int order, bool soft, bool uniform, class T>
+/// whether a target was neither 0 nor 1: then all is wrong unless the kernel is that of ``soft`` targets. Where they
+/// are
+/// ``adjusted`` the logits are scaled and adjusted on their way.
+template <Form form, Power power, int order, bool soft, bool uniform, bool adjusted = false, class T>
 bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block,
-                   LossSum& total) {
+                   LossSum& total, const T* adjustment = nullptr) {
     using V = Vec<T>;
     constexpr int N = width<T>;
     const V scale = constant<V>(static_cast<T>(job.scale));
@@ -17,15 +19,18 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
     const bool streamed = grad_at != block.z && job.stream;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
     V positive_scaled = rounded<V>(scaled(positive, scale)), negative_scaled = rounded<V>(scaled(negative, scale));
-    const T number = static_cast<T>(job.form_number);
+    const T number = form_number<T>(job);
     const Sides<T> sides(job, block.gamma[0]);
     const Clip<T> clip(job);
     const int whole_gamma = whole_of(block.gamma[0]);
+    const T logit_scale = static_cast<T>(job.logit_scale);
     LossSum sum = total;
     V part{};
     Between<V> between;
     for (int i = 0; i < count; i += N) {
-        const V z = load(z_at + i), y = load(y_at + i);
+        V z = load(z_at + i);
+        const V y = load(y_at + i);
+        if constexpr (adjusted) z = z * logit_scale + load(adjustment + i);
         prefetch(z_at + i + Elements<T>::most);  // of the next block, if it is read where it lies
         prefetch(y_at + i + Elements<T>::most);
         if constexpr (!uniform) {
@@ -46,7 +51,7 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
                 Slopes<V> f, g;
                 if constexpr (form == Form::asymmetric) {
                     const Probabilities<V> at = probabilities(z);
-                    f = slopes<Form::focal, Power::any, order>(at, gamma, V{});
+                    f = slopes<Form::focal, Power::any, order>(at, z, gamma, V{});
                     g = clip.number == 0 ? one_side<order>(opposite(at, z), sides.negative, sides.whole_negative)
                                          : clipped<order>(V(-z), sides.negative, sides.whole_negative, clip);
                 } else {
@@ -109,8 +114,16 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
 
 template <bool soft, bool uniform, class T>
 bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block,
-                          LossSum& total) {
+                          LossSum& total, const T* adjustment) {
     const auto of_form = [&]<Form form, Power power>() {
+        if constexpr (uniform && form == Form::focal)
+            if (adjustment)
+                return job.order == 0   ? sigmoid_block<form, power, 0, soft, uniform, true>(job, count, z, y, grad,
+                                                                                             block, total, adjustment)
+                       : job.order == 1 ? sigmoid_block<form, power, 1, soft, uniform, true>(job, count, z, y, grad,
+                                                                                             block, total, adjustment)
+                                        : sigmoid_block<form, power, 2, soft, uniform, true>(job, count, z, y, grad,
+                                                                                             block, total, adjustment);
         if (job.order == 0) return sigmoid_block<form, power, 0, soft, uniform>(job, count, z, y, grad, block, total);
         if constexpr (!uniform || form == Form::focal)  // Hessians of other forms are never uniform
             if (job.order > 1)
@@ -216,6 +229,8 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
         parameter(job.parameters.alpha, 0, T(1)) == 0 || parameter(job.parameters.alpha_other, 0, T(1)) == 0;
     const bool varied = job.sample_weight || job.parameters.vary() || job.losses || job.unit != 1 || silences ||
                         (job.form != Form::focal && job.order > 1);
+    const bool runs = job.adjusts() && !varied && job.form == Form::focal && adjustments_run<T>(job);
+    if (runs) run_adjustments(job, block);
     LossSum losses;
     bool look = job.order > 0 && job.grad.data == job.logits.data;  // at soft targets before anything is written over
     for (std::int64_t first = begin; first < end; first += Elements<T>::most) {
@@ -243,7 +258,10 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
             if (contiguous_grad && padded == count) grad = static_cast<T*>(job.grad.data) + first;
         }
         if (z == block.z) load_elements<T, S>(job, job.logits, first, count, block.z);
-        if (job.adjusts()) adjust_elements(job, first, count, z, block.z), z = block.z;
+        const bool run = runs && !per_element;
+        if (job.adjusts() && !run) adjust_elements(job, first, count, z, block.z), z = block.z;
+        const T* adjustment =
+            run ? block.adjustment + (job.parameters.adjustment.per_class ? first % job.classes : 0) : nullptr;
         const T* y = seen.y;
         if (some_skipped && y != block.y) {  // masked elements contribute nothing, not even a NaN
             for (int i = 0; i < count; ++i) block.y[i] = y[i];
@@ -264,7 +282,7 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
         const auto kernel = seen.fractional ? sigmoid_block_of_job<true, false, T>
                             : per_element   ? sigmoid_block_of_job<false, false, T>
                                             : sigmoid_block_of_job<false, true, T>;
-        const bool between = kernel(job, padded, z, y, grad, block, losses);
+        const bool between = kernel(job, padded, z, y, grad, block, losses, adjustment);
         if (job.soft && between && !seen.fractional) {  // the same block again, and the others, by the longer way
             losses = before, look = true, first -= Elements<T>::most;
             continue;

@@ -9,9 +9,9 @@ namespace focalkit::FOCALKIT_ISA {
 /// A block as ``sigmoid_block`` has it, where weights and exponents are the same for all. ``whole`` is the negatives'
 /// gamma, or -1 for any.
 ///
-/// The positives, which are few, are gathered, and the negatives beyond the margin where they are few too; the others
-/// have no loss. Loops of short chains follow one another, since a processor looks ahead for so many operations only,
-/// however many of them wait. Of ``block`` only z, y and the weights stay as they are.
+/// The positives, which are few, are gathered, and the negatives beyond the margin where by a sample they are few too;
+/// the others have no loss. Loops of short chains follow one another, since a processor looks ahead for so many
+/// operations only, however many of them wait. Of ``block`` only z, y and the weights stay as they are.
 template <int order, int whole, class T>
 bool margin_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block,
                   LossSum& total) {
@@ -25,21 +25,25 @@ bool margin_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
     T *of_positives = block.loss, *of_negatives = block.hess, *v_at = block.gamma, *pq_at = block.kept;
     LaneSet positive_lanes[Elements<T>::most / N], negative_lanes[Elements<T>::most / N];
     Between<V> between;
+    constexpr int sampled = 4;  // every so many vectors
     int positives = 0, negatives = 0;
     for (int i = 0, at = 0; i < count; i += N, ++at) {
         const V z = load(z_at + i), y = load(y_at + i);
         between.look(y, y != T(1));
-        const LaneSet ones = lanes_equal(y, T(1)), others = lanes_above(z, -clip.top) & static_cast<LaneSet>(~ones);
-        positive_lanes[at] = ones, negative_lanes[at] = others;
+        const LaneSet ones = lanes_equal(y, T(1));
+        positive_lanes[at] = ones;
         positives += gather(of_positives + positives, z, ones);
-        negatives += size(others);
+        if (at % sampled == 0) negatives += sampled * size(lanes_above(z, -clip.top) & static_cast<LaneSet>(~ones));
     }
     store(of_positives + positives, infinity<V>());  // which have no loss
     const bool few = 2 * negatives < count;
     if (few) {
         negatives = 0;
-        for (int i = 0, at = 0; i < count; i += N, ++at)
-            negatives += gather(of_negatives + negatives, load(z_at + i), negative_lanes[at]);
+        for (int i = 0, at = 0; i < count; i += N, ++at) {
+            const V z = load(z_at + i);
+            negative_lanes[at] = lanes_above(z, -clip.top) & static_cast<LaneSet>(~positive_lanes[at]);
+            negatives += gather(of_negatives + negatives, z, negative_lanes[at]);
+        }
         store(of_negatives + negatives, constant<V>(-clip.top));
     } else {
         negatives = count;

@@ -123,7 +123,7 @@ template <Form form, Power power, int order, bool shifted, class T>
 FOCALKIT_NOINLINE Sum row_tails(const Job& job, const RowSums<T>& group, int lanes) {
     using V = Vec<T>;
     const Rows<T>& rows = group.rows;
-    const V logit_scale = constant<V>(group.logit_scale), number = constant<V>(static_cast<T>(job.form_number));
+    const V logit_scale = constant<V>(group.logit_scale), number = constant<V>(form_number<T>(job));
     LossSum total_loss;
     if constexpr (shifted) true_shifts(job, rows, lanes);
     for (int r = 0; r < lanes; r += width<T>) {

@@ -37,6 +37,7 @@ struct Elements {
     static constexpr int most = 1024;
     static constexpr int place = most + 32;  // not a power of two apart, which caches would take for one place
     T z[place], y[place], kept[place], gamma[place], positive[place], negative[place], loss[place], hess[place];
+    T adjustment[2 * place];  // of classes one behind the other, from class 0 on
 };
 
 /// What the targets of a block hold.
@@ -206,6 +207,19 @@ void adjust_elements(const Job& job, std::int64_t first, int count, const T* z, 
         }
         for (; i < count; ++i) to[i] = z[i] * scale + adjustment;
     }
+}
+
+/// Whether the adjustments of a block are a run of those that lie one behind the other.
+template <class T>
+bool adjustments_run(const Job& job) {
+    return !job.parameters.adjustment.per_class || (job.inner == 1 && job.classes <= Elements<T>::most);
+}
+template <class T>
+void run_adjustments(const Job& job, Elements<T>& block) {
+    const PerClass& of = job.parameters.adjustment;
+    const std::int64_t classes = of.per_class ? job.classes : 1;
+    for (std::int64_t i = 0, k = 0; i < Elements<T>::most + classes; ++i, k = k + 1 == classes ? 0 : k + 1)
+        block.adjustment[i] = parameter(of, k, T(0));
 }
 
 /// Fills per-element weights of positives and negatives, and exponents, where they are not constants.

@@ -19,8 +19,9 @@ enum class Power { zero, one, two, halves, whole, positive, any };
 template <class V>
 struct Probabilities {
     V p, q, nll;
-    V nll_other;      // softplus(m) = -log q
-    V nll_other_low;  // what rounding took from it
+    V nll_other;       // softplus(m) = -log q
+    V nll_other_low;   // what rounding took from it
+    V e{}, smaller{};  // exp(-|m|), and the smaller of p and q
 };
 
 /// ``p``, ``q`` and ``nll`` at log-odds ``m``, each to a few ulp.
@@ -46,6 +47,7 @@ FOCALKIT_INLINE Probabilities<V> probabilities(V m, Low... low_of_m) {
     at.nll = where(unlikely, sum, log1p_e);
     at.nll_other = where(unlikely, log1p_e, sum);
     at.nll_other_low = where(unlikely, V{}, low);
+    at.e = e, at.smaller = smaller;
     return at;
 }
 
@@ -54,7 +56,7 @@ template <class V>
 FOCALKIT_INLINE Probabilities<V> opposite(const Probabilities<V>& at, V m) {
     using T = typename Lane<V>::type;
     const V low = where(m >= V{}, V{}, (-m - at.nll) + at.nll_other);
-    return {at.q, at.p, at.nll_other, at.nll, T(1) * low};
+    return {at.q, at.p, at.nll_other, at.nll, T(1) * low, at.e, at.smaller};
 }
 
 /// ``q^gamma``, and 1 where gamma is 0 even at q = 0 (cross-entropy has no modulation).

@@ -1,6 +1,6 @@
 // The neighbours of the focal loss, line for line and name for name as src/focalkit/_core/forms.py.
 //
-//     poly      q^g (nll + e q)
+//     poly      q^g (nll + e q), which is q^g ((nll - q) + (1 + e) q): nothing cancels where e nears -1
 //     star      -log sigma(g m + b) / g
 //     dft       ((1 - l) + l p) nll, p not differentiated
 //     gce       (1 - p^k) / k
@@ -117,7 +117,8 @@ struct BeyondMargin {
 /// is subtracted but e from 1, which ``from_edge`` does.
 template <class V, class T>
 FOCALKIT_INLINE BeyondMargin<V> beyond_margin(const ExpAndLess<V>& e, const Clip<T>& clip) {
-    const V odd = clip.over_number * e.exp, inverse = T(1) / (clip.over_number * e.exp + clip.over_rest);
+    const V odd = clip.over_number * e.exp;
+    const V inverse = quotient(constant<V>(T(1)), V(clip.over_number * e.exp + clip.over_rest));
     const V p = odd * inverse, q = clip.over_rest * inverse;
     return {maximum(V{}, V(-e.less_one * inverse)), p + clip.number, p * q, p - q};
 }
@@ -131,7 +132,7 @@ FOCALKIT_INLINE Slopes<V> clipped(const BeyondMargin<V>& at, T gamma, int whole)
     if (order < 2 && whole > 0) {     // without a division by v
         const V less = whole_power(v, whole - 1);
         Slopes<V> f{less * v * n};
-        if constexpr (order > 0) f.d1 = -at.pq * (gamma * n + v / at.u) * less;
+        if constexpr (order > 0) f.d1 = -at.pq * (gamma * n + quotient(v, at.u)) * less;
         return f;
     }
     const auto nothing = v == V{};
@@ -156,16 +157,35 @@ FOCALKIT_INLINE Slopes<V> clipped(V m, T gamma, int whole, const Clip<T>& clip) 
     return clipped<order>(beyond_margin(from_edge(z, clip), clip), gamma, whole);
 }
 
+/// ``nll - q`` at log-odds ``m``, to a few ulp even where it is q^2 / 2.
+template <class V>
+FOCALKIT_INLINE V excess(const Probabilities<V>& at, V m) {
+    const V likely = log1p_less_share<V>(at.e, at.smaller);
+    return where(m < V{}, likely + (absolute(m) - (at.q - at.p)), likely);
+}
+
+/// The form's own parameter as ``slopes`` takes it: of poly 1 more.
+template <class T>
+FOCALKIT_INLINE T form_number(const Job& job) {
+    return static_cast<T>(job.form == Form::poly ? 1 + job.form_number : job.form_number);
+}
+
 template <Form form, Power power, int order, class V>
-FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V gamma, V number) {
+FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V m, V gamma, V number) {
     using T = typename Lane<V>::type;
     Slopes<V> f;
     if constexpr (form == Form::poly) {
-        const V w = modulation<power>(at, gamma);
-        f.loss = w * (at.nll + number * at.q);
-        const V e = number * (gamma + T(1));
-        if constexpr (order > 0) f.d1 = -w * (at.q + gamma * product_p_nll(at.p, at.nll) + rounded<V>(e * at.p) * at.q);
-        if constexpr (order > 1) f.d2 = d2(at, w, gamma) + w * (e * at.p) * (at.q * ((gamma + T(1)) * at.p - at.q));
+        const V square = rounded<V>(at.q * at.q), k = gamma + T(1);
+        const V w = power == Power::two ? square : modulation<power>(at, gamma);
+        const V over = excess(at, m), finite = minimum(largest_finite<V>(), over);
+        f.loss = w * (over + number * at.q);
+        if constexpr (order > 0)
+            f.d1 = -w * (square + at.p * ((number * k) * at.q) + gamma * rounded<V>(at.p * finite));
+        if constexpr (order > 1) {
+            const V first = (at.p * (k * at.q)) * ((T(2) - number) * at.q + (number * k) * at.p);
+            f.d2 = w *
+                   minimum(largest_finite<V>(), V(first + gamma * (rounded<V>(at.p * finite) * (gamma * at.p - at.q))));
+        }
     } else if constexpr (form == Form::dft) {
         const V product = product_p_nll(at.p, at.nll), rest = T(1) - number;
         const V s = rest + number * at.p;
@@ -201,7 +221,7 @@ FOCALKIT_INLINE Slopes<V> slopes_at(V m, V gamma, V number) {
         if constexpr (order > 1) f.d2 = gamma * (at.p * at.q);
         return f;
     } else {
-        return slopes<form, power, order>(probabilities(m), gamma, number);
+        return slopes<form, power, order>(probabilities(m), m, gamma, number);
     }
 }
 
@@ -217,7 +237,7 @@ FOCALKIT_INLINE Slopes<V> soft_slopes(V z, V y, V rest, T gamma, int whole) {
         const V weight = where(none, V{}, y);
         f.loss = weighted(weight, entropy);
         f.d1 = weight * s, f.d2 = weight * (at.p * at.q);
-        const Slopes<V> negative = slopes<Form::focal, Power::any, order>(opposite(at, z), constant<V>(gamma), V{});
+        const Slopes<V> negative = slopes<Form::focal, Power::any, order>(opposite(at, z), -z, constant<V>(gamma), V{});
         f.loss = where(none, negative.loss, f.loss);
         f.d1 = where(none, -negative.d1, f.d1), f.d2 = where(none, negative.d2, f.d2);
         return f;

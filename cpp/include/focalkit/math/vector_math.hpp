@@ -113,10 +113,10 @@ struct ExpAndLess {
 template <class V>
 FOCALKIT_INLINE ExpAndLess<V> exp_and_less_one(V x) {
     using T = typename Lane<V>::type;
-    const V shifted = exp_shifted(x), r = exp_remainder(x, shifted), more = exp_less_one(r);
-    const V lowest = constant<V>(sizeof(T) == 4 ? T(-104) : T(-746));
-    const V e = where(x < lowest, V{}, scale_by_power(V(T(1) + more), shifted));
-    return {e, where(absolute(x) < constant<V>(T(0.346)), more, e - T(1))};
+    const V at = maximum(constant<V>(sizeof(T) == 4 ? T(-104) : T(-746)), x);  // in this order NaN stays NaN
+    const V shifted = exp_shifted(at), more = exp_less_one(exp_remainder(at, shifted));
+    const V power = scale_by_power(constant<V>(T(1)), shifted);
+    return {power + power * more, (power - T(1)) + power * more};
 }
 
 /// log(1 + t) for t in [sqrt(1/2) - 1, sqrt(2) - 1]; relatively exact as t -> 0.
@@ -210,6 +210,26 @@ FOCALKIT_INLINE V log1p_unit(V e) {
         const V t = where(upper, T(0.5) * (e - T(1)), e);  // log(1 + e) = log 2 + log(1 + (e - 1) / 2)
         const V l = log_near_one(t);
         return where(upper, T(0.69314718055994530942) + l, l);
+    }
+}
+
+/// log(1 + e) - e / (1 + e) for e in [0, 1], of which ``share`` is e / (1 + e): with s = e / (2 + e) it is
+/// 2 atanh s - 2 s / (1 + s) = s (share + s^2 (2/3 + 2/5 s^2 + ...)), all positive. A minimax polynomial in s^2.
+template <class V>
+FOCALKIT_INLINE V log1p_less_share(V e, V share) {
+    using T = typename Lane<V>::type;
+    const V s = quotient(e, V(T(2) + e)), x = s * s;
+    if constexpr (sizeof(T) == 4) {
+        const V p = 0.399997063f + x * (0.285923586f + x * (0.217065665f + x * 0.232243826f));
+        return s * (share + x * (0.666666673f + x * p));
+    } else {
+        const V x2 = x * x, x4 = x2 * x2;
+        const V c01 = 0.6666666666666666 + x * 0.40000000000014585;
+        const V c23 = 0.28571428567108426 + x * 0.22222222717461507;
+        const V c45 = 0.18181789434440715 + x * 0.15385570112464433;
+        const V c67 = 0.1331414343049421 + x * 0.12001080222294926;
+        const V c89 = 0.08800700613795955 + x * 0.16164125939775675;
+        return s * (share + x * ((c01 + x2 * c23) + x4 * ((c45 + x2 * c67) + x4 * c89)));
     }
 }
 

@@ -155,6 +155,13 @@ FOCALKIT_INLINE double minimum(double a, double b) { return a < b ? a : b; }
 FOCALKIT_INLINE float maximum(float a, float b) { return a > b ? a : b; }
 FOCALKIT_INLINE double maximum(double a, double b) { return a > b ? a : b; }
 
+#if defined(FOCALKIT_AVX512)
+FOCALKIT_INLINE FloatV quotient(FloatV a, FloatV b) {
+    const __m512 near = _mm512_rcp14_ps((__m512)b), first = (__m512)(a * (FloatV)near);
+    return (FloatV)_mm512_fmadd_ps(near, _mm512_fnmadd_ps((__m512)b, first, (__m512)a), first);
+}
+#endif
+
 /// Makes streamed stores visible before the threads meet.
 FOCALKIT_INLINE void stream_fence() {
 #if defined(FOCALKIT_AVX512) || defined(FOCALKIT_AVX2) || defined(FOCALKIT_SSE2)

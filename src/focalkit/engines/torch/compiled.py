@@ -81,9 +81,11 @@ def arguments_of(
 
 
 def form_arguments(spec: LossSpec) -> tuple[str, list[float]]:
-    """The form by its name, its parameter and gamma of negatives."""
+    """The form by its name, with a table of gammas behind it, its parameter and gamma of negatives."""
     if spec.form is None:
         return "focal", [0.0, 0.0]
+    if spec.gamma_steps is not None:
+        return "steps:" + "/".join(f"{p!r}={gamma!r}" for p, gamma in spec.gamma_steps), [0.0, 0.0]
     negative = spec.negatives[0] if spec.form.name == "asymmetric" else 0.0
     return spec.form.name, [spec.form.number, negative]
 
@@ -92,6 +94,9 @@ def form_of(kind: str, number: float, negative: float) -> dict[str, Any]:
     """The fields of a spec that make the form."""
     if kind == "focal":
         return {}
+    if kind.startswith("steps:"):
+        rows = [row.split("=") for row in kind.removeprefix("steps:").split("/")]
+        return {"gamma_steps": tuple((float(p), float(gamma)) for p, gamma in rows)}
     if kind == "asymmetric":
         return {"clip": number, "gamma_negative": negative}
     return {"quality": kind} if kind in OF_SOFT_TARGETS else {kind: number}

@@ -89,7 +89,7 @@ def _bound(formula: Function) -> Function:
 
 # The formulas find the functions as names of this module, which torch.compile can follow.
 _HERE = sys.modules[__name__]
-sigma, nll, p_nll, modulation, loss = (
+sigma, nll, p_nll, modulation, loss, p_excess, excess_loss = (
     _differentiable(_bound(value), *map(_bound, partials)) for value, *partials in FUNCTIONS.values()
 )
 
@@ -98,6 +98,7 @@ class _Differentiable(Namespace):
     """What ``forms.composed`` is made of."""
 
     loss, nll, sigma, modulation = staticmethod(loss), staticmethod(nll), staticmethod(sigma), staticmethod(modulation)
+    excess_loss = staticmethod(excess_loss)
     stop_gradient = staticmethod(torch.Tensor.detach)
 
     @property

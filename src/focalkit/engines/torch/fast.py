@@ -26,6 +26,7 @@ def attempt(
         and targets.is_cpu
         and not targets.requires_grad
         and not _internals.transformed()
+        and spec.gamma_steps is None  # which no kernel has
     ):
         return None
     if sample_weight is not None and (

@@ -9,8 +9,17 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from focalkit._core.forms import Form
+
 #: The forms that have kernels, as the kernels number them; 0 is the focal loss.
 FORMS = {"poly": 1, "star": 2, "dft": 3, "gce": 4}
+
+
+def form_number(form: Form) -> float:
+    """A form's parameter as the kernels take it: of poly 1 more, before it is rounded."""
+    return 1 + form.number if form.name == "poly" else form.number
+
+
 #: Which powers of q a whole call needs: those of gamma = 0, 1 and 2 cost no power at all.
 POWERS = {0.0: 0, 1.0: 1, 2.0: 2}
 ANY_POWER = 3
@@ -80,6 +89,20 @@ def d1(p, q, nll, w, gamma, POWER: tl.constexpr):
 
 
 @triton.jit
+def excess(m, p, q):
+    """``nll - q``, to a few ulp even where it is q^2 / 2."""
+    e = tl.exp(-tl.abs(m))
+    s = e / (2 + e)
+    x = s * s
+    series = 0.12001080222294926 + x * (0.08800700613795955 + x * 0.16164125939775675)
+    series = 0.18181789434440715 + x * (0.15385570112464433 + x * (0.1331414343049421 + x * series))
+    series = 0.28571428567108426 + x * (0.22222222717461507 + x * series)
+    series = 0.6666666666666666 + x * (0.40000000000014585 + x * series)
+    likely = s * (e / (1 + e) + x * series)
+    return tl.where(m >= 0, likely, likely + (tl.abs(m) - (q - p)))
+
+
+@triton.jit
 def expm1(x):
     """``exp(x) - 1`` for x <= 0: near 0 with u = exp(x), (u - 1) x / log u (Kahan)."""
     u = tl.exp(x)
@@ -89,7 +112,7 @@ def expm1(x):
 
 @triton.jit
 def loss_and_d1(m, gamma, number, FORM: tl.constexpr, POWER: tl.constexpr):
-    """Loss and d1 of a form at log-odds ``m``, as ``forms`` has them; ``number`` is the form's own parameter."""
+    """Loss and d1 of a form at log-odds ``m``, as ``forms`` has them; ``number`` is that of :func:`form_number`."""
     if FORM == 2:
         _, q, nll, _ = probabilities(gamma * m + number)
         value, slope = nll / gamma, -q
@@ -104,10 +127,12 @@ def loss_and_d1(m, gamma, number, FORM: tl.constexpr, POWER: tl.constexpr):
             slope = -tl.exp(-number * nll) * q
         else:
             w = modulation(q, nll_other, gamma, POWER)
-            value, slope = loss(nll, w), d1(p, q, nll, w, gamma, POWER)
             if FORM == 1:
-                value += number * w * q
-                slope -= number * (gamma + 1) * w * p * q
+                over = excess(m, p, q)
+                value = tl.where(nll == 0, nll, w * (over + number * q))
+                slope = -w * (q * q + gamma * product_p_nll(p, over) + number * (gamma + 1) * p * q)
+            else:
+                value, slope = loss(nll, w), d1(p, q, nll, w, gamma, POWER)
     return value, slope
 
 

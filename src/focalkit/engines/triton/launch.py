@@ -13,7 +13,7 @@ from torch import Tensor
 
 from focalkit._core.call import Call, class_axis, loss_shape
 from focalkit.engines.torch import ops as composite
-from focalkit.engines.triton.definition import ANY_POWER, FORMS, POWERS
+from focalkit.engines.triton.definition import ANY_POWER, FORMS, POWERS, form_number
 from focalkit.engines.triton.sigmoid import sigmoid_elements
 from focalkit.engines.triton.softmax_hard import hard_rows
 from focalkit.engines.triton.softmax_soft import soft_rows
@@ -174,7 +174,7 @@ def _launch_softmax(
     if hard:
         form = job.call.spec.form
         options["FORM"] = 0 if form is None else FORMS[form.name]
-        number = None if form is None else _constants((form.number,), job.dtype, job.logits.device)
+        number = None if form is None else _constants((form_number(form),), job.dtype, job.logits.device)
         hard_rows[grid](*pointers[:-1], number, scale, losses, grad, *counts, *z, zc, *g, gc, **options)
     else:
         options["HARD"] = not job.soft
