@@ -52,7 +52,7 @@ slow: $(VENV)/.for-test
 tensorflow:
 	$(PYTHON) -m venv build/tensorflow
 	grep -v '^h5py==' constraints.txt > build/tensorflow/constraints.txt  # TensorFlow wants an older one
-	build/tensorflow/bin/python -m pip install --quiet --disable-pip-version-check -c build/tensorflow/constraints.txt -e ".[keras]" tensorflow-cpu pytest
+	build/tensorflow/bin/python -m pip install --quiet --disable-pip-version-check -c build/tensorflow/constraints.txt -e ".[keras]" tensorflow-cpu pytest hypothesis mpmath
 	build/tensorflow/bin/python -m pytest -p no:cacheprovider tests/keras -k tensorflow
 
 coverage: $(VENV)/.for-test
