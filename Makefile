@@ -35,7 +35,7 @@ types: $(VENV)/.for-test
 	$(BIN)/mypy
 
 unit: $(VENV)/.for-test
-	$(BIN)/python -m pytest -n 2 --durations=20
+	$(BIN)/python -m pytest -n 3 --durations=20
 
 # What takes long, before a release: the tests marked slow, the laws on many more examples, brute force on decisions,
 # ten minutes of fuzzing.

@@ -164,7 +164,8 @@ class LossSpec:
 
         contracts.one_of("link", self.link, LINKS)
         contracts.one_of("reduction", self.reduction, REDUCTIONS)
-        if getattr(self.gamma, "ndim", 0) == 2:  # an array is a table as its rows are
+        # an array is a table as its rows are; a number, which a compiled graph may hold as a symbol, is asked nothing
+        if not isinstance(self.gamma, (int, float)) and getattr(self.gamma, "ndim", 0) == 2:
             store("gamma", self.gamma.tolist())  # type: ignore[union-attr]
         if _is_table(self.gamma):
             store("gamma_steps", self.gamma)

@@ -199,7 +199,7 @@ class DecisionRule:
         except (ValueError, RecursionError) as error:
             contracts.reject("rule", "be JSON", contracts.Words(str(error)), remedy)
         except OSError as error:
-            if isinstance(text, Path) or error.errno != errno.ENAMETOOLONG:
+            if isinstance(text, Path) or error.errno not in (errno.ENAMETOOLONG, errno.ENOENT):
                 raise
             contracts.reject("rule", "be JSON, or the path of a file of it", text, remedy)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
