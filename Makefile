@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: tune test docs lint types unit slow tensorflow coverage oldest bench sanitize fuzz torture clean axe
+.PHONY: tune test docs checks lint types unit slow tensorflow coverage oldest bench sanitize fuzz torture clean axe
 
 $(VENV)/.for-tune: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,10 +20,11 @@ $(VENV)/.for-test: pyproject.toml constraints.txt
 tune: $(VENV)/.for-tune
 	$(BIN)/focalkit tune $(FILE) $(if $(TARGET),--target $(TARGET)) --html report.html --json report.json
 
-# mypy keeps to one core: the other checks run beside it
+# mypy keeps to one core: the tests begin beside it
 test: $(VENV)/.for-test
-	$(MAKE) -j 2 lint types
-	$(MAKE) unit
+	$(MAKE) -j 2 checks unit
+
+checks: lint types
 
 lint: $(VENV)/.for-test
 	$(BIN)/ruff check .
