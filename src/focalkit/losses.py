@@ -294,7 +294,7 @@ def loss_grad_hess(
                     spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
                 )
             )
-    if hess is not True:
+    if hess is not True and hess is not False:
         hess = contracts.flag("hess", hess)
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
