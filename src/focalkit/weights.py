@@ -209,10 +209,7 @@ def long_tail_counts(n_largest: int, n_classes: int, imbalance: float) -> NDArra
         ("n_largest", n_largest, 1, MOST_SAMPLES),
         ("n_classes", n_classes, 2, MOST_CLASSES),
     ):
-        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
-            contracts.reject(name, f"be an integer of at least {least}", value, "CIFAR-10 has 5000 and 10.")
-        if value > most:
-            contracts.reject(name, f"be at most {most}", value, "CIFAR-10 has 5000 and 10.")
+        contracts.whole(name, value, least, "CIFAR-10 has 5000 and 10.", most=most)
     domain = contracts.Interval(1, float("inf"))
     factor = contracts.number("imbalance", imbalance, domain, "It is the largest class over the smallest, e.g. 100.")
     exact = int(n_largest) * factor ** (-np.arange(n_classes) / (n_classes - 1))

@@ -1,12 +1,10 @@
 // The clipped curvature of softmax rows in their logits, as weights of products of features
 // (linear_solver/curvature.py).
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
 
+#include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "dispatch.hpp"
 
@@ -15,16 +13,13 @@ namespace nb = nanobind;
 namespace focalkit {
 namespace {
 
-template <class T, int Rank>
-using Array = nb::ndarray<T, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
-
 constexpr std::int64_t height = 256;
 
 /// From gradients and Hessian diagonals (n, K) of rows of class ``targets``: the entries (k, j), k <= j < K - 1, of
 /// ``d2 u u' - d1 (diag r - r r')``, an entry after the other, in ``out`` (K (K - 1) / 2, n). Every row of that matrix
 /// sums to zero, so that the last class's entries are known from the others.
-void softmax_curvature(Array<const float, 2> grad, Array<const float, 2> hess, Array<const std::int64_t, 1> targets,
-                       Array<float, 2> out) {
+void softmax_curvature(Dense<const float, 2> grad, Dense<const float, 2> hess, Dense<const std::int64_t, 1> targets,
+                       Dense<float, 2> out) {
     const std::int64_t n = static_cast<std::int64_t>(grad.shape(0)), classes = static_cast<std::int64_t>(grad.shape(1));
     const bool alike = hess.shape(0) == grad.shape(0) && hess.shape(1) == grad.shape(1) &&
                        targets.shape(0) == grad.shape(0) && out.shape(1) == grad.shape(0) &&
@@ -64,8 +59,8 @@ void softmax_curvature(Array<const float, 2> grad, Array<const float, 2> hess, A
 
 /// Of rows that begin at ``first``: adds the products of all pairs of ``columns`` (D, n), weighted by each line of
 /// ``weights`` (n_weights, rows), to ``sums`` (n_weights, D (D + 1) / 2).
-void weighted_products(Array<const float, 2> columns, std::int64_t first, Array<const float, 2> weights,
-                       Array<double, 2> sums) {
+void weighted_products(Dense<const float, 2> columns, std::int64_t first, Dense<const float, 2> weights,
+                       Dense<double, 2> sums) {
     const auto n = static_cast<std::int64_t>(columns.shape(1)), n_columns = static_cast<std::int64_t>(columns.shape(0));
     ProductsJob job;
     job.rows = static_cast<std::int64_t>(weights.shape(1));
@@ -83,7 +78,7 @@ void weighted_products(Array<const float, 2> columns, std::int64_t first, Array<
 }
 
 /// Factors each of ``matrices`` (m, p, p) in place.
-void factored(Array<double, 3> matrices) {
+void factored(Dense<double, 3> matrices) {
     const auto size = static_cast<std::int64_t>(matrices.shape(1));
     if (matrices.shape(2) != matrices.shape(1)) throw std::invalid_argument("shapes differ");
     const nb::gil_scoped_release released;
@@ -92,7 +87,7 @@ void factored(Array<double, 3> matrices) {
 }
 
 /// Solves U'U x = ``vector`` in place, by the factor U of a matrix.
-void substituted(Array<const double, 2> factor, Array<double, 1> vector) {
+void substituted(Dense<const double, 2> factor, Dense<double, 1> vector) {
     if (factor.shape(0) != factor.shape(1) || vector.shape(0) != factor.shape(0))
         throw std::invalid_argument("shapes differ");
     dispatch::linear().substitute(factor.data(), static_cast<std::int64_t>(factor.shape(0)), vector.data());

@@ -1,9 +1,7 @@
 // Python's arrays to the figures of held-out rows (focalkit/_held_out.py).
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-
 #include <stdexcept>
 
+#include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "held_out.hpp"
 
@@ -12,10 +10,8 @@ namespace nb = nanobind;
 namespace focalkit {
 namespace {
 
-template <class T, int Rank>
-using Array = nb::ndarray<T, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
-using Table = Array<const double, 2>;
-using Ids = Array<const std::int64_t, 1>;
+using Table = Dense<const double, 2>;
+using Ids = Dense<const std::int64_t, 1>;
 
 template <class A>
 std::int64_t size(const A& array, std::size_t axis = 0) {
@@ -31,13 +27,13 @@ void need_ids(const Ids& ids, std::int64_t classes) {
         if (ids.data()[i] < 0 || ids.data()[i] >= classes) throw std::invalid_argument("no such class");
 }
 
-void recovered(Table logits, double gamma, nb::object weights, Array<double, 2> out) {
+void recovered(Table logits, double gamma, nb::object weights, Dense<double, 2> out) {
     const std::int64_t n = size(out), classes = size(out, 1);
     const bool one_logit = size(logits, 1) == 1;
     need(size(logits) == n && classes > 1 && (one_logit ? classes == 2 : size(logits, 1) == classes));
     const double* each = nullptr;
     if (!weights.is_none()) {
-        const auto given = nb::cast<Array<const double, 1>>(weights);
+        const auto given = nb::cast<Dense<const double, 1>>(weights);
         need(size(given) == classes);
         each = given.data();
     }
@@ -45,7 +41,7 @@ void recovered(Table logits, double gamma, nb::object weights, Array<double, 2> 
     recover(logits.data(), n, classes, one_logit, gamma, each, out.data());
 }
 
-void ranked(Table posterior, Ids targets, Ids of, std::int64_t bins, Array<double, 1> precision, Array<double, 1> gap) {
+void ranked(Table posterior, Ids targets, Ids of, std::int64_t bins, Dense<double, 1> precision, Dense<double, 1> gap) {
     const std::int64_t n = size(posterior), classes = size(posterior, 1);
     need(size(targets) == n && size(precision) == classes && size(gap) == classes && bins > 0);
     need_ids(of, classes);
@@ -56,8 +52,8 @@ void ranked(Table posterior, Ids targets, Ids of, std::int64_t bins, Array<doubl
     }
 }
 
-void shifted(Table posterior, Ids targets, Ids known, Table shift, Array<std::int64_t, 2> right,
-             Array<std::int64_t, 2> named) {
+void shifted(Table posterior, Ids targets, Ids known, Table shift, Dense<std::int64_t, 2> right,
+             Dense<std::int64_t, 2> named) {
     const std::int64_t n = size(posterior), classes = size(posterior, 1), shifts = size(shift, 1);
     need(size(targets) == n && size(shift) == size(known) && size(known) > 0);
     need(size(right) == shifts && size(named) == shifts && size(right, 1) == classes && size(named, 1) == classes);
@@ -67,7 +63,7 @@ void shifted(Table posterior, Ids targets, Ids known, Table shift, Array<std::in
                  right.data(), named.data());
 }
 
-void cut(Table posterior, Ids targets, Array<const double, 1> cutoffs, Array<std::int64_t, 2> above) {
+void cut(Table posterior, Ids targets, Dense<const double, 1> cutoffs, Dense<std::int64_t, 2> above) {
     need(size(posterior, 1) == 2 && size(targets) == size(posterior));
     need(size(above) == 2 && size(above, 1) == size(cutoffs) + 1);
     need_ids(targets, 2);

@@ -77,7 +77,12 @@ def _loss_in_m(f: Any, m: Any, gamma: Any) -> Any:
 
 
 def _loss_in_gamma(f: Any, m: Any, gamma: Any) -> Any:
-    xp, value = f.namespace(m), f.loss(m, gamma)
+    return _modulated_in_gamma(f, m, f.loss(m, gamma))
+
+
+def _modulated_in_gamma(f: Any, m: Any, value: Any) -> Any:
+    """The derivative in gamma of a ``value`` that is q^g times a function of m."""
+    xp = f.namespace(m)
     nothing = value == 0  # there nll(-m) = -log q may be infinite
     return xp.where(nothing, xp.zeros_like(value), -value * f.nll(xp.where(nothing, xp.zeros_like(m), -m)))
 
@@ -101,9 +106,7 @@ def _excess_loss_in_m(f: Any, m: Any, gamma: Any) -> Any:
 
 
 def _excess_loss_in_gamma(f: Any, m: Any, gamma: Any) -> Any:
-    xp, value = f.namespace(m), f.excess_loss(m, gamma)
-    nothing = value == 0  # there nll(-m) = -log q may be infinite
-    return xp.where(nothing, xp.zeros_like(value), -value * f.nll(xp.where(nothing, xp.zeros_like(m), -m)))
+    return _modulated_in_gamma(f, m, f.excess_loss(m, gamma))
 
 
 #: By name: the value, and its derivative in each argument.

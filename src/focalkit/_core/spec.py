@@ -164,9 +164,6 @@ class LossSpec:
 
         contracts.one_of("link", self.link, LINKS)
         contracts.one_of("reduction", self.reduction, REDUCTIONS)
-        # an array is a table as its rows are; a number, which a compiled graph may hold as a symbol, is asked nothing
-        if not isinstance(self.gamma, (int, float)) and getattr(self.gamma, "ndim", 0) == 2:
-            store("gamma", self.gamma.tolist())  # type: ignore[union-attr]
         if _is_table(self.gamma):
             store("gamma_steps", self.gamma)
             store("gamma", 0.0)
@@ -362,14 +359,18 @@ class LossSpec:
 
 def _is_table(gamma: Any) -> bool:
     """Whether gamma is rows of two numbers, not one number per class."""
-    return isinstance(gamma, (list, tuple)) and len(gamma) > 0 and all(isinstance(row, (list, tuple)) for row in gamma)
+    if isinstance(gamma, (list, tuple)):
+        return len(gamma) > 0 and all(isinstance(row, (list, tuple)) for row in gamma)
+    # a number, which a compiled graph may hold as a symbol, is asked nothing
+    return not isinstance(gamma, (int, float)) and getattr(gamma, "ndim", 0) == 2
 
 
 def _steps(table: Any) -> tuple[tuple[float, float], ...]:
     """Rows (p, gamma) by rising p, the last at 1."""
     remedy = "E.g. gamma=[(0.2, 5), (1, 3)]: 5 where p_t is below 0.2, 3 above."
+    table = table.tolist() if hasattr(table, "tolist") else table
     try:
-        rows = tuple(tuple(row) for row in (table.tolist() if hasattr(table, "tolist") else table))
+        rows = tuple(tuple(row) for row in table)
     except TypeError:  # it has no rows, or they have no entries
         rows = ()
     if not rows or any(len(row) != 2 for row in rows):

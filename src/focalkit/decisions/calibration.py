@@ -194,9 +194,7 @@ def calibration(p: Real, positive: NDArray[Any], weight: Real | None = None, n_b
     w = np.ones(len(y)) if given is None else given
     if not w.any():
         contracts.reject("weight", "be positive for a row", contracts.Words("only zeros"), "Give a row a weight.")
-    if contracts.whole("n_bins", n_bins, 1) > MOST_BINS:
-        contracts.reject("n_bins", f"be at most {MOST_BINS}", n_bins, "10 show a curve.")
-    return calibration_of(p, y, w, int(n_bins))
+    return calibration_of(p, y, w, contracts.whole("n_bins", n_bins, 1, "10 show a curve.", most=MOST_BINS))
 
 
 def calibration_of(p: Real, y: Real, w: Real, n_bins: int = 10) -> Calibration:

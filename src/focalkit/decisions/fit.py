@@ -60,10 +60,7 @@ def fit_rule(
     Cutoff(cutoff=0.35)
     """
     _goal(goal)
-    p = contracts.shaped("probabilities", probabilities, (None,), (None, None))
-    targets = contracts.shaped("targets", targets, (len(p),))
-    if sample_weight is not None:
-        sample_weight = contracts.shaped("sample_weight", sample_weight, (len(p),))
+    p, targets, sample_weight = _rows(probabilities, targets, sample_weight)
     n_classes = 2 if p.ndim == 1 else p.shape[1]
     closed_form = is_closed(goal, learned)
     if isinstance(goal, CaseCost):
@@ -94,6 +91,12 @@ def fit_rule(
 def _goal(goal: object) -> None:
     if not isinstance(goal, Goal):
         contracts.reject("goal", "be a Goal", goal, "E.g. Maximize('f1'); as_goal() makes one of a metric's name.")
+
+
+def _rows(probabilities: object, targets: object, sample_weight: object) -> tuple[Real, NDArray[Any], Real | None]:
+    p = contracts.shaped("probabilities", probabilities, (None,), (None, None))
+    y = contracts.shaped("targets", targets, (len(p),))
+    return p, y, None if sample_weight is None else contracts.shaped("sample_weight", sample_weight, (len(p),))
 
 
 #: Metrics that true probabilities have a closed form for: of p, or of p over the class's frequency.
@@ -142,10 +145,7 @@ def score(
     _goal(goal)
     if not isinstance(rule, Rule):
         contracts.reject("rule", "be a Rule", contracts.Words(type(rule).__name__), "Pass DecisionRule.rule.")
-    probabilities = contracts.shaped("probabilities", probabilities, (None,), (None, None))
-    targets = contracts.shaped("targets", targets, (len(probabilities),))
-    if sample_weight is not None:
-        sample_weight = contracts.shaped("sample_weight", sample_weight, (len(probabilities),))
+    probabilities, targets, sample_weight = _rows(probabilities, targets, sample_weight)
     n_classes = 2 if probabilities.ndim == 1 else probabilities.shape[1]
     of_case = goal.matrices(costs, n_classes) if isinstance(goal, CaseCost) else None
     decided = rule.decide(probabilities, of_case)

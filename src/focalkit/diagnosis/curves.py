@@ -81,8 +81,7 @@ def loss_curves(
     ]
     if not values:
         contracts.reject("gammas", contract, gammas, remedy)
-    if contracts.whole("n_points", n_points, 2, "1000 makes a smooth curve.") > MOST:
-        contracts.reject("n_points", f"be at most {MOST}", n_points, "1000 makes a smooth curve.")
+    contracts.whole("n_points", n_points, 2, "1000 makes a smooth curve.", most=MOST)
     p_t = np.arange(1, n_points + 1) / n_points
     with np.errstate(divide="ignore"):
         m = np.log(p_t) - np.log1p(-p_t)

@@ -6,9 +6,8 @@ namespace focalkit::FOCALKIT_ISA {
 
 /// From logits ``z_at`` to ``grad_at``, which may be the same or lie in a large result. Where weights and exponents are
 /// ``uniform`` they fill only the first vector of their arrays, and the losses go nowhere but to ``total``. Returns
-/// whether a target was neither 0 nor 1: then all is wrong unless the kernel is that of ``soft`` targets. Where they
-/// are
-/// ``adjusted`` the logits are scaled and adjusted on their way.
+/// whether a target was neither 0 nor 1: then all is wrong unless the kernel is that of ``soft`` targets. ``adjusted``
+/// logits are scaled and adjusted on their way.
 template <Form form, Power power, int order, bool soft, bool uniform, bool adjusted = false, class T>
 bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* grad_at, Elements<T>& block,
                    LossSum& total, const T* adjustment = nullptr) {
@@ -115,20 +114,20 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
 template <bool soft, bool uniform, class T>
 bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* grad, Elements<T>& block,
                           LossSum& total, const T* adjustment) {
+    const auto of_order = [&]<Form form, Power power, bool adjusted>() {
+        const auto block_of = [&]<int order>() {
+            return sigmoid_block<form, power, order, soft, uniform, adjusted>(job, count, z, y, grad, block, total,
+                                                                              adjustment);
+        };
+        if (job.order == 0) return block_of.template operator()<0>();
+        if constexpr (!uniform || form == Form::focal)  // Hessians of other forms are never uniform
+            if (job.order > 1) return block_of.template operator()<2>();
+        return block_of.template operator()<1>();
+    };
     const auto of_form = [&]<Form form, Power power>() {
         if constexpr (uniform && form == Form::focal)
-            if (adjustment)
-                return job.order == 0   ? sigmoid_block<form, power, 0, soft, uniform, true>(job, count, z, y, grad,
-                                                                                             block, total, adjustment)
-                       : job.order == 1 ? sigmoid_block<form, power, 1, soft, uniform, true>(job, count, z, y, grad,
-                                                                                             block, total, adjustment)
-                                        : sigmoid_block<form, power, 2, soft, uniform, true>(job, count, z, y, grad,
-                                                                                             block, total, adjustment);
-        if (job.order == 0) return sigmoid_block<form, power, 0, soft, uniform>(job, count, z, y, grad, block, total);
-        if constexpr (!uniform || form == Form::focal)  // Hessians of other forms are never uniform
-            if (job.order > 1)
-                return sigmoid_block<form, power, 2, soft, uniform>(job, count, z, y, grad, block, total);
-        return sigmoid_block<form, power, 1, soft, uniform>(job, count, z, y, grad, block, total);
+            if (adjustment) return of_order.template operator()<form, power, true>();
+        return of_order.template operator()<form, power, false>();
     };
     const auto with_power = [&]<Power power>() { return of_form.template operator()<Form::focal, power>(); };
     const auto poly = [&] {

@@ -108,11 +108,8 @@ def number_or_vector(name: str, value: object, domain: Interval, remedy: str) ->
 def array(name: str, value: object) -> NDArray[Any]:
     """Whatever a user holds as a NumPy array; what NumPy would drop or refuse in its own words is refused."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        got, remedy = (
-            Words(f"{int(np.ma.getmaskarray(value).sum())} masked entries"),
-            "Leave these samples out, or fill them.",
-        )
-        reject(name, "be an array without a mask", got, remedy)
+        got = Words(f"{int(np.ma.getmaskarray(value).sum())} masked entries")
+        reject(name, "be an array without a mask", got, "Leave these samples out, or fill them.")
     try:
         return host.array(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
@@ -155,10 +152,12 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
-def whole(name: str, value: object, least: int, remedy: str = "Pass an int.") -> int:
-    """A whole number of at least ``least``."""
+def whole(name: str, value: object, least: int, remedy: str = "Pass an int.", *, most: int | None = None) -> int:
+    """A whole number of at least ``least``, and of at most ``most``, which memory or time can hold."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
         reject(name, f"be a whole number of at least {least}", value, remedy)
+    if most is not None and value > most:
+        reject(name, f"be at most {most}", value, remedy)
     return int(value)
 
 
