@@ -11,7 +11,7 @@ $(VENV)/.for-tune: pyproject.toml constraints.txt
 	$(PIP) -e ".[tune,plot]"
 	touch $@
 
-# the kernels compile while the packages arrive
+# the kernels compile while the packages arrive; Python compiles those modules that are imported
 $(VENV)/.for-test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(MAKE) -j 2 $(VENV)/.compiled $(VENV)/.packages
@@ -23,7 +23,7 @@ $(VENV)/.compiled: pyproject.toml constraints.txt
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	$(BIN)/python packaging/requirements.py test > $(VENV)/requirements.txt
-	$(PIP) -r $(VENV)/requirements.txt
+	$(PIP) --no-compile -r $(VENV)/requirements.txt
 	touch $@
 
 # The main job on the embedded data set (or: make tune FILE=table.csv TARGET=column).
