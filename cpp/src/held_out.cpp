@@ -1,10 +1,14 @@
 #include "held_out.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
+
+#include "dispatch.hpp"
 
 namespace focalkit {
 namespace {
@@ -78,20 +82,49 @@ struct Row {
     std::int64_t at;
 };
 
+/// By their keys, of equal ones in the order that they have: byte after byte, from the last one on, which takes a
+/// quarter of the time of comparisons. A byte that is the same in all keys moves nothing.
+void sort_by_key(std::vector<Row>& rows) {
+    constexpr int bytes = 8, values = 256;
+    std::vector<std::array<std::int64_t, values>> places(bytes);
+    for (const Row& row : rows)
+        for (int b = 0; b < bytes; ++b) ++places[static_cast<std::size_t>(b)][row.key >> 8 * b & 0xff];
+    std::vector<Row> sorted(rows.size());
+    for (int b = 0; b < bytes && !rows.empty(); ++b) {
+        auto& place = places[static_cast<std::size_t>(b)];
+        if (place[rows[0].key >> 8 * b & 0xff] == static_cast<std::int64_t>(rows.size())) continue;
+        std::int64_t before = 0;
+        for (std::int64_t& of_value : place) before += std::exchange(of_value, before);
+        for (const Row& row : rows) sorted[static_cast<std::size_t>(place[row.key >> 8 * b & 0xff]++)] = row;
+        rows.swap(sorted);
+    }
+}
+
+/// Of two classes: the minimum of the loss is where the pulls of both, each with its probability, are equal, so that the
+/// probabilities are as the pulls of the other one.
+void recover_pairs(const double* z, std::int64_t n, double gamma, const double* weights, double* out) {
+    constexpr std::int64_t most = 256;
+    double m[most], loss[most], pull[most];
+    const double first = weights ? 1 / weights[0] : 1, second = weights ? 1 / weights[1] : 1;
+    for (std::int64_t at = 0; at < n; at += most / 2) {
+        const std::int64_t count = std::min(most / 2, n - at);
+        for (std::int64_t i = 0; i < count; ++i) m[i] = z[at + i], m[count + i] = -z[at + i];
+        dispatch::kernels().terms(m, 2 * count, &gamma, true, loss, pull);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const double of_first = pull[i] * first, of_second = pull[count + i] * second, sum = of_first + of_second;
+            out[2 * (at + i)] = of_first / sum, out[2 * (at + i) + 1] = of_second / sum;
+        }
+    }
+}
+
 }  // namespace
 
 void recover(const double* logits, std::int64_t n, std::int64_t classes, bool one_logit, double gamma,
              const double* weights, double* out) {
+    if (one_logit) return recover_pairs(logits, n, gamma, weights, out);
     std::vector<double> e(static_cast<std::size_t>(classes));
-    double pair[2] = {0, 0};
-    for (std::int64_t i = 0; i < n; ++i) {
-        const double* z = logits + i * classes;
-        if (one_logit) {
-            pair[1] = logits[i];
-            z = pair;
-        }
-        recover_row(z, classes, gamma, weights, e.data(), out + i * classes);
-    }
+    for (std::int64_t i = 0; i < n; ++i)
+        recover_row(logits + i * classes, classes, gamma, weights, e.data(), out + i * classes);
 }
 
 void class_figures(const double* probability, std::int64_t n, std::int64_t classes, const std::int64_t* targets,
@@ -102,8 +135,7 @@ void class_figures(const double* probability, std::int64_t n, std::int64_t class
         rows[static_cast<std::size_t>(i)] = {key_of(probability[i * classes]), i};
         hits += targets[i] == c;
     }
-    std::sort(rows.begin(), rows.end(),
-              [](const Row& a, const Row& b) { return a.key != b.key ? a.key < b.key : a.at < b.at; });
+    sort_by_key(rows);
     bins = std::min(bins, n);
     gap = 0;
     auto row = rows.begin();
@@ -157,10 +189,18 @@ void count_shifts(const double* posterior, std::int64_t n, std::int64_t classes,
 
 void count_cutoffs(const double* posterior, std::int64_t n, const std::int64_t* targets, const double* cutoffs,
                    std::int64_t n_cutoffs, std::int64_t* above) {
+    // cut-offs are evenly spaced for the most part: where one would lie, then where it does
+    const double width = n_cutoffs > 1 ? cutoffs[n_cutoffs - 1] - cutoffs[0] : 0;
+    const double per_unit = width > 0 ? static_cast<double>(n_cutoffs - 1) / width : 0;
     for (std::int64_t i = 0; i < n; ++i) {
         const double odds = std::log(posterior[2 * i + 1]) - std::log(posterior[2 * i]);
-        std::int64_t passed = std::lower_bound(cutoffs, cutoffs + n_cutoffs, odds) - cutoffs;
-        if (odds != odds) passed = n_cutoffs;  // NaN is sorted last
+        std::int64_t passed = n_cutoffs;
+        if (odds == odds && n_cutoffs) {  // NaN is sorted last
+            const double place = per_unit > 0 ? (odds - cutoffs[0]) * per_unit : 0;
+            passed = static_cast<std::int64_t>(std::clamp(place, 0.0, static_cast<double>(n_cutoffs)));
+            while (passed > 0 && !(cutoffs[passed - 1] < odds)) --passed;
+            while (passed < n_cutoffs && cutoffs[passed] < odds) ++passed;
+        }
         ++above[targets[i] * (n_cutoffs + 1) + passed];
     }
 }

@@ -34,7 +34,7 @@ def mine(
     steps, converged = np.zeros(len(models), np.intp), np.zeros(len(models), bool)
     active = np.arange(len(models))
     kept, value = _hardest(rows, models, theta)
-    method = Metric(rows, len(models))
+    method = Metric(rows, models)
     lengths = np.ones(len(models))
     for _ in range(min(ROUNDS, max_iter)):
         held = [models[int(i)].keeping(kept[int(i)]) for i in active]
