@@ -17,7 +17,8 @@ template <class T>
 class Scratch {
 public:
     explicit Scratch(std::int64_t count)
-        : data_(static_cast<T*>(memory::acquire(sizeof(T) * static_cast<std::size_t>(std::max<std::int64_t>(count, 1))))) {}
+        : data_(static_cast<T*>(
+              memory::acquire(sizeof(T) * static_cast<std::size_t>(std::max<std::int64_t>(count, 1))))) {}
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
     ~Scratch() { memory::release(data_); }

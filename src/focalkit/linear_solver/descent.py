@@ -12,7 +12,7 @@ from focalkit.linear_solver.metric import Metric
 from focalkit.linear_solver.risk import risk
 from focalkit.linear_solver.rows import Model, Rows
 
-SMALL = 1 << 15
+SMALL = 1 << 12
 """Up to so many logits the first steps are taken in float64 too."""
 
 SETTLED = 1e-7

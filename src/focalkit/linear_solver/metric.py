@@ -130,7 +130,11 @@ class Metric:
         """The inverse curvature times vectors (n, n_columns, n_logits), each of its model."""
         assert self.metric is not None
         q, taken = vectors.reshape(len(which), -1).copy(), []
-        pairs = [(step[which], change[which], product[which, None]) for step, change, product in self.pairs]
+        pairs = [
+            (step[which], change[which], product[which, None])
+            for step, change, product in self.pairs
+            if np.isfinite(product[which]).any()
+        ]
         for step, change, product in reversed(pairs):
             factor = (step * q).sum(axis=1, keepdims=True) / product
             q -= factor * change

@@ -24,7 +24,7 @@ NEWTON_PARAMETERS = 160
 """Up to so many coefficients a model has its whole curvature matrix."""
 
 NARROW = 64
-"""Up to so many columns compiled passes compute products; those of more are the BLAS's, whose blocks suit the caches."""
+"""Up to so many columns compiled passes compute products; of more they are the BLAS's, whose blocks suit the caches."""
 
 COLUMN_ROWS = 1 << 16
 """Rows whose columns exist at a time where there are many."""

@@ -156,8 +156,7 @@ inline void tile_products(const Tile<float>& tile, const float* weights, std::in
                 in_blocks<4>(D - a, [&]<int B>(std::int64_t beyond, Count<B>) {
                     // of column c the pairs (c, c), (c, c + 1), … follow those of the columns before it
                     float* to[A];
-                    for (int c = 0; c < A; ++c)
-                        to[c] = kept + ((a + c) * (2 * D - a - c + 1) / 2 + beyond - c) * lanes;
+                    for (int c = 0; c < A; ++c) to[c] = kept + ((a + c) * (2 * D - a - c + 1) / 2 + beyond - c) * lanes;
                     add_products<A, B>(weighted + a * height, height, columns + (a + beyond) * tile.apart, tile.apart,
                                        rows, beyond, to);
                 });

@@ -57,10 +57,11 @@ def over_rows(
     grad : (n_models, n_columns, n_logits), optional
         Added to.
     curvature : (n_models, n_entries, n_columns (n_columns + 1) / 2), optional
-        Added to: the products of all pairs of columns, a <= b, weighted by the entries (k, j), k <= j < n_logits - 1, of
-        the clipped curvature of the rows in their logits, whose rows sum to zero; of one logit, by its own. Of float32.
+        Added to: the products of all pairs of columns, a <= b, weighted by the entries (k, j), k <= j < n_logits - 1,
+        of the clipped curvature of the rows in their logits, whose rows sum to zero; of one logit, by its own. Columns
+        of float32.
     losses : (n_models, n_rows), optional
-        Written: each row's weighted loss. Of float64, without the others.
+        Written: each row's weighted loss. Columns of float64; without the others.
 
     Notes
     -----
@@ -80,9 +81,9 @@ def factored(matrices: Real) -> Real:
 
 
 def substituted(factors: Real, which: NDArray[np.intp], vectors: Real) -> Real:
-    """The solutions x (n, p) of U'U x = b of each of ``vectors`` (n, p), by the factor of :func:`factored` at its place.
+    """The solutions x (n, p) of U'U x = b for each b of ``vectors`` (n, p).
 
-    ``which`` (n,) are the places among the factors (m, p, p).
+    ``which`` (n,) are the places of their factors among those of :func:`factored` (m, p, p).
     """
     out = np.array(vectors, np.float64, order="C")
     _cpu.substituted(factors, np.ascontiguousarray(which, np.int64), out)
