@@ -205,7 +205,7 @@ class Rows:
         targets = self.targets[part]
         n, width = len(targets), len(self.scale)
         padded = n + -n % LANES
-        X, ids = np.zeros((self.n_columns, padded), dtype), np.zeros(padded, np.int64)
+        X, ids = _aligned(self.n_columns, padded, dtype), np.zeros(padded, np.int64)
         np.subtract(self.X[part].T, self.centre[:, None], out=X[:width, :n], casting="unsafe")
         X[:width, :n] /= self.scale[:, None].astype(dtype)
         X[width:, :n] = 1
@@ -251,6 +251,13 @@ class Rows:
         if key not in self.ready:
             self.ready[key] = make()
         return self.ready[key]
+
+
+def _aligned(height: int, width: int, dtype: Any) -> NDArray[Any]:
+    """Zeros that begin at a line of the cache: vectors that lie across two of them are two loads."""
+    out = np.zeros(height * width + LANES, dtype)
+    first = -int(out.__array_interface__["data"][0]) % 64 // out.itemsize
+    return out[first : first + height * width].reshape(height, width)
 
 
 def parts(n: int, height: int) -> Iterator[slice]:

@@ -141,8 +141,10 @@ FOCALKIT_INLINE void add_products(const float* first, std::int64_t first_apart, 
 inline void tile_products(const Tile<float>& tile, const float* weights, std::int64_t n_weights, double* sums) {
     constexpr int lanes = width<float>;
     const std::int64_t D = tile.n_columns, pairs = D * (D + 1) / 2;
-    const std::int64_t few = 8192 / D / lanes * lanes, height = few < 64 ? 64 : few < 512 ? few : 512;
-    float* kept = new float[static_cast<std::size_t>(pairs * lanes + D * height)];
+    const std::int64_t few = 5120 / D / lanes * lanes, height = few < 64 ? 64 : few < 512 ? few : 512;
+    float* memory = new float[static_cast<std::size_t>(pairs * lanes + D * height + lanes)];
+    // vectors that lie across two lines of the cache are two loads
+    float* kept = memory + (-reinterpret_cast<std::uintptr_t>(memory) % (lanes * sizeof(float))) / sizeof(float);
     float* weighted = kept + pairs * lanes;
     for (std::int64_t line = 0; line < n_weights; ++line) {
         for (std::int64_t at = 0; at < pairs * lanes; ++at) kept[at] = 0;
@@ -164,7 +166,7 @@ inline void tile_products(const Tile<float>& tile, const float* weights, std::in
         }
         for (std::int64_t at = 0; at < pairs; ++at) sums[line * pairs + at] += across<float>(load(kept + at * lanes));
     }
-    delete[] kept;
+    delete[] memory;
 }
 
 }  // namespace focalkit::FOCALKIT_ISA
