@@ -25,7 +25,7 @@ SILENT_SECONDS = 300
 LOSSES = 3
 
 
-def cancelled() -> tuple[type[BaseException], ...]:
+def cancelled() -> tuple[type[BaseException], type[BaseException]]:
     """What work ends with that is waited for in vain."""
     import asyncio  # which takes a tenth of the time that a tuning run takes to load
 

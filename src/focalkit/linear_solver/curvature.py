@@ -69,7 +69,7 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
     entries = max(1, K * (K - 1) // 2)  # of a row's curvature; those of a class sum to zero, which tells the last one's
     sums = np.zeros((len(models), entries, D * (D + 1) // 2))
     at, factor = rows.sample()
-    if isinstance(at, slice):
+    if factor is None:
         for part, columns in rows.column_blocks(np.float32):
             over_rows(*columns_of(models, part, columns), theta, curvature=sums)
     else:

@@ -78,7 +78,7 @@ class Metric:
             renew = ~good
         if renew.any():
             at = np.flatnonzero(renew)
-            self._renew([models[i] for i in at], theta[at], which[at])
+            self._renew([models[int(i)] for i in at], theta[at], which[at])
             self.made_at[which[at]] = promise[at]
         self._point(np.flatnonzero(renew | (self.kind != "whole")), which, grad, out, promise, share)
         self.age[which] += 1

@@ -45,7 +45,9 @@ def compiled(rows: Rows, models: Sequence[Model]) -> bool:
     return rows.narrow and all(model.kernel is not None for model in models)
 
 
-def columns_of(models: Sequence[Model], part: slice, columns: Columns) -> tuple[Any, ...]:
+def columns_of(
+    models: Sequence[Model], part: slice, columns: Columns
+) -> tuple[list[Any], NDArray[Any], int, NDArray[np.int64], list[NDArray[np.float64] | None]]:
     """What a compiled pass is given of the models and of the rows ``part``."""
     weights = [None if model.weight is None else model.weight[part] for model in models]
     return [model.kernel for model in models], columns.X, columns.n, columns.targets, weights
@@ -88,10 +90,9 @@ def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> N
     out = np.empty((len(models), len(rows.targets)))
     if compiled(rows, models):
         for part, columns in rows.column_blocks(np.float64):
-            found = out if not rows.large else np.empty((len(models), columns.n))
-            over_rows(*columns_of(models, part, columns), theta, losses=found)
-            if found is not out:
-                out[:, part] = found
+            of_part = np.empty((len(models), columns.n))
+            over_rows(*columns_of(models, part, columns), theta, losses=of_part)
+            out[:, part] = of_part
         return out
     if rows.sparse:
         parts: Any = [(slice(None), None)]
