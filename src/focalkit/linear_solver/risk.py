@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit.engines.cpu.linear import over_rows
+from focalkit.linear_solver.held import joined
 from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.rows import Columns, Model, Rows
 from focalkit.losses import loss_grad_hess
@@ -32,6 +33,8 @@ def risk(
         logits = logits_of(X, given)
         for i, model in enumerate(models):
             weight = None if model.weight is None else model.weight[part]
+            if model.spec.gamma_steps is not None:
+                values[i] += float(joined(model.spec, logits[i], rows.targets[part], weight).sum())
             found = loss_grad_hess(
                 model.spec, logits[i], rows.targets[part], sample_weight=weight, hess=False, out=logits[i]
             )
@@ -66,6 +69,8 @@ def _sparse_risk(
         found = loss_grad_hess(model.spec, flat, rows.targets, sample_weight=model.weight, hess=False)
         grad = found.grad.reshape(-1, rows.n_logits)
         values[i] = float(found.loss)
+        if model.spec.gamma_steps is not None:
+            values[i] += float(joined(model.spec, flat, rows.targets, model.weight).sum())
         grads[i, :width] = (rows.X.T @ grad) / rows.scale[:, None]
         if rows.fit_intercept:
             grads[i, -1] = grad.sum(axis=0)
@@ -110,6 +115,8 @@ def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> N
             weight = None if model.weight is None else model.weight[part]
             found = loss_grad_hess(model.each, logits[i], rows.targets[part], sample_weight=weight, hess=False)
             out[i, part] = found.loss
+            if model.spec.gamma_steps is not None:
+                out[i, part] += joined(model.spec, logits[i], rows.targets[part], weight)
     return out
 
 

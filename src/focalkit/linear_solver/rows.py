@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from focalkit._core.spec import LossSpec
 from focalkit.engines.cpu.linear import LANES, kernel_of
 from focalkit.linear_solver.candidates import Candidate
+from focalkit.linear_solver.held import minimised
 
 CURVATURE_ROWS = 16000
 """Rows that the metric is computed from, at least; fewer rows are all used."""
@@ -49,8 +50,8 @@ class Model:
             weight = candidate.class_weight[rows.targets]
             weight = weight if rows.weight is None else weight * rows.weight
         total = float(len(rows.targets) if weight is None else weight.sum())
-        spec = LossSpec(link, candidate.gamma, reduction="sum", **candidate.options)
-        return cls(spec, weight, total, candidate.penalty, candidate.keep_hardest)
+        spec, share = minimised(LossSpec(link, candidate.gamma, reduction="sum", **candidate.options))
+        return cls(spec, weight, total, candidate.penalty / share, candidate.keep_hardest)
 
     @cached_property
     def each(self) -> LossSpec:
