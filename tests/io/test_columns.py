@@ -153,6 +153,21 @@ def taken(path, **asked):
     return source, np.concatenate([part.logits for part in parts])
 
 
+@pytest.mark.parametrize("names", ["uvwxyz", ["cat", "label"]])
+def test_independent_classes_may_be_called_as_targets_are(tmp_path, names):
+    frame = pd.DataFrame({f"logit_{name}": RNG.normal(size=N) for name in names})
+    frame = frame.assign(**{name: RNG.integers(0, 2, N) for name in names})
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    layout = open_predictions([tmp_path / "p.csv"]).pieces[0].layout
+    assert (layout.link, layout.targets) == ("sigmoid", tuple(names))
+
+
+def test_columns_of_texts_are_named_where_there_are_no_logits(tmp_path):
+    (tmp_path / "p.csv").write_text("p_a,p_b,label\n" + "12.5%,87.5%,b\n90%,10%,a\n" * 20)
+    with pytest.raises(InputError, match=r"p_a, p_b hold texts. Write plain numbers \(0.5, not 50 %\)"):
+        open_predictions([tmp_path / "p.csv"])
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize(
     "extra",
