@@ -102,7 +102,8 @@ def encode(entry: Entry, rows: list[list[str]]) -> Table:
     columns = [_column([row[j] for row in rows]) for j in range(len(rows[0]) - 1)]
     X = np.column_stack([c for c in columns if c.size])
     if len(y) > LARGEST:
-        kept, _ = train_test_split(np.arange(len(y)), train_size=LARGEST, stratify=y, random_state=0)
+        left_out = max(len(y) - LARGEST, entry.classes)  # a stratified part has a row of each class at least
+        kept, _ = train_test_split(np.arange(len(y)), test_size=left_out, stratify=y, random_state=0)
         X, y = X[np.sort(kept)], y[np.sort(kept)]
     assert len(labels) == entry.classes
     return Table(entry, X, y.astype(np.intp))

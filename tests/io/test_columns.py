@@ -31,6 +31,27 @@ def test_the_row_index_that_pandas_writes_is_no_feature(tmp_path, name):
     assert "pandas_index" in ids(table)
 
 
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+@pytest.mark.parametrize("n", [N, 40])
+def test_a_row_index_of_several_tables_of_some_rows_or_beside_missing_labels_is_none_either(tmp_path, name, n):
+    frame = NOISE.assign(label=np.where(np.arange(N) % 2, "x", "y"))[:n]
+    some = frame.assign(label=frame["label"].where(np.arange(n) % 5 > 0))
+    parts = pd.concat([frame[: n // 4], frame[: n // 4], frame[: n // 2]])
+    for table in (some, parts, frame.sample(n // 2, random_state=0)):
+        table.to_csv(tmp_path / "t.csv", index_label=name or None)
+        read = read_table(tmp_path / "t.csv")
+        assert read.feature_names == ("a", "b", "c")
+        assert "pandas_index" in ids(read)
+    frame.assign(a=RNG.integers(20, 80, n)).to_csv(tmp_path / "t.csv", index=False, header=["", "b", "c", "label"])
+    assert len(read_table(tmp_path / "t.csv").feature_names) == 3  # ages
+
+
+def test_a_counter_is_one_beside_missing_labels_too(tmp_path):
+    kinds = np.where(np.arange(N) % 5 > 0, np.where(np.arange(N) % 2, "x", "y"), "")
+    NOISE.assign(position=np.arange(N), label=kinds)[["position", "a", "label"]].to_csv(tmp_path / "t.csv", index=False)
+    assert ids(read_table(tmp_path / "t.csv"))["row_counter"] == "position"
+
+
 @pytest.mark.parametrize(
     ("name", "values", "alert"),
     [

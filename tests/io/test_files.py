@@ -54,6 +54,12 @@ def whole(table):
     assert table.y.tolist() == [*"xyz"] * (N // 3)
 
 
+@pytest.mark.parametrize("name", ["t.dat", "table", "t.csv.txt", "data.CSV"])
+def test_the_only_file_of_an_archive_may_be_called_anything(tmp_path, name):
+    (tmp_path / "t.zip").write_bytes(zipped(CSV, name))
+    whole(read_table(tmp_path / "t.zip"))
+
+
 @pytest.mark.parametrize("ending", PACKED)
 @pytest.mark.parametrize("said", [True, False])
 def test_compressed_texts_are_read_by_both_whatever_they_are_called(tmp_path, ending, said):

@@ -39,6 +39,21 @@ def test_a_header_inside_the_file_is_left_out_and_said(tmp_path, header):
     assert alert.values == {"n": 1, "line": 32}
 
 
+def test_a_header_inside_a_file_without_plain_numbers_is_one_too(tmp_path):
+    rows = [f"{a:.1f}%,{'uvw'[i % 3]},{'xy'[i % 2]}" for i, a in enumerate(RNG.random(40))]
+    table = read(tmp_path, ["share,kind,label", *rows[:20], "share,kind,label", *rows[20:]])
+    assert table.feature_names == ("share", "kind")
+    assert len(table.y) == 40
+
+
+def test_units_below_a_header_that_stands_twice_are_no_row(tmp_path):
+    top = ["a,b,label", "kg,cm,-"]
+    table = read(tmp_path, [*top, *ROWS[:30], *top, *ROWS[30:]])
+    assert table.feature_names == ("a", "b")
+    assert set(table.y.tolist()) == {"ok", "bad"}
+    assert len(table.y) == 60
+
+
 @pytest.mark.parametrize("names", [range(8), range(2000, 2008), range(400, 416, 2), [1.5, 2.0, 2.5, 3.0]])
 def test_numbers_that_count_up_above_data_are_names(tmp_path, names):
     names = [*map(str, names), "kind"]

@@ -46,6 +46,14 @@ def test_a_word_in_many_rows_among_words_is_a_class_and_can_be_made_missing(tmp_
     assert set(table_of(tmp_path, labels, missing=[word]).y.tolist()) == {"Insomnia", "Apnea"}
 
 
+def test_a_word_nearly_as_frequent_as_the_other_classes_is_one(tmp_path):
+    labels = np.array([*["Apnea"] * 106, *["Insomnia"] * 98, *["None"] * 96])
+    assert set(table_of(tmp_path, labels).y.tolist()) == {"Apnea", "Insomnia", "None"}
+    labels[204:] = "Apnea"  # and a word that is rarer than half of each other class is none
+    labels[:26] = "None"
+    assert set(table_of(tmp_path, labels).y.tolist()) == {"Apnea", "Insomnia"}
+
+
 def test_a_word_of_two_is_a_class_and_a_rare_one_can_be_made_one(tmp_path):
     assert set(table_of(tmp_path, np.where(Y > 0, "Insomnia", "None")).y.tolist()) == {"None", "Insomnia"}
     labels = np.where(GONE, "NA", np.array(["a", "b", "c"])[Y])

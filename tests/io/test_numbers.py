@@ -81,6 +81,15 @@ def test_decimal_commas_are_read_as_numbers(tmp_path, sep, header):
     assert "decimal_comma" in ids(table)
 
 
+@pytest.mark.parametrize("names", [("0,0", "1,0"), ("-1,00", "1,00")])
+def test_labels_with_decimal_commas_are_whole_numbers_too(tmp_path, names):
+    comma = [f"{v}".replace(".", ",") for v in V]
+    labels = [names[i % 2] for i in range(N)]
+    values = [float(name.replace(",", ".")) for name in names]
+    path = written(tmp_path, {"a": comma, "b": comma[::-1], "label": labels}, ";")
+    assert read_table(path).y.tolist() == [int(values[i % 2]) for i in range(N)]
+
+
 def test_a_decimal_mark_that_is_named_wins(tmp_path):
     path = written(
         tmp_path,

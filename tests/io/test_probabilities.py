@@ -82,6 +82,15 @@ def test_the_two_classes_of_one_logit_have_many_names(tmp_path, names):
     assert targets[:, 0].tolist() == LABEL.tolist()
 
 
+@pytest.mark.parametrize("names", [("0,0", "1,0"), ("-1,0", "1,0")])
+def test_targets_may_be_written_with_a_decimal_comma(tmp_path, names):
+    rows = [f"{z:.5f};{names[y]}".replace(".", ",") for z, y in zip(BINARY[:, 0], LABEL, strict=True)]
+    (tmp_path / "p.csv").write_text("\n".join(["logit;label", *rows]))
+    (piece,) = open_predictions([tmp_path / "p.csv"], Asked()).pieces
+    read = [batch.targets[:, 0] for batch in batches(piece, Trouble())]
+    assert np.concatenate(read).tolist() == LABEL.tolist()
+
+
 def test_two_other_names_are_told_by_classes(tmp_path):
     words = [("ham", "spam")[y] for y in LABEL]
     with pytest.raises(InputError, match=r"two names, the negatives. first, given by class_names="):

@@ -138,6 +138,7 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         said = " ".join(cell.strip() for row in rows[1 : 1 + n_below] for cell in row)
         alerts.append(Alert("below_header", {"n": n_below, "words": _readable(said.strip()[:60])}))
     first, rest = rows[0], [row for row in rows[1 + n_below :] if len(row) == width]
+    rest = [row for row in rest if row != first] or rest  # a header that stands inside the file is one all the same
     row_names = len(first) == width - 1 and width > 2 and asked.header is not False
     row_names = row_names and any(row[-1].strip() for row in rest)  # else each row ends with a delimiter
     if row_names:
@@ -354,10 +355,10 @@ def _names_among(rows: list[list[str]], width: int, decimal: str) -> tuple[int, 
     A line of words has none of the numbers that its columns go on with, and no word that occurs further down. The one
     with most different words names them; with fewer than two of these lines there is nothing to choose.
     """
-    whole = [row for row in rows if len(row) == width]
-    if len(whole) < 2 * _MOST_NAMES or any(len(row) != width for row in rows[:2]):
+    whole = [row for row in rows[_MOST_NAMES:] if len(row) == width and row not in rows[:_MOST_NAMES]]
+    if len(whole) < _MOST_NAMES or any(len(row) != width for row in rows[:2]):
         return 0, 0
-    columns = [[cell.strip() for cell in column] for column in zip(*whole[_MOST_NAMES:], strict=True)]
+    columns = [[cell.strip() for cell in column] for column in zip(*whole, strict=True)]
     numeric = [_numeric(tuple(column[:_CELLS]), decimal) for column in columns]
     seen = [set(column) - {""} for column in columns]
 

@@ -187,7 +187,7 @@ def read_table(
         contracts.reject(
             "target", "be another column than groups, weights, time and costs", names[index], "Name each once."
         )
-    found_labels = labels(found.columns[index], names[index], missing)
+    found_labels = labels(found.columns[index], names[index], missing, found.decimal)
     found_labels = _suspected_header(found_labels, asked, alerts)
     features = [i for i in range(len(names)) if i not in used and i not in dropped]
     if not features:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit.io.alerts import Alert, counted, names_said
 from focalkit.io.arrow_types import filled
-from focalkit.io.numbers import is_number
+from focalkit.io.numbers import is_number, to_number
 
 #: Labels that may mean "no label" (lower case); one that is a frequent word among words is a class.
 _NONE = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "\\n", "nat", "-", "."})
-#: The share of rows from which such a word among other words is a class.
+#: The share of rows from which such a word among other words is a class, unless each of these is twice as frequent.
 FREQUENT = 0.05
 #: Whole numbers as classes, above which they look like a measurement.
 MANY = 50
@@ -39,7 +39,7 @@ class Labels:
         return self.codes >= 0
 
 
-def labels(column: Any, name: str, missing: Sequence[str] | None) -> Labels:
+def labels(column: Any, name: str, missing: Sequence[str] | None, decimal: str = ".") -> Labels:
     """Which class each row is of.
 
     Parameters
@@ -49,6 +49,8 @@ def labels(column: Any, name: str, missing: Sequence[str] | None) -> Labels:
         Of the target, for messages.
     missing : sequence of str, optional
         Texts that mean "no label"; none: every text but the empty one is a class; default: found out.
+    decimal : {".", ","}
+        Decimal mark of the file.
     """
     import pyarrow as pa
 
@@ -75,7 +77,7 @@ def labels(column: Any, name: str, missing: Sequence[str] | None) -> Labels:
     gone, alerts = _missing(counts, missing)
     kept = [word for word in counts if word not in gone]
     quoted = any(word.strip()[:1] in ("'", '"') for word in encoded.dictionary.to_pylist())
-    numbers = {} if quoted else _as_numbers(kept, name)
+    numbers = {} if quoted else _as_numbers(kept, name, decimal)
     values: list[Any] = []
     code: dict[Any, int] = {}
     table = np.full(len(words) + 1, -1, np.intp)
@@ -108,7 +110,7 @@ def _missing(counts: Counter[str], asked: Sequence[str] | None) -> tuple[set[str
     alerts = []
     if others and not all(is_number(w) for w in others):
         for word in sorted(gone - {""}, key=lambda w: -counts[w]):
-            frequent = counts[word] >= FREQUENT * total and counts[word] >= min(counts[w] for w in others)
+            frequent = counts[word] >= max(FREQUENT * total, min(counts[w] for w in others) / 2)
             if word.lower() not in ("nan", "<na>", "nat") and counts[word] > 1 and (frequent or len(others) == 1):
                 gone.discard(word)
                 alerts.append(Alert("word_as_class", {"word": word, "n": counts[word]}))
@@ -123,20 +125,20 @@ def _gone(words: dict[str, int]) -> Alert:
     return Alert("missing_label_word", {"n": sum(words.values()), "words": counted(words)})
 
 
-def _as_numbers(words: list[str], name: str) -> dict[str, int]:
+def _as_numbers(words: list[str], name: str, decimal: str) -> dict[str, int]:
     """Whole numbers for labels that are written as such; texts stay texts, also 007."""
     values: dict[str, int] = {}
     fractions = 0
     for word in words:
-        if not is_number(word):
+        if not is_number(word, decimal):
             return {}
-        number = float(word.replace(",", ""))
+        number = to_number(word, decimal)
         if not np.isfinite(number):
             return {}
         if number != int(number):
             fractions += 1
             continue
-        if word.lstrip("+-") != "0" and word.lstrip("+-").startswith("0") and "." not in word:
+        if word.lstrip("+-") != "0" and word.lstrip("+-").startswith("0") and not {".", ","} & set(word):
             return {}
         values[word] = int(number)
     if fractions:

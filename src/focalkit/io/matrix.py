@@ -84,7 +84,8 @@ def features(
         values, texts, why, said = _feature(column, name, found.decimal)
         out = _Read(values, texts, list(said))
         if why is None:
-            out.values = values = values if whole else values[known]
+            everywhere, values = values, values if whole else values[known]
+            out.values = values
             with np.errstate(invalid="ignore"):
                 finite = bool(np.isfinite(values.sum(dtype=np.float64)))  # one pass where all is well
             if not finite:
@@ -92,7 +93,7 @@ def features(
                 out.n_infinite = int(infinite.sum())
                 out.values = values = np.where(infinite, np.nan, values) if out.n_infinite else values
                 out.n_missing = int(np.isnan(values).sum())
-            why = _no_feature(values, name, texts is not None, i, found, i in kept)
+            why = _no_feature(values, everywhere, name, texts is not None, i, found, i in kept)
         if why is not None and not (i in kept and values is not None):
             out.alerts.append(why)
             if why.id != "maybe_identifier":
@@ -193,8 +194,10 @@ def _feature(
     return values, texts, None, said
 
 
-def _no_feature(values: NDArray[Any], name: str, is_code: bool, i: int, found: Columns, kept: bool) -> Alert | None:
-    """Why a readable column is none all the same."""
+def _no_feature(
+    values: NDArray[Any], everywhere: NDArray[Any], name: str, is_code: bool, i: int, found: Columns, kept: bool
+) -> Alert | None:
+    """Why a readable column is none all the same; ``everywhere``: with the rows that have no label."""
     if i in found.index and not kept:
         return Alert("pandas_index", {"name": name})
     some = values[:: max(1, len(values) // 50)]
@@ -204,10 +207,11 @@ def _no_feature(values: NDArray[Any], name: str, is_code: bool, i: int, found: C
         return Alert("constant", {"name": name})
     if kept or is_code:
         return None
-    if i in found.unnamed and i == 0 and screen.counter(values):
+    if i == 0 and (i in found.unnamed or name.lower() == "unnamed: 0") and screen.row_numbers(values):
         return Alert("pandas_index", {"name": name})
-    if (len(values) >= screen.MANY or screen.says_id(name)) and screen.counter(values):
-        return Alert("row_counter", {"name": name})
+    if len(values) >= screen.MANY or screen.says_id(name):
+        if screen.counter(values) or (values is not everywhere and screen.counter(everywhere)):
+            return Alert("row_counter", {"name": name})
     why = screen.identifier(values, name)
     if why == "identifier":
         return Alert(why, {"name": name, "n": len(np.unique(values)), "n_rows": len(values)})

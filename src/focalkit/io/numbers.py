@@ -54,6 +54,15 @@ def is_number(cell: str, decimal: str = ".") -> bool:
     return "," in cell and bool(re.match(_POINT, cell))
 
 
+def to_number(cell: str, decimal: str = ".") -> float:
+    """The number that a text is with this decimal mark; see :func:`is_number`."""
+    if _PLAIN.match(cell):
+        return float(cell)
+    if decimal == ",":
+        return float(cell.replace(".", "").replace(",", "."))
+    return float(cell.replace(",", ""))
+
+
 @dataclass(frozen=True)
 class Mended:
     """A text column read as numbers (float64, NaN where missing), or why not; and what is to be said."""

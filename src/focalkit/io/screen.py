@@ -37,6 +37,13 @@ def counter(values: NDArray[Any]) -> bool:
     return len(np.unique(values)) == n
 
 
+def row_numbers(values: NDArray[Any]) -> bool:
+    """Whether a column without a name numbers rows: some of a table, in any order, or of tables below each other."""
+    if len(values) < 3 or not _whole(values) or values.min() < 0:
+        return False
+    return bool((np.diff(values) == 1).mean() > 0.5) or len(np.unique(values)) == len(values)
+
+
 def identifier(values: NDArray[Any], name: str) -> str:
     """``"identifier"``, ``"maybe_identifier"`` or nothing, for a column of numbers."""
     n = len(values)

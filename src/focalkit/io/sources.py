@@ -230,11 +230,12 @@ def _of_zip(file: File) -> File:
         contracts.reject(
             "file", "hold a table", contracts.Words(f"{file.name}, a text document"), "Save the table as CSV."
         )
-    tables = [n for n in names if Path(n).suffix.lower() in FORMATS and not _hidden(n) and not n.startswith("__MACOSX")]
+    seen = [n for n in names if not _hidden(n) and not n.startswith("__MACOSX")]
+    tables = [n for n in seen if Path(n).suffix.lower() in FORMATS] or seen
     if len(tables) != 1:
         got = contracts.Words(f"{file.name}, a zip archive of {len(tables)} tables ({', '.join(tables[:3])})")
         contracts.reject("file", "hold one table", got, "Unpack it, and name a table or the folder.")
-    inside = replace(file, compression="zip", member=tables[0], format=FORMATS[Path(tables[0]).suffix.lower()])
+    inside = replace(file, compression="zip", member=tables[0], format=_file(tables[0]).format)
     return recognised(inside)
 
 

@@ -17,6 +17,8 @@ from focalkit.io.records import BLOCK, Records
 from focalkit.io.sources import File
 
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|nan)$"
+#: A class id as a program that knows no whole numbers writes it, with a decimal comma.
+_WHOLE = r"^\s*([+-]?\d+),0*\s*$"
 
 #: Told of a line that is left out: its number in the file and what is wrong; None: lines are refused.
 OnLine = Callable[[int, str], None]
@@ -78,7 +80,8 @@ class Reader:
                 for batch in reader:
                     rows = self._rows(n, batch.num_rows)
                     rows = None if rows is None else rows + dialect.below
-                    yield self._lenient(batch) if lenient else batch, rows, n + 1 + dialect.below
+                    batch = self._lenient(batch) if lenient else batch
+                    yield self._whole(batch) if dialect.decimal == "," else batch, rows, n + 1 + dialect.below
                     n += batch.num_rows
         except MemoryError:
             raise
@@ -122,6 +125,15 @@ class Reader:
             fits = compute.match_substring_regex(text, _NUMBER, ignore_case=True)
             arrays.append(compute.if_else(fits, text, None).cast(pyarrow.float64()))
         return pyarrow.RecordBatch.from_arrays(arrays, batch.schema.names)
+
+    def _whole(self, batch: Any) -> Any:
+        """Targets such as 1,0 as whole numbers."""
+        from pyarrow import compute
+
+        for name in set(self._layout.targets) & set(batch.schema.names):
+            i = batch.schema.get_field_index(name)
+            batch = batch.set_column(i, name, compute.replace_substring_regex(batch.column(i), _WHOLE, r"\1"))
+        return batch
 
     def _plain(self, error: Exception) -> str:
         """Arrow's message in one line, with the column's name and the line in the file."""
