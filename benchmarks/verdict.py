@@ -262,10 +262,11 @@ def judge_all(folders: Sequence[Path], half: int | None = None) -> None:
         last["difference"].append(f"{mean:+.2f} ± {error:.2f} ({best})")
         holds, gap = [], []
         for half in halves:
-            of = judge(half.result).recommended
+            verdict = judge(half.result)
+            of = verdict.recommended
             sign = 1 if metric_named(metric).larger_is_better else -1
             value = sign * half.other[of.cell]
-            new = expected_on_new_rows(of, half.result.folds.n_splits)
+            new = expected_on_new_rows(verdict)
             holds.append(new.low <= value <= new.high)
             gap.append(100 * sign * (of.expected.mean - value))
         last["holds"].append(f"{100 * np.mean(holds):.0f} %")

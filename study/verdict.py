@@ -115,7 +115,7 @@ def one(design: str, minority: int, number: int, seed: int) -> Record:
     values = {f: truth(replace(verdict, recommended=families[f])) for f in {"CE", free.family, *FREE} & set(families)}
     best = verdict.recommended
     true = values[best.family] if best.family in values else truth(verdict)
-    promise = expected_on_new_rows(best, result.folds.n_splits)
+    promise = expected_on_new_rows(verdict)
     ends = (100 * promise.mean, 100 * promise.low, 100 * promise.high)
     return Record(design, minority, number, seed, best.family, *ends, true, values["CE"], values[free.family])
 

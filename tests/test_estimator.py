@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from focalkit import InputError, LossSpec, class_weights, loss_grad_hess
 from focalkit.estimator import FocalClassifier
+from focalkit.linear_solver.held import joined
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 
@@ -61,6 +62,37 @@ def test_the_fit_is_a_stationary_point_of_the_documented_risk(skewed, gamma, alp
     of_coef = grad.T @ X / weight.sum() + model.coef_ / (model.C * len(y))
     assert np.abs(of_coef).max() < 1e-6
     assert np.abs(grad.sum(0) / weight.sum()).max() < 1e-6
+
+
+TABLE = [(0.2, 5.0), (0.6, 1.0), (1.0, 3.0)]
+
+
+@pytest.mark.parametrize(
+    "form", [{"gamma": TABLE[::2]}, {"gamma": 0.0, "dft": 0.5}, {"gamma": 0.0, "dft": 1.0}], ids=str
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_loss_whose_weight_is_held_is_fitted_to_where_its_slopes_end(skewed, form, classes):
+    X, y = skewed
+    X, y = (X / X.std(0))[y < classes], y[y < classes]
+    options = {name: value for name, value in form.items() if name != "gamma"}
+    model = FocalClassifier(gamma=form["gamma"], options=options or None, alpha="sqrt", tol=1e-9, max_iter=5000)
+    model.fit(X, y)
+    logits, weight = model.decision_function(X), model.alpha_[y]
+    spec = LossSpec("sigmoid" if classes == 2 else "softmax", reduction="sum", **form)
+    grad = loss_grad_hess(spec, logits, y, sample_weight=weight, hess=False).grad.reshape(len(y), -1)
+    of_coef = grad.T @ X / weight.sum() + model.coef_ / (model.C * len(y))
+    assert np.abs(of_coef).max() < 1e-6
+    assert np.abs(grad.sum(0) / weight.sum()).max() < 1e-6
+
+
+def test_where_gamma_steps_what_is_minimised_does_not():
+    p = np.array([0.1, 0.2, 0.2, 0.4, 0.6, 0.6, 0.9]) + np.array([0, -1e-9, 1e-9, 0, -1e-9, 1e-9, 0])
+    logits, targets = np.log(p / (1 - p)), np.ones(len(p), np.intp)
+    spec = LossSpec("sigmoid", TABLE, reduction="none")
+    value = loss_grad_hess(spec, logits, targets, hess=False).loss + joined(spec, logits, targets, None)
+    np.testing.assert_allclose(value[[1, 4]], value[[2, 5]], rtol=1e-7)
+    assert (np.diff(value[[0, 1, 3, 4, 6]]) < 0).all()
+    assert value[-1] == pytest.approx(-(0.1**3) * np.log(0.9))
 
 
 def test_the_scale_and_offset_of_features_do_not_matter_to_an_unpenalised_fit(skewed):

@@ -224,7 +224,7 @@ def test_a_fit_leaves_the_threads_of_blas_as_it_found_them_and_has_one_for_small
         return product_of(operations)
 
     monkeypatch.setattr("focalkit.linear_solver.risk.product_of", watched)
-    FocalClassifier().fit(*table(3))
+    FocalClassifier().fit(*table(3, d=70))
     assert seen == {(False, 1)}
     assert blas.threads == 8
     with pytest.raises(KeyboardInterrupt), products.on_one_thread():

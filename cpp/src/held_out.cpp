@@ -4,7 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
+
+#include "dispatch.hpp"
 
 namespace focalkit {
 namespace {
@@ -75,23 +78,71 @@ std::uint64_t key_of(double value) {
 
 struct Row {
     std::uint64_t key;
-    std::int64_t at;
+    std::int32_t at;
+    std::uint32_t rough;
 };
+
+/// As the keys of most probabilities are ordered, in half the bits: floats that are as near to 0 or to 1.
+std::uint32_t rough_key(double p) {
+    const auto place = [](double x) {
+        const float rounded = static_cast<float>(x > 0 ? x : 0.0);
+        std::uint32_t u;
+        std::memcpy(&u, &rounded, sizeof u);
+        return u;
+    };
+    if (p != p) return ~std::uint32_t(0);
+    return p < 0.5 ? place(p) : ~std::uint32_t(0) - place(1 - p);
+}
+
+/// By their keys, of equal ones in the order that they have: byte after byte of the rough ones, from the last on, and
+/// then the few that these do not tell apart. A byte that is the same in all keys moves nothing.
+void sort_by_key(std::vector<Row>& rows) {
+    constexpr int bytes = 4, values = 256;
+    std::int64_t places[bytes][values] = {};
+    for (const Row& row : rows)
+        for (int b = 0; b < bytes; ++b) ++places[b][row.rough >> 8 * b & 0xff];
+    std::vector<Row> sorted(rows.size());
+    for (int b = 0; b < bytes && !rows.empty(); ++b) {
+        if (places[b][rows[0].rough >> 8 * b & 0xff] == static_cast<std::int64_t>(rows.size())) continue;
+        std::int64_t before = 0;
+        for (std::int64_t& place : places[b]) before += std::exchange(place, before);
+        for (const Row& row : rows) sorted[static_cast<std::size_t>(places[b][row.rough >> 8 * b & 0xff]++)] = row;
+        rows.swap(sorted);
+    }
+    const auto before = [](const Row& a, const Row& b) { return a.key != b.key ? a.key < b.key : a.at < b.at; };
+    for (auto row = rows.begin(); row != rows.end();) {
+        auto end = row + 1;
+        for (; end != rows.end() && end->rough == row->rough; ++end);
+        if (end - row > 1) std::sort(row, end, before);
+        row = end;
+    }
+}
+
+/// Of two classes: the minimum of the loss is where the pulls of both, each with its probability, are equal, so that
+/// the probabilities are as the pulls of the other one.
+void recover_pairs(const double* z, std::int64_t n, double gamma, const double* weights, double* out) {
+    constexpr std::int64_t most = 256;
+    double m[most], loss[most], pull[most];
+    const double first = weights ? 1 / weights[0] : 1, second = weights ? 1 / weights[1] : 1;
+    for (std::int64_t at = 0; at < n; at += most / 2) {
+        const std::int64_t count = std::min(most / 2, n - at);
+        for (std::int64_t i = 0; i < count; ++i) m[i] = z[at + i], m[count + i] = -z[at + i];
+        dispatch::kernels().terms(m, 2 * count, &gamma, true, loss, pull);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const double of_first = pull[i] * first, of_second = pull[count + i] * second, sum = of_first + of_second;
+            out[2 * (at + i)] = of_first / sum, out[2 * (at + i) + 1] = of_second / sum;
+        }
+    }
+}
 
 }  // namespace
 
 void recover(const double* logits, std::int64_t n, std::int64_t classes, bool one_logit, double gamma,
              const double* weights, double* out) {
+    if (one_logit) return recover_pairs(logits, n, gamma, weights, out);
     std::vector<double> e(static_cast<std::size_t>(classes));
-    double pair[2] = {0, 0};
-    for (std::int64_t i = 0; i < n; ++i) {
-        const double* z = logits + i * classes;
-        if (one_logit) {
-            pair[1] = logits[i];
-            z = pair;
-        }
-        recover_row(z, classes, gamma, weights, e.data(), out + i * classes);
-    }
+    for (std::int64_t i = 0; i < n; ++i)
+        recover_row(logits + i * classes, classes, gamma, weights, e.data(), out + i * classes);
 }
 
 void class_figures(const double* probability, std::int64_t n, std::int64_t classes, const std::int64_t* targets,
@@ -99,11 +150,11 @@ void class_figures(const double* probability, std::int64_t n, std::int64_t class
     std::vector<Row> rows(static_cast<std::size_t>(n));
     std::int64_t hits = 0;
     for (std::int64_t i = 0; i < n; ++i) {
-        rows[static_cast<std::size_t>(i)] = {key_of(probability[i * classes]), i};
+        const double p = probability[i * classes];
+        rows[static_cast<std::size_t>(i)] = {key_of(p), static_cast<std::int32_t>(i), rough_key(p)};
         hits += targets[i] == c;
     }
-    std::sort(rows.begin(), rows.end(),
-              [](const Row& a, const Row& b) { return a.key != b.key ? a.key < b.key : a.at < b.at; });
+    sort_by_key(rows);
     bins = std::min(bins, n);
     gap = 0;
     auto row = rows.begin();
@@ -147,20 +198,38 @@ void count_shifts(const double* posterior, std::int64_t n, std::int64_t classes,
                 said[t] = better ? k : said[t];
             }
         }
+        // shifts that follow each other mostly decide alike: of each such run its first one, and the one behind it
+        const auto add = [&](std::size_t t, std::int64_t k, std::int64_t rows) {
+            const std::size_t at = t * static_cast<std::size_t>(classes) + static_cast<std::size_t>(k);
+            named[at] += rows;
+            right[at] += k == targets[i] ? rows : 0;
+        };
         for (std::size_t t = 0; t < size; ++t) {
-            const std::size_t at = t * static_cast<std::size_t>(classes) + static_cast<std::size_t>(said[t]);
-            ++named[at];
-            right[at] += said[t] == targets[i];
+            if (t && said[t] == said[t - 1]) continue;
+            add(t, said[t], 1);
+            if (t) add(t, said[t - 1], -1);
         }
+    }
+    for (std::size_t at = static_cast<std::size_t>(classes); at < size * static_cast<std::size_t>(classes); ++at) {
+        named[at] += named[at - static_cast<std::size_t>(classes)];
+        right[at] += right[at - static_cast<std::size_t>(classes)];
     }
 }
 
 void count_cutoffs(const double* posterior, std::int64_t n, const std::int64_t* targets, const double* cutoffs,
                    std::int64_t n_cutoffs, std::int64_t* above) {
+    // cut-offs are evenly spaced for the most part: where one would lie, then where it does
+    const double width = n_cutoffs > 1 ? cutoffs[n_cutoffs - 1] - cutoffs[0] : 0;
+    const double per_unit = width > 0 ? static_cast<double>(n_cutoffs - 1) / width : 0;
     for (std::int64_t i = 0; i < n; ++i) {
         const double odds = std::log(posterior[2 * i + 1]) - std::log(posterior[2 * i]);
-        std::int64_t passed = std::lower_bound(cutoffs, cutoffs + n_cutoffs, odds) - cutoffs;
-        if (odds != odds) passed = n_cutoffs;  // NaN is sorted last
+        std::int64_t passed = n_cutoffs;
+        if (odds == odds && n_cutoffs) {  // NaN is sorted last
+            const double place = per_unit > 0 ? (odds - cutoffs[0]) * per_unit : 0;
+            passed = static_cast<std::int64_t>(std::clamp(place, 0.0, static_cast<double>(n_cutoffs)));
+            while (passed > 0 && !(cutoffs[passed - 1] < odds)) --passed;
+            while (passed < n_cutoffs && cutoffs[passed] < odds) ++passed;
+        }
         ++above[targets[i] * (n_cutoffs + 1) + passed];
     }
 }

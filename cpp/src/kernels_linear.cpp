@@ -8,7 +8,12 @@
 namespace focalkit {
 
 const LinearKernels* FOCALKIT_JOIN(linear_, FOCALKIT_ISA)() {
-    static const LinearKernels table{FOCALKIT_ISA::weighted_products, FOCALKIT_ISA::factor, FOCALKIT_ISA::substitute};
+    static const LinearKernels table{{FOCALKIT_ISA::tile_logits<float>, FOCALKIT_ISA::tile_pull<float>},
+                                     {FOCALKIT_ISA::tile_logits<double>, FOCALKIT_ISA::tile_pull<double>},
+                                     FOCALKIT_ISA::tile_curvature,
+                                     FOCALKIT_ISA::tile_products,
+                                     FOCALKIT_ISA::factor,
+                                     FOCALKIT_ISA::substitute};
     return &table;
 }
 

@@ -9,7 +9,7 @@ NB_MODULE(_cpu, module) {
     focalkit::bind_machine(module);
     focalkit::bind_ledger(module);
     focalkit::bind_hardest(module);
-    focalkit::bind_curvature(module);
+    focalkit::bind_linear(module);
     focalkit::bind_envelope(module);
     focalkit::bind_held_out(module);
     focalkit::bind_xla(module);

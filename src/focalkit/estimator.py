@@ -39,8 +39,9 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    gamma : float in [0, inf)
-        Focusing parameter; 0 is cross-entropy.
+    gamma : float in [0, inf), or rows (p, gamma)
+        Focusing parameter; 0 is cross-entropy. Of a table of gammas (see :class:`focalkit.LossSpec`) the fit minimises
+        the continuous function with the table's gradient; it has no ``predict_proba``.
     alpha : None, str, float, (n_classes,) or dict
         Class weights: a scheme of :func:`focalkit.class_weights` ("balanced", "sqrt",
         "power:0.25", ...), for two classes the weight in (0, 1) of ``classes_[1]`` (the other has
@@ -100,7 +101,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        gamma: float = 2.0,
+        gamma: float | Sequence[tuple[float, float]] = 2.0,
         alpha: Alpha = None,
         *,
         keep_hardest: float | int | None = None,
@@ -178,7 +179,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def _given(self) -> bool:
         """Whether the loss is another one than the focal loss."""
-        return self.logit_adjustment is not None or bool(self.options)
+        return self.logit_adjustment is not None or bool(self.options) or self.spec_.gamma_steps is not None
 
     def predict_log_proba(self, X: Features) -> NDArray[np.float64]:
         """Logarithm of :meth:`predict_proba`."""
@@ -257,12 +258,15 @@ def fit_together(
         n_logits = 1 if len(classes) == 2 else len(classes)
         options = options_of(model, counts)
         model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
+        gamma: Any = model.gamma
+        if model.spec_.gamma_steps is not None:
+            gamma, options = 0.0, {**options, "gamma_steps": model.spec_.gamma_steps}
         shift = options.pop("logit_adjustment") if _shifts_the_intercept(model, options) else 0.0
         shifts.append(shift - np.mean(shift) if n_logits > 1 else shift)  # intercepts of a softmax sum to 0
         known = last is not None and last.shape == (n_logits, checked.shape[1])
         start = (np.asarray(last), model.intercept_ + shifts[-1]) if known else None
         candidate = candidate_of(
-            gamma=model.gamma, alpha=model.alpha, keep_hardest=model.keep_hardest, C=model.C,
+            gamma=gamma, alpha=model.alpha, keep_hardest=model.keep_hardest, C=model.C,
             classes=classes, counts=counts, options=options, start=start,
         )  # fmt: skip
         candidates.append(candidate)
@@ -273,5 +277,11 @@ def fit_together(
     )  # fmt: skip
     for model, solution, shift in zip(models, solutions, shifts, strict=True):
         model.coef_, model.intercept_, model.n_iter_ = solution.coef, solution.intercept - shift, solution.n_iter
-    message = f"The fit stopped after max_iter={first.max_iter} steps; raise max_iter or scale the features."
-    return [None if solution.converged else message for solution in solutions]
+    return [None if solution.converged else _unfinished(solution.n_iter, first.max_iter) for solution in solutions]
+
+
+def _unfinished(steps: int, most: int) -> str:
+    """Why a fit is not at its minimum."""
+    if steps >= most:
+        return f"The fit stopped after max_iter={most} steps; raise max_iter or scale the features."
+    return f"The fit found no lower risk after {steps} steps and may not be at the minimum; scale the features."

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -183,11 +185,22 @@ def test_the_probability_of_being_better_is_that_of_the_corrected_t_test():
 
 
 def test_a_new_samples_luck_widens_what_is_expected():
-    best = decide(made_result(lambda c: 0.05 * (c.family == "focal")))
-    new = expected_on_new_rows(best, 5)
-    spread = best.expected.standard_error / np.sqrt(1 / 25 + 1 / 4)
-    assert new.mean == best.expected.mean
-    assert new.standard_error**2 == pytest.approx(best.expected.standard_error**2 + spread**2 / 5)
+    verdict = verdicts.judge(made_result(lambda c: 0.05 * (c.family == "focal")))
+    known, new = verdict.recommended.expected, expected_on_new_rows(verdict)
+    spread = known.standard_error / np.sqrt(1 / 25 + 1 / 4)
+    one_row = 1 / (len(verdict.result.counts) * verdict.result.counts.min())
+    assert new.mean == known.mean
+    assert new.standard_error**2 == pytest.approx(known.standard_error**2 + spread**2 / 5 + one_row**2)
+    # repeats draw the same rows again: what is known of the spread is that of five folds
+    assert new.high - new.mean == pytest.approx(stats.t.ppf(0.975, 4) * new.standard_error)
+
+
+def test_folds_without_a_mistake_do_not_promise_that_there_will_be_none():
+    result = made_result(lambda c: 0.0)
+    verdict = verdicts.judge(replace(result, scores=np.ones_like(result.scores)))
+    new = expected_on_new_rows(verdict)
+    assert verdict.recommended.expected.standard_error == 0
+    assert new.mean - new.low > 1 / (len(verdict.result.counts) * verdict.result.counts.min())
 
 
 @pytest.mark.parametrize(("lead", "expected"), [(0.0005, "α-CE"), (0.003, "focal")])

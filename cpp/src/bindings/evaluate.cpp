@@ -10,52 +10,12 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
-#include "evaluate.hpp"
-#include "parameters.hpp"
+#include "bindings/plan.hpp"
 
 namespace nb = nanobind;
 
 namespace focalkit {
 namespace {
-
-/// A spec in the form the kernels read; made once per spec.
-struct Plan {
-    bool sigmoid;
-    Reduction reduction;
-    double label_smoothing;
-    std::int64_t ignore_index;
-    int class_axis;
-    double logit_scale;
-    Form form;
-    double form_number, form_gamma;
-    ParameterTable parameters;
-
-    Plan(bool sigmoid, int reduction, double label_smoothing, std::int64_t ignore_index, int class_axis,
-         double logit_scale, int form, double form_number, double form_gamma, std::vector<double> gamma,
-         std::optional<std::vector<double>> alpha, std::optional<std::vector<double>> adjustment,
-         std::optional<std::vector<double>> margin)
-        : sigmoid(sigmoid),
-          reduction(static_cast<Reduction>(reduction)),
-          label_smoothing(label_smoothing),
-          ignore_index(ignore_index),
-          class_axis(class_axis),
-          logit_scale(logit_scale),
-          form(static_cast<Form>(form)),
-          form_number(form_number),
-          form_gamma(form_gamma) {
-        parameters.gamma = ParameterColumn(std::move(gamma));
-        if (adjustment) parameters.adjustment = ParameterColumn(std::move(*adjustment));
-        if (margin) parameters.margin = ParameterColumn(std::move(*margin));
-        if (!alpha) return;
-        if (sigmoid) {
-            std::vector<double> other;
-            for (double a : *alpha) other.push_back(1 - a);
-            parameters.alpha_other = ParameterColumn(std::move(other));
-        }
-        parameters.alpha = ParameterColumn(std::move(*alpha));
-        if (!sigmoid) parameters.alpha.rescale();
-    }
-};
 
 class Buffer {
 public:
@@ -322,17 +282,11 @@ private:
 
 /// The loss of a job that has its arrays; nothing where a target is out of range.
 std::optional<double> run(const Plan& plan, Job& job, double normalizer) {
-    const bool wide = job.type == Type::f64;
-    job.parameters = plan.parameters.view(wide);
-    job.label_smoothing = plan.label_smoothing, job.ignore_index = plan.ignore_index;
-    job.logit_scale = plan.logit_scale;
-    job.form = plan.form, job.form_number = plan.form_number, job.form_gamma = plan.form_gamma;
-    job.power = plan.parameters.power(wide);
-
+    plan.set(job);
     Outcome outcome;
     {
         const nb::gil_scoped_release released;
-        outcome = evaluate(job, plan.reduction, normalizer, plan.parameters.alpha.unit(wide));
+        outcome = evaluate(job, plan.reduction, normalizer, plan.alpha_unit(job));
     }
     if (outcome.bad_targets) return std::nullopt;
     return outcome.loss;
@@ -389,7 +343,8 @@ void bind_evaluate(nb::module_& module) {
     nb::class_<Plan>(module, "Plan")
         .def(nb::init<bool, int, double, std::int64_t, int, double, int, double, double, std::vector<double>,
                       std::optional<std::vector<double>>, std::optional<std::vector<double>>,
-                      std::optional<std::vector<double>>>());
+                      std::optional<std::vector<double>>>())
+        .def_prop_ro("exceeds_float", [](const Plan& plan) { return plan.parameters.exceed_float(); });
     module.def("evaluate", &call, nb::arg("plan"), nb::arg("logits"), nb::arg("targets"),
                nb::arg("sample_weight").none(), nb::arg("grad").none(), nb::arg("hess").none(),
                nb::arg("losses").none(), nb::arg("keep").none(), nb::arg("normalizer"), nb::arg("order"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import functools
 import itertools
@@ -24,7 +23,13 @@ ALONE_SECONDS = 60
 SILENT_SECONDS = 300
 #: How often a piece of work may be lost: Dask's own number of deaths under one.
 LOSSES = 3
-CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
+
+
+def cancelled() -> tuple[type[BaseException], type[BaseException]]:
+    """What work ends with that is waited for in vain."""
+    import asyncio  # which takes a tenth of the time that a tuning run takes to load
+
+    return asyncio.CancelledError, concurrent.futures.CancelledError
 
 
 @contextmanager
@@ -129,7 +134,7 @@ class Work:
                 to = {"workers": list(everywhere(self._client, os.getpid)), "broadcast": True}
                 send = functools.partial(self._client.scatter, self._shared, **to, hash=False, asynchronous=True)
                 return self._client.sync(send, callback_timeout=SILENT_SECONDS)
-            except (OSError, *CANCELLED):  # a worker died or stands still, or the connection broke
+            except (OSError, *cancelled()):  # a worker died or stands still, or the connection broke
                 if attempt == LOSSES:
                     raise
         raise AssertionError
@@ -154,7 +159,7 @@ class Work:
                 distributed.wait(futures, timeout=PATIENCE, return_when="FIRST_COMPLETED")
         except TimeoutError:
             self._wait_for_a_worker()
-        except CANCELLED:
+        except cancelled():
             pass  # some of them
 
     def _taken(self, sent: _Sent) -> tuple[Any, ...]:
@@ -163,7 +168,7 @@ class Work:
             return ()
         try:
             return (sent.future.result(timeout=CONNECT_SECONDS * 2**sent.losses),)
-        except (OSError, *CANCELLED):
+        except (OSError, *cancelled()):
             if sent.future.status == "error" or sent.losses == LOSSES:  # the work's own; or enough of it
                 raise
         if not sent.lost:  # but its worker died, and Dask computes it anew
@@ -184,7 +189,7 @@ class Work:
             return 0
         try:
             return len(self._client.nthreads(callback_timeout=CONNECT_SECONDS))
-        except (OSError, AttributeError, *CANCELLED):  # the connection has just broken, or the client was closed for it
+        except (OSError, AttributeError, *cancelled()):  # the connection has just broken, or the client was closed
             return 0
 
 
@@ -209,7 +214,7 @@ def everywhere(client: Any, function: Callable[[], Any]) -> dict[str, Any]:
     for worker in client.nthreads(callback_timeout=CONNECT_SECONDS):
         try:
             answers |= client.run(function, workers=[worker], callback_timeout=CONNECT_SECONDS)
-        except (OSError, *CANCELLED):
+        except (OSError, *cancelled()):
             continue
     if not answers:
         message = "no worker of the Dask cluster answers"
@@ -227,7 +232,7 @@ def losses_said(killed: str) -> Iterator[None]:
         yield
     except ChildProcessError:
         raise
-    except (KilledWorker, CommClosedError, CancelledError, *CANCELLED) as error:
+    except (KilledWorker, CommClosedError, CancelledError, *cancelled()) as error:
         raise ChildProcessError(killed) from error
     except OSError as error:
         if error.errno is not None:  # a file's, where the work read one: Dask's own have no number

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit.engines.cpu.fast import softmax_curvature, weighted_products
+from focalkit.engines.cpu.linear import over_rows
 from focalkit.linear_solver.products import product_of
-from focalkit.linear_solver.risk import logits_of, without_subnormals
+from focalkit.linear_solver.risk import columns_of, compiled, logits_of, without_subnormals
 from focalkit.linear_solver.rows import BLOCK_BYTES, Model, Rows, parts
 from focalkit.losses import loss_grad_hess
-
-WIDE = 64
-"""Of more columns a single logit's matrix is the BLAS's product, whose blocks suit the caches."""
 
 
 def row_curvature(
@@ -63,23 +60,26 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
     """The curvature (n_models, p, p) of all coefficients, p = n_columns * n_logits, in theta's order."""
     D, K = rows.n_columns, rows.n_logits
     penalties = np.repeat(rows.penalties(models)[:, :, 0], K, axis=1)
-    if K == 1 and D > WIDE:
+    if not compiled(rows, models):  # of one logit
         square = np.zeros((len(models), D, D))
         for _, X, _, hess, _ in row_curvature(rows, models, theta):
             for i, h in enumerate(hess):
                 square[i] += _weighted(X, np.maximum(h, 0))
         return _regular(square, penalties)
     entries = max(1, K * (K - 1) // 2)  # of a row's curvature; those of a class sum to zero, which tells the last one's
-    sums = np.zeros((len(models) * entries, D * (D + 1) // 2))
-    for part, _, grad, hess, targets in row_curvature(rows, models, theta):
-        columns = rows.once("columns", lambda: np.ascontiguousarray(rows.ready["sampled"].T))
-        if K == 1:
-            weights = np.maximum(hess, 0, out=hess)
-        else:
-            weights = np.concatenate([softmax_curvature(g, h, targets) for g, h in zip(grad, hess, strict=True)])
-        weighted_products(columns, part.start, weights, sums)
+    sums = np.zeros((len(models), entries, D * (D + 1) // 2))
+    at, factor = rows.sample()
+    if factor is None:
+        for part, columns in rows.column_blocks(np.float32):
+            over_rows(*columns_of(models, part, columns), theta, curvature=sums)
+    else:
+        columns = rows.once("sampled columns", lambda: rows.columns(at, np.float32))
+        weights = [factor if model.weight is None else factor * model.weight[at] for model in models]
+        kernels = [model.kernel for model in models]
+        over_rows(kernels, columns.X, columns.n, columns.targets, weights, theta, curvature=sums)
+    sums /= np.array([model.total for model in models])[:, None, None]
     places = rows.once("places", lambda: _places(D))
-    whole = sums.reshape(len(models), entries, -1)
+    whole = sums
     if K > 1:
         whole = np.matmul(rows.once("entries", lambda: _entries(K)), whole)
     blocks = whole[:, :, places].reshape(len(models), K, K, D, D).transpose(0, 3, 1, 4, 2)

@@ -12,7 +12,7 @@ from focalkit.linear_solver.metric import Metric
 from focalkit.linear_solver.risk import risk
 from focalkit.linear_solver.rows import Model, Rows
 
-SMALL = 1 << 15
+SMALL = 1 << 12
 """Up to so many logits the first steps are taken in float64 too."""
 
 SETTLED = 1e-7
@@ -25,7 +25,7 @@ def descend(
     """Minimise each model's risk; its coefficients, steps, and whether it converged."""
     single = not rows.sparse and len(rows.targets) * rows.n_logits * len(models) > SMALL
     steps = np.zeros(len(models), np.intp)
-    method = Metric(rows, len(models))
+    method = Metric(rows, models)
     if single:
         theta, steps, _ = take_steps(rows, models, theta, method, max(tol, 1e-3), max_iter, np.float32, steps)
     return take_steps(rows, models, theta, method, tol, max_iter, np.float64, steps)
@@ -78,10 +78,8 @@ def take_steps(
         noise = rounding * np.abs(value[at])
         good = new_value <= value[at] + 1e-4 * promised + noise
         good &= np.isfinite(new_value)
-        for i, j in enumerate(at):
-            if good[i]:
-                method.learn(int(j), trial[i] - theta[j], new_grad[i] - grad[j])
         accepted = at[good]
+        method.learn(accepted, trial[good] - theta[accepted], new_grad[good] - grad[accepted])
         stuck = accepted[(value[accepted] - new_value[good] <= noise[good]) & (decrement[accepted] < 10 * noise[good])]
         theta[accepted], value[accepted], grad[accepted] = trial[good], new_value[good], new_grad[good]
         steps[accepted] += 1
@@ -94,8 +92,7 @@ def take_steps(
             shrink = -promised[~good] / (2 * curve)
         shrink = np.where(np.isfinite(shrink), shrink, 0.1)
         length[rejected] *= np.clip(shrink, 0.1, 0.5)
-        for j in rejected:
-            method.surprised(int(j))
+        method.surprised(rejected)
         lost = rejected[length[rejected] < 1e-10]
         converged[lost] = decrement[lost] < np.maximum(tol * tol, 100 * rounding) * value[lost]
         active[lost] = False

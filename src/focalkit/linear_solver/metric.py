@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from focalkit.engines.cpu.fast import factored, substituted
+from focalkit.engines.cpu.linear import factored, substituted
 from focalkit.linear_solver.curvature import blocks_matrix, diagonal, newton_matrix
 from focalkit.linear_solver.products import product_of
-from focalkit.linear_solver.rows import Model, Rows
-
-NEWTON_PARAMETERS = 160
-"""Up to so many coefficients a model has its whole curvature matrix."""
+from focalkit.linear_solver.risk import compiled
+from focalkit.linear_solver.rows import NEWTON_PARAMETERS, Model, Rows
 
 BLOCK_FEATURES = 1024
 """Up to so many features the metric has a block for each class, above it a diagonal."""
@@ -21,7 +19,7 @@ BLOCK_FEATURES = 1024
 MEMORY = 10
 """Pairs of steps and gradient changes that L-BFGS keeps."""
 
-RENEWED = frozenset([0, 4, 12, 30, 80])
+RENEWED = (0, 4, 12, 30, 80)
 """Steps at which a metric of blocks, or a diagonal, is made anew."""
 
 SLOW = 0.1
@@ -35,17 +33,22 @@ class Metric:
     the pairs of steps and gradient changes correct it, and a step costs a gradient alone.
     """
 
-    def __init__(self, rows: Rows, n_models: int) -> None:
-        self.rows = rows
+    def __init__(self, rows: Rows, models: Sequence[Model]) -> None:
+        self.rows, n_models = rows, len(models)
+        few = rows.n_columns * rows.n_logits <= NEWTON_PARAMETERS
         if rows.sparse or rows.n_columns > BLOCK_FEATURES:
             self.kind = "diagonal"
+        elif few and (rows.n_logits == 1 or compiled(rows, models)):
+            self.kind = "whole"
         else:
-            self.kind = "whole" if rows.n_columns * rows.n_logits <= NEWTON_PARAMETERS else "blocks"
-        self.metric: dict[int, NDArray[np.float64]] = {}
+            self.kind = "blocks"
+        self.metric: NDArray[np.float64] | None = None  # of each model, once the first was made
+        self.known = np.zeros(n_models, bool)
         self.age = np.zeros(n_models, int)
         self.promised = np.full(n_models, np.inf)
         self.made_at = np.full(n_models, np.inf)  # the promise where each metric was made
-        self.pairs: list[list[tuple[NDArray[np.float64], NDArray[np.float64], float]]] = [[] for _ in range(n_models)]
+        self.pairs: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = []
+        """Steps (n_models, p), changes (n_models, p) and their products (n_models,), infinite where there is none."""
 
     def directions(
         self,
@@ -63,26 +66,21 @@ class Metric:
         ``enough`` (n_models,) is the promise below which no metric is made anew, nor is one below ``settled`` that was
         made there: what steps tell of the curvature is then more than what rounding has left of it.
         """
-        out, promise, share = np.empty_like(grad), np.full(len(which), np.inf), np.full(len(which), np.inf)
-        renew = []
-        for i, model in enumerate(which):
-            known = int(model) in self.metric
-            if known and self.kind == "whole":
-                self._point(i, int(model), grad, out, promise, share)
-                # twice the change of the curvature along the last step, squared
-                done = promise[i] <= enough[i] or 4 * share[i] * promise[i] <= enough[i]
-                if done or share[i] < SLOW or self.made_at[model] < settled[i]:
-                    share[i] *= 4
-                    continue
-            if self.kind == "whole" or int(self.age[model]) in RENEWED:
-                renew.append(i)
-        if renew:
-            self._renew([models[i] for i in renew], theta[renew], [int(which[i]) for i in renew])
-            self.made_at[which[renew]] = promise[renew]
-        made = set(renew)
-        for i, model in enumerate(which):
-            if i in made or self.kind != "whole":
-                self._point(i, int(model), grad, out, promise, share)
+        out, promise, share = np.zeros_like(grad), np.full(len(which), np.inf), np.full(len(which), np.inf)
+        renew = np.isin(self.age[which], RENEWED)
+        if self.kind == "whole":
+            known = np.flatnonzero(self.known[which])
+            self._point(known, which, grad, out, promise, share)
+            # twice the change of the curvature along the last step, squared
+            done = (promise <= enough) | (4 * share * promise <= enough)
+            good = self.known[which] & (done | (share < SLOW) | (self.made_at[which] < settled))
+            share[good] *= 4
+            renew = ~good
+        if renew.any():
+            at = np.flatnonzero(renew)
+            self._renew([models[int(i)] for i in at], theta[at], which[at])
+            self.made_at[which[at]] = promise[at]
+        self._point(np.flatnonzero(renew | (self.kind != "whole")), which, grad, out, promise, share)
         self.age[which] += 1
         self.promised[which] = promise
         ahead = np.full(len(which), np.inf)
@@ -92,61 +90,86 @@ class Metric:
 
     def _point(
         self,
-        i: int,
-        model: int,
+        at: NDArray[np.intp],
+        which: NDArray[np.intp],
         grad: NDArray[np.float64],
         out: NDArray[np.float64],
         promise: NDArray[np.float64],
         share: NDArray[np.float64],
     ) -> None:
-        """The direction of the i-th of some models, its promise, and its share of the last one."""
-        out[i] = -self._times(model, grad[i])
-        promise[i] = -0.5 * float(np.vdot(out[i], grad[i]))
-        share[i] = promise[i] / self.promised[model] if np.isfinite(self.promised[model]) else np.inf
+        """The directions of the models ``at`` some places, their promises, and their shares of the last ones."""
+        if not len(at):
+            return
+        some = grad[at]
+        out[at] = -self._times(which[at], some)
+        promise[at] = -0.5 * (out[at] * some).sum(axis=(1, 2))
+        last = self.promised[which[at]]
+        share[at] = np.where(np.isfinite(last), promise[at] / last, np.inf)
 
-    def surprised(self, model: int) -> None:
-        """A step of the model was shortened: what it promised says nothing of the next one."""
-        self.promised[model] = np.inf
+    def surprised(self, which: NDArray[np.intp]) -> None:
+        """Steps of these models were shortened: what they promised says nothing of the next ones."""
+        self.promised[which] = np.inf
 
-    def _renew(self, models: Sequence[Model], theta: NDArray[np.float64], which: Sequence[int]) -> None:
+    def _renew(self, models: Sequence[Model], theta: NDArray[np.float64], which: NDArray[np.intp]) -> None:
         if self.kind == "whole":
             found: NDArray[np.float64] = factored(newton_matrix(self.rows, models, theta))
         elif self.kind == "blocks":
             found = _inverse(blocks_matrix(self.rows, models, theta))
         else:
             found = 1 / diagonal(self.rows, models, theta)
-        for model, metric in zip(which, found, strict=True):
-            self.metric[model] = metric
-            if self.kind == "whole":
-                self.pairs[model] = []
+        if self.metric is None:
+            self.metric = np.empty((len(self.known), *found.shape[1:]))
+        self.metric[which] = found
+        self.known[which] = True
+        if self.kind == "whole":
+            for _, _, product in self.pairs:
+                product[which] = np.inf
+            self.pairs = [pair for pair in self.pairs if np.isfinite(pair[2]).any()]
 
-    def _times(self, model: int, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        q, taken = vector.ravel().copy(), []
-        for step, change, product in reversed(self.pairs[model]):
-            factor = float(step @ q) / product
+    def _times(self, which: NDArray[np.intp], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inverse curvature times vectors (n, n_columns, n_logits), each of its model."""
+        assert self.metric is not None
+        q, taken = vectors.reshape(len(which), -1).copy(), []
+        pairs = [
+            (step[which], change[which], product[which, None])
+            for step, change, product in self.pairs
+            if np.isfinite(product[which]).any()
+        ]
+        for step, change, product in reversed(pairs):
+            factor = (step * q).sum(axis=1, keepdims=True) / product
             q -= factor * change
             taken.append(factor)
-        metric = self.metric[model]
         if self.kind == "whole":
-            q = substituted(metric, q)
+            q = substituted(self.metric, which, q)
         elif self.kind == "blocks":
-            q = np.einsum("kde,ek->dk", metric, q.reshape(vector.shape)).ravel()
+            q = np.stack([_blockwise(self.metric[i], v) for i, v in zip(which, q.reshape(vectors.shape), strict=True)])
+            q = q.reshape(len(which), -1)
         else:
-            q = metric.ravel() * q
-        for (step, change, product), factor in zip(self.pairs[model], reversed(taken), strict=True):
-            q += (factor - float(change @ q) / product) * step
-        return q.reshape(vector.shape)
+            q *= self.metric[which].reshape(len(which), -1)
+        for (step, change, product), factor in zip(pairs, reversed(taken), strict=True):
+            q += (factor - (change * q).sum(axis=1, keepdims=True) / product) * step
+        return q.reshape(vectors.shape)
 
     def forget(self) -> None:
         """Drop the pairs: the risk has changed, and the metric steers still."""
-        self.pairs = [[] for _ in self.pairs]
+        self.pairs = []
 
-    def learn(self, which: int, step: NDArray[np.float64], change: NDArray[np.float64]) -> None:
-        """Remember a step and what it did to the gradient, where the curvature along it is positive."""
-        step, change = step.ravel(), change.ravel()
-        product = float(step @ change)
-        if product > 1e-10 * float(step @ step) ** 0.5 * float(change @ change) ** 0.5:
-            self.pairs[which] = [*self.pairs[which][1 - MEMORY :], (step, change, product)]
+    def learn(self, which: NDArray[np.intp], steps: NDArray[np.float64], changes: NDArray[np.float64]) -> None:
+        """Remember models' steps and what they did to their gradients, where the curvature along them is positive."""
+        if not len(which):
+            return
+        steps, changes = steps.reshape(len(which), -1), changes.reshape(len(which), -1)
+        product = (steps * changes).sum(axis=1)
+        least = 1e-10 * np.sqrt((steps * steps).sum(axis=1) * (changes * changes).sum(axis=1))
+        step, change = np.zeros((2, len(self.known), steps.shape[1]))
+        of_pair = np.full(len(self.known), np.inf)
+        step[which], change[which], of_pair[which] = steps, changes, np.where(product > least, product, np.inf)
+        self.pairs = [*self.pairs[1 - MEMORY :], (step, change, of_pair)]
+
+
+def _blockwise(blocks: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each class's block (n_logits, n_columns, n_columns) times its part of a vector (n_columns, n_logits)."""
+    return np.asarray(np.einsum("kde,ek->dk", blocks, vector))
 
 
 def _inverse(matrices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,12 @@ LOOKED_AT = 1000
 """Rows that tell by how much the logits are squeezed."""
 
 
+def _some(n: int, at: Any) -> NDArray[np.intp]:
+    """About a thousand of the rows ``at`` of ``n``."""
+    rows = np.arange(n)[at]
+    return np.asarray(rows[:: max(1, len(rows) // LOOKED_AT)])
+
+
 def predicted(rows: Rows, theta: NDArray[np.float64], candidate: Candidate) -> NDArray[np.float64]:
     """Where a candidate's minimum is, were the model right: from that of cross-entropy without weights.
 
@@ -25,8 +33,7 @@ def predicted(rows: Rows, theta: NDArray[np.float64], candidate: Candidate) -> N
     that recovers the posterior (Charoenphakdee et al. 2021); of that map the best straight line is taken.
     """
     at, _ = rows.sample()
-    X = rows.once("sampled", lambda: sampled(rows, at))
-    some = rows.once("some", lambda: X[:: max(1, X.shape[0] // LOOKED_AT)])
+    some = rows.once("some", lambda: sampled(rows, _some(len(rows.targets), at)))
     found = sparse_logits(rows, some, theta[None]) if rows.sparse else logits_of(some, theta[None].astype(np.float32))
     logits = found[0]
     with np.errstate(divide="ignore"):

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit.engines.cpu.linear import over_rows
+from focalkit.linear_solver.held import joined
 from focalkit.linear_solver.products import product_of
-from focalkit.linear_solver.rows import Model, Rows
+from focalkit.linear_solver.rows import Columns, Model, Rows
 from focalkit.losses import loss_grad_hess
 
 
@@ -21,18 +23,37 @@ def risk(
         return _sparse_risk(rows, models, theta)
     values = np.zeros(len(models))
     grads = np.zeros(theta.shape)
+    if compiled(rows, models):
+        for part, columns in rows.column_blocks(dtype):
+            over_rows(*columns_of(models, part, columns), theta, loss=values, grad=grads)
+        return _with_penalty(rows, models, theta, values, grads)
     given = theta.astype(dtype)
     sizes = np.array([model.total for model in models]) / max(len(rows.targets), 1)
     for part, X in rows.blocks(len(models), dtype):
         logits = logits_of(X, given)
         for i, model in enumerate(models):
             weight = None if model.weight is None else model.weight[part]
+            if model.spec.gamma_steps is not None:
+                values[i] += float(joined(model.spec, logits[i], rows.targets[part], weight).sum())
             found = loss_grad_hess(
                 model.spec, logits[i], rows.targets[part], sample_weight=weight, hess=False, out=logits[i]
             )
             values[i] += float(found.loss)
         grads += pulled(X, without_subnormals(logits, sizes))
     return _with_penalty(rows, models, theta, values, grads)
+
+
+def compiled(rows: Rows, models: Sequence[Model]) -> bool:
+    """Whether passes over these rows are compiled."""
+    return rows.narrow and all(model.kernel is not None for model in models)
+
+
+def columns_of(
+    models: Sequence[Model], part: slice, columns: Columns
+) -> tuple[list[Any], NDArray[Any], int, NDArray[np.int64], list[NDArray[np.float64] | None]]:
+    """What a compiled pass is given of the models and of the rows ``part``."""
+    weights = [None if model.weight is None else model.weight[part] for model in models]
+    return [model.kernel for model in models], columns.X, columns.n, columns.targets, weights
 
 
 def _sparse_risk(
@@ -48,6 +69,8 @@ def _sparse_risk(
         found = loss_grad_hess(model.spec, flat, rows.targets, sample_weight=model.weight, hess=False)
         grad = found.grad.reshape(-1, rows.n_logits)
         values[i] = float(found.loss)
+        if model.spec.gamma_steps is not None:
+            values[i] += float(joined(model.spec, flat, rows.targets, model.weight).sum())
         grads[i, :width] = (rows.X.T @ grad) / rows.scale[:, None]
         if rows.fit_intercept:
             grads[i, -1] = grad.sum(axis=0)
@@ -70,6 +93,12 @@ def _with_penalty(
 def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
     """Every row's weighted loss, (n_models, n)."""
     out = np.empty((len(models), len(rows.targets)))
+    if compiled(rows, models):
+        for part, columns in rows.column_blocks(np.float64):
+            of_part = np.empty((len(models), columns.n))
+            over_rows(*columns_of(models, part, columns), theta, losses=of_part)
+            out[:, part] = of_part
+        return out
     if rows.sparse:
         parts: Any = [(slice(None), None)]
     else:
@@ -86,6 +115,8 @@ def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> N
             weight = None if model.weight is None else model.weight[part]
             found = loss_grad_hess(model.each, logits[i], rows.targets[part], sample_weight=weight, hess=False)
             out[i, part] = found.loss
+            if model.spec.gamma_steps is not None:
+                out[i, part] += joined(model.spec, logits[i], rows.targets[part], weight)
     return out
 
 

@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core.spec import LossSpec
+from focalkit.engines.cpu.linear import LANES, kernel_of
 from focalkit.linear_solver.candidates import Candidate
+from focalkit.linear_solver.held import minimised
 
 CURVATURE_ROWS = 16000
 """Rows that the metric is computed from, at least; fewer rows are all used."""
 
 BLOCK_BYTES = 1 << 24
 """Logits that exist at a time in a pass over the rows."""
+
+NEWTON_PARAMETERS = 160
+"""Up to so many coefficients a model has its whole curvature matrix."""
+
+NARROW = 64
+"""Up to so many columns compiled passes compute products; of more they are the BLAS's, whose blocks suit the caches."""
+
+COLUMN_ROWS = 1 << 16
+"""Rows whose columns exist at a time where there are many."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,18 @@ class Model:
             weight = candidate.class_weight[rows.targets]
             weight = weight if rows.weight is None else weight * rows.weight
         total = float(len(rows.targets) if weight is None else weight.sum())
-        spec = LossSpec(link, candidate.gamma, reduction="sum", **candidate.options)
-        return cls(spec, weight, total, candidate.penalty, candidate.keep_hardest)
+        spec, share = minimised(LossSpec(link, candidate.gamma, reduction="sum", **candidate.options))
+        return cls(spec, weight, total, candidate.penalty / share, candidate.keep_hardest)
 
     @cached_property
     def each(self) -> LossSpec:
         """The loss of every row by itself."""
         return replace(self.spec, reduction="none")
+
+    @cached_property
+    def kernel(self) -> Any:
+        """The loss as compiled passes read it, or None."""
+        return kernel_of(self.spec)
 
     @cached_property
     def keeping_spec(self) -> LossSpec:
@@ -57,6 +73,17 @@ class Model:
         weight = kept.astype(np.float64) if self.weight is None else np.where(kept, self.weight, 0.0)
         total = float(weight.sum())
         return Model(self.spec, weight, total if total > 0 else 1.0, self.penalty, None)
+
+
+class Columns(NamedTuple):
+    """Scaled features of ``n`` rows, a column after the other (n_columns, padded), and their class ids (padded,).
+
+    Zeros stand behind the last row, up to a multiple of :data:`focalkit.engines.cpu.linear.LANES`.
+    """
+
+    X: NDArray[Any]
+    targets: NDArray[np.int64]
+    n: int
 
 
 @dataclass(frozen=True)
@@ -118,6 +145,12 @@ class Rows:
         """Whether a scaled copy of the features is made block by block only."""
         return len(self.targets) * self.n_columns > 1 << 22
 
+    @property
+    def narrow(self) -> bool:
+        """Whether compiled passes suit: few coefficients, whose curvature is one matrix."""
+        few = self.n_columns <= NARROW and self.n_columns * self.n_logits <= NEWTON_PARAMETERS
+        return few and not self.sparse
+
     def start(self, candidate: Candidate) -> NDArray[np.float64]:
         """Where the fit of a candidate starts (n_columns, n_logits): its own start, or the class prior."""
         theta = np.zeros((self.n_columns, self.n_logits))
@@ -168,6 +201,26 @@ class Rows:
         for part in parts(n, min(height, 8192)):
             yield part, self.prepared(part, dtype)
 
+    def columns(self, part: Any, dtype: Any) -> Columns:
+        """Scaled features of some rows as columns."""
+        targets = self.targets[part]
+        n, width = len(targets), len(self.scale)
+        padded = n + -n % LANES
+        X, ids = _aligned(self.n_columns, padded, dtype), np.zeros(padded, np.int64)
+        np.subtract(self.X[part].T, self.centre[:, None], out=X[:width, :n], casting="unsafe")
+        X[:width, :n] /= self.scale[:, None].astype(dtype)
+        X[width:, :n] = 1
+        ids[:n] = targets
+        return Columns(X, ids, n)
+
+    def column_blocks(self, dtype: Any) -> Iterator[tuple[slice, Columns]]:
+        """Slices of rows, each with its columns; those of small tables are made once."""
+        if not self.large:
+            yield slice(None), self.once((dtype, "columns"), lambda: self.columns(slice(None), dtype))
+            return
+        for part in parts(len(self.targets), COLUMN_ROWS):
+            yield part, self.columns(part, dtype)
+
     def sample(self) -> tuple[NDArray[np.intp] | slice, NDArray[np.float64] | None]:
         """Rows for the metric, and how many rows each stands for: evenly from each class, rare ones whole."""
         return self.once("sample", self._sample)  # type: ignore[no-any-return]
@@ -199,6 +252,13 @@ class Rows:
         if key not in self.ready:
             self.ready[key] = make()
         return self.ready[key]
+
+
+def _aligned(height: int, width: int, dtype: Any) -> NDArray[Any]:
+    """Zeros that begin at a line of the cache: vectors that lie across two of them are two loads."""
+    out = np.zeros(height * width + LANES, dtype)
+    first = -int(out.__array_interface__["data"][0]) % 64 // out.itemsize
+    return out[first : first + height * width].reshape(height, width)
 
 
 def parts(n: int, height: int) -> Iterator[slice]:

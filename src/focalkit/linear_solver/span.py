@@ -22,9 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core.spec import LossSpec
-from focalkit.linear_solver.metric import NEWTON_PARAMETERS
 from focalkit.linear_solver.products import product_of
-from focalkit.linear_solver.rows import Model, Rows
+from focalkit.linear_solver.rows import NEWTON_PARAMETERS, Model, Rows
 from focalkit.losses import loss_grad_hess
 
 GRAM_ROWS = 4096

@@ -110,7 +110,7 @@ def _of_tune(result: TuneResult, language: str) -> _Logged:
         metrics[f"{name}/gain"] = chosen.gain.mean
         metrics[f"{name}/standard_error"] = chosen.gain.standard_error
         metrics[f"{name}/better"] = chosen.gain.p_above
-        metrics[f"{name}/expected"] = expected_on_new_rows(chosen, result.folds.n_splits).mean
+        metrics[f"{name}/expected"] = expected_on_new_rows(verdict).mean
     said = [text for verdict in verdicts for text in verdict.sentences(language)]
     return _Logged(metrics, parameters, said, as_json(result, verdicts, ""))
 

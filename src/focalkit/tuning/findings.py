@@ -73,13 +73,14 @@ def _expect(verdict: Verdict) -> tuple[Finding, ...]:
     """What becomes of a thousand cases and of the metric, before and after."""
     best, plain = verdict.recommended, verdict.families[0]
     judges, result = verdict.metric.shown_as, verdict.result
-    new = expected_on_new_rows(best, result.folds.n_splits)
+    new = expected_on_new_rows(verdict)
     low = max(new.low, verdict.metric.least) if new.mean >= verdict.metric.least else new.low
+    high = min(new.high, verdict.metric.most) if new.mean <= verdict.metric.most else new.high
     values: dict[str, Any] = {
         "metric": verdict.metric.name,
         "before": _score(plain.expected.mean, judges),
         "after": _score(best.expected.mean, judges),
-        "range": {"mean": new.mean, "low": low, "high": new.high, "judges": judges},
+        "range": {"mean": new.mean, "low": low, "high": high, "judges": judges},
         "n": len(result.targets),
     }
     out = _per_thousand(verdict)

@@ -59,10 +59,11 @@ class LinearTrainer:
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:
         """All cells fitted together."""
-        prepare = Preparation.of(data.X[train])
+        X = data.X[train]
+        prepare = Preparation.of(X)
         weight = None if data.weight is None else data.weight[train]
         yield from fit_cells(
-            {"C": self.table.C}, cells, prepare(data.X[train]), data.targets[train], weight, prepare(data.X[test]),
+            {"C": self.table.C}, cells, prepare(X), data.targets[train], weight, prepare(data.X[test]),
             data.n_classes,
         )  # fmt: skip
 

@@ -53,6 +53,13 @@ class Metric:
         return -1.0 if self.merit.name in ("mcc", "kappa", "youden") else 0.0
 
     @property
+    def most(self) -> float:
+        """The most that it can be, as far as that is known."""
+        if self.costs or self.measure is not None or not self.larger_is_better:
+            return math.inf
+        return 1.0
+
+    @property
     def title(self) -> str:
         """Its name in English words."""
         kind, *numbers = self.name.split(":")

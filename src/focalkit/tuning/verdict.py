@@ -34,8 +34,6 @@ from focalkit.tuning.student import t_below, t_quantile
 
 LEVEL = 0.05
 MARGIN = 0.01
-FREEDOM = 8
-"""Degrees of freedom, at most, of the interval for new rows."""
 WORTH = 0.5
 """Points that a retraining must gain to be worth its trouble."""
 DOUBT = 0.75
@@ -227,19 +225,23 @@ def _of_tune(result: object) -> None:
         contracts.reject("result", "be a TuneResult", got, remedy)
 
 
-def expected_on_new_rows(family: FamilyVerdict, n_splits: int) -> Estimate:
-    """What to expect of the metric on as many new rows as there are here: the interval holds their luck as well.
+def expected_on_new_rows(verdict: Verdict, family: FamilyVerdict | None = None) -> Estimate:
+    """What to expect of a family (default: the recommended) on as many new rows as there are here.
 
-    The mean over folds errs by its corrected error. A new sample of the whole size is as lucky as ``n_splits`` folds.
+    The mean over folds errs by its corrected error, and a new sample of the whole size is as lucky as the folds of one
+    repeat. Repeats draw the same rows again, so that the spread is known from the folds of one: by t with a degree of
+    freedom less than these. A score cannot be told more exactly than what one row of the rarest class does to it, even
+    where no fold has a mistake.
     """
-    known = family.expected
-    n_folds = known.freedom + 1
-    if not known.standard_error > 0:
+    result, known = verdict.result, (family or verdict.recommended).expected
+    n_splits, n_folds = result.folds.n_splits, known.freedom + 1
+    spread = np.nan_to_num(known.standard_error) / np.sqrt(1 / n_folds + 1 / (n_splits - 1))
+    scored = verdict.metric.judges != "probabilities" and not verdict.metric.relative
+    one_row = 1 / (len(result.counts) * max(int(result.counts.min()), 1)) if scored else 0.0
+    error = float(np.sqrt(np.nan_to_num(known.standard_error) ** 2 + spread**2 / n_splits + one_row**2))
+    if not error > 0:
         return known
-    spread = known.standard_error / np.sqrt(1 / n_folds + 1 / (n_splits - 1))
-    error = float(np.hypot(known.standard_error, spread / np.sqrt(n_splits)))
-    # folds share their rows: far fewer of them are independent than there are (benchmarks/verdict.md)
-    reach = float(t_quantile(1 - LEVEL / 2, min(known.freedom, FREEDOM))) * error
+    reach = float(t_quantile(1 - LEVEL / 2, max(min(known.freedom, n_splits - 1), 1))) * error
     return replace(known, standard_error=error, low=known.mean - reach, high=known.mean + reach)
 
 

@@ -1,89 +1,172 @@
-// Products of pairs of columns, summed over rows with weights: what a curvature matrix is made of. A lane is a row.
+// The linear model's products over tiles of rows: logits, gradients, and the curvature matrix. A lane is a row.
 #pragma once
 #include "focalkit/linear.hpp"
 #include "focalkit/simd/simd.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
-inline constexpr std::int64_t products_rows = 512;  // at a time: the columns of few features stay in the first cache
+template <int N>
+struct Count {
+    static constexpr int value = N;
+};
 
-/// Adds to the vector of ``sums`` at w * stride + b the products of a column with ``columns_n`` that lie ``apart``,
-/// each row of
-/// ``weights_n`` weights. ``n`` is a multiple of the lanes.
-template <int weights_n, int columns_n>
-void add_products(const float* column, const float* others, std::int64_t apart, const float* weights,
-                  std::int64_t weights_apart, std::int64_t n, float* sums, std::int64_t stride) {
-    constexpr int lanes = width<float>;
-    FloatV sum[weights_n][columns_n];
-    for (int w = 0; w < weights_n; ++w)
-        for (int b = 0; b < columns_n; ++b) sum[w][b] = load(sums + (w * stride + b) * lanes);
-    for (std::int64_t i = 0; i < n; i += lanes) {
-        const FloatV x = load(column + i);
-        FloatV product[columns_n];
-        for (int b = 0; b < columns_n; ++b) product[b] = x * load(others + b * apart + i);
-        for (int w = 0; w < weights_n; ++w) {
-            const FloatV weight = load(weights + w * weights_apart + i);
-            for (int b = 0; b < columns_n; ++b) sum[w][b] = sum[w][b] + weight * product[b];
-        }
-    }
-    for (int w = 0; w < weights_n; ++w)
-        for (int b = 0; b < columns_n; ++b) store(sums + (w * stride + b) * lanes, sum[w][b]);
+/// Calls ``block(first, Count<n>)`` for n at a time of ``count``: ``most``, and what is left by halves.
+template <int most, class Block>
+FOCALKIT_INLINE void in_blocks(std::int64_t count, const Block& block, std::int64_t first = 0) {
+    for (; first + most <= count; first += most) block(first, Count<most>{});
+    if constexpr (most > 1) in_blocks<most / 2>(count, block, first);
 }
 
-template <int weights_n>
-void add_all_products(const float* columns, std::int64_t n_columns, std::int64_t apart, const float* weights,
-                      std::int64_t weights_apart, std::int64_t n, float* sums, std::int64_t pairs) {
-    for (std::int64_t a = 0; a < n_columns; ++a) {
-        const float* column = columns + a * apart;
-        for (std::int64_t b = a; b < n_columns; b += 4) {
-            const std::int64_t left = n_columns - b;
-            (left == 1   ? add_products<weights_n, 1>
-             : left == 2 ? add_products<weights_n, 2>
-             : left == 3 ? add_products<weights_n, 3>
-                         : add_products<weights_n, 4>)(column, columns + b * apart, apart, weights, weights_apart, n,
-                                                       sums, pairs);
-            sums += (left < 4 ? left : 4) * width<float>;
-        }
-    }
+/// Four columns at a time, each read from its first row to its last: memory is fetched ahead of a few streams alone.
+template <class T>
+void tile_logits(const Tile<T>& tile, std::int64_t classes, const T* theta, T* z) {
+    constexpr int lanes = width<T>;
+    in_blocks<4>(classes, [&]<int K>(std::int64_t k, Count<K>) {
+        T* of_class = z + k * tile.height;
+        in_blocks<4>(tile.n_columns, [&]<int A>(std::int64_t a, Count<A>) {
+            const T* columns = tile.columns + a * tile.apart;
+            Vec<T> by[A][K];
+            for (int c = 0; c < A; ++c)
+                for (int i = 0; i < K; ++i) by[c][i] = constant<Vec<T>>(theta[(a + c) * classes + k + i]);
+            for (std::int64_t row = 0; row < tile.rows; row += lanes) {
+                Vec<T> sum[K];
+                for (int i = 0; i < K; ++i) sum[i] = a ? load(of_class + i * tile.height + row) : Vec<T>{};
+                for (int c = 0; c < A; ++c) {
+                    const Vec<T> x = load(columns + c * tile.apart + row);
+                    for (int i = 0; i < K; ++i) sum[i] = sum[i] + x * by[c][i];
+                }
+                for (int i = 0; i < K; ++i) store(of_class + i * tile.height + row, sum[i]);
+            }
+        });
+    });
 }
 
-/// Four lines of weights at a time, whose sums are kept by lane until the end.
-inline void weighted_products(const ProductsJob& job) {
+/// The sum over the lanes, in float64.
+template <class T>
+FOCALKIT_INLINE double across(Vec<T> v) {
+    T lane[width<T>];
+    store(lane, v);
+    double sum = 0;
+    for (int l = 0; l < width<T>; ++l) sum += static_cast<double>(lane[l]);
+    return sum;
+}
+
+template <class T>
+void tile_pull(const Tile<T>& tile, std::int64_t classes, const T* grad, double* sums) {
+    constexpr int lanes = width<T>;
+    const auto pull = [&]<int most>(Count<most>) {
+        in_blocks<4>(classes, [&]<int K>(std::int64_t k, Count<K>) {
+            in_blocks<most>(tile.n_columns, [&]<int A>(std::int64_t a, Count<A>) {
+                const T *columns = tile.columns + a * tile.apart, *of_class = grad + k * tile.height;
+                Vec<T> sum[A][K] = {};
+                for (std::int64_t row = 0; row < tile.rows; row += lanes) {
+                    Vec<T> g[K];
+                    for (int i = 0; i < K; ++i) g[i] = load(of_class + i * tile.height + row);
+                    for (int c = 0; c < A; ++c) {
+                        const Vec<T> x = load(columns + c * tile.apart + row);
+                        for (int i = 0; i < K; ++i) sum[c][i] = sum[c][i] + g[i] * x;
+                    }
+                }
+                for (int c = 0; c < A; ++c)
+                    for (int i = 0; i < K; ++i) sums[(a + c) * classes + k + i] += across<T>(sum[c][i]);
+            });
+        });
+    };
+    classes == 1 ? pull(Count<8>{}) : pull(Count<4>{});  // enough sums that none waits for itself
+}
+
+/// A row that pulls less than this, whose inverse may be no number, has no curvature beside the others.
+inline constexpr float least_slope = 1e-19f;
+
+/// See LinearKernels. With u = e_t - r it is ``max(d2, 0) u u' - d1 (diag r - r r')``, r the softmax over the others.
+inline void tile_curvature(const float* grad, const float* hess, std::int64_t classes, std::int64_t height,
+                           const std::int64_t* targets, std::int64_t rows, float* entries) {
     constexpr int lanes = width<float>;
-    const std::int64_t pairs = job.n_columns * (job.n_columns + 1) / 2;
-    // what is left of the last rows, filled up with zeros
-    const std::int64_t whole = job.rows / lanes * lanes, more = job.rows - whole;
-    float* rest = new float[static_cast<std::size_t>((job.n_columns + 4) * lanes)];
-    for (std::int64_t k = 0; k < job.n_columns; ++k)
-        for (std::int64_t i = 0; i < lanes; ++i)
-            rest[(4 + k) * lanes + i] = i < more ? job.columns[k * job.apart + whole + i] : 0.0f;
-    float* sums = new float[static_cast<std::size_t>(4 * pairs * lanes)];
-    for (std::int64_t first = 0; first < job.n_weights; first += 4) {
-        const std::int64_t lines = job.n_weights - first < 4 ? job.n_weights - first : 4;
-        const auto add = lines == 1   ? add_all_products<1>
-                         : lines == 2 ? add_all_products<2>
-                         : lines == 3 ? add_all_products<3>
-                                      : add_all_products<4>;
-        const float* weights = job.weights + first * job.rows;
-        for (std::int64_t at = 0; at < 4 * pairs * lanes; ++at) sums[at] = 0;
-        for (std::int64_t row = 0; row < whole; row += products_rows) {
-            const std::int64_t n = whole - row < products_rows ? whole - row : products_rows;
-            add(job.columns + row, job.n_columns, job.apart, weights + row, job.rows, n, sums, pairs);
+    if (classes == 1) {
+        for (std::int64_t i = 0; i < rows; i += lanes) store(entries + i, maximum(load(hess + i), FloatV{}));
+        return;
+    }
+    // of each row slope and bend of its own class; of each class r and u
+    float* memory = new float[static_cast<std::size_t>((2 * classes + 3) * lanes)];
+    float *slope = memory, *bend = slope + lanes, *scale = bend + lanes, *r = scale + lanes, *u = r + classes * lanes;
+    for (std::int64_t i = 0; i < rows; i += lanes) {
+        for (int l = 0; l < lanes; ++l) {
+            const std::int64_t at = targets[i + l] * height + i + l;
+            const bool counts = grad[at] < -least_slope;
+            slope[l] = counts ? grad[at] : 0.0f;
+            bend[l] = hess[at] > 0 ? hess[at] : 0.0f;
+            scale[l] = counts ? -1 / grad[at] : 0.0f;
         }
-        if (more) {
-            for (std::int64_t w = 0; w < lines; ++w)
-                for (std::int64_t i = 0; i < lanes; ++i)
-                    rest[w * lanes + i] = i < more ? weights[w * job.rows + whole + i] : 0.0f;
-            add(rest + 4 * lanes, job.n_columns, lanes, rest, lanes, lanes, sums, pairs);
+        for (std::int64_t k = 0; k < classes; ++k) {
+            const FloatV of_class = load(grad + k * height + i) * load(scale);
+            store(r + k * lanes, of_class);
+            store(u + k * lanes, -of_class);
         }
-        for (std::int64_t at = 0; at < lines * pairs; ++at) {
-            double sum = 0;
-            for (int l = 0; l < lanes; ++l) sum += static_cast<double>(sums[at * lanes + l]);
-            job.sums[first * pairs + at] += sum;
+        for (int l = 0; l < lanes; ++l) r[targets[i + l] * lanes + l] = 0, u[targets[i + l] * lanes + l] = 1;
+        const FloatV first = load(bend), second = load(slope);
+        float* entry = entries + i;
+        for (std::int64_t k = 0; k < classes - 1; ++k) {
+            const FloatV bent = first * load(u + k * lanes), pulled = second * load(r + k * lanes);
+            for (std::int64_t j = k; j < classes - 1; ++j, entry += height) {
+                FloatV value = bent * load(u + j * lanes) + pulled * load(r + j * lanes);
+                if (j == k) value = value - pulled;
+                store(entry, value);
+            }
         }
     }
-    delete[] sums;
-    delete[] rest;
+    delete[] memory;
+}
+
+/// The products of columns a, a + 1, … < a + A with columns b, … < b + B; those below the diagonal go nowhere.
+template <int A, int B>
+FOCALKIT_INLINE void add_products(const float* first, std::int64_t first_apart, const float* second,
+                                  std::int64_t second_apart, std::int64_t rows, std::int64_t above, float* const* to) {
+    constexpr int lanes = width<float>;
+    FloatV sum[A][B] = {};
+    for (std::int64_t i = 0; i < rows; i += lanes) {
+        FloatV x[A];
+        for (int c = 0; c < A; ++c) x[c] = load(first + c * first_apart + i);
+        for (int d = 0; d < B; ++d) {
+            const FloatV y = load(second + d * second_apart + i);
+            for (int c = 0; c < A; ++c) sum[c][d] = sum[c][d] + x[c] * y;
+        }
+    }
+    for (int c = 0; c < A; ++c)
+        for (int d = 0; d < B; ++d)
+            if (d + above >= c) store(to[c] + d * lanes, load(to[c] + d * lanes) + sum[c][d]);
+}
+
+/// A few rows at a time, whose columns stay in the first cache; four columns by four, whose sums are kept by lane until
+/// the end.
+inline void tile_products(const Tile<float>& tile, const float* weights, std::int64_t n_weights, double* sums) {
+    constexpr int lanes = width<float>;
+    const std::int64_t D = tile.n_columns, pairs = D * (D + 1) / 2;
+    const std::int64_t few = 5120 / D / lanes * lanes, height = few < 64 ? 64 : few < 512 ? few : 512;
+    float* memory = new float[static_cast<std::size_t>(pairs * lanes + D * height + lanes)];
+    // vectors that lie across two lines of the cache are two loads
+    float* kept = memory + (-reinterpret_cast<std::uintptr_t>(memory) % (lanes * sizeof(float))) / sizeof(float);
+    float* weighted = kept + pairs * lanes;
+    for (std::int64_t line = 0; line < n_weights; ++line) {
+        for (std::int64_t at = 0; at < pairs * lanes; ++at) kept[at] = 0;
+        for (std::int64_t row = 0; row < tile.rows; row += height) {
+            const std::int64_t rows = height < tile.rows - row ? height : tile.rows - row;
+            const float *columns = tile.columns + row, *of_row = weights + line * tile.height + row;
+            for (std::int64_t a = 0; a < D; ++a)
+                for (std::int64_t i = 0; i < rows; i += lanes)
+                    store(weighted + a * height + i, load(columns + a * tile.apart + i) * load(of_row + i));
+            in_blocks<4>(D, [&]<int A>(std::int64_t a, Count<A>) {
+                in_blocks<4>(D - a, [&]<int B>(std::int64_t beyond, Count<B>) {
+                    // of column c the pairs (c, c), (c, c + 1), … follow those of the columns before it
+                    float* to[A];
+                    for (int c = 0; c < A; ++c) to[c] = kept + ((a + c) * (2 * D - a - c + 1) / 2 + beyond - c) * lanes;
+                    add_products<A, B>(weighted + a * height, height, columns + (a + beyond) * tile.apart, tile.apart,
+                                       rows, beyond, to);
+                });
+            });
+        }
+        for (std::int64_t at = 0; at < pairs; ++at) sums[line * pairs + at] += across<float>(load(kept + at * lanes));
+    }
+    delete[] memory;
 }
 
 }  // namespace focalkit::FOCALKIT_ISA

@@ -171,48 +171,6 @@ def largest(losses: NDArray[Any], among: NDArray[np.bool_], count: Any) -> NDArr
     return keep
 
 
-def softmax_curvature(
-    grad: NDArray[np.float32], hess: NDArray[np.float32], targets: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """The clipped curvature of rows in their logits, from gradient and Hessian diagonal (n, K) of the softmax loss.
-
-    Its entries (k, j), k <= j < K - 1, one after the other: (K (K - 1) / 2, n). Rows of the matrix sum to zero, so that
-    they tell the last class's entries too.
-    """
-    n, n_classes = grad.shape
-    out = np.empty((n_classes * (n_classes - 1) // 2, n), np.float32)
-    _cpu.softmax_curvature(grad, hess, np.ascontiguousarray(targets, np.int64), out)
-    return out
-
-
-def weighted_products(
-    columns: NDArray[np.float32], first: int, weights: NDArray[np.float32], sums: NDArray[np.float64]
-) -> None:
-    """Add the products of all pairs of columns, weighted and summed over rows, to ``sums``.
-
-    Columns a <= b of ``columns`` (D, n), from row ``first`` on; each line of ``weights`` (n_weights, rows) has a line
-    of ``sums`` (n_weights, D (D + 1) / 2).
-    """
-    _cpu.weighted_products(columns, first, np.ascontiguousarray(weights, np.float32), sums)
-
-
-def factored(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cholesky's factors U of symmetric matrices (m, p, p), on and above the diagonals: U'U.
-
-    Where rounding has left no positive pivot, the diagonal's own entry takes its place.
-    """
-    out = np.array(matrices, np.float64, order="C")
-    _cpu.factored(out)
-    return out
-
-
-def substituted(factor: NDArray[np.float64], vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The solution x (p,) of U'U x = ``vector``, by a factor of :func:`factored`."""
-    out = np.array(vector, np.float64).ravel()
-    _cpu.substituted(factor, out)
-    return out
-
-
 #: The ignore_index of kernels where that of the spec is NaN, which integers never are.
 NO_ID = -(1 << 63)
 
