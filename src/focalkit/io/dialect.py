@@ -208,9 +208,12 @@ def encoding_of(head: bytes, name: str = "file") -> str:
             contracts.Words(f"{name} with control characters"),
             "Is it a CSV file? Arrays go into .npz.",
         )
-    # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes
+    # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes, and
+    # nearly always in those of marks and of the usual words, as öß of a code page does not
     high = re.findall(rb"[\x80-\xff]+", head)
-    if all(len(run) % 2 == 0 and all(0xA1 <= b <= 0xFE for b in run) for run in high[:-1] or high):
+    pairs = all(len(run) % 2 == 0 and all(0xA1 <= b <= 0xFE for b in run) for run in high[:-1] or high)
+    first = [b for run in high for b in run[::2]]
+    if pairs and sum(b < 0xD8 for b in first) > 0.7 * len(first):
         return "gb18030"
     try:
         head.decode("cp1252")
