@@ -1,6 +1,7 @@
 """JAX: loss and gradient of one batch beside Optax, and a vocabulary's layer by chunks beside all of its logits.
 
-    python benchmarks/jax_bench.py [--rounds 15] [--seconds 8] [--shapes 64×5,…] [--no-linear] [--keep-pages] [--out FILE.json]
+    python benchmarks/jax_bench.py [--rounds 15] [--seconds 8] [--shapes 64×5,…] [--no-linear] [--keep-pages]
+                                   [--out FILE.json]
 
 Under ``jit``, float32, gamma 2, mean; fresh results; interleaved rounds in one process, medians. Optax's softmax focal
 loss is written on its cross-entropy, as users do; the sigmoid one is ``optax.losses.sigmoid_focal_loss``. Memory is a
