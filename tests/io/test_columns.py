@@ -92,6 +92,13 @@ def test_a_feature_that_knows_the_answer_is_said_and_one_that_helps_is_not(tmp_p
     assert table.feature_names == ("leak", "code", "helps", "a")
 
 
+def test_a_class_of_one_row_hides_no_feature_that_knows_the_answer():
+    y = NOISE["label"].astype(str)
+    y[7] = "lone"
+    frame = NOISE.assign(leak=NOISE["label"] + 0.1 * RNG.random(N), label=y)
+    assert [a.values["name"] for a in read_table(frame, "label").alerts if a.id == "leak"] == ["leak"]
+
+
 def test_columns_are_dropped_and_roles_are_no_features():
     frame = NOISE.assign(group=np.arange(N) // 4, weight=RNG.random(N), day=pd.date_range("2020-01-01", periods=N))
     table = read_table(frame, "label", groups="group", weights="weight", time="day", drop=["b"])
