@@ -257,8 +257,8 @@ def fit_together(
         last = getattr(model, "coef_", None) if contracts.flag("warm_start", model.warm_start) else None
         n_logits = 1 if len(classes) == 2 else len(classes)
         options = options_of(model, counts)
-        model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
         gamma: Any = model.gamma
+        model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", gamma, **options)
         if model.spec_.gamma_steps is not None:
             gamma, options = 0.0, {**options, "gamma_steps": model.spec_.gamma_steps}
         shift = options.pop("logit_adjustment") if _shifts_the_intercept(model, options) else 0.0

@@ -154,6 +154,8 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         alerts += why
     if header:
         names = [cell.strip().strip("\ufeff") for cell in first]
+        if all(re.fullmatch("'.*'", cell, re.S) for cell in names if cell):  # values are read without these, too
+            names = [cell[1:-1] for cell in names]
         names += [""] * (width - len(names))
         skipped += "".join(sizes[: 1 + n_below])
     else:
@@ -208,9 +210,12 @@ def encoding_of(head: bytes, name: str = "file") -> str:
             contracts.Words(f"{name} with control characters"),
             "Is it a CSV file? Arrays go into .npz.",
         )
-    # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes
+    # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes, and
+    # nearly always in those of marks and of the usual words, as öß of a code page does not
     high = re.findall(rb"[\x80-\xff]+", head)
-    if all(len(run) % 2 == 0 and all(0xA1 <= b <= 0xFE for b in run) for run in high[:-1] or high):
+    pairs = all(len(run) % 2 == 0 and all(0xA1 <= b <= 0xFE for b in run) for run in high[:-1] or high)
+    first = [b for run in high for b in run[::2]]
+    if pairs and sum(b < 0xD8 for b in first) > 0.7 * len(first):
         return "gb18030"
     try:
         head.decode("cp1252")
