@@ -2,8 +2,8 @@
 
     python benchmarks/family.py [--rounds 9] [--shapes a,b]
 
-Prints a Markdown table of medians, as multiples of the focal loss's own: processor time of one thread, so that other
-programs disturb less. timm's asymmetric loss is its formula in PyTorch, forward and backward.
+Prints a Markdown table of medians, as multiples of the focal loss's own in the same round: processor time of one
+thread, so that other programs disturb less. timm's asymmetric loss is its formula in PyTorch, forward and backward.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cpu import SHAPES, make_case
 from focalkit import LossSpec, loss_grad_hess
 from focalkit.engines.cpu import machine
 
+OWN = "focal γ = 2"
 SHAPES_HERE = [name for name in SHAPES if name != "512×128256"]
 
 
@@ -25,7 +26,7 @@ def members(link: str, n_classes: int) -> dict[str, LossSpec]:
     prior = 1.0 / np.arange(1, n_classes + 1)
     adjustment: Any = np.log(prior / prior.sum()) if link == "softmax" else -2.0
     found = {
-        "focal γ = 2": LossSpec(link, 2.0),
+        OWN: LossSpec(link, 2.0),
         "logit adjustment": LossSpec(link, 2.0, logit_adjustment=adjustment),
         "poly": LossSpec(link, 2.0, poly=1.0),
         "star": LossSpec(link, 2.0, star=1.0),
@@ -63,7 +64,8 @@ def timm_asymmetric(logits: np.ndarray, targets: np.ndarray) -> Any:
     return run
 
 
-def measure(name: str, rounds: int, with_timm: bool) -> dict[str, float]:
+def measure(name: str, rounds: int, with_timm: bool) -> tuple[float, dict[str, float]]:
+    """Seconds of the focal loss, and each as a multiple of it: medians of the rounds, of each its own multiple."""
     case = make_case(name)
     z, y = case.logits, case.targets
     out = machine.fresh(z)
@@ -84,7 +86,8 @@ def measure(name: str, rounds: int, with_timm: bool) -> dict[str, float]:
             for _ in range(more):
                 run()
             times[key].append((time.thread_time() - start) / more if more else first)
-    return {key: float(np.median(values)) for key, values in times.items()}
+    own = np.array(times[OWN])
+    return float(np.median(own)), {key: float(np.median(values / own)) for key, values in times.items() if key != OWN}
 
 
 def main() -> None:
@@ -96,9 +99,8 @@ def main() -> None:
     machine.set_num_threads(1)
     print(f"{machine.instruction_set()}, one thread\n")
     for name in options.shapes.split(","):
-        found = measure(name, options.rounds, not options.no_timm)
-        own = found["focal γ = 2"]
-        cells = " | ".join(f"{key} {value / own:.2f}" for key, value in found.items() if key != "focal γ = 2")
+        own, found = measure(name, options.rounds, not options.no_timm)
+        cells = " | ".join(f"{key} {value:.2f}" for key, value in found.items())
         print(f"| {name} | {own * 1e3:.3f} ms | {cells} |", flush=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,9 @@ import focalkit
 from focalkit.engines.jax import kernels
 from focalkit.engines.jax.contracts import operands_of
 from focalkit.engines.jax.evaluate import _without_parameters
+
+#: ``jax.jit`` for a long program that runs once: it takes less time to compile, and more to run.
+compiled_once = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def engines(make, public_loss):

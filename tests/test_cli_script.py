@@ -1,10 +1,13 @@
 """The script, the saved model and the card of ``focalkit tune``: each runs as pasted and decides alike."""
 
+import contextlib
 import csv
 import io
 import os
+import runpy
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -73,6 +76,18 @@ CASES = [(made, more) for made in FIXTURES for more in ([], FOREST)]
 CASES += [(text_and_gaps, [*BAYES, "--rivals", "undersample"]), (numbers, ["--metric", "cost:5:1"])]
 
 
+def pasted(script, in_its_own_process):
+    """What a script says; where a process of its own is not the point, none is started."""
+    if in_its_own_process:
+        found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=script.parent)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.chdir(script.parent), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        runpy.run_path(str(script), run_name="__main__")
+    return said.getvalue()
+
+
 @pytest.mark.parametrize(("made", "more"), CASES, ids=lambda c: c.__name__ if callable(c) else " ".join(c[-1:])[:22])
 def test_the_script_runs_as_pasted_and_decides_as_the_saved_model_does(tmp_path, made, more):
     path, script, model, card = (tmp_path / name for name in ("t.csv", "s.py", "m.joblib", "c.md"))
@@ -81,12 +96,11 @@ def test_the_script_runs_as_pasted_and_decides_as_the_saved_model_does(tmp_path,
     done = run(*given, "--script", script, "--save", model, "--card", card)
     assert done.exit_code == 0, done.output
     script.write_text(script.read_text() + "\nprint(*decisions, sep='\\n')\n")
-    found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert found.returncode == 0, found.stderr
+    said = pasted(script, in_its_own_process=(made, more) == CASES[0])
     decided = run("predict", model, path, "--trust")
     assert decided.exit_code == 0, decided.output
     rows = list(csv.DictReader(io.StringIO(decided.output)))
-    assert [row["decision"] for row in rows] == found.stdout.split("\n")[:-1]
+    assert [row["decision"] for row in rows] == said.split("\n")[:-1]
     assert len(rows) == N
     for row in rows[:20]:
         assert sum(float(v) for name, v in row.items() if name.startswith("p_")) == pytest.approx(1, abs=1e-4)

@@ -1,19 +1,19 @@
 """What errors say was got: the user's value as written, a description without quotes, and each caller's own words."""
 
 import ast
-import warnings
+import importlib.util
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 import click
-import numpy as np
 import pytest
 
 import focalkit
-from focalkit import InputError, LossSpec, decisions
-from focalkit import io as tables
+from focalkit import InputError, decisions
 from focalkit._core import contracts
-from focalkit.report import to_html
+from focalkit.report import to_html, write_page
+from tests import wrong_calls
+from tests.wrong_calls import KINDS, Use, refused_or_done
 
 SOURCE = Path(focalkit.__file__).parent
 DESCRIBING = ("join", "format", "unparse")
@@ -120,104 +120,49 @@ def test_the_commands_say_arguments_as_their_options():
 
 # --- every public function, and what is no argument of it
 
-Z = np.random.default_rng(0).normal(size=(6, 3))
-Y = np.array([0, 1, 2, 0, 1, 2])
-P = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
-ONE, BITS = np.array([0.1, 0.4, 0.6, 0.8, 0.3, 0.9]), np.array([0, 0, 1, 1, 0, 1])
-F1 = decisions.Maximize("f1")
 TABLE = {"a": [1.0, 2.5, 3.0, 4.0], "b": [1.0, 2.0, 3.0, 5.5], "c": list("xyxy")}
 
 
-class Odd:
-    """Nothing that any argument is."""
+def of_library(name, uses):
+    """The uses of a library that may be missing."""
+    found = importlib.util.find_spec(name)
+    return list(uses()) if found else [pytest.param(None, marks=pytest.mark.skip(f"{name} is not installed"))]
 
 
-WRONG = {
-    "None": None, "text": "abc", "3": 3, "-1": -1, "NaN": float("nan"), "inf": float("inf"), "True": True, "[]": [],
-    "ragged": [[1.0, 2.0], [3.0]], "NaNs": np.full((6, 3), np.nan), "another shape": np.zeros((2, 2, 2)),
-    "dict": {"a": 1}, "set": {1, 2}, "bytes": b"abc", "complex": 1j, "texts": ["a", "b"], "0-d": np.array(2.0),
-    "dates": np.array(["2020-01-01"], "M8[D]"), "an object": Odd(), "a class": int,
-}  # fmt: skip
-
-CALLS = {
-    "softmax_focal_loss": dict(
-        logits=Z, targets=Y, gamma=2.0, alpha=None, sample_weight=None, normalizer=None, inplace=False,
-        label_smoothing=0.0, ignore_index=-100, reduction="mean", keep_hardest=None, class_axis=1,
-        logit_adjustment=None, margin=None, poly=0.0,
-    ),
-    "sigmoid_focal_loss": dict(
-        logits=Z, targets=(Z > 0).astype(int), gamma=2.0, alpha=None, gamma_negative=None, quality=None,
-        negatives_per_positive=None,
-    ),
-    "loss_grad_hess": dict(
-        spec=LossSpec(), logits=Z, targets=Y, sample_weight=None, normalizer=None, hess=True, out=None
-    ),
-    "linear_softmax_focal_loss": dict(hidden=Z, weight=Z, targets=Y),
-    "class_weights": dict(counts=[1, 2, 3], scheme="effective", beta=0.9),
-    "deferred_weights": dict(counts=[1, 2, 3], epoch=1, start=2),
-    "long_tail_counts": dict(n_largest=100, n_classes=3, imbalance=10),
-    "prior_bias": dict(prior=0.1),
-    "recover_posterior": dict(probabilities=P, gamma=2.0, alpha=None),
-    "shift_prior": dict(probabilities=P, prior=[0.2, 0.3, 0.5], tau=1.0),
-    "diagnose": dict(logits=Z, targets=Y, spec=None, sample_weight=None, class_names=None),
-    "diagnosis.Ledger": dict(spec=LossSpec(), n_classes=3, class_names=None),
-    "diagnosis.loss_curves": dict(gammas=(0.0, 1.0), n_points=10, form=None),
-    "diagnosis.diagnose_files": dict(
-        files="nowhere.csv", targets=(), class_names=(), drop=(), link=None, gamma=2.0, alpha=None, against=()
-    ),
-    "decisions.decide": dict(
-        probabilities=ONE, targets=BITS, goal=F1, costs=None, classes=None, calibrate=None, random_state=0, cv=None
-    ),
-    "decisions.fit_rule": dict(goal=F1, probabilities=ONE, targets=BITS, sample_weight=None, cutoffs=None),
-    "decisions.score": dict(goal=F1, rule=decisions.fit_rule(F1, ONE, BITS), probabilities=ONE, targets=BITS),
-    "decisions.sort_cutoffs": dict(p=ONE, positive=BITS, weight=None),
-    "decisions.calibration": dict(p=ONE, positive=BITS, weight=None, n_bins=3),
-    "decisions.estimate_prior": dict(probabilities=P, prior=np.ones(3) / 3, sample_weight=None),
-    "decisions.DecisionRule.from_json": dict(text="{}"),
-    "decisions.as_goal": dict(goal="f1"),
-    "decisions.Cost": dict(fn=2.0, fp=1.0),
-    "decisions.CostMatrix": dict(matrix=((0, 1), (2, 0))),
-    "decisions.Constraint": dict(kind="precision", bound=0.9),
-    "decisions.Maximize": dict(metric="f_beta", beta=1.0),
-    "decisions.Abstain": dict(review_cost=0.1, share=None, cost=None),
-    "tuning.judge": dict(result=None),
-    "tuning.judge_all": dict(result=None),
-}  # fmt: skip
+@pytest.mark.parametrize(
+    "use",
+    [*wrong_calls.USES, *of_library("sklearn", wrong_calls.classifiers), *of_library("torch", wrong_calls.of_torch)],
+    ids=lambda use: use and f"{use.name}.{use.method}".rstrip("."),
+)
+def test_no_wrong_argument_ends_in_an_error_of_python_s(use):
+    for argument in use.arguments:
+        for value in use.values:
+            refused_or_done(use, **{argument: value})
 
 
-def refused_or_done(function, **given):
-    """Nothing but an error of this package's, or one that names what to install, comes of wrong arguments."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            function(**given)
-        except (InputError, ModuleNotFoundError):
-            pass
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_no_wrong_argument_ends_in_an_error_of_python_s(name):
-    function = focalkit
-    for part in name.split("."):
-        function = getattr(function, part)
-    for argument in CALLS[name]:
-        for kind, value in WRONG.items():
-            try:
-                refused_or_done(function, **{**CALLS[name], argument: value})
-            except Exception as error:
-                pytest.fail(f"{name}({argument}={kind}): {type(error).__name__}: {error}")
+@pytest.mark.parametrize("path", [None, 3, "", b"a", ["a"], object()], ids=str)
+def test_what_is_no_path_of_a_file_is_refused_before_anything_is_written(path):
+    ledger = focalkit.diagnose(wrong_calls.Z, wrong_calls.Y)
+    rule = decisions.decide(wrong_calls.P2, wrong_calls.Y2, "f1", cv=None)
+    with pytest.raises(InputError, match="path must be the path of a file"):
+        write_page(ledger, path)
+    if path is not None:
+        with pytest.raises(InputError, match="path must be the path of a file"):
+            rule.to_json(path)
 
 
 def test_no_wrong_argument_of_a_table_ends_in_an_error_of_python_s():
     table = pytest.importorskip("pyarrow").table(TABLE)
-    for argument in ("target", "delimiter", "encoding", "drop", "keep", "groups", "weights", "time", "missing"):
-        for value in WRONG.values():
-            refused_or_done(tables.read_table, **{"source": table, "target": "c", argument: value})
+    of_columns = dict.fromkeys(("delimiter", "encoding", "drop", "keep", "groups", "weights", "time", "missing"))
+    read = Use("io.read_table", {"target": "c", **of_columns}, fixed={"source": table})
+    for argument in read.arguments:
+        for value in KINDS:
+            refused_or_done(read, **{argument: value})
 
 
 @pytest.mark.parametrize("argument", ["result", "language", "source", "notes", "command"])
 def test_no_wrong_argument_of_a_page_ends_in_an_error_of_python_s(argument):
     good = {"result": 3, "language": "en", "source": "", "notes": (), "command": ""}
-    for value in WRONG.values():
+    for value in KINDS:
         with pytest.raises(InputError):
             to_html(**{**good, argument: value})

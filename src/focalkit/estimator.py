@@ -189,7 +189,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str, Any]:
     """The fields of the spec beside gamma and alpha, for these class counts."""
-    options = dict(model.options or {})
+    options = contracts.named("options", model.options)
     # the adjustment is an option of its own, a table is given as gamma, and classes are no soft targets
     of_classes = set(FAMILY_FIELDS) - {"logit_adjustment", "gamma_steps", "quality"}
     contracts.known_names(tuple(options), [name for name in FAMILY_FIELDS if name in of_classes])
@@ -203,7 +203,7 @@ def options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str,
 
 def _shifts_the_intercept(model: FocalClassifier, options: dict[str, Any]) -> bool:
     """Whether the fit is the one without logit adjustment but for the intercept, which is not penalised."""
-    return model.fit_intercept and "logit_adjustment" in options and not {"scale", "margin"} & set(options)
+    return bool(model.fit_intercept) and "logit_adjustment" in options and not {"scale", "margin"} & set(options)
 
 
 def fit_together(
@@ -232,6 +232,8 @@ def fit_together(
     """
     first = models[0]
     contracts.number("tol", first.tol, contracts.POSITIVE, "The default is 1e-4.")
+    contracts.whole("max_iter", first.max_iter, 1, "The default is 500.")
+    fit_intercept = contracts.flag("fit_intercept", first.fit_intercept)
     checked, y = validate_data(first, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     check_classification_targets(y)
     weight = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
@@ -252,11 +254,11 @@ def fit_together(
     for model in models:
         if model is not first:
             validate_data(model, X, reset=True, skip_check_array=True)
-        last = getattr(model, "coef_", None) if model.warm_start else None
+        last = getattr(model, "coef_", None) if contracts.flag("warm_start", model.warm_start) else None
         n_logits = 1 if len(classes) == 2 else len(classes)
         options = options_of(model, counts)
-        model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", model.gamma, **options)
         gamma: Any = model.gamma
+        model.spec_ = LossSpec("sigmoid" if n_logits == 1 else "softmax", gamma, **options)
         if model.spec_.gamma_steps is not None:
             gamma, options = 0.0, {**options, "gamma_steps": model.spec_.gamma_steps}
         shift = options.pop("logit_adjustment") if _shifts_the_intercept(model, options) else 0.0
@@ -271,7 +273,7 @@ def fit_together(
         model.alpha_, model.classes_ = candidate.class_weight, classes
     solutions = minimise(
         checked, targets, weight, candidates,
-        n_classes=len(classes), fit_intercept=first.fit_intercept, tol=first.tol, max_iter=first.max_iter,
+        n_classes=len(classes), fit_intercept=fit_intercept, tol=first.tol, max_iter=first.max_iter,
     )  # fmt: skip
     for model, solution, shift in zip(models, solutions, shifts, strict=True):
         model.coef_, model.intercept_, model.n_iter_ = solution.coef, solution.intercept - shift, solution.n_iter

@@ -136,5 +136,5 @@ def _check_options(spec: LossSpec, softcap: float | None, budget: int | None) ->
         contracts.reject("class_axis", "be left out", spec.class_axis, "The layer puts the classes on the last axis.")
     if softcap is not None:
         contracts.number("logit_softcap", softcap, contracts.POSITIVE, "None caps nothing.")
-    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or not 0 < budget < 2**63):
         contracts.reject("memory_budget", "be a positive number of bytes", budget, "E.g. 64 * 2**20; None chooses.")

@@ -282,6 +282,10 @@ def loss_grad_hess(
     """
     if not isinstance(spec, LossSpec):
         contracts.reject("spec", "be a LossSpec", spec, "E.g. LossSpec(gamma=2.0).")
+    if hess is not True and hess is not False:
+        hess = contracts.flag("hess", hess)
+    if check_finite is not True and check_finite is not False:
+        check_finite = contracts.flag("check_finite", check_finite)
     if type(logits) is not np.ndarray:
         if host.is_tensor(logits):
             tensors = (_torch or _load_torch()).loss_grad_hess(
@@ -294,8 +298,6 @@ def loss_grad_hess(
                     spec, logits, targets, sample_weight, normalizer, hess=hess, out=out, check_finite=check_finite
                 )
             )
-    if hess is not True and hess is not False:
-        hess = contracts.flag("hess", hess)
     if not check_finite:
         result = fast.attempt(spec, logits, targets, sample_weight, normalizer, 2 if hess else 1, out)
         if result is not None:
@@ -318,6 +320,10 @@ def _loss(
     check_finite: bool,
     inplace: bool,
 ) -> Any:
+    if check_finite is not True and check_finite is not False:
+        check_finite = contracts.flag("check_finite", check_finite)
+    if inplace is not True and inplace is not False:
+        inplace = contracts.flag("inplace", inplace)
     if type(logits) is not np.ndarray:  # the usual case pays for no other library
         if host.is_tensor(logits):
             engine = _torch or _load_torch()
@@ -327,7 +333,7 @@ def _loss(
             engine = _jax or _load_jax()
             rest = (logits, targets, sample_weight, normalizer, check_finite, inplace)
             return engine.dispatch(link, gamma, alpha, options, *rest)
-    if inplace is not False and contracts.flag("inplace", inplace):
+    if inplace:
         remedy = "For NumPy arrays use loss_grad_hess(..., out=logits)."
         contracts.reject("inplace", "be False unless the logits are of PyTorch or JAX", inplace, remedy)
     spec = cached_spec(link, gamma, alpha, options)

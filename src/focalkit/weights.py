@@ -363,7 +363,7 @@ def adjustment_of(given: Any, counts: Any) -> tuple[float, ...] | None:
     n = np.maximum(np.asarray(counts, np.float64), 1.0)
     if isinstance(given, Mapping):
         vector: Any = LossSpec(logit_adjustment=given).logit_adjustment
-    elif np.ndim(given):
+    elif contracts.array("logit_adjustment", given).ndim:
         vector = given
     else:
         tau = contracts.number("logit_adjustment", given, contracts.REAL, "1 is the balanced softmax.")

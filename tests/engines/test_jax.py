@@ -17,7 +17,7 @@ import jax.numpy as jnp  # noqa: E402
 import optax  # noqa: E402
 from jax.test_util import check_grads  # noqa: E402
 from tests.engines.random_calls import EPS, TINY, random_call  # noqa: E402
-from tests.jax_adapter import by_operations  # noqa: E402
+from tests.jax_adapter import by_operations, compiled_once  # noqa: E402
 
 import focalkit  # noqa: E402
 from focalkit import InputError, LossSpec  # noqa: E402
@@ -127,7 +127,7 @@ def test_all_ways_to_a_second_derivative_agree_with_the_closed_form(link, soft):
         return loss(z, t, 1.5, ALPHA, label_smoothing=0.1)
 
     z = jnp.asarray(Z)
-    ways = (lambda f: jax.jit(jax.hessian(f)), lambda f: jax.jit(jax.jacrev(jax.jacrev(f))))
+    ways = (lambda f: compiled_once(jax.hessian(f)), lambda f: compiled_once(jax.jacrev(jax.jacrev(f))))
     first, other = (np.asarray(way(total)(z)).reshape(Z.size, Z.size) for way in ways)
     spec = LossSpec(link, 1.5, ALPHA, label_smoothing=0.1)
     np.testing.assert_allclose(
@@ -143,10 +143,10 @@ def test_third_derivatives_are_right_where_all_logits_are_equal(gamma):
         return softmax(z, T[:2], gamma, reduction="sum")
 
     z, step = jnp.zeros((2, 4)) + 0.1, 1e-5 * jnp.asarray(np.random.default_rng(6).standard_normal((2, 4)))
-    hessian = jax.jit(jax.hessian(loss))
+    hessian = compiled_once(jax.hessian(loss))
     differences = (hessian(z + step) - hessian(z - step)) / 2
     for jacobian in (jax.jacfwd, jax.jacrev):
-        third = jax.jit(jacobian(jax.hessian(loss)))(z)
+        third = compiled_once(jacobian(jax.hessian(loss)))(z)
         np.testing.assert_allclose(jnp.tensordot(third, step, 2), differences, rtol=1e-6, atol=1e-14)
 
 

@@ -1,25 +1,22 @@
 """Public functions beside the loss: judged where a formula says what is right, refused in words elsewhere.
 
-``words`` gives each function what no caller should: other types, other shapes, the ends of the numbers. It answers, or
-says in one line what is wrong; no other error comes out. The judges compute in 60 digits and share no code with the
-package.
+``words`` gives each function what no caller should (``tests/wrong_calls.py``). The judges compute in 60 digits and
+share no code with the package.
 """
 
 from __future__ import annotations
 
-import decimal
-import fractions
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from judged import PRECISION
 from mpmath import mp, mpf
 from mutate import pick
+from tests.wrong_calls import HOSTILE, USES, refused_or_done
 
 import focalkit as fk
-from focalkit import InputError, Ledger, LossSpec, boosting, decisions, diagnosis
+from focalkit import InputError, decisions
 
 # --- judged
 
@@ -155,90 +152,13 @@ def _figure(goal: Any, tp: int, fp: int, fn: int, tn: int) -> float:
 
 # --- refused in words
 
-Z, T = np.array([[1.0, -2, 0.5], [0.1, 0.2, 0.3], [3, 2, 1], [0, 0, 0]]), np.array([0, 2, 1, 1])
-P = np.exp(Z) / np.exp(Z).sum(1, keepdims=True)
-P2, Y2 = np.linspace(0.05, 0.95, 24), np.arange(24) % 3 == 0
-B = (Z > 0).astype(int)
-
-#: Each function with arguments that it takes.
-CALLS: tuple[tuple[Callable[..., Any], dict[str, Any]], ...] = (
-    (fk.class_weights, {"counts": [3, 9, 1], "scheme": "power", "beta": 0.5}),
-    (fk.deferred_weights, {"counts": [3, 9], "epoch": 2, "start": 1, "scheme": "effective", "beta": 0.9}),
-    (fk.long_tail_counts, {"n_largest": 500, "n_classes": 4, "imbalance": 10.0}),
-    (fk.prior_bias, {"prior": [0.2, 0.8]}),
-    (fk.recover_posterior, {"probabilities": P, "gamma": 2.0, "alpha": [1.0, 2, 3]}),
-    (fk.shift_prior, {"probabilities": P, "prior": [0.2, 0.3, 0.5], "tau": 1.0}),
-    (
-        fk.softmax_focal_loss,
-        {"logits": Z, "targets": T, "gamma": 2.0, "alpha": [1.0, 2, 3], "sample_weight": [1.0] * 4},
-    ),
-    (fk.softmax_cross_entropy, {"logits": Z, "targets": T, "alpha": 0.5, "normalizer": 3.0, "label_smoothing": 0.1}),
-    (fk.sigmoid_focal_loss, {"logits": Z, "targets": B, "gamma": [1.0, 2, 3], "alpha": 0.3, "reduction": "sum"}),
-    (fk.sigmoid_cross_entropy, {"logits": Z, "targets": B, "alpha": [0.1, 0.2, 0.3], "ignore_index": -1}),
-    (fk.loss_grad_hess, {"spec": LossSpec(gamma=1.0), "logits": Z, "targets": T, "normalizer": 2.0}),
-    (
-        LossSpec,
-        {
-            **{"link": "softmax", "gamma": 1.0, "alpha": [0.5, 1], "label_smoothing": 0.1, "reduction": "mean"},
-            **{"keep_hardest": 0.5, "class_axis": 1, "logit_adjustment": [0.1, 0.2], "margin": 0.1, "scale": 2.0},
-        },
-    ),
-    (LossSpec, {"link": "sigmoid", "gamma": 1.0, "gamma_negative": 4.0, "clip": 0.05, "negatives_per_positive": 3.0}),
-    (LossSpec, {"gamma": 1.0, "poly": 1.0, "dft": 0.0, "gce": 0.0, "gamma_steps": ((0.5, 1.0), (1.0, 2.0))}),
-    (fk.diagnose, {"logits": Z, "targets": T, "sample_weight": [1.0, 2, 3, 4], "class_names": ["a", "b", "c"]}),
-    (Ledger, {"spec": LossSpec(gamma=2.0), "n_classes": 3, "class_names": ["a", "b", "c"]}),
-    (fk.set_num_threads, {"threads": 2}),
-    (diagnosis.loss_curves, {"gammas": (0.0, 2.0), "n_points": 20}),
-    (decisions.as_goal, {"goal": [[0, 1], [5, 0]]}),
-    (decisions.Cost, {"fn": 5.0, "fp": 1.0, "tp": 0.0, "tn": 0.0}),
-    (decisions.CostMatrix, {"matrix": ((0, 1), (5, 0))}),
-    (decisions.Abstain, {"review_cost": 0.2, "cost": decisions.Cost(5.0)}),
-    (decisions.Constraint, {"kind": "recall", "bound": 0.9}),
-    (decisions.Maximize, {"metric": "fbeta", "beta": 2.0}),
-    (decisions.CaseCost, {"fp": 2.0, "tp": 0.0, "tn": 0.0}),
-    (
-        decisions.decide,
-        {
-            **{"probabilities": P2, "targets": Y2.astype(int), "goal": "f1", "sample_weight": np.ones(24), "cv": 3},
-            **{"classes": [0, 1], "gamma": 2.0, "alpha": None, "calibrate": None, "prior": [0.5, 0.5], "learned": True},
-        },
-    ),
-    (decisions.calibration, {"p": P2, "positive": Y2, "weight": np.ones(24), "n_bins": 5}),
-    (decisions.estimate_prior, {"probabilities": P, "prior": [0.2, 0.3, 0.5], "sample_weight": [1.0] * 4}),
-    (decisions.sort_cutoffs, {"p": P2, "positive": Y2, "weight": np.ones(24)}),
-    (boosting.focal_start, {"weights": [1.0, 3.0], "gamma": 2.0}),
-)
-
-#: What nobody should give.
-HOSTILE: tuple[Any, ...] = (
-    *(None, True, 0, 1, -1, 2, 0.5, -0.5, 1e308, 5e-324, 2**31, 2**63, 2**70, 10**400, float("nan"), float("inf")),
-    *("", "x", "f1", "\x1b[2J", "\ud800", "9" * 5000, b"x", (), [], {}, set(), [[]], [None], [[1], [1, 2]], {"a": 1}),
-    *(object(), object, len, range(3), 1j, decimal.Decimal("NaN"), decimal.Decimal(1), fractions.Fraction(1, 3)),
-    *(np.float16(2), np.int8(-1), np.array(1.0), np.array([]), np.zeros((0, 3)), np.zeros((4, 0)), np.zeros((2, 2, 2))),
-    *(np.array(["a", "b"]), np.array([1, "b"], object), np.array([1 + 1j] * 3), np.array([1, 2, 3], "M8[s]")),
-    *(np.ma.array([1.0, 2, 3], mask=[0, 1, 0]), np.array([(1, 2.0)], "i4,f8"), np.array([2**64 - 1], np.uint64)),
-    *(np.array([[np.nan, 1, 2]] * 4), np.full((4, 3), -np.inf), np.array([0, 1, 2, 9]), np.ones(4, bool)),
-    *(np.float64("nan"), np.array([1.0, 2.0, 3.0], ">f8"), np.longdouble(1), "balanced_accuracy", LossSpec(), [[0, 1]]),
-)
-
 
 def words(rng: np.random.Generator) -> None:
     """With a hostile argument or two a function answers, or says what is wrong in a line that any terminal shows."""
-    function, usual = CALLS[int(rng.integers(len(CALLS)))]
-    given = dict(usual)
-    for name in rng.choice(list(given), min(len(given), int(rng.integers(1, 3))), replace=False):
-        given[str(name)] = HOSTILE[int(rng.integers(len(HOSTILE)))]
+    use = USES[int(rng.integers(len(USES)))]
+    names = rng.choice(use.arguments, min(len(use.arguments), int(rng.integers(1, 3))), replace=False)
     try:
-        function(**given)
-    except (InputError, MemoryError) as error:
-        said = str(error)
-        assert "\n" not in said.strip(), said
-        assert len(said) < 2000, said
-        assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in said), repr(said)
-    except Exception as error:
-        told = ", ".join(f"{name}={value!r:.60}" for name, value in given.items() if value is not usual[name])
-        error.add_note(f"{function.__name__}({told})")
-        raise
+        refused_or_done(use, **{str(name): HOSTILE[int(rng.integers(len(HOSTILE)))] for name in names})
     finally:
         fk.set_num_threads(2)
 

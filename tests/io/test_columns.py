@@ -92,6 +92,13 @@ def test_a_feature_that_knows_the_answer_is_said_and_one_that_helps_is_not(tmp_p
     assert table.feature_names == ("leak", "code", "helps", "a")
 
 
+def test_a_class_of_one_row_hides_no_feature_that_knows_the_answer():
+    y = NOISE["label"].astype(str)
+    y[7] = "lone"
+    frame = NOISE.assign(leak=NOISE["label"] + 0.1 * RNG.random(N), label=y)
+    assert [a.values["name"] for a in read_table(frame, "label").alerts if a.id == "leak"] == ["leak"]
+
+
 def test_columns_are_dropped_and_roles_are_no_features():
     frame = NOISE.assign(group=np.arange(N) // 4, weight=RNG.random(N), day=pd.date_range("2020-01-01", periods=N))
     table = read_table(frame, "label", groups="group", weights="weight", time="day", drop=["b"])
@@ -151,6 +158,21 @@ def taken(path, **asked):
     source = open_predictions([path], Asked(**asked))
     parts = [batch for piece in source.pieces for batch in batches(piece, Trouble())]
     return source, np.concatenate([part.logits for part in parts])
+
+
+@pytest.mark.parametrize("names", ["uvwxyz", ["cat", "label"]])
+def test_independent_classes_may_be_called_as_targets_are(tmp_path, names):
+    frame = pd.DataFrame({f"logit_{name}": RNG.normal(size=N) for name in names})
+    frame = frame.assign(**{name: RNG.integers(0, 2, N) for name in names})
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    layout = open_predictions([tmp_path / "p.csv"]).pieces[0].layout
+    assert (layout.link, layout.targets) == ("sigmoid", tuple(names))
+
+
+def test_columns_of_texts_are_named_where_there_are_no_logits(tmp_path):
+    (tmp_path / "p.csv").write_text("p_a,p_b,label\n" + "12.5%,87.5%,b\n90%,10%,a\n" * 20)
+    with pytest.raises(InputError, match=r"p_a, p_b hold texts. Write plain numbers \(0.5, not 50 %\)"):
+        open_predictions([tmp_path / "p.csv"])
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

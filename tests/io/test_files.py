@@ -54,6 +54,12 @@ def whole(table):
     assert table.y.tolist() == [*"xyz"] * (N // 3)
 
 
+def test_an_archive_in_an_archive_is_named(tmp_path):
+    (tmp_path / "t.zip").write_bytes(zipped(gzip.compress(CSV), "t.csv.gz"))
+    with pytest.raises(InputError, match="an archive in an archive"):
+        read_table(tmp_path / "t.zip")
+
+
 @pytest.mark.parametrize("name", ["t.dat", "table", "t.csv.txt", "data.CSV"])
 def test_the_only_file_of_an_archive_may_be_called_anything(tmp_path, name):
     (tmp_path / "t.zip").write_bytes(zipped(CSV, name))

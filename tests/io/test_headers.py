@@ -24,6 +24,23 @@ def test_blank_lines_titles_and_excel_s_line_above_a_header_are_left_out(tmp_pat
         assert len(table.y) == 60
 
 
+def test_names_in_single_quotes_are_read_without_them_as_values_are(tmp_path):
+    table = read(tmp_path, ["'label','a b','c'", *(f"'{y}',{a},{b}" for a, b, y in (row.split(",") for row in ROWS))])
+    assert (table.target_name, table.feature_names) == ("label", ("a b", "c"))
+    assert set(table.y.tolist()) == {"ok", "bad"}
+
+
+def test_titles_filled_up_with_empty_cells_are_left_out(tmp_path):
+    for above in (["Report,,"], [",,", "Report of May,,", ",,"], ["Report,,", "2024,,", ",,"]):
+        table = read(tmp_path, [*above, "a,b,label", *ROWS])
+        assert table.feature_names == ("a", "b")
+        assert len(table.y) == 60
+        (alert,) = [a for a in table.alerts if a.id == "preamble"]
+        assert alert.values["n"] == len(above)
+    assert len(read(tmp_path, ["1.5,,", *ROWS]).rows) == 60  # a row without a label is no title
+    assert read(tmp_path, ["1.5,,", *ROWS]).rows[0] == 2
+
+
 def test_excel_s_line_names_the_delimiter(tmp_path):
     table = read(tmp_path, ["sep=;", "a;b;label", *(row.replace(",", ";") for row in ROWS)])
     assert table.feature_names == ("a", "b")
@@ -44,6 +61,21 @@ def test_a_header_inside_a_file_without_plain_numbers_is_one_too(tmp_path):
     table = read(tmp_path, ["share,kind,label", *rows[:20], "share,kind,label", *rows[20:]])
     assert table.feature_names == ("share", "kind")
     assert len(table.y) == 40
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("names", ["a,b,label", '"a","b","label"', 'a,"b, c",label'])
+@pytest.mark.parametrize("again", ["{}", '"a","b","label"'])
+def test_files_put_together_by_cat_are_one_table(tmp_path, encoding, names, again):
+    if "b, c" in names and again != "{}":
+        again = '"a","b, c","label"'
+    parts = ([names, *ROWS[:30]], [again.format(names), *ROWS[30:]])
+    data = b"".join(("\n".join(part) + "\n").encode(encoding) for part in parts)
+    (tmp_path / "t.csv").write_bytes(data)
+    table = read_table(tmp_path / "t.csv")
+    assert len(table.y) == 60
+    assert table.categorical == ()
+    assert "repeated_header" in {a.id for a in table.alerts}
 
 
 def test_units_below_a_header_that_stands_twice_are_no_row(tmp_path):

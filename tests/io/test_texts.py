@@ -34,6 +34,13 @@ def test_encodings_are_decoded(tmp_path, encoding, mark):
     assert ("encoding" in {a.id for a in table.alerts}) == (encoding in ("latin-1", "cp1252", "utf-16-le"))
 
 
+@pytest.mark.parametrize("word", ["größe", "Süßöl", "créée", "Ångstrøm"])
+def test_two_letters_of_a_code_page_side_by_side_are_no_chinese(tmp_path, word):
+    rows = [f"{i % 7}.5,{'xy'[i % 2]}" for i in range(40)]
+    (tmp_path / "t.csv").write_bytes("\n".join([f"{word},label", *rows]).encode("latin-1"))
+    assert read_table(tmp_path / "t.csv").feature_names == (word,)
+
+
 def test_chinese_of_gb_18030_is_decoded_and_another_encoding_can_be_named(tmp_path):
     rows = "".join(f"{a},{'患病' if i % 3 else '健康'}\n" for i, a in enumerate(A))
     (tmp_path / "t.csv").write_bytes(("数值,诊断\n" + rows).encode("gb18030"))

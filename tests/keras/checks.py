@@ -12,6 +12,7 @@ import keras
 from focalkit import InputError, LossSpec
 from focalkit.keras import LedgerCallback, SigmoidCrossEntropy, SigmoidFocalLoss, SoftmaxCrossEntropy, SoftmaxFocalLoss
 from keras import ops
+from tests.wrong_calls import of_keras, refused_or_done
 
 RNG = np.random.default_rng(0)
 Z = (3 * RNG.normal(size=(40, 4))).astype("float32")
@@ -305,6 +306,13 @@ def test_a_loss_shows_what_it_is_made_of_and_names_a_misspelt_argument():
         SoftmaxFocalLoss(label_smoothin=0.1)
     with pytest.raises(InputError, match="got 'ignore_class'"):
         SigmoidFocalLoss(ignore_class=1)
+
+
+@pytest.mark.parametrize("use", of_keras(), ids=lambda use: use.name)
+def test_no_wrong_argument_ends_in_an_error_of_python_s(use):
+    for argument in use.arguments:
+        for value in use.values:
+            refused_or_done(use, **{argument: value})
 
 
 def test_the_module_shows_its_public_names_alone():

@@ -17,6 +17,7 @@ def test_the_losses_hold_on_the_backend(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # many programs that run once
     environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"  # for one process to show a strategy
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-W", "default", str(CHECKS)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)

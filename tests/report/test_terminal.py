@@ -128,6 +128,7 @@ def test_names_neither_act_on_the_terminal_nor_are_they_markup():
         ("abcdefgh i", 4, ["abcd", "efgh", "i"]),
         ("损失，和梯度", 6, ["损失，", "和梯度"]),
         ("x\u00a0>\u00a00.5 y", 7, ["x\u00a0>\u00a00.5", "y"]),
+        ("of 77.5 %, or", 8, ["of", "77.5 %,", "or"]),
         ("", 5, [""]),
         ("  two", 9, ["  two"]),
         ("类别“稀有”的行", 5, ["类别", "“稀", "有”的", "行"]),

@@ -14,20 +14,23 @@ from focalkit.estimator import FocalClassifier
 from focalkit.report import log_to_mlflow
 from focalkit.tuning import judge, tune
 
-mlflow = pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path, monkeypatch):
+def mlflow(tmp_path, monkeypatch):
+    """MLflow with a store of the test's own."""
+    mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
-    yield
+    yield mlflow
     mlflow.set_tracking_uri(before)
 
 
 def logged(run_id):
+    import mlflow
+
     run = mlflow.get_run(run_id)
     folder = Path(run.info.artifact_uri.removeprefix("file://")) / "focalkit"
     return run.data, {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
@@ -52,7 +55,7 @@ def test_a_rule_is_logged_with_its_figures_before_and_after():
     assert json.loads(files["result.json"])["rule"]
 
 
-def test_a_tuning_run_goes_into_the_run_that_is_active_and_leaves_it_open():
+def test_a_tuning_run_goes_into_the_run_that_is_active_and_leaves_it_open(mlflow):
     rng = np.random.default_rng(0)
     y = (rng.random(120) < 0.3).astype(int)
     X = rng.normal(size=(120, 2)) + y[:, None]
@@ -66,7 +69,7 @@ def test_a_tuning_run_goes_into_the_run_that_is_active_and_leaves_it_open():
     assert found.params[f"mine/{judge(result).metric.name}/remedy"]
 
 
-def test_what_is_no_result_is_refused_before_a_run_begins():
+def test_what_is_no_result_is_refused_before_a_run_begins(mlflow):
     with pytest.raises(focalkit.InputError, match="result must be a TuneResult"):
         log_to_mlflow([1, 2])
     assert mlflow.active_run() is None

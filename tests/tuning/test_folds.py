@@ -99,6 +99,11 @@ def test_equal_rows_share_a_group_whatever_their_zero_sign_or_nan_bits():
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_groups_that_span_all_time_are_named_where_nothing_is_left_to_train_on():
+    with pytest.raises(InputError, match=r"without 10 of groups that it tests on. Leave out groups="):
+        forward_folds(np.arange(40) % 2, np.arange(40) % 4, np.arange(40), n_splits=3)
+
+
 def test_folds_in_time_train_on_the_past_alone_and_part_no_moment():
     rng = np.random.default_rng(0)
     time, targets = rng.integers(0, 40, 500), rng.integers(0, 3, 500)

@@ -1,22 +1,15 @@
 // Python's arrays to the changes of the cheapest decision. The caller makes sure that their shapes agree.
 #include "envelope.hpp"
 
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-
 #include <utility>
 
+#include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 
 namespace nb = nanobind;
 
 namespace focalkit {
 namespace {
-
-using Table = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Costs = nb::ndarray<const double, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
-using Line = nb::ndarray<std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 /// A NumPy array that owns the vector.
 template <class T>
@@ -26,7 +19,8 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> hand_over(std::vector<T>&& values) {
     return {kept->data(), {kept->size()}, owner};
 }
 
-nb::tuple changes(Table p, Vector weights, std::int64_t c, Costs costs, double apart, Line first) {
+nb::tuple changes(Dense<const double, 2> p, Dense<const double, 1> weights, std::int64_t c,
+                  Dense<const double, 3> costs, double apart, Dense<std::int64_t, 1> first) {
     Changes found;
     {
         const nb::gil_scoped_release released;

@@ -1,11 +1,9 @@
 // Python's arrays to the pass of the diagnosis. The door, focalkit.engines.cpu.ledger, has checked them.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "dispatch.hpp"
 
@@ -15,9 +13,9 @@ namespace focalkit {
 namespace {
 
 template <class T>
-using Read = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Read = Dense<const T, 1>;
 template <class T>
-using Write = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Write = Dense<T, 1>;
 
 template <class S>
 std::int64_t log_odds(nb::ndarray<const S, nb::ndim<2>, nb::device::cpu> logits, Read<std::int64_t> ids,

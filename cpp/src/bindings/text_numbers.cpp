@@ -1,18 +1,15 @@
 // A block of text from Python, and its numbers back. The threads that call it are Python's.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-
-#include "bindings/bindings.hpp"
 #include "text_numbers.hpp"
+
+#include "bindings/arrays.hpp"
+#include "bindings/bindings.hpp"
 
 namespace nb = nanobind;
 
 namespace focalkit {
 namespace {
 
-using Numbers = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
-nb::object take(const nb::bytes& block, const nb::bytes& is_number, const nb::bytes& marks, Numbers out) {
+nb::object take(const nb::bytes& block, const nb::bytes& is_number, const nb::bytes& marks, Dense<double, 2> out) {
     const auto* mask = reinterpret_cast<const std::uint8_t*>(is_number.c_str());
     const char* mark = marks.c_str();
     const TextShape shape{{mask, mask + is_number.size()}, mark[0], mark[1], mark[2]};

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -347,11 +346,11 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         check_is_fitted(self)
         head, pandas, tail = self._Booster.model_to_string().rpartition("pandas_categorical:")
         held = self._as_text()
-        write_text(Path(filename), f"{head}{_MARK}{held}\n{pandas}{tail}")
+        write_text(contracts.path("filename", filename), f"{head}{_MARK}{held}\n{pandas}{tail}")
 
     def load_model(self, filename: str | PathLike[str]) -> None:
         """Load what :meth:`save_model` saved."""
-        lines = Path(filename).read_text(encoding="utf-8").splitlines()
+        lines = contracts.path("filename", filename).read_text(encoding="utf-8").splitlines()
         held = next((line[len(_MARK) :] for line in reversed(lines) if line.startswith(_MARK)), None)
         self._recall(held, filename)
         self._Booster = lightgbm.Booster(model_file=filename)

@@ -92,6 +92,8 @@ class FocalObjective:
         contracts.number("gamma", self.gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
         contracts.number("scale", self.scale, contracts.POSITIVE, "from_counts() finds it.")
         contracts.one_of("hessian", self.hessian, HESSIANS)
+        for name in ("alpha", "start"):
+            contracts.several(name, getattr(self, name), "be a sequence of numbers", "from_counts() makes it.")
         if len(self.alpha) < 2 or len(self.start) != len(self.alpha):
             contract = "have one entry per class, like start"
             contracts.reject("alpha", contract, self.alpha, "from_counts() makes both.")
@@ -136,16 +138,16 @@ class FocalObjective:
             Where an argument breaks its contract.
         """
         gamma = contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
-        n = np.asarray(counts, np.float64)
+        each, remedy = "be one number >= 0 for each of two or more classes", "E.g. numpy.bincount(targets)."
+        n = contracts.numbers("counts", counts, each, remedy)
         if n.ndim != 1 or len(n) < 2 or not contracts.SAMPLE_WEIGHT.holds(n) or not n.sum() > 0:
-            remedy = "E.g. numpy.bincount(targets)."
-            contracts.reject("counts", "be one number >= 0 for each of two or more classes", counts, remedy)
+            contracts.reject("counts", each, counts, remedy)
         weights = alpha_vector(alpha, n)
         total = weights @ n
         if not total > 0:
             contracts.reject("alpha", "leave a class with samples a weight above 0", alpha, "E.g. 'balanced'.")
         weights = np.ones_like(n) if np.ptp(weights) == 0 else weights * (n.sum() / total)
-        more = dict(options or {})
+        more = contracts.named("options", options)
         if "logit_adjustment" in more:
             more["logit_adjustment"] = adjustment_of(more["logit_adjustment"], n)
         plain = cls(0.0, tuple(weights.tolist()), tuple(focal_start(weights * n, 0.0).tolist()))
@@ -156,8 +158,11 @@ class FocalObjective:
         if gamma == 0 and not more:
             return objective
         safe = replace(objective, hessian="clipped" if hessian == "exact" else hessian)
-        scale = plain._start_curvature(n) / safe._start_curvature(n)
-        return replace(objective, scale=scale)
+        curvature = safe._start_curvature(n)
+        if not curvature > 0:
+            remedy = "Values of 0.5 to 5 are usual."
+            contracts.reject("gamma", "leave the loss some curvature where training starts", gamma, remedy)
+        return replace(objective, scale=plain._start_curvature(n) / curvature)
 
     @property
     def is_cross_entropy(self) -> bool:

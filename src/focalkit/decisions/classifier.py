@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 Real = NDArray[np.float64]
 
 
+_CV, _FIVE = "be an integer, a splitter, splits or 'prefit'", "5 folds are usual."
+
+
 def _has(method: str) -> Any:
     return lambda self: hasattr(getattr(self, "estimator_", self.estimator), method)
 
@@ -153,6 +156,11 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
             Where there are not two classes, or an argument breaks its contract.
         """
         goal = as_goal(self.goal)
+        if isinstance(self.estimator, type) or not hasattr(self.estimator, "fit"):
+            got = contracts.Words(repr(self.estimator))
+            contracts.reject("estimator", "be a classifier with predict_proba", got, "E.g. LogisticRegression().")
+        if self.random_state is not None:
+            contracts.whole("random_state", self.random_state, 0, most=contracts.MOST_SEED)
         X, y = indexable(X, y)
         if y is None:
             contracts.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
@@ -177,7 +185,7 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         of_estimator = self._routed(weight, params)
         prefit = isinstance(self.cv, str) and self.cv == "prefit"
         if isinstance(self.cv, str) and not prefit:
-            contracts.reject("cv", "be an integer, a splitter, splits or 'prefit'", self.cv, "5 folds are usual.")
+            contracts.reject("cv", _CV, self.cv, _FIVE)
         rows = np.ones(n, bool) if weight is None else weight > 0
         folds = self._folds(X, y, ids, rows, groups, 5 if prefit else self.cv)
         if prefit:
@@ -187,11 +195,13 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         else:
             p = self._out_of_fold(X, y, folds, classes, of_estimator) if probabilities is None else probabilities
             self.estimator_ = clone(self.estimator).fit(X, y, **of_estimator)
-        p = np.asarray(plain(p), np.float64)
+        p = contracts.shaped("probabilities", plain(p), (None,), (None, None)).astype(np.float64)
         if len(p) != n:
             contracts.reject("probabilities", f"have {n} rows", len(p), "One row of predictions for each row of X.")
         rows &= (folds >= 0) & ~np.isnan(p.reshape(n, -1)).any(axis=1)
         p = p[rows]
+        if not len(p):
+            contracts.reject("probabilities", "be known of some row", contracts.Words("NaN in all"), "Leave them out.")
         contracts.probabilities_array("probabilities", p)
         of_case = None
         if isinstance(goal, CaseCost) or costs is not None:
@@ -236,9 +246,9 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
     ) -> NDArray[np.intp]:
         """A fold for each row of positive weight, -1 where it is in none."""
         out = np.full(len(ids), -1)
-        if isinstance(cv, int | np.integer) and groups is None and not isinstance(cv, bool):
-            if cv < 2:
-                contracts.reject("cv", "be at least 2", cv, "5 folds are usual.")
+        if isinstance(cv, int | np.integer):
+            contracts.whole("cv", cv, 2, _FIVE)
+        if isinstance(cv, int | np.integer) and groups is None:
             some = np.flatnonzero(rows)
             out[some] = inputs.spread_folds(ids[some], int(cv), self.random_state, _unit(X, some))
             return out
@@ -246,9 +256,20 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
             from sklearn.model_selection import StratifiedGroupKFold
 
             cv = StratifiedGroupKFold(int(cv), shuffle=True, random_state=self.random_state)
-        for fold, (_, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y, groups)):
-            out[test] = fold
+        if cv is None or (hasattr(cv, "split") and not isinstance(cv, bytes)):
+            splits: Any = check_cv(cv, y, classifier=True).split(X, y, groups)
+        else:
+            splits = contracts.several("cv", cv, _CV, _FIVE)
+        for fold, split in enumerate(splits):
+            try:
+                _, test = split
+                out[test] = fold
+            except (TypeError, ValueError, IndexError):
+                got = contracts.Words(f"{split!r} among its splits")
+                contracts.reject("cv", f"hold pairs of row numbers below {len(out)}", got, _FIVE)
         out[~rows] = -1
+        if not (out >= 0).any():
+            contracts.reject("cv", "put rows into folds", contracts.Words("none of them there"), _FIVE)
         return out
 
     def _out_of_fold(self, X: Any, y: Any, folds: NDArray[Any], classes: NDArray[Any], params: dict[str, Any]) -> Real:

@@ -109,7 +109,7 @@ def decide(
     True
     """
     goal = as_goal(goal)
-    contracts.whole("random_state", random_state, 0)
+    contracts.whole("random_state", random_state, 0, most=contracts.MOST_SEED)
     data = inputs.read(probabilities, targets, sample_weight, classes, goal, costs)
     if data.multilabel:
         training = Labelled(gamma, alpha, keep_hardest, sampling_rate, calibrate, prior, unlabelled)

@@ -177,7 +177,7 @@ class DecisionRule:
         if path is not None:
             from focalkit.io.atomic import write_text
 
-            write_text(Path(path), text)
+            write_text(contracts.path("path", path), text)
         return text
 
     @classmethod
@@ -193,7 +193,7 @@ class DecisionRule:
         if not isinstance(text, (str, Path)):
             contracts.reject("rule", "be JSON, or the path of a file of it", text, remedy)
         try:
-            if isinstance(text, Path) or not text.lstrip().startswith("{"):
+            if isinstance(text, Path) or (text.strip() and not text.lstrip().startswith("{")):
                 text = Path(text).read_text(encoding="utf-8")
             data = json.loads(text)
         except (ValueError, RecursionError) as error:

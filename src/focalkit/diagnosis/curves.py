@@ -85,7 +85,7 @@ def loss_curves(
     p_t = np.arange(1, n_points + 1) / n_points
     with np.errstate(divide="ignore"):
         m = np.log(p_t) - np.log1p(-p_t)
-    fields = contracts.fields_of_form(form)
+    fields = contracts.named("form", form)
     sides = [_side(gamma, fields) for gamma in values]
     y = _target(target, sides[0][1])
     with np.errstate(all="ignore"):

@@ -321,7 +321,7 @@ class Ledger(Shown):
         loss is meant.
         """
         power = self.spec.gamma if gamma is None else gamma
-        fields = contracts.fields_of_form(form)
+        fields = contracts.named("form", form)
         if form is None and self._takes(power):
             fields = self.spec.form_fields
         spec = LossSpec(self.spec.link, power, **fields)

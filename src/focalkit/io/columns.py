@@ -179,6 +179,11 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
     taken = {*targets, weight}
     rest = [n for n in free if n not in taken]
     logits = _logits(asked.logits, rest, kind, file, found)
+    texts = [name for name in rest if kind[name] == "text"]
+    if not logits and texts:
+        got = contracts.Words(f"{file}, whose columns {_shown(texts)} hold texts")
+        remedy = "Write plain numbers (0.5, not 50 %), one column per logit beside the target, or one list column."
+        contracts.reject("file", "hold logit columns", got, remedy)
     listed = len(logits) == 1 and kind[logits[0]] in ("list", "ints")
     n = found.widths.get(logits[0], 0) if listed else len(logits)
     classes = asked.classes or (() if listed else without_prefix(tuple(logits)))
@@ -208,7 +213,7 @@ def _target(names: list[str], kind: dict[str, str]) -> tuple[str, ...]:
     logits = _prefixed(scalar, kind)
     # of independent classes each logit, say logit_cat, may stand beside its own target, cat
     own = tuple(without_prefix(tuple(logits)))
-    if not known and len(own) > 1 and set(own) <= set(scalar) - set(logits):
+    if set(known) <= set(own) and len(own) > 1 and set(own) <= set(scalar) - set(logits):
         return own
     label = [n for n in scalar if n not in set(logits)]
     return tuple(known[-1:] or label[-1:] or scalar[-1:] or names[-1:])

@@ -75,7 +75,8 @@ class Dialect:
     header: bool
     start: int
     lines: int
-    header_line: bytes = b""
+    #: the header as it stands and may stand again, in quotes or not
+    header_lines: tuple[bytes, ...] = ()
     unnamed: tuple[int, ...] = ()
     cr: bool = False
     alerts: tuple[Alert, ...] = ()
@@ -124,6 +125,8 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
     n_above = 0
     while width > 2 and n_above < min(len(rows) - 2, 30) and _above(rows[n_above], width):
         n_above += 1
+    if width > 2 and asked.header is not False:
+        n_above += _padded(rows[n_above : n_above + 30], width)
     top_row, skipped = rows[0], "".join(lines[:top]) + "".join(sizes[:n_above])
     rows, sizes = rows[n_above:], sizes[n_above:]
     decimal = asked.decimal or _decimal(rows, delimiter, width)
@@ -138,7 +141,8 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         said = " ".join(cell.strip() for row in rows[1 : 1 + n_below] for cell in row)
         alerts.append(Alert("below_header", {"n": n_below, "words": _readable(said.strip()[:60])}))
     first, rest = rows[0], [row for row in rows[1 + n_below :] if len(row) == width]
-    rest = [row for row in rest if row != first] or rest  # a header that stands inside the file is one all the same
+    # a header that stands inside the file, with its mark of UTF-8 maybe, is one all the same
+    rest = [row for row in rest if [row[0].strip("\ufeff"), *row[1:]] != first] or rest
     row_names = len(first) == width - 1 and width > 2 and asked.header is not False
     row_names = row_names and any(row[-1].strip() for row in rest)  # else each row ends with a delimiter
     if row_names:
@@ -150,19 +154,29 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         alerts += why
     if header:
         names = [cell.strip().strip("\ufeff") for cell in first]
+        if all(re.fullmatch("'.*'", cell, re.S) for cell in names if cell):  # values are read without these, too
+            names = [cell[1:-1] for cell in names]
         names += [""] * (width - len(names))
         skipped += "".join(sizes[: 1 + n_below])
     else:
         names = [""] * max(width, len(first))
     unnamed = tuple(i for i, cell in enumerate(names) if not cell) if header else ()
     shown = tuple(_readable(cell) or f"column {i}" for i, cell in enumerate(names))
-    line = _bytes(sizes[0].rstrip("\r\n")) if header else b""
+    written = _written(rows[0], sizes[0], delimiter) if header else ()
     n_lines = skipped.count("\n")
     return Dialect(
-        encoding, delimiter, decimal, shown, header, len(_bytes(skipped)), n_lines, line, unnamed, cr, tuple(alerts),
+        encoding, delimiter, decimal, shown, header, len(_bytes(skipped)), n_lines, written, unnamed, cr, tuple(alerts),
         text.isascii(), kinds=_kinds(rest if header else [first, *rest], decimal, len(shown)), told_from=len(rest) + 1,
         quoted='"' in text[len(skipped) :], below=n_below,
     )  # fmt: skip
+
+
+def _written(cells: list[str], line: str, delimiter: str) -> tuple[bytes, ...]:
+    """A header as it may stand again, where files were put together: as here, with all its names in quotes, or none."""
+    ways = {line.rstrip("\r\n"), delimiter.join(f'"{cell}"' for cell in cells)}
+    if not any(mark in cell for cell in cells for mark in (delimiter, '"', "\n")):
+        ways.add(delimiter.join(cells))
+    return tuple(sorted(_bytes(way) for way in ways))
 
 
 def encoding_of(head: bytes, name: str = "file") -> str:
@@ -196,9 +210,12 @@ def encoding_of(head: bytes, name: str = "file") -> str:
             contracts.Words(f"{name} with control characters"),
             "Is it a CSV file? Arrays go into .npz.",
         )
-    # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes
+    # a code page of one byte: é, ü, ñ stand beside letters; Chinese of GB 2312 always comes in pairs of high bytes, and
+    # nearly always in those of marks and of the usual words, as öß of a code page does not
     high = re.findall(rb"[\x80-\xff]+", head)
-    if all(len(run) % 2 == 0 and all(0xA1 <= b <= 0xFE for b in run) for run in high[:-1] or high):
+    pairs = all(len(run) % 2 == 0 and all(0xA1 <= b <= 0xFE for b in run) for run in high[:-1] or high)
+    first = [b for run in high for b in run[::2]]
+    if pairs and sum(b < 0xD8 for b in first) > 0.7 * len(first):
         return "gb18030"
     try:
         head.decode("cp1252")
@@ -347,6 +364,16 @@ def _decimal(rows: list[list[str]], delimiter: str, width: int) -> str:
 def _above(row: list[str], width: int) -> bool:
     """Whether a line above the table is none of it: a title, or a comment."""
     return len(row) <= width // 2 or (len(row) != width and row[0].lstrip().startswith("#"))
+
+
+def _padded(rows: list[list[str]], width: int) -> int:
+    """How many titles filled up with empty cells, as Excel writes them, stand above a line of names."""
+    for n, row in enumerate(rows):
+        cells = [cell.strip() for cell in row]
+        if any(cells[width // 2 :]):
+            words = [cell for cell in cells if cell and not is_number(cell) and not is_number(cell, ",")]
+            return n if len(cells) == width and len(words) >= width - 1 else 0
+    return 0
 
 
 def _names_among(rows: list[list[str]], width: int, decimal: str) -> tuple[int, int]:

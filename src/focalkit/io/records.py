@@ -261,7 +261,7 @@ def _cleaned(
     (n_lines, n_rows), repeated = _counted(done, dialect.quote.encode()), seen.repeated
     if not done.isascii() and dialect.encoding == "utf-8":
         done = _in_utf8(done, line, row, on_damage, seen)
-    if dialect.header_line and dialect.header_line in done:
+    if dialect.header_lines and any(header in done for header in dialect.header_lines):
         done = _without_headers(done, dialect, line, seen)
     if dialect.delimiter == " ":
         done = re.sub(rb"[ \t]+", b"\t", done)
@@ -299,7 +299,7 @@ def _in_utf8(done: bytes, line: int, row: int, on_damage: OnDamage, seen: Seen) 
 def _without_headers(done: bytes, dialect: Dialect, line: int, seen: Seen) -> bytes:
     kept = []
     for i, text in enumerate(done.split(b"\n")):
-        if text.rstrip(b"\r") == dialect.header_line:
+        if text.rstrip(b"\r").removeprefix(codecs.BOM_UTF8) in dialect.header_lines:
             seen.first_repeated = seen.first_repeated or line + i
             seen.repeated += 1
         else:

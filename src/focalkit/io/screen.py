@@ -76,14 +76,17 @@ def knows_too_much(values: NDArray[Any], ids: NDArray[np.intp]) -> bool:
     """Whether this feature alone tells every class nearly always, by a tree of a few cuts.
 
     ``values`` (n,) are numbers with NaN where missing, or codes; ``ids`` (n,) are class numbers; n is some
-    :data:`SAMPLE`. Classes count alike, so that a rare one is not outvoted; there must be ten rows of each.
+    :data:`SAMPLE`. Classes count alike, so that a rare one is not outvoted; those below ten rows are left aside.
     """
     if len(values) < 100:
         return False
     size = np.bincount(ids)
-    present = np.flatnonzero(size)
-    if len(present) < 2 or size[present].min() < 10:
+    present = np.flatnonzero(size >= 10)
+    if len(present) < 2:
         return False
+    if size.sum() > size[present].sum():
+        some = size[ids] >= 10
+        values, ids = values[some], ids[some]
     order = np.argsort(values, kind="stable")
     values, ids = values[order], np.searchsorted(present, ids[order])
     mass = np.zeros((len(ids) + 1, len(present)))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from focalkit._core import contracts
 from focalkit.io._streams import Answered, Decompressed, decompressing, filesystem, opened, told
@@ -74,6 +74,7 @@ _FOREIGN = (
     (b"{\\rtf", "a text document", "Save the table as CSV."),
     (b"<!DOCTYPE", "a web page", "Save the table as CSV."),
     (b"<html", "a web page", "Save the table as CSV."),
+    (b"<table", "a web page", "Save the table as CSV."),
     (b"\x89PNG", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
     (b"GIF8", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
     (b"\xff\xd8\xff", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
@@ -172,10 +173,11 @@ def recognised(file: File) -> File:
     """The file as its first bytes tell; what holds no table is refused by its name."""
     with file.stream() as stream:
         head = stream.read(4096)
-    if not file.compression:
-        for magic, kind in _MAGIC_OF:
-            if head.startswith(magic):
-                return recognised(replace(file, compression=kind))
+    for magic, kind in _MAGIC_OF:
+        if head.startswith(magic):
+            if file.compression:
+                _refuse_nested(file)
+            return recognised(replace(file, compression=kind))
     if head.startswith(b"PAR1"):
         return replace(file, format="parquet")
     if head.startswith((b"ARROW1", b"FEA1")) or head[:4] == b"\xff\xff\xff\xff":
@@ -205,12 +207,14 @@ def recognised(file: File) -> File:
     return file
 
 
+def _refuse_nested(file: File) -> NoReturn:
+    contracts.reject("file", "hold a table", contracts.Words(f"{file.name}, an archive in an archive"), "Unpack it.")
+
+
 def _of_zip(file: File) -> File:
     """A zip archive is a workbook, arrays, a PyTorch file, or one table in a box."""
     if file.compression:
-        contracts.reject(
-            "file", "hold a table", contracts.Words(f"{file.name}, an archive in an archive"), "Unpack it."
-        )
+        _refuse_nested(file)
     with file.stream() as stream:
         try:
             names = [n for n in zipfile.ZipFile(stream).namelist() if not n.endswith("/")]

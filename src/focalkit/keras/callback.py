@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import keras
+from focalkit._core import contracts
 from focalkit._core.spec import LossSpec
 from focalkit.diagnosis import Ledger, diagnose
 
@@ -54,7 +55,7 @@ class LedgerCallback(keras.callbacks.Callback):  # type: ignore[misc]
         batch_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.x, self.y, self.spec = x, np.asarray(y), spec
+        self.x, self.y, self.spec = x, contracts.array("y", y), spec
         self.class_names, self.batch_size = class_names, batch_size
         self.ledgers: list[Ledger] = []
 

@@ -91,6 +91,9 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return one loss per sample, in nats; y_pred are logits."""
+        for name, array in (("y_true", y_true), ("y_pred", y_pred)):
+            if not hasattr(array, "shape"):
+                contracts.reject(name, "be one array", contracts.Words(type(array).__name__), "Pass a tensor.")
         self._judge(y_pred)
         return self._losses(y_true, y_pred)
 
@@ -165,7 +168,8 @@ class _Softmax(_Loss):
         **options: Unpack[LossOptions],
     ) -> None:
         super().__init__(gamma, alpha, margin=margin, **options)
-        self.ignore_class, self.axis = ignore_class, axis
+        self.axis = contracts.integer("axis", axis)
+        self.ignore_class = None if ignore_class is None else contracts.integer("ignore_class", ignore_class)
 
     def _losses(self, y_true: Any, y_pred: Any) -> Any:
         axis = self.axis + len(y_pred.shape) if self.axis < 0 else self.axis
@@ -208,7 +212,7 @@ class _Sigmoid(_Loss):
 
 
 def _at_least_float32(dtype: Any) -> Any:
-    policy = keras.dtype_policies.get(dtype or keras.backend.floatx())
+    policy = keras.dtype_policies.get(keras.backend.floatx() if dtype is None else dtype)
     return "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy.compute_dtype
 
 

@@ -50,8 +50,11 @@ def candidate_of(
     InputError
         Where a parameter lies outside its domain.
     """
-    if C != np.inf:
-        contracts.number("C", C, contracts.POSITIVE, "Large values penalise less, inf does not at all.")
+    given = contracts.one_number("C", C)
+    if isinstance(given, float | np.floating) and given == np.inf:
+        C = np.inf
+    else:
+        C = contracts.number("C", given, contracts.POSITIVE, "Large values penalise less, inf does not at all.")
     contracts.number("gamma", gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
     if keep_hardest is not None:
         LossSpec(keep_hardest=keep_hardest)

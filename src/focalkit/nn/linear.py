@@ -18,6 +18,9 @@ from focalkit.nn.module import PARAMETERS, HoldsSpec
 
 __all__ = ["LinearFocalLoss"]
 
+#: Of rows and columns of a weight that PyTorch can hold.
+MOST = 2**31
+
 
 class LinearFocalLoss(HoldsSpec, nn.Linear):
     r"""A model's last linear layer with its focal loss: :func:`focalkit.linear_softmax_focal_loss` as a module.
@@ -81,7 +84,9 @@ class LinearFocalLoss(HoldsSpec, nn.Linear):
         spec = LossSpec("softmax", _number("gamma", gamma), _number("alpha", alpha), **options)
         for name, value in spec.class_parameters().items():
             contracts.class_vector(name, value, n_classes)
-        super().__init__(in_features, n_classes, bias, device, dtype)
+        contracts.whole("in_features", in_features, 0, "It is the width of the hidden states.", most=MOST)
+        contracts.whole("n_classes", n_classes, 1, "E.g. the size of the vocabulary.", most=MOST)
+        super().__init__(in_features, n_classes, contracts.flag("bias", bias), device, dtype)
         self.logit_softcap, self.memory_budget = logit_softcap, memory_budget
         self.spec = spec
 

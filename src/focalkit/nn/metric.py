@@ -87,6 +87,8 @@ class LedgerMetric(Metric):
         return ledger
 
 
-def _host(tensor: Tensor) -> Any:
-    tensor = torch.as_tensor(tensor).detach().cpu()
+def _host(tensor: Any) -> Any:
+    if not isinstance(tensor, Tensor):
+        return tensor
+    tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -88,8 +88,8 @@ class Loss(HoldsSpec):
         inplace: bool = False,
     ) -> None:
         super().__init__()
-        self.check_finite = check_finite
-        self.inplace = inplace
+        self.check_finite = contracts.flag("check_finite", check_finite)
+        self.inplace = contracts.flag("inplace", inplace)
         self._store(LossSpec(link, gamma, alpha, **options), torch.get_default_device())
         for name, value in (("gamma", gamma), ("alpha", alpha)):
             if isinstance(value, Tensor):

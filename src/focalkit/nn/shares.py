@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from focalkit._core import contracts
 from focalkit._core.spec import PerClass
 from focalkit.diagnosis import Ledger
 
@@ -52,6 +53,8 @@ def write_shares(
     focalkit/loss_share/1 0.996 7
     focalkit/gradient_share/1 0.992 7
     """
+    if not isinstance(ledger, Ledger):
+        contracts.reject("ledger", "be a Ledger", contracts.Words(type(ledger).__name__), "Make one by diagnose().")
     if not ledger.n_samples:
         return
     shares = ledger.shares(gamma, alpha)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -116,9 +115,10 @@ def write_page(result: Any, path: str | PathLike[str], **options: Any) -> None:
     >>> ledger = diagnose(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 1]))
     >>> write_page(ledger, "page.html", language="zh-CN")  # doctest: +SKIP
     """
+    from focalkit._core import contracts
     from focalkit.io.atomic import write_text
 
-    write_text(Path(path), to_html(result, **options))
+    write_text(contracts.path("path", path), to_html(result, **options))
 
 
 def __dir__() -> list[str]:

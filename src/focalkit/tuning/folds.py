@@ -121,8 +121,11 @@ def forward_folds(targets: NDArray[Any], groups: NDArray[Any], time: NDArray[Any
         past = np.flatnonzero(when < low)
         train = past[~np.isin(groups[past], groups[test])]
         if len(np.unique(targets[train])) < 2:
-            got = contracts.Words(f"{len(np.unique(targets[train]))} in the {len(train):,} rows before fold {fold + 1}")
-            contracts.reject("time", "leave two classes to train on before each fold", got, "Ask for fewer folds.")
+            rows, n_shared = f"the {len(train):,} rows before fold {fold + 1}", len(past) - len(train)
+            rows += f", without {n_shared:,} of groups that it tests on" if n_shared else ""
+            got = contracts.Words(f"{len(np.unique(targets[train]))} in {rows}")
+            remedy = "Leave out groups=, or time=." if n_shared else "Ask for fewer folds."
+            contracts.reject("time", "leave two classes to train on before each fold", got, remedy)
         splits.append(Split(0, fold, train, test))
     return Folds(tuple(splits), len(splits), 1, (Message("note.forward", n=len(splits)),))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,9 +92,10 @@ def tune_labels(
     """
     verdicts, positives = {}, {}
     journal = options.pop("journal", None)
+    place = None if journal is None else contracts.path("journal", journal)
     for i, name in enumerate(labels):
-        if journal is not None:  # a journal is of one run
-            options["journal"] = Path(journal).with_name(f"{Path(journal).name}.{i}")
+        if place is not None:  # a journal is of one run
+            options["journal"] = place.with_name(f"{place.name}.{i}")
         y = np.asarray(labels[name])
         if not np.isin(y, [0, 1]).all():
             contracts.reject(

@@ -147,8 +147,9 @@ def tune(
     metric = asked.name
     contracts.whole("n_splits", n_splits, 2)
     contracts.whole("n_repeats", n_repeats, 1)
-    contracts.whole("seed", seed, 0)
+    contracts.whole("seed", seed, 0, most=contracts.MOST_SEED)
     contracts.whole("n_trials", n_trials, 0)
+    place = None if journal is None else contracts.path("journal", journal)
     classes, targets = np.unique(_labels(y), return_inverse=True)
     if len(classes) < 2:
         contracts.reject(
@@ -197,7 +198,7 @@ def tune(
     units = [Unit(plan, fold) for fold in all_folds for plan in range(n_surface)]
     units += [Unit(plan, fold) for plan in range(n_surface, len(plans)) for fold in all_folds]
     book = None
-    if journal is not None:
+    if place is not None:
         from focalkit.tuning.fingerprint import fingerprint, identity, source
 
         contents = {"features": X, "target": (targets, classes.tolist()), "groups": groups}
@@ -209,9 +210,7 @@ def tune(
             "n_splits": n_splits, "n_repeats": n_repeats, "seed": seed, "space": source(space) if space else "default",
             **({"rivals": grid.rivals} if grid.rivals else {}),
         }  # fmt: skip
-        book = Journal(
-            Path(journal), identity(trainer, contents, options), [fingerprint(p) for p in plans], len(folds.splits)
-        )
+        book = Journal(place, identity(trainer, contents, options), [fingerprint(p) for p in plans], len(folds.splits))
 
     collection = Collection(task, n_surface, folds.n_splits)
     running = run_units(task, units, n_jobs=n_jobs, dask=dask, journal=book)

@@ -23,14 +23,34 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
     const Clip<T> clip(job);
     const int whole_gamma = whole_of(block.gamma[0]);
     const T logit_scale = static_cast<T>(job.logit_scale);
+    // The exponential first, and the power of gce last, in loops of their own: see "Rules" in cpp/README.md.
+    constexpr bool relayed = !soft && form == Form::gce && order < 2;
+    T *e_at = block.kept, *exponent_at = block.hess;
+    if constexpr (!soft) {
+        for (int i = 0; i < count; i += N) {
+            V z = load(z_at + i);
+            prefetch(z_at + i + Elements<T>::most);  // of the next block, if it is read where it lies
+            if constexpr (adjusted) z = z * logit_scale + load(adjustment + i), store(block.z + i, z);
+            if constexpr (form == Form::star) {
+                if constexpr (!uniform) gamma = load(block.gamma + i);
+                z = negated(z, load(y_at + i) != T(1));
+            }
+            store(e_at + i, decay_at<form>(z, gamma, constant<V>(number)));
+        }
+        if constexpr (adjusted) z_at = block.z;
+    }
+    if constexpr (relayed)
+        for (int i = 0; i < count; i += N) {
+            const V m = negated<V>(load(z_at + i), load(y_at + i) != T(1));
+            const Probabilities<V> at = probabilities<V>(m, load(e_at + i));
+            store(exponent_at + i, gce_exponent<V>(at, constant<V>(number))), store(e_at + i, at.q);
+        }
     LossSum sum = total;
     V part{};
     Between<V> between;
     for (int i = 0; i < count; i += N) {
-        V z = load(z_at + i);
-        const V y = load(y_at + i);
-        if constexpr (adjusted) z = z * logit_scale + load(adjustment + i);
-        prefetch(z_at + i + Elements<T>::most);  // of the next block, if it is read where it lies
+        const V z = load(z_at + i), y = load(y_at + i);
+        if constexpr (soft) prefetch(z_at + i + Elements<T>::most);
         prefetch(y_at + i + Elements<T>::most);
         if constexpr (!uniform) {
             gamma = load(block.gamma + i);
@@ -78,17 +98,20 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
             if constexpr (form != Form::focal) {
                 const V m = negated(z, is_negative);
                 Slopes<V> f;
-                if constexpr (form == Form::asymmetric) {
-                    f = asymmetric<power == Power::whole, order>(m, is_negative, sides, clip);
+                if constexpr (relayed) {
+                    const ExpAndLess<V> w = exp_and_less_one<V>(load(exponent_at + i));
+                    f = gce<order, V>(w, load(e_at + i), constant<V>(number));
+                } else if constexpr (form == Form::asymmetric) {
+                    f = asymmetric<power == Power::whole, order, V>(m, load(e_at + i), is_negative, sides, clip);
                 } else {
-                    f = slopes_at<form, power, order>(m, gamma, constant<V>(number));
+                    f = slopes_at<form, power, order, V>(m, gamma, constant<V>(number), load(e_at + i));
                 }
                 if constexpr (uniform) value = weight * f.loss;
                 else value = weighted(weight, f.loss);
                 grad = where(is_negative, negative_scaled, -positive_scaled) * -f.d1;
                 hess = where(is_negative, negative_scaled, positive_scaled) * f.d2;
             } else {
-                const Probabilities<V> at = probabilities<V>(negated(z, is_negative));
+                const Probabilities<V> at = probabilities<V>(negated(z, is_negative), load(e_at + i));
                 const V w = modulation<power>(at, gamma);
                 if constexpr (uniform) value = weight * loss(at, w);  // no weight is 0
                 else value = weighted(weight, loss(at, w));

@@ -2,7 +2,6 @@
 #pragma once
 #include "focalkit/kernels/targets.hpp"
 #include "focalkit/math/forms.hpp"
-#include "focalkit/simd/compaction.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -29,8 +28,8 @@ bool margin_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
     int positives = 0, negatives = 0;
     for (int i = 0, at = 0; i < count; i += N, ++at) {
         const V z = load(z_at + i), y = load(y_at + i);
-        between.look(y, y != T(1));
         const LaneSet ones = lanes_equal(y, T(1));
+        between.look_outside(y, ones);
         positive_lanes[at] = ones;
         positives += gather(of_positives + positives, z, ones);
         if (at % sampled == 0) negatives += sampled * size(lanes_above(z, -clip.top) & static_cast<LaneSet>(~ones));
@@ -62,7 +61,7 @@ bool margin_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
         store(of_negatives + i, e.exp), store(v_at + i, e.less_one);
     }
     for (int i = 0; i < negatives; i += N) {
-        const BeyondMargin<V> at = beyond_margin<V>({load(of_negatives + i), load(v_at + i)}, clip);
+        const BeyondMargin<V> at = beyond_margin<V>({load(of_negatives + i), load(v_at + i)}, clip, negative * scale);
         prefetch(y_at + i + Elements<T>::most);
         store(of_negatives + i, at.u), store(v_at + i, at.v), store(pq_at + i, at.pq);
     }
@@ -71,12 +70,12 @@ bool margin_block(const Job& job, int count, const T* z_at, const T* y_at, T* gr
     for (int i = 0, at = 0; i < negatives; i += N, ++at) {
         const BeyondMargin<V> beyond = {load(v_at + i), load(of_negatives + i), load(pq_at + i), V{}};
         const Slopes<V> f = clipped<order>(beyond, sides.negative, whole_negative);
-        const V grad = -(negative * scale) * f.d1;
+        const V grad = -f.d1;
         if (few) {
             part = part + f.loss;
             if constexpr (order > 0) store(of_negatives + i, grad);
         } else {
-            part = part + where(load(y_at + i) == T(1), V{}, f.loss);
+            part = add_outside(part, f.loss, positive_lanes[at], load(y_at + i));
             if constexpr (order > 0) {
                 const V both = scatter(next_positive, positive_lanes[at], grad);
                 if (streamed) stream(grad_at + i, both);

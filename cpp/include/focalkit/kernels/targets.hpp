@@ -1,6 +1,7 @@
 // Blocks of a sigmoid's elements: how they, their targets, weights and exponents are read.
 #pragma once
 #include "focalkit/kernels/tiles.hpp"
+#include "focalkit/simd/compaction.hpp"
 
 namespace focalkit::FOCALKIT_ISA {
 
@@ -105,6 +106,7 @@ struct Between {
         const U more = seen | bits<U>(y);
         seen = where(is_not_one, more, seen);
     }
+    FOCALKIT_INLINE void look_outside(V y, LaneSet ones) { seen = bits<U>(join_outside(bits<V>(seen), y, ones)); }
     bool any() const {
         bool found = false;
         for (int i = 0; i < static_cast<int>(sizeof(V) / sizeof(seen[0])); ++i) found |= seen[i] != 0;

@@ -24,17 +24,20 @@ struct Probabilities {
     V e{}, smaller{};  // exp(-|m|), and the smaller of p and q
 };
 
-/// ``p``, ``q`` and ``nll`` at log-odds ``m``, each to a few ulp.
-///
-/// 1 - p is never a subtraction: with e = exp(-|m|) in (0, 1], the larger of p and q is
-/// 1 / (1 + e) and the smaller e / (1 + e); nll = max(-m, 0) + log1p(e) has no cancelling terms.
-///
-/// ``low``, if given, is what rounding took from m.
+/// exp(-|m|), with which ``probabilities`` begins. ``low``, if given, is what rounding took from m.
 template <class V, class... Low>
-FOCALKIT_INLINE Probabilities<V> probabilities(V m, Low... low_of_m) {
+FOCALKIT_INLINE V decay(V m, Low... low_of_m) {
+    return exp_nonpositive<V>(-absolute(m), where(m < V{}, low_of_m, -low_of_m)...);
+}
+
+/// ``p``, ``q`` and ``nll`` at log-odds ``m``, each to a few ulp; ``e`` is exp(-|m|).
+///
+/// 1 - p is never a subtraction: with e in (0, 1], the larger of p and q is
+/// 1 / (1 + e) and the smaller e / (1 + e); nll = max(-m, 0) + log1p(e) has no cancelling terms.
+template <class V>
+FOCALKIT_INLINE Probabilities<V> probabilities(V m, V e) {
     using T = typename Lane<V>::type;
     const V size = absolute(m);
-    const V e = exp_nonpositive<V>(-size, where(m < V{}, low_of_m, -low_of_m)...);
     const V larger = T(1) / (T(1) + e);
     const V smaller = e * larger;
     const auto unlikely = m < V{};
@@ -49,6 +52,10 @@ FOCALKIT_INLINE Probabilities<V> probabilities(V m, Low... low_of_m) {
     at.nll_other_low = where(unlikely, V{}, low);
     at.e = e, at.smaller = smaller;
     return at;
+}
+template <class V>
+FOCALKIT_INLINE Probabilities<V> probabilities(V m) {
+    return probabilities(m, decay(m));
 }
 
 /// The same at -m.

@@ -107,7 +107,8 @@ FOCALKIT_INLINE ExpAndLess<V> from_edge(V z, const Clip<T>& clip) {
     return {power + power * more, (power - T(1)) + power * more};
 }
 
-/// A negative of the asymmetric loss with a margin: v = max(q - c, 0) and u = 1 - v = p + c.
+/// A negative of the asymmetric loss with a margin: v = max(q - c, 0) and u = 1 - v = p + c. Multiplied, ``pq`` makes
+/// first derivatives so.
 template <class V>
 struct BeyondMargin {
     V v, u, pq, p_less_q;
@@ -116,10 +117,10 @@ struct BeyondMargin {
 /// With e = exp(m - edge) and d = 1 / (1 - c) + e / c: v = (1 - e) / d, p = e / (c d) and q = 1 / ((1 - c) d). Nothing
 /// is subtracted but e from 1, which ``from_edge`` does.
 template <class V, class T>
-FOCALKIT_INLINE BeyondMargin<V> beyond_margin(const ExpAndLess<V>& e, const Clip<T>& clip) {
-    const V odd = clip.over_number * e.exp;
+FOCALKIT_INLINE BeyondMargin<V> beyond_margin(const ExpAndLess<V>& e, const Clip<T>& clip, T multiply = 1) {
+    const V odd = clip.over_number * rounded<V>(e.exp);  // apart from that in d, which a fused sum does not round
     const V inverse = quotient(constant<V>(T(1)), V(clip.over_number * e.exp + clip.over_rest));
-    const V p = odd * inverse, q = clip.over_rest * inverse;
+    const V p = odd * inverse, q = (multiply * clip.over_rest) * inverse;
     return {maximum(V{}, V(-e.less_one * inverse)), p + clip.number, p * q, p - q};
 }
 
@@ -127,7 +128,7 @@ FOCALKIT_INLINE BeyondMargin<V> beyond_margin(const ExpAndLess<V>& e, const Clip
 template <int order, class V, class T>
 FOCALKIT_INLINE Slopes<V> clipped(const BeyondMargin<V>& at, T gamma, int whole) {
     const V v = at.v;
-    V n = -log_of_one_and<V>(-v, at.u);
+    V n = minus_log_of_rest(v, at.u);
     if (whole <= 0) n = n + (v - v);  // what is not a number stays so
     if (order < 2 && whole > 0) {     // without a division by v
         const V less = whole_power(v, whole - 1);
@@ -170,6 +171,19 @@ FOCALKIT_INLINE T form_number(const Job& job) {
     return static_cast<T>(job.form == Form::poly ? 1 + job.form_number : job.form_number);
 }
 
+/// Generalised cross-entropy by p^k, less 1 too, which is exp of k log p; without the second derivative.
+template <class V>
+FOCALKIT_INLINE V gce_exponent(const Probabilities<V>& at, V number) {
+    return -number * at.nll;
+}
+template <int order, class V>
+FOCALKIT_INLINE Slopes<V> gce(const ExpAndLess<V>& w, V q, V number) {
+    using T = typename Lane<V>::type;
+    Slopes<V> f{w.less_one * (T(-1) / number)};
+    if constexpr (order > 0) f.d1 = -w.exp * q;
+    return f;
+}
+
 template <Form form, Power power, int order, class V>
 FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V m, V gamma, V number) {
     using T = typename Lane<V>::type;
@@ -193,10 +207,8 @@ FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V m, V gamma, V num
         if constexpr (order > 0) f.d1 = -s * at.q;
         if constexpr (order > 1) f.d2 = s * (at.p * at.q);
     } else if constexpr (form == Form::gce) {
-        const V exponent = -number * at.nll;
-        const ExpAndLess<V> w = exp_and_less_one<V>(exponent);
-        f.loss = w.less_one * (T(-1) / number);
-        if constexpr (order > 0) f.d1 = -w.exp * at.q;
+        const ExpAndLess<V> w = exp_and_less_one<V>(gce_exponent(at, number));
+        f = gce<order>(w, at.q, number);
         if constexpr (order > 1) f.d2 = w.exp * at.q * (at.p - number * at.q);
     } else {
         const V w = modulation<power>(at, gamma);
@@ -207,22 +219,46 @@ FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V m, V gamma, V num
     return f;
 }
 
-/// Loss and derivatives at log-odds ``m``.
+/// The log-odds g m + b of star, and what rounding took from it: sigma of a large number has as many false digits as
+/// that.
+template <class V>
+struct WithLow {
+    V high, low;
+};
+template <class V>
+FOCALKIT_INLINE WithLow<V> star_log_odds(V m, V gamma, V number) {
+    const V product = rounded<V>(gamma * m), x = product + number, back = x - product;
+    return {x, ((product - (x - back)) + (number - back)) + product_error<V>(gamma, m, product)};
+}
+
+/// The exponential with which ``slopes_at`` begins.
+template <Form form, class V>
+FOCALKIT_INLINE V decay_at(V m, V gamma, V number) {
+    if constexpr (form == Form::star) {
+        const WithLow<V> x = star_log_odds(m, gamma, number);
+        return decay(x.high, x.low);
+    } else {
+        return decay(m);
+    }
+}
+
+/// Loss and derivatives at log-odds ``m``; ``e`` is ``decay_at`` it.
 template <Form form, Power power, int order, class V>
-FOCALKIT_INLINE Slopes<V> slopes_at(V m, V gamma, V number) {
+FOCALKIT_INLINE Slopes<V> slopes_at(V m, V gamma, V number, V e) {
     using T = typename Lane<V>::type;
     if constexpr (form == Form::star) {
-        // what rounding takes from g m + b is carried on: sigma of a large number has as many false digits as that
-        const V product = rounded<V>(gamma * m), x = product + number, back = x - product;
-        const V low = ((product - (x - back)) + (number - back)) + product_error<V>(gamma, m, product);
-        const Probabilities<V> at = probabilities<V>(x, low);
+        const Probabilities<V> at = probabilities(star_log_odds(m, gamma, number).high, e);
         Slopes<V> f{at.nll * (T(1) / gamma)};
         if constexpr (order > 0) f.d1 = -at.q;
         if constexpr (order > 1) f.d2 = gamma * (at.p * at.q);
         return f;
     } else {
-        return slopes<form, power, order>(probabilities(m), m, gamma, number);
+        return slopes<form, power, order>(probabilities(m, e), m, gamma, number);
     }
+}
+template <Form form, Power power, int order, class V>
+FOCALKIT_INLINE Slopes<V> slopes_at(V m, V gamma, V number) {
+    return slopes_at<form, power, order>(m, gamma, number, decay_at<form>(m, gamma, number));
 }
 
 /// Quality and varifocal loss at the logit ``z``, of a target y and 1 - y; in the logit.
@@ -276,8 +312,8 @@ FOCALKIT_INLINE Slopes<V> one_side(const Probabilities<V>& at, T gamma, int whol
 
 /// The asymmetric loss of 0/1 targets at log-odds ``m``; of ``whole`` gammas without a margin by products alone.
 template <bool whole, int order, class V, class M, class T>
-FOCALKIT_INLINE Slopes<V> asymmetric(V m, M is_negative, const Sides<T>& sides, const Clip<T>& clip) {
-    const Probabilities<V> at = probabilities(m);
+FOCALKIT_INLINE Slopes<V> asymmetric(V m, V e, M is_negative, const Sides<T>& sides, const Clip<T>& clip) {
+    const Probabilities<V> at = probabilities(m, e);
     if constexpr (whole) {
         const V gamma = where(is_negative, constant<V>(sides.negative), constant<V>(sides.positive));
         const V w =

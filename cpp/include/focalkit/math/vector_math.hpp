@@ -31,16 +31,17 @@ FOCALKIT_INLINE DoubleV scale_by_power(DoubleV y, DoubleV shifted) {
 }
 #endif
 
-/// exp(r) - 1 = r + r^2 P(r) for |r| <= ln2/2; P is the minimax polynomial (relative error of exp 3e-9) for float,
-/// Taylor's for double.
+/// exp(r) = 1 + r + r^2 P(r) for |r| <= ln2/2; P is the minimax polynomial (relative error of exp 3e-9) for float,
+/// Taylor's for double. For exp(r) - 1 what is not r is added last.
 template <class V>
 FOCALKIT_INLINE V exp_less_one(V r) {
     using T = typename Lane<V>::type;
+    const V r2 = r * r;
     if constexpr (sizeof(T) == 4) {
-        const V p = 0.49999994f + r * (0.1666652f + r * (0.0416684f + r * (0.00836885f + r * 0.001381432f)));
-        return r * (1.0f + r * p);
+        const V high = 0.0416684f + r * (0.00836885f + r * 0.001381432f);
+        return r + r2 * ((0.49999994f + r * 0.1666652f) + r2 * high);
     } else {
-        const V r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+        const V r4 = r2 * r2, r8 = r4 * r4;
         const V c23 = 1.0 / 2 + r * (1.0 / 6);
         const V c45 = 1.0 / 24 + r * (1.0 / 120);
         const V c67 = 1.0 / 720 + r * (1.0 / 5040);
@@ -51,12 +52,21 @@ FOCALKIT_INLINE V exp_less_one(V r) {
         return r + r2 * p;
     }
 }
+template <class V>
+FOCALKIT_INLINE V exp_near_one(V r) {
+    if constexpr (sizeof(typename Lane<V>::type) == 4) {
+        const V p = 0.49999994f + r * (0.1666652f + r * (0.0416684f + r * (0.00836885f + r * 0.001381432f)));
+        return 1.0f + r * (1.0f + r * p);
+    } else {
+        return 1.0 + exp_less_one(r);
+    }
+}
 
 /// exp(r + low) 2^n for x = n ln 2 + r, ``shifted`` holding n in its low bits.
 template <class V>
 FOCALKIT_INLINE V exp_reduced(V x, V shifted, V r) {
     using T = typename Lane<V>::type;
-    const V y = T(1) + exp_less_one(r);
+    const V y = exp_near_one(r);
     return where(x < constant<V>(sizeof(T) == 4 ? T(-104) : T(-746)), V{}, scale_by_power(y, shifted));
 }
 
@@ -187,13 +197,34 @@ FOCALKIT_INLINE V log_nonnegative(V x) {
     return where(x == V{}, -infinity<V>(), result);
 }
 
-/// log(x) for a normal x = 1 + t, where a small t is known to more digits than x has.
+/// -log(1 - v) for v in [0, 1), where a small v is known to more digits than u = 1 - v has; u is normal.
 template <class V>
-FOCALKIT_INLINE V log_of_one_and(V t, V x) {
-    LogParts<V> parts(x, constant<V>(LogParts<V>::bias));
-    parts.t = where(parts.k == V{}, t, parts.t);
-    return parts.log();
+FOCALKIT_INLINE V minus_log_of_rest(V v, V u) {
+    LogParts<V> parts(u, constant<V>(LogParts<V>::bias));
+    parts.t = where(parts.k == V{}, -v, parts.t);
+    return -parts.log();
 }
+#if defined(FOCALKIT_AVX512)
+/// Of the middles of 16 parts of [1, 2).
+alignas(64) inline constexpr float logs_of_middles[16] = {
+    0.0307716578f, 0.0896121562f, 0.145182014f, 0.197825745f, 0.247836158f, 0.295464218f, 0.340926588f, 0.384411693f,
+    0.426084399f,  0.466089725f,  0.504556f,    0.541597307f, 0.57731539f,  0.611801565f, 0.645137966f, 0.677398801f};
+
+/// By the middle R of the part that 1 / u lies in: -log u = log R - log(1 - t) with t = 1 - R u, |t| <= 1/31. Where u
+/// has fewer digits than v, t is (1 - R) + R v; for the smallest v R is 1.
+FOCALKIT_INLINE FloatV minus_log_of_rest(FloatV v, FloatV u) {
+    const __m512i near = _mm512_castps_si512(_mm512_rcp14_ps((__m512)u));
+    const __m512i digits = _mm512_set1_epi32(0x0007ffff), half = _mm512_set1_epi32(0x00040000);
+    const __m512 middle = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(near, digits, half, 0xba));
+    const __m512i part = _mm512_srli_epi32(near, 19);  // its lowest four bits
+    const FloatV log = (FloatV)_mm512_permutexvar_ps(part, _mm512_load_ps(logs_of_middles));
+    const auto small = v < 0.03125f;
+    const FloatV of_middle = where(small, FloatV{}, FloatV(log + (FloatV)_mm512_getexp_ps(middle) * 0.693147181f));
+    const FloatV R = where(small, constant<FloatV>(1.0f), (FloatV)middle);
+    const FloatV t = where(v < 0.5f, FloatV((1.0f - R) + R * v), FloatV(1.0f - R * u));
+    return of_middle + (t + t * t * (0.5f + t * (0.333333333f + t * (0.25f + t * 0.2f))));
+}
+#endif
 
 /// log(1 + e) for e in [0, 1], without rounding 1 + e. For float e times a minimax polynomial (relative error 5e-9).
 template <class V>

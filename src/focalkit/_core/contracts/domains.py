@@ -5,9 +5,12 @@ The checks read the domains, and so do the random tests.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +76,8 @@ PRIOR = Interval(0, 1, low_inclusive=False, high_inclusive=False)
 SAMPLE_WEIGHT = Interval(0, math.inf)
 POSITIVE = Interval(0, math.inf, low_inclusive=False)
 FRACTION = Interval(0, 1, low_inclusive=False)
+#: What NumPy's and scikit-learn's generators take for a seed.
+MOST_SEED = 2**32 - 1
 BETA_EFFECTIVE = Interval(0, 1, high_inclusive=False)
 
 
@@ -152,6 +157,13 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def integer(name: str, value: object) -> int:
+    """A whole number of either sign."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        reject(name, "be an integer", value, "Pass a Python int.")
+    return int(value)
+
+
 def whole(name: str, value: object, least: int, remedy: str = "Pass an int.", *, most: int | None = None) -> int:
     """A whole number of at least ``least``, and of at most ``most``, which memory or time can hold."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
@@ -171,11 +183,19 @@ def several(name: str, value: object, contract: str, remedy: str) -> tuple[Any, 
     reject(name, contract, value, remedy)
 
 
-def fields_of_form(form: object) -> dict[str, Any]:
-    """The numbers of a form of the loss by name; None for the focal loss."""
-    if form is not None and not isinstance(form, Mapping):
-        reject("form", "map names of a form to numbers", form, "E.g. {'poly': 1.0}; None is the focal loss.")
-    return {} if form is None else dict(form)
+def named(name: str, value: object) -> dict[str, Any]:
+    """Values by the names of a form or of fields of the loss; None for the focal loss."""
+    if value is not None and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+        reject(name, "map names to values", value, "E.g. {'poly': 1.0}; None is the focal loss.")
+    return {} if value is None else dict(value)
+
+
+def path(name: str, value: object) -> Path:
+    """The name of a file, as a path."""
+    if isinstance(value, str | os.PathLike) and value != "":
+        with contextlib.suppress(TypeError):  # a path of bytes
+            return Path(value)
+    reject(name, "be the path of a file", value, "Pass a string or a pathlib.Path.")
 
 
 def one_of(name: str, value: object, choices: Sequence[str], remedy: str = "") -> str:

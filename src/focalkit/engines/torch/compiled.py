@@ -49,6 +49,10 @@ class Arguments(NamedTuple):
     names: str
 
 
+#: More rows than there are, in a number that a tensor holds.
+_EVERYTHING = 2**62
+
+
 def arguments_of(
     spec: LossSpec, gamma: Tensor | None = None, alpha: Tensor | None = None, *, constant: bool = False
 ) -> Arguments:
@@ -64,7 +68,7 @@ def arguments_of(
         *form,
         spec.label_smoothing,
         0.0 if is_count else keep,
-        keep if is_count else 0,
+        min(keep, _EVERYTHING) if is_count else 0,
         spec.negatives_per_positive or 0.0,
     ]
     scalars = None

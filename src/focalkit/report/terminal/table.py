@@ -164,7 +164,7 @@ _CLOSING = "，。；：、！？）》」』】〉〕”’…,.;:!?)%％"
 _OPENING = r"（《「『【〈〔“‘(\["
 _WORD = re.compile(
     rf" ?[{_OPENING}]*(?![{_OPENING}])[{_WIDE}][{_CLOSING}]*"  # a wide sign, with the marks around it
-    rf"| ?[{_OPENING}]*[^ {_WIDE}]*[^ {_WIDE}{_OPENING}][{_CLOSING}]*"  # a word
+    rf"| ?[{_OPENING}]*[^ {_WIDE}]*[^ {_WIDE}{_OPENING}][{_CLOSING}]*(?:(?<=\d) %[{_CLOSING}]*)?"  # a word, or 77.5 %
     rf"| ?[^ ]| "
 )
 
