@@ -1,6 +1,7 @@
 """JAX: loss and gradient of one batch beside Optax, and a vocabulary's layer by chunks beside all of its logits.
 
-    python benchmarks/jax_bench.py [--rounds 15] [--seconds 8] [--shapes 64×5,…] [--no-linear] [--out FILE.json]
+    python benchmarks/jax_bench.py [--rounds 15] [--seconds 8] [--shapes 64×5,…] [--no-linear] [--keep-pages]
+                                   [--out FILE.json]
 
 Under ``jit``, float32, gamma 2, mean; fresh results; interleaved rounds in one process, medians. Optax's softmax focal
 loss is written on its cross-entropy, as users do; the sigmoid one is ``optax.losses.sigmoid_focal_loss``. Memory is a
@@ -158,12 +159,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="stop a shape after this time and three rounds")
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--no-linear", action="store_true")
+    parser.add_argument("--keep-pages", action="store_true", help="call focalkit.keep_pages() first")
     parser.add_argument("--memory-of", default="")
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     if arguments.memory_of:
         return memory_of(arguments.memory_of)
-    kept = "keeps its pages" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "has its defaults"
+    if arguments.keep_pages:
+        focalkit.keep_pages()
+    keeps = arguments.keep_pages or "MALLOC_TRIM_THRESHOLD_" in os.environ
+    kept = "keeps its pages" if keeps else "has its defaults"
     print(f"jax {jax.__version__}, optax {optax.__version__}; the allocator {kept}; load {os.getloadavg()[0]:.1f}\n")
     record: dict[str, Any] = {"jax": jax.__version__, "optax": optax.__version__, "allocator": kept}
     shapes = [shape for shape in arguments.shapes.split(",") if shape]

@@ -10,7 +10,7 @@ TOGETHER = [
     ["nn.SoftmaxFocalLoss", "nn.SigmoidFocalLoss", "nn.SoftmaxCrossEntropy", "nn.SigmoidCrossEntropy"],
     ["keras.SoftmaxFocalLoss", "keras.SigmoidFocalLoss", "keras.SoftmaxCrossEntropy", "keras.SigmoidCrossEntropy"],
     ["loss_grad_hess", "LossSpec", "LossGradHess"],
-    ["get_num_threads", "set_num_threads"],
+    ["get_num_threads", "set_num_threads", "keep_pages"],
     ["class_weights", "deferred_weights", "prior_bias", "long_tail_counts"],
     ["recover_posterior", "shift_prior"],
     ["linear_softmax_focal_loss", "nn.LinearFocalLoss"],

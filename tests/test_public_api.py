@@ -66,7 +66,11 @@ def test_a_module_shows_its_public_names_alone(name):
 def test_every_public_name_is_documented(name):
     value = getattr(focalkit, name)
     assert value.__doc__
-    if inspect.isfunction(value) and name not in ("get_num_threads", "set_num_threads"):  # no mathematics in these
+    if inspect.isfunction(value) and name not in (
+        "get_num_threads",
+        "keep_pages",
+        "set_num_threads",
+    ):  # no mathematics in these
         for section in ("Parameters", "Returns", "Raises", "Examples"):
             assert f"{section}\n    ---" in value.__doc__, section
         assert ".. math::" in value.__doc__ or name == "class_weights"

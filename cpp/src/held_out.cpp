@@ -174,6 +174,7 @@ void class_figures(const double* probability, std::int64_t n, std::int64_t class
             here += targets[rows[static_cast<std::size_t>(at - 1)].at] == c;
             ++seen;
         }
+        if (!here) continue;  // most rows, and a division each
         found += here;
         precision += static_cast<double>(here) * (static_cast<double>(found) / static_cast<double>(seen));
     }

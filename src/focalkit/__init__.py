@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from focalkit._core.contracts import InputError
 from focalkit._core.spec import LossSpec
-from focalkit.engines.cpu.machine import get_num_threads, set_num_threads
+from focalkit.engines.cpu.machine import get_num_threads, keep_pages, set_num_threads
 from focalkit.linear_loss import linear_softmax_focal_loss
 from focalkit.losses import (
     LossGradHess,
@@ -32,6 +32,7 @@ __all__ = [
     "deferred_weights",
     "diagnose",
     "get_num_threads",
+    "keep_pages",
     "linear_softmax_focal_loss",
     "long_tail_counts",
     "loss_grad_hess",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import platform
 import subprocess
 import sys
 import warnings
@@ -396,3 +397,32 @@ def test_a_nan_or_infinite_logit_spoils_its_own_row_only(layout, instruction_set
             spoiled[(1,) + (5,) * (len(layout) - 2)] = True
             assert np.array_equal(np.isnan(losses), spoiled)
             assert np.array_equal(np.isnan(np.moveaxis(grad, 1, -1)).all(-1), spoiled)
+
+
+PAGES = """
+import ctypes, resource, sys
+import focalkit
+
+library = ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+library.free.argtypes = [ctypes.c_void_p]
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    memory = library.malloc(64 << 20)
+    ctypes.memset(memory, 1, 64 << 20)
+    library.free(memory)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+fresh = faults(), faults()
+focalkit.keep_pages()
+print(fresh[1], faults(), faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="speaks to glibc")
+def test_kept_pages_are_not_asked_for_again():
+    done = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
+    before, first, again = map(int, done.stdout.split())
+    assert again < 8 < before
+    assert again < first

@@ -24,6 +24,12 @@ def test_blank_lines_titles_and_excel_s_line_above_a_header_are_left_out(tmp_pat
         assert len(table.y) == 60
 
 
+def test_names_in_single_quotes_are_read_without_them_as_values_are(tmp_path):
+    table = read(tmp_path, ["'label','a b','c'", *(f"'{y}',{a},{b}" for a, b, y in (row.split(",") for row in ROWS))])
+    assert (table.target_name, table.feature_names) == ("label", ("a b", "c"))
+    assert set(table.y.tolist()) == {"ok", "bad"}
+
+
 def test_titles_filled_up_with_empty_cells_are_left_out(tmp_path):
     for above in (["Report,,"], [",,", "Report of May,,", ",,"], ["Report,,", "2024,,", ",,"]):
         table = read(tmp_path, [*above, "a,b,label", *ROWS])

@@ -154,6 +154,8 @@ def sniff(head: bytes, asked: TextOptions, name: str, *, whole: bool) -> Dialect
         alerts += why
     if header:
         names = [cell.strip().strip("\ufeff") for cell in first]
+        if all(re.fullmatch("'.*'", cell, re.S) for cell in names if cell):  # values are read without these, too
+            names = [cell[1:-1] for cell in names]
         names += [""] * (width - len(names))
         skipped += "".join(sizes[: 1 + n_below])
     else:

@@ -74,6 +74,7 @@ _FOREIGN = (
     (b"{\\rtf", "a text document", "Save the table as CSV."),
     (b"<!DOCTYPE", "a web page", "Save the table as CSV."),
     (b"<html", "a web page", "Save the table as CSV."),
+    (b"<table", "a web page", "Save the table as CSV."),
     (b"\x89PNG", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
     (b"GIF8", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),
     (b"\xff\xd8\xff", "a picture", "Give CSV, Parquet, Arrow, JSON or .npz."),

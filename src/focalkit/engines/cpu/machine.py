@@ -83,6 +83,35 @@ def get_num_threads() -> int:
     return _cpu.threads()
 
 
+def keep_pages() -> None:
+    """Let glibc keep freed memory for the next array, instead of giving its pages back to the system.
+
+    JAX and PyTorch take the memory of a large result anew in every call, and clearing fresh pages costs more than the
+    loss. This is ``MALLOC_MMAP_THRESHOLD_`` and ``MALLOC_TRIM_THRESHOLD_`` for a process that runs already: it holds as
+    much memory as it ever needed at a time, arrays of 2 GiB and more excepted, and there is no way back. NumPy's
+    arrays need it not: results of this package have a pool of their own.
+
+    Raises
+    ------
+    NotImplementedError
+        Where the C library is not glibc, as on macOS, Windows and musl.
+
+    Examples
+    --------
+    >>> keep_pages()  # doctest: +SKIP
+    """
+    import ctypes
+
+    library: Any = None if os.name == "nt" else ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        message = "keep_pages() speaks to glibc, the C library of most Linux systems, which is not here: leave it out"
+        raise NotImplementedError(message)
+    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1  # malloc.h
+    if not (library.mallopt(mmap_threshold, most) and library.mallopt(trim_threshold, most)):
+        message = "glibc did not take the thresholds of keep_pages()"
+        raise OSError(message)
+
+
 def held_memory() -> int:
     """Bytes of recycled memory held for later results."""
     return _cpu.held_memory()

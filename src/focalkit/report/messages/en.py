@@ -292,7 +292,7 @@ MESSAGES: dict[str, str] = {
     "page.hardest_note": "The largest losses of each class: wrong labels gather here. Rows are numbered as the file numbers them, from 1.",
     "page.at": "Each at the cell chosen for {metric:metric}; ▶ marks the recommendation.",
     "page.surface": "{metric:Metric} over α and γ",
-    "page.surface_note": "Mean ± standard error; darker is better, the frame marks the best average, ▶ the recommendation.",
+    "page.surface_note": "Mean ± standard error; the stronger the blue the better, the frame marks the best average, ▶ the recommendation.",
     "page.families": "Remedies, the cheapest first",
     "page.no_logits": "The estimator gives no logits.",
     "page.easy": "Out-of-fold predictions of plain cross-entropy. Samples already on the right side (p_t > 0.5) are {rows:percent} of all and carry {before:percent} of its loss; under {cell:cell} they would carry {after:percent}.",

@@ -292,7 +292,7 @@ MESSAGES: dict[str, str] = {
     "page.hardest_note": "每个类别中损失最大的行：标错的样本往往在这里。行号与文件一致，从 1 开始。",
     "page.at": "每种方法取按{metric:metric}选定的那一格；▶ 为推荐。",
     "page.surface": "{metric:Metric}随 α 和 γ 的变化",
-    "page.surface_note": "均值 ± 标准误差；颜色越深越好，加框者平均最好，▶ 为推荐。",
+    "page.surface_note": "均值 ± 标准误差；蓝色越浓越好，加框者平均最好，▶ 为推荐。",
     "page.families": "各种方法，最省事的在前",
     "page.no_logits": "该估计器不给出 logits。",
     "page.easy": "以下用普通交叉熵的折外预测。已在正确一侧的样本（p_t > 0.5）占全部的 {rows:percent}，占其损失的 {before:percent}；换成 {cell:cell} 则占 {after:percent}。",
