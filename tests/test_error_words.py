@@ -140,7 +140,7 @@ def test_no_wrong_argument_ends_in_an_error_of_python_s(use):
             refused_or_done(use, **{argument: value})
 
 
-@pytest.mark.parametrize("path", [None, 3, "", b"a", ["a"], object()], ids=str)
+@pytest.mark.parametrize("path", [None, 3, "", b"a", ["a"], pytest.param(object(), id="object")], ids=str)
 def test_what_is_no_path_of_a_file_is_refused_before_anything_is_written(path):
     ledger = focalkit.diagnose(wrong_calls.Z, wrong_calls.Y)
     rule = decisions.decide(wrong_calls.P2, wrong_calls.Y2, "f1", cv=None)
