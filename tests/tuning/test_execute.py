@@ -112,6 +112,22 @@ def test_a_killed_worker_without_a_journal_says_what_would_have_helped(tmp_path)
         tune(make_deadly(tmp_path / "died"), X, y, **GRID, n_jobs=2)
 
 
+def test_workers_find_the_modules_of_now_and_say_what_they_cannot_read(tmp_path, monkeypatch):
+    few = {**GRID, "gammas": (0.0,), "alphas": (None,), "n_repeats": 1, "n_jobs": 2}
+    (tmp_path / "trains_here.py").write_text(
+        "def fit(spec, train, test):\n    return [[0.0, 1.0]] * len(test)\n"
+        "def broken():\n    raise LookupError('nothing here')\n"
+        "class Unreadable:\n    __call__ = staticmethod(fit)\n    def __reduce__(self):\n        return broken, ()\n"
+    )
+    tune(lambda spec, train, test: np.zeros((len(test), 2)), X, y, **few)  # starts workers that do not know it
+    monkeypatch.syspath_prepend(tmp_path)
+    import trains_here
+
+    tune(lambda *given: np.array(trains_here.fit(*given)), X, y, **few)
+    with pytest.raises(ChildProcessError, match=r"a worker cannot read what it is given \(.*\): .*nothing here"):
+        tune(trains_here.Unreadable(), X, y, **few)
+
+
 TABLE_OPTIONS = ["--folds", "3", "--repeats", "3", "--gamma", "0,1", "--alpha", "none,sqrt", "--keep-hardest", "none"]
 
 

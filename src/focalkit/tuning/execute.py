@@ -28,6 +28,7 @@ Compute = Callable[[Iterable[Unit]], Found]
 POLL_SECONDS = 0.2
 THREADED = ("jax", "torch", "tensorflow")
 KILLED = "a worker was killed, as systems do where memory runs out (fewer jobs need less)"
+UNREAD = "a worker cannot read what it is given (one job needs no worker: n_jobs=1, --jobs 1)"
 
 
 def run_units(task: Task, units: Sequence[Unit], *, n_jobs: int, dask: Any, journal: Journal | None) -> Found:
@@ -75,8 +76,11 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
             yield forked
         return
     from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    with parallel_config(backend="loky"):
+    # workers are used again: those that were started with another path would not find the modules of now
+    path = tuple(map(os.path.abspath, sys.path))
+    with parallel_config(backend="loky", initializer=_import_from, initargs=(path,)):
         # one unit a message: each is seconds of work, and is kept as soon as it is done
         parallel = Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered")
 
@@ -85,10 +89,22 @@ def _backend(task: Task, n_jobs: int, dask: Any) -> Iterator[Compute]:
             with _held_back():
                 found = parallel(delayed(run_unit)(task, unit) for unit in units)
             yield from found
-        except concurrent.futures.BrokenExecutor as error:
+        except TerminatedWorkerError as error:
             raise ChildProcessError(KILLED) from error
+        except concurrent.futures.BrokenExecutor as error:
+            message = f"{UNREAD}: {_last_line(error)}"
+            raise ChildProcessError(message) from error
 
     yield compute
+
+
+def _import_from(path: Sequence[str]) -> None:
+    sys.path[:] = path
+
+
+def _last_line(error: BaseException) -> str:
+    """The last line of what is told of an error's cause, or of the error."""
+    return (str(error.__cause__ or "").strip('\n" ') or str(error)).splitlines()[-1]
 
 
 def n_cores() -> int:
