@@ -193,6 +193,17 @@ def test_other_columns_beside_named_logits_are_left_aside_and_said(tmp_path, end
         assert said[0].values["others"] == list(extra)
 
 
+def test_two_numbered_rows_of_columns_are_logits_and_others_but_grades_are_classes(tmp_path):
+    def opened(*names):
+        (tmp_path / "p.csv").write_text("\n".join([",".join([*names, "label"]), *["0.5," * len(names) + "0"] * 9]))
+        return open_predictions([tmp_path / "p.csv"], Asked()).class_names
+
+    with pytest.raises(InputError, match=r"told apart.*of which e0, e1, e2 may be none.*logits="):
+        opened("l1", "l2", "e0", "e1", "e2")
+    grades = ("A1", "A2", "B1", "B2")
+    assert opened(*grades) == grades
+
+
 @pytest.mark.parametrize("name", ["confidence", "loss", "score", "epoch", "entropy"])
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_columns_that_cannot_be_told_from_logits_are_refused_with_the_way_out(tmp_path, name, ending):

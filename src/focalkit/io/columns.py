@@ -258,11 +258,26 @@ def _logits(asked: str | None, rest: list[str], kind: dict[str, str], file: str,
     odd = [n for n in numeric if named and _OTHER.match(n)]
     if found.told_from >= FEW and floats:
         odd += [n for n in numeric if kind[n] == "int"]
+    odd = odd or (_another_row(numeric) if named else [])
     if odd and len(numeric) > 1:
         got = contracts.Words(f"{file} with the columns {_shown(numeric)}, of which {_shown(odd)} may be none")
         remedy = "Name them by logits='A,B,…' (or by what they begin with), or leave others out by drop=."
         contracts.reject("logits", "be told apart from other columns", got, remedy)
     return numeric
+
+
+def _another_row(names: list[str]) -> list[str]:
+    """Columns of other numbered rows than the first, where rows are no grades of one scale: l1 to l3, then e0 to e3."""
+    rows: dict[str, list[int]] = {}
+    for name in names:
+        found = re.fullmatch(r"(.*\D)(\d+)", name)
+        if found is None:
+            return []
+        rows.setdefault(found[1], []).append(int(found[2]))
+    first = next(iter(rows.values()), [])
+    if all(row == first for row in rows.values()) or any(len(row) < 2 for row in rows.values()):
+        return []
+    return names[len(first) :]
 
 
 def _asked(asked: str, rest: list[str], kind: dict[str, str], file: str) -> list[str]:
