@@ -151,7 +151,7 @@ def test_a_name_is_no_statement_of_the_python_that_is_written(monkeypatch):
     ],
 )
 def test_a_name_is_text_in_a_model_card(name):
-    from markdown_it import MarkdownIt
+    MarkdownIt = pytest.importorskip("markdown_it").MarkdownIt
 
     from focalkit.report.card import text
 
