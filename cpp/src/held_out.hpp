@@ -16,8 +16,8 @@ void class_figures(const double* probability, std::int64_t n, std::int64_t class
                    std::int64_t c, std::int64_t bins, double& precision, double& gap);
 
 /// Which class is decided where log p - shift is largest (the first of equals), at every shift: counted in ``right``
-/// and
-/// ``named`` (shifts, classes), zeros before. ``shift`` is (known, shifts), a line for each of the ``known`` classes.
+/// and ``named`` (shifts, classes), zeros before. ``shift`` is (known, shifts), a line for each of the ``known``
+/// classes.
 void count_shifts(const double* posterior, std::int64_t n, std::int64_t classes, const std::int64_t* targets,
                   const std::int64_t* known, std::int64_t n_known, const double* shift, std::int64_t shifts,
                   std::int64_t* right, std::int64_t* named);

@@ -193,12 +193,11 @@ class LossSpec:
             value = getattr(self, name)
             if value is math.nan:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                contracts.reject(name, "be an integer", value, "Pass a Python int.")
+            value = contracts.integer(name, value)
             bits = 63 if name == "ignore_index" else 6  # class ids have 64, and no array 64 axes
             if not -(1 << bits) <= value < 1 << bits:
                 contracts.reject(name, f"lie in [-2**{bits}, 2**{bits})", value, "Leave it out for the default.")
-            store(name, int(value))
+            store(name, value)
         self._check_mining(store)
         self._check_shifts(store)
         self._check_forms(store)

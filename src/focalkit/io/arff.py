@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from focalkit._core import contracts
-from focalkit.io.dialect import HEAD, Dialect, encoding_of
+from focalkit.io.code_pages import encoding_of
+from focalkit.io.dialect import HEAD, Dialect
 from focalkit.io.sources import File
 
 _ATTRIBUTE = re.compile(r"(?i)^\s*@attribute\s+('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s{]+)\s*(.*)$")

@@ -238,11 +238,9 @@ def _logits(asked: str | None, rest: list[str], kind: dict[str, str], file: str,
     called = [n for n in rest if n.lower() in _LISTS and kind[n] in ("list", "ints")]
     if called:
         return called[:1]
-    if named:
-        for prefix in PREFIXES:
-            some = [n for n in numeric if n.lower().startswith(prefix) and len(n) > len(prefix)]
-            if len(some) > 1 or (some and prefix.startswith("logit")):
-                return some
+    prefixed = _prefixed(rest, kind) if named else []
+    if prefixed:
+        return prefixed
     plain = [n for n in lists if not _OTHER.match(n)] or lists
     if len(plain) == 1:
         return plain

@@ -79,10 +79,9 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
         over_rows(kernels, columns.X, columns.n, columns.targets, weights, theta, curvature=sums)
     sums /= np.array([model.total for model in models])[:, None, None]
     places = rows.once("places", lambda: _places(D))
-    whole = sums
     if K > 1:
-        whole = np.matmul(rows.once("entries", lambda: _entries(K)), whole)
-    blocks = whole[:, :, places].reshape(len(models), K, K, D, D).transpose(0, 3, 1, 4, 2)
+        sums = np.matmul(rows.once("entries", lambda: _entries(K)), sums)
+    blocks = sums[:, :, places].reshape(len(models), K, K, D, D).transpose(0, 3, 1, 4, 2)
     return _regular(blocks.reshape(len(models), D * K, D * K), penalties)
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,16 +157,20 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def integer(name: str, value: object) -> int:
     """A whole number of either sign."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+    if not _is_whole(value):
         reject(name, "be an integer", value, "Pass a Python int.")
     return int(value)
 
 
 def whole(name: str, value: object, least: int, remedy: str = "Pass an int.", *, most: int | None = None) -> int:
     """A whole number of at least ``least``, and of at most ``most``, which memory or time can hold."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
+    if not _is_whole(value) or value < least:
         reject(name, f"be a whole number of at least {least}", value, remedy)
     if most is not None and value > most:
         reject(name, f"be at most {most}", value, remedy)
