@@ -1,4 +1,5 @@
 // Python's arrays to the figures of held-out rows (focalkit/_held_out.py).
+#include <limits>
 #include <stdexcept>
 
 #include "bindings/arrays.hpp"
@@ -45,6 +46,7 @@ void ranked(Table posterior, Ids targets, Ids of, std::int64_t bins, Dense<doubl
     const std::int64_t n = size(posterior), classes = size(posterior, 1);
     need(size(targets) == n && size(precision) == classes && size(gap) == classes && bins > 0);
     need_ids(of, classes);
+    if (n > std::numeric_limits<std::int32_t>::max()) throw std::length_error("more than 2^31 - 1 rows");
     const nb::gil_scoped_release released;
     for (std::int64_t i = 0; i < size(of); ++i) {
         const std::int64_t k = of.data()[i];
