@@ -150,11 +150,7 @@ def tune(
     contracts.whole("seed", seed, 0, most=contracts.MOST_SEED)
     contracts.whole("n_trials", n_trials, 0)
     place = None if journal is None else contracts.path("journal", journal)
-    classes, targets = np.unique(_labels(y), return_inverse=True)
-    if len(classes) < 2:
-        contracts.reject(
-            "y", "have at least two classes", contracts.Words(f"{len(classes)}"), "Nothing is to be told apart."
-        )
+    classes, targets = contracts.class_ids(_labels(y))
     rows = _rows(X)
     if rows is not None and rows != len(targets):
         contract = f"have one label for each of the {rows} rows of X"
