@@ -127,19 +127,11 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         X = X.tocsr() if hasattr(X, "tocsr") else X
         contracts.unmasked("y", y)
         check_classification_targets(y)
-        self.classes_, ids = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-        n_classes = len(self.classes_)
-        if n_classes < 2:
-            contracts.reject(
-                "y",
-                "have at least two classes",
-                contracts.Words(f"{n_classes} class"),
-                "One class leaves nothing to decide.",
-            )
+        self.classes_, ids = contracts.class_ids(column_or_1d(y, warn=True))
         weight = None if sample_weight is None else contracts.sample_weight_array(sample_weight, ids.shape)
-        masses = np.bincount(ids, weights=weight, minlength=n_classes)
+        masses = np.bincount(ids, weights=weight, minlength=len(self.classes_))
         self.prior_ = masses / masses.sum()
-        cell = self._cell(n_classes)
+        cell = self._cell(len(self.classes_))
         trainer = trainer_of(self.estimator, self.random_state)
         if isinstance(trainer, EstimatorTrainer | ClassifierTrainer):
             trainer.check_params("params", dict(cell.params))

@@ -157,11 +157,7 @@ def tune(
             contracts.reject(name, "be a function", function, "Leave it out, or pass a callable.")
     place = None if journal is None else contracts.path("journal", journal)
     remedy = "Leave such rows out of X and y."
-    classes, targets = contracts.distinct("y", contracts.complete("y", y, "have a label in every row", remedy))
-    if len(classes) < 2:
-        contracts.reject(
-            "y", "have at least two classes", contracts.Words(f"{len(classes)}"), "Nothing is to be told apart."
-        )
+    classes, targets = contracts.class_ids(contracts.complete("y", y, "have a label in every row", remedy))
     contracts.unmasked("X", X)
     X = X.tocsr() if hasattr(X, "tocsr") else X  # of the other forms not all have rows
     rows = _rows(X)

@@ -22,7 +22,7 @@ from focalkit._core.contracts.arrays import (
     softmax_targets_shape,
     vector,
 )
-from focalkit._core.contracts.columns import column, complete, distinct, groups
+from focalkit._core.contracts.columns import class_ids, column, complete, distinct, groups
 from focalkit._core.contracts.domains import (
     ADJUSTMENT,
     ALPHA_OF_TWO,
@@ -92,6 +92,7 @@ __all__ = [
     "Interval",
     "Words",
     "array",
+    "class_ids",
     "class_vector",
     "column",
     "complete",

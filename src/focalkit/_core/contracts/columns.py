@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from focalkit._core.contracts.domains import array
 from focalkit._core.contracts.errors import Words, reject
@@ -53,6 +53,15 @@ def distinct(name: str, values: Column) -> tuple[Column, NDArray[np.intp]]:
         got = Words(f"entries of {', '.join(list(kinds)[:4])}")
         reject(name, "have entries of one kind", got, "Make texts, or numbers, of all.")
     return found, np.asarray(ids, np.intp)
+
+
+def class_ids(y: ArrayLike) -> tuple[Column, NDArray[np.intp]]:
+    """The classes of labels (n,), two at least, and each label's number among them."""
+    classes, ids = distinct("y", np.asarray(y))
+    if len(classes) < 2:
+        remedy = "A classifier needs two to tell apart."
+        reject("y", "have at least two classes", Words(f"{len(classes)} class"), remedy)
+    return classes, ids
 
 
 def groups(given: object, n: int) -> NDArray[np.intp]:
