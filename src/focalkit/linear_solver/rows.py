@@ -24,14 +24,17 @@ BLOCK_BYTES = 1 << 24
 NEWTON_PARAMETERS = 160
 """Up to so many coefficients a model has its whole curvature matrix."""
 
-NARROW = 128
+NARROW = 512
 """Up to so many columns compiled passes compute products; of more they are the BLAS's, whose blocks suit the caches."""
+
+SQUARED = 128
+"""Up to so many columns they compute the curvature of one logit."""
 
 KEPT_BYTES = {np.dtype(np.float32): 1 << 28, np.dtype(np.float64): 1 << 25}
 """Most of a scaled copy of the features that is kept; a larger one is made anew in every pass, block by block."""
 
-COLUMN_ROWS = 1 << 16
-"""Rows whose columns exist at a time where they are not kept."""
+COLUMN_BYTES = 1 << 25
+"""Columns that exist at a time where they are not kept."""
 
 TURNED_ROWS = 1024
 """Rows that are written as columns at a time: their lines stay in the cache until all of their numbers are taken."""
@@ -148,8 +151,8 @@ class Rows:
 
     def keeps(self, dtype: Any) -> bool:
         """Whether there is room for a scaled copy of the features."""
-        of_number = np.dtype(dtype)
-        return len(self.targets) * self.n_columns * of_number.itemsize <= KEPT_BYTES[of_number]
+        number = np.dtype(dtype)
+        return bool(len(self.targets) * self.n_columns * number.itemsize <= KEPT_BYTES[number])
 
     @property
     def narrow(self) -> bool:
@@ -226,7 +229,8 @@ class Rows:
         if self.keeps(dtype):
             yield slice(None), self.once((dtype, "columns"), lambda: self.columns(slice(None), dtype))
             return
-        for part in parts(len(self.targets), COLUMN_ROWS):
+        height = COLUMN_BYTES // (self.n_columns * np.dtype(dtype).itemsize)
+        for part in parts(len(self.targets), height // LANES * LANES):
             yield part, self.columns(part, dtype)
 
     def sample(self) -> tuple[NDArray[np.intp] | slice, NDArray[np.float64] | None]:
