@@ -89,7 +89,8 @@ void add(const LinearRows& rows, const Tile<T>& tile, std::int64_t first, const 
 template <class T>
 void run(const LinearRows& rows, const std::vector<LinearModel>& models) {
     const std::int64_t classes = models[0].job.classes, lanes = Tile<T>::lanes_most;
-    const std::int64_t fit = std::min(elements / classes, features / std::max<std::int64_t>(rows.n_columns, 1)) / lanes * lanes;
+    const std::int64_t fit =
+        std::min(elements / classes, features / std::max<std::int64_t>(rows.n_columns, 1)) / lanes * lanes;
     const std::int64_t height = std::clamp(fit, fewest_rows, most_rows), size = rows.n_columns * classes;
     Room<T> room(height, classes, models[0].curvature ? entries_of(classes) : 0);
     Scratch<T> theta(static_cast<std::int64_t>(models.size()) * size);
