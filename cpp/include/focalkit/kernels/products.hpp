@@ -92,24 +92,27 @@ inline void tile_curvature(const float* grad, const float* hess, std::int64_t cl
         for (std::int64_t i = 0; i < rows; i += lanes) store(entries + i, maximum(load(hess + i), FloatV{}));
         return;
     }
-    // of each row slope and bend of its own class; of each class r and u
-    float* memory = new float[static_cast<std::size_t>((2 * classes + 3) * lanes)];
-    float *slope = memory, *bend = slope + lanes, *scale = bend + lanes, *r = scale + lanes, *u = r + classes * lanes;
+    float* memory = new float[static_cast<std::size_t>((2 * classes + 1) * lanes)];
+    float *id = memory, *r = id + lanes, *u = r + classes * lanes;
+    const FloatV one = constant<FloatV>(1.0f), least = constant<FloatV>(-least_slope);
     for (std::int64_t i = 0; i < rows; i += lanes) {
-        for (int l = 0; l < lanes; ++l) {
-            const std::int64_t at = targets[i + l] * height + i + l;
-            const bool counts = grad[at] < -least_slope;
-            slope[l] = counts ? grad[at] : 0.0f;
-            bend[l] = hess[at] > 0 ? hess[at] : 0.0f;
-            scale[l] = counts ? -1 / grad[at] : 0.0f;
-        }
+        for (int l = 0; l < lanes; ++l) id[l] = static_cast<float>(targets[i + l]);
+        const FloatV of_row = load(id);
+        FloatV second{}, bend{};  // slope and bend of the row's own class
         for (std::int64_t k = 0; k < classes; ++k) {
-            const FloatV of_class = load(grad + k * height + i) * load(scale);
-            store(r + k * lanes, of_class);
-            store(u + k * lanes, -of_class);
+            const auto own = of_row == constant<FloatV>(static_cast<float>(k));
+            second = where(own, load(grad + k * height + i), second);
+            bend = where(own, load(hess + k * height + i), bend);
         }
-        for (int l = 0; l < lanes; ++l) r[targets[i + l] * lanes + l] = 0, u[targets[i + l] * lanes + l] = 1;
-        const FloatV first = load(bend), second = load(slope);
+        const auto counts = second < least;
+        const FloatV scale = where(counts, FloatV(-one / second), FloatV{}), first = maximum(bend, FloatV{});
+        second = where(counts, second, FloatV{});
+        for (std::int64_t k = 0; k < classes; ++k) {
+            const auto own = of_row == constant<FloatV>(static_cast<float>(k));
+            const FloatV of_class = load(grad + k * height + i) * scale;
+            store(r + k * lanes, where(own, FloatV{}, of_class));
+            store(u + k * lanes, where(own, one, FloatV(-of_class)));
+        }
         float* entry = entries + i;
         for (std::int64_t k = 0; k < classes - 1; ++k) {
             const FloatV bent = first * load(u + k * lanes), pulled = second * load(r + k * lanes);
