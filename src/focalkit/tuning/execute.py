@@ -214,6 +214,9 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
             _check_cluster(dask)
         yield dask
         return
+    if not isinstance(dask, str) and not hasattr(dask, "scheduler_address"):
+        remedy = "E.g. 'local', or 'tcp://host:8786'."
+        contracts.reject("dask", "be 'local', the address of a scheduler, or a Client", dask, remedy)
     with ExitStack() as stack:
         address = dask
         if dask == "local":

@@ -6,7 +6,6 @@ from focalkit._core.contracts.arrays import (
     NORMALIZER,
     SOFT_SLACK,
     SOFT_SLACK_OF_HALF,
-    class_ids,
     events,
     finite_logits,
     is_float_dtype,
@@ -23,6 +22,7 @@ from focalkit._core.contracts.arrays import (
     softmax_targets_shape,
     vector,
 )
+from focalkit._core.contracts.columns import class_ids, column, complete, distinct, groups
 from focalkit._core.contracts.domains import (
     ADJUSTMENT,
     ALPHA_OF_TWO,
@@ -45,6 +45,8 @@ from focalkit._core.contracts.domains import (
     class_vector,
     flag,
     integer,
+    jobs,
+    most_jobs,
     named,
     number,
     number_or_vector,
@@ -54,6 +56,7 @@ from focalkit._core.contracts.domains import (
     path,
     several,
     shaped,
+    unmasked,
     whole,
 )
 from focalkit._core.contracts.errors import (
@@ -91,14 +94,20 @@ __all__ = [
     "array",
     "class_ids",
     "class_vector",
+    "column",
+    "complete",
+    "distinct",
     "events",
     "finite_logits",
     "flag",
+    "groups",
     "integer",
     "is_float_dtype",
+    "jobs",
     "known_names",
     "logits_array",
     "logits_shape",
+    "most_jobs",
     "named",
     "normalizer_number",
     "normalizer_of_nothing",
@@ -118,6 +127,7 @@ __all__ = [
     "sigmoid_targets_shape",
     "softmax_targets",
     "softmax_targets_shape",
+    "unmasked",
     "vector",
     "whole",
 ]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from focalkit._core import host
 from focalkit._core.contracts.domains import PROBABILITY, SAMPLE_WEIGHT, Interval, array, numbers, one_number
@@ -316,15 +316,6 @@ def vector(
         bad = entries[[entry not in domain for entry in entries.tolist()]]
         reject(name, f"lie in {domain}", float(bad[0]), remedy)
     return entries
-
-
-def class_ids(y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """The classes of labels (n,), two at least, and each label's number among them."""
-    classes, ids = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        remedy = "A classifier needs two to tell apart."
-        reject("y", "have at least two classes", Words(f"{len(classes)} class"), remedy)
-    return classes, ids
 
 
 def events(name: str, value: object, length: int) -> NDArray[np.bool_]:
