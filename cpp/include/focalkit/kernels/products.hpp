@@ -10,11 +10,15 @@ struct Count {
     static constexpr int value = N;
 };
 
-/// Calls ``block(first, Count<n>)`` for n at a time of ``count``: ``most``, and what is left by halves.
+/// Calls ``block(first, Count<n>)`` for n at a time of ``count``: ``most``, and what is left, at once where it is less
+/// than four.
 template <int most, class Block>
 FOCALKIT_INLINE void in_blocks(std::int64_t count, const Block& block, std::int64_t first = 0) {
     for (; first + most <= count; first += most) block(first, Count<most>{});
-    if constexpr (most > 1) in_blocks<most / 2>(count, block, first);
+    if constexpr (most > 4) in_blocks<most / 2>(count, block, first);
+    else if (count - first == 3) block(first, Count<3>{});
+    else if (count - first == 2) block(first, Count<2>{});
+    else if (count - first == 1) block(first, Count<1>{});
 }
 
 /// Four columns at a time, each read from its first row to its last: memory is fetched ahead of a few streams alone.
@@ -41,14 +45,16 @@ void tile_logits(const Tile<T>& tile, std::int64_t classes, const T* theta, T* z
     });
 }
 
-/// The sum over the lanes, in float64.
+/// The sum over the lanes, in float64: by halves, of which none waits for more than a few others.
 template <class T>
 FOCALKIT_INLINE double across(Vec<T> v) {
     T lane[width<T>];
     store(lane, v);
-    double sum = 0;
-    for (int l = 0; l < width<T>; ++l) sum += static_cast<double>(lane[l]);
-    return sum;
+    double sum[width<T>];
+    for (int l = 0; l < width<T>; ++l) sum[l] = static_cast<double>(lane[l]);
+    for (int half = width<T> / 2; half; half /= 2)
+        for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
+    return sum[0];
 }
 
 template <class T>
