@@ -117,6 +117,8 @@ def test_two_reports_in_one_file_are_refused(tmp_path):
         ("tune", "--folds", 1),
         ("tune", "--trials", -1),
         ("tune", "--metric", "niceness"),
+        ("tune", "--worth", "nan"),
+        ("tune", "--worth", "inf"),
         ("tune", "--target", "a", "--target", "b"),
         ("tune", "--folds", 3, "--folds", 4),
         ("tune", "--nonsense"),

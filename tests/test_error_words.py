@@ -131,7 +131,12 @@ def of_library(name, uses):
 
 @pytest.mark.parametrize(
     "use",
-    [*wrong_calls.USES, *of_library("sklearn", wrong_calls.classifiers), *of_library("torch", wrong_calls.of_torch)],
+    [
+        *wrong_calls.USES,
+        *of_library("sklearn", wrong_calls.classifiers),
+        *of_library("sklearn", wrong_calls.tuning),
+        *of_library("torch", wrong_calls.of_torch),
+    ],
     ids=lambda use: use and f"{use.name}.{use.method}".rstrip("."),
 )
 def test_no_wrong_argument_ends_in_an_error_of_python_s(use):
@@ -149,6 +154,8 @@ def test_what_is_no_path_of_a_file_is_refused_before_anything_is_written(path):
     if path is not None:
         with pytest.raises(InputError, match="path must be the path of a file"):
             rule.to_json(path)
+        with pytest.raises(InputError, match="journal must be the path of a file"):
+            focalkit.tuning.tune("linear", wrong_calls.FEATURES, wrong_calls.Y2, journal=path)
 
 
 def test_no_wrong_argument_of_a_table_ends_in_an_error_of_python_s():

@@ -1,12 +1,20 @@
 """What SECURITY.md says of each input holds: a test for each sentence of its table."""
 
+import _thread
 import ast
+import base64
+import contextlib
+import hashlib
 import html
+import http.server
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
+import threading
+from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -200,6 +208,87 @@ def test_a_line_without_an_end_is_refused(tmp_path, monkeypatch):
     (tmp_path / "t.csv").write_bytes(b"a,b,y\n" + b"1,2,x\n" * 9 + b"9" * (6 << 20))
     with pytest.raises(InputError, match=r"line 11: .*line"):
         read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("command", ["diagnose", "tune"])
+def test_a_table_at_a_url_that_never_ends_is_read_until_it_is_interrupted(command):
+    pytest.importorskip("aiohttp")
+    interrupted = threading.Event()
+
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"a,b,y\n" + b"0.1,0.2,1\n0.3,0.4,0\n" * 200_000)
+                if not interrupted.is_set():
+                    interrupted.set()
+                    _thread.interrupt_main()
+                while True:
+                    self.wfile.write(b"0.1,0.2,1\n0.3,0.4,0\n" * 1000)
+
+        do_HEAD = do_GET
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = run(command, f"http://127.0.0.1:{server.server_port}/t.csv", "--quiet")
+        server.shutdown()
+    assert done.exit_code == 130
+    assert done.stderr == "focalkit: interrupted\n"
+
+
+class Parts(HTMLParser):
+    """What a page consists of: addresses that it names, and what is between the tags of its scripts and styles."""
+
+    def __init__(self):
+        super().__init__()
+        self.outside, self.inside, self.at = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.at = "" if ("type", "application/json") in attrs else tag
+        self.outside += [value for name, value in attrs if name in ADDRESSES and not (value or "").startswith("#")]
+        assert tag not in ("link", "iframe", "object", "embed", "base", "img", "audio", "video", "source")
+
+    def handle_endtag(self, tag):
+        self.at = ""
+
+    def handle_data(self, data):
+        if self.at in ("script", "style"):
+            self.inside.append(data)
+
+
+ADDRESSES = ("src", "href", "srcset", "action", "formaction", "poster", "data", "background", "ping", "xlink:href")
+
+
+@pytest.fixture(params=["diagnose", "tune", "decide"])
+def page(request, table, tmp_path):
+    words = {"tune": (table, "--folds", 2, "--repeats", 1, "--gamma", "0,1", "--alpha", "none", "--jobs", 1)}
+    if request.param != "tune":
+        p = RNG.dirichlet(np.ones(3), 90)
+        np.savez(tmp_path / "p.npz", probabilities=p, logits=np.log(p), targets=np.arange(90) % 3)
+        words = {"diagnose": (tmp_path / "p.npz",), "decide": (tmp_path / "p.npz", "--metric", "macro_f1")}
+    done = run(request.param, *words[request.param], "--html", tmp_path / "p.html")
+    assert done.exit_code == 0, done.output
+    return (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
+def test_a_report_is_one_file_without_outside_parts_that_runs_what_is_inside_alone(page):
+    parts = Parts()
+    parts.feed(page)
+    assert parts.outside == []
+    assert len(parts.inside) == 2
+    policy = page.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+    for part in parts.inside:
+        assert not re.search(
+            r"@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|\bimport\(", part
+        )
+        digest = base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
 
 
 def test_a_page_has_a_policy_that_allows_no_connection(tmp_path):

@@ -50,6 +50,9 @@ BITS = (Z > 0).astype(int)
 P = np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True)
 P2, Y2 = np.linspace(0.05, 0.95, 12), (np.arange(12) % 3 == 0).astype(int)
 F1 = decisions.Maximize("f1")
+LEDGER = focalkit.diagnose(Z, Y)
+RULE = decisions.decide(P2, Y2, "f1", cv=2)
+OBJECTIVE = focalkit.boosting.FocalObjective.from_counts([9, 4, 1])
 
 
 class Use(NamedTuple):
@@ -65,6 +68,8 @@ class Use(NamedTuple):
     values: tuple[Any, ...] = HOSTILE
     #: arguments that another library checks, in words of its own
     foreign: tuple[str, ...] = ()
+    #: what has the method; None: what the callable makes
+    of: Any = None
 
     @property
     def arguments(self) -> list[str]:
@@ -81,7 +86,9 @@ class Use(NamedTuple):
 
     def __call__(self, **wrong: Any) -> Any:
         """Do it with some arguments replaced."""
-        made = self.function(**{name: wrong.get(name, value) for name, value in self.given.items()}, **self.fixed)
+        made = self.of
+        if made is None:
+            made = self.function(**{name: wrong.get(name, value) for name, value in self.given.items()}, **self.fixed)
         if not self.method:
             return made
         return getattr(made, self.method)(**{name: wrong.get(name, value) for name, value in self.then.items()})
@@ -146,6 +153,21 @@ USES = (
         "update",
         {"logits": Z, "targets": Y, "sample_weight": None},
     ),
+    Use("Ledger", {}, "shares", {"gamma": 1.0, "alpha": "balanced", "form": {"poly": 1.0}}, of=LEDGER),
+    Use("Ledger", {}, "cumulative", {"gamma": 1.0, "by": "sign", "form": None}, of=LEDGER),
+    Use("Ledger", {}, "sentences", {"language": "en"}, of=LEDGER),
+    Use("Ledger", {}, "to_frame", {"library": "pandas"}, of=LEDGER),
+    Use("Ledger", {}, "__add__", {"other": LEDGER}, of=LEDGER),
+    Use("Ledger.from_json", {"text": LEDGER.to_json()}),
+    Use(
+        "diagnosis.Diagnosis",
+        {"ledger": LEDGER, "gamma": 2.0, "alpha": None},
+        "sentences",
+        {"language": "en"},
+        values=KINDS,
+    ),
+    Use("diagnosis.Diagnosis", {}, "shares", {"gamma": 2.0}, of=focalkit.diagnosis.Diagnosis(LEDGER)),
+    Use("diagnosis.CumulativeCurves", {}, "hardest", {"loss_share": 0.5}, of=LEDGER.cumulative()),
     Use("diagnosis.loss_curves", {"gammas": (0.0, 2.0), "n_points": 20, "form": None}),
     Use(
         "diagnosis.diagnose_files",
@@ -183,7 +205,11 @@ USES = (
     Use("decisions.sort_cutoffs", {"p": P2, "positive": Y2, "weight": np.ones(12)}),
     Use("decisions.calibration", {"p": P2, "positive": Y2, "weight": np.ones(12), "n_bins": 5}),
     Use("decisions.estimate_prior", {"probabilities": P, "prior": [0.2, 0.3, 0.5], "sample_weight": [1.0] * 6}),
+    Use("decisions.CaseCost", {}, "matrices", {"costs": np.ones(4), "n_classes": 2}, of=decisions.CaseCost(1.0)),
     Use("decisions.DecisionRule.from_json", {"text": "{}"}),
+    Use("decisions.DecisionRule", {}, "predict", {"probabilities": P2, "costs": None, "review": "?"}, of=RULE),
+    Use("decisions.DecisionRule", {}, "to_sql", {"columns": ["p"]}, of=RULE),
+    Use("decisions.DecisionReport", {}, "figure", {"name": "f1"}, of=RULE.report),
     Use("tuning.judge", {"result": None}),
     Use("tuning.judge_all", {"result": None}),
     Use(
@@ -196,6 +222,16 @@ USES = (
     Use(
         "boosting.FocalObjective", {"gamma": 2.0, "alpha": (1.0, 1.0), "start": (0.0, 0.0), "scale": 1.0, "options": {}}
     ),
+    Use(
+        "boosting.FocalObjective",
+        {},
+        "grad_hess",
+        {"scores": Z, "targets": Y, "sample_weight": None, "diagonal": 1.0},
+        of=OBJECTIVE,
+    ),
+    Use("boosting.FocalObjective", {}, "grad_hess_matrix", {"scores": Z, "target": 1, "weight": 2.0}, of=OBJECTIVE),
+    Use("boosting.FocalObjective", {}, "posterior", {"scores": Z}, of=OBJECTIVE),
+    Use("boosting.FocalObjective", {}, "population_posterior", {"scores": Z}, of=OBJECTIVE),
     Use(
         "boosting.FocalObjective.from_counts",
         {"counts": [9, 1], "gamma": 2.0, "alpha": "sqrt", "hessian": "exact", "options": {"logit_adjustment": 1.0}},
@@ -224,6 +260,47 @@ def classifiers() -> Iterator[Use]:
     for name, fixed in boosters.items():
         given = {**FOCAL, "hessian": "clipped"}
         yield Use(f"boosting.Focal{name}Classifier", given, then={**TRAINING, "eval_set": None}, fixed=fixed, **of)
+
+
+#: A few fits on a dozen rows.
+SMALL: dict[str, Any] = {
+    **{"alphas": (None,), "gammas": (0.0,), "keep_hardest": (), "rivals": (), "metric": "mcc", "n_splits": 2},
+    **{"n_repeats": 1, "groups": None, "time": None, "sample_weight": None, "costs": None, "seed": 0},
+}
+
+
+def tuning() -> Iterator[Use]:
+    """Tuning runs, and what is asked of them."""
+    from sklearn.linear_model import LogisticRegression
+
+    of: dict[str, Any] = {"values": KINDS, "foreign": ("estimator", "X")}
+    found = focalkit.tuning.tune("linear", FEATURES, Y2, **SMALL)
+    table = {"X": FEATURES, "y": Y2, **SMALL, "n_trials": 0}
+    yield Use("tuning.tune", {"estimator": "linear", **table}, **of)
+    labels = {"labels": {"a": Y2, "b": 1 - Y2}, "worth": 0.5}
+    yield Use("tuning.tune_labels", {"estimator": "linear", "X": FEATURES, **labels}, fixed=SMALL, **of)
+    of_rows = {"X": FEATURES, "y": Y2, "groups": None, "time": None, "costs": np.ones(12)}
+    others = {name: value for name, value in SMALL.items() if name not in of_rows}
+    others |= {"estimator": LogisticRegression(), "metric": decisions.CaseCost(1.0)}
+    yield Use("tuning.tune", of_rows, fixed=others, **of)
+    sizes = {"name": "linear", "n_features": 2, "categorical": [0], "missing": True, "C": 1.0}
+    yield Use("tuning.named_estimator", sizes, values=KINDS)  # sizes are memory
+    yield Use("tuning.judge", {"result": found, "metric": "mcc", "worth": 0.5, "proof": False})
+    yield Use("tuning.judge_all", {"result": found, "worth": 0.5, "proof": False})
+    yield Use("tuning.TuneResult", {}, "surface", {"metric": "mcc"}, of=found)
+    yield Use("tuning.TuneResult", {}, "mean_and_error", {"metric": "mcc"}, of=found)
+    yield Use("tuning.TuneResult", {}, "sentences", {"language": "en"}, of=found)
+    yield Use("tuning.TuneResult", {}, "to_frame", {"library": "pandas"}, of=found)
+    remedy = {"alpha": None, "gamma": 0.0, "keep_hardest": None, "logit_adjustment": None, "resample": None}
+    remedy |= {"params": None, "tau": 1.0, "cutoff": None, "goal": None, "never": (), "random_state": 0}
+    training = {**of, "foreign": ("estimator", "X", "y", "sample_weight")}
+    yield Use("tuning.RemedyClassifier", {"estimator": LogisticRegression(), **remedy}, "fit", TRAINING, **training)
+    of_own = focalkit.estimator.FocalClassifier(max_iter=20)
+    yield Use("tuning.RemedyClassifier", {"estimator": of_own, **remedy}, "fit", TRAINING, **training)
+    fitted = focalkit.tuning.RemedyClassifier(of_own, goal=decisions.CaseCost(1.0)).fit(FEATURES, Y2)
+    yield Use(
+        "tuning.RemedyClassifier", {}, "predict", {"X": FEATURES, "costs": np.ones(12)}, of=fitted, foreign=("X",)
+    )
 
 
 def of_torch() -> Iterator[Use]:

@@ -241,14 +241,7 @@ def fit_together(
         contracts.reject(
             "sample_weight", "have an entry above 0", contracts.Words("zeros alone"), "Nothing would be learned."
         )
-    classes, targets = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        contracts.reject(
-            "y",
-            "have at least two classes",
-            contracts.Words(f"{len(classes)} class"),
-            "A classifier needs two to tell apart.",
-        )
+    classes, targets = contracts.class_ids(y)
     counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
     candidates, shifts = [], []
     for model in models:

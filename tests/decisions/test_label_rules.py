@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from focalkit import InputError, recover_posterior
-from focalkit.decisions import Cost, DecisionRule, decide
+from focalkit.decisions import Cost, DecisionRule, decide, label_rules
 from focalkit.decisions.steps import EachLabel
 
 
@@ -88,9 +88,34 @@ def test_a_rule_of_labels_travels_with_its_steps(goal, tmp_path):
         ({"prior": [0.1, 0.2, 0.3], "unlabelled": labels(20)[0]}, "given or estimated"),
         ({"gamma": [1.0, 2.0]}, "gamma must be one number or 3"),
         ({"calibrate": "platt"}, "calibrate must be one of"),
+        ({"cv": 1}, "cv must be an integer of at least 2"),
+        ({"cv": "five"}, "cv must be an integer of at least 2"),
+        ({"groups": np.arange(200) % 3}, "groups must be at least 5 for 5 folds"),
+        ({"groups": np.arange(4)}, "groups must have one entry for each of the 200 rows"),
+        ({"costs": np.ones(200)}, "costs must be left out for several labels"),
     ],
     ids=str,
 )
 def test_what_does_not_suit_labels_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         decide(*labels(200), Cost(fn=9), **options)
+
+
+def test_rows_of_a_group_stay_in_one_fold_of_labels_too(monkeypatch):
+    p, y = labels(400)
+    groups, seen = np.repeat(np.arange(100), 4), []
+    monkeypatch.setattr(label_rules.Recipe, "fit", spied(label_rules.Recipe.fit, seen))
+    decide(p, y, "f1", groups=groups, cv=4)
+    of_row = {row.tobytes(): group for row, group in zip(p, groups, strict=True)}
+    assert len(seen) == 5
+    for rows in seen[1:]:
+        inside = [of_row[row.tobytes()] for row in rows]
+        assert {inside.count(group) for group in set(inside)} == {4}
+
+
+def spied(fit, seen):
+    def told(self, p, y, w):
+        seen.append(p)
+        return fit(self, p, y, w)
+
+    return told

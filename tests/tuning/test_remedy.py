@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from focalkit import InputError, shift_prior
+from focalkit.decisions import Cost
 from focalkit.estimator import FocalClassifier
 from focalkit.tuning import Cell, RemedyClassifier
 from focalkit.tuning.classifiers import classifier_trainer
@@ -81,6 +82,8 @@ def test_it_is_a_classifier_that_can_be_cloned_and_crossvalidated():
         (GaussianNB(), {"gamma": 2.0}, "take gamma, keep_hardest"),
         (KNeighborsClassifier(), {"alpha": "power:1"}, "take class weights"),
         (GaussianNB(), {"resample": "nope"}, "resample must be one of"),
+        (GaussianNB(), {"params": {"depth": 3}}, "params must name parameters of GaussianNB"),
+        (GaussianNB(), {"goal": Cost(9.0)}, "goal must be a CostMatrix, a CaseCost or None"),
     ],
 )
 def test_what_an_estimator_does_not_take_is_refused(model, options, message):
@@ -89,3 +92,9 @@ def test_what_an_estimator_does_not_take_is_refused(model, options, message):
         RemedyClassifier(model, **options).fit(X, y)
     with pytest.raises(InputError, match="have at least two classes"):
         RemedyClassifier(GaussianNB()).fit(X, np.zeros(100))
+
+
+def test_costs_that_would_not_count_are_refused():
+    X, y = make_classification(100, random_state=1)
+    with pytest.raises(InputError, match="costs must be left out; got None"):
+        RemedyClassifier(GaussianNB()).fit(X, y).predict(X, np.ones(100))

@@ -142,6 +142,55 @@ def test_rows_of_a_group_stay_together(data):
         assert not set(groups[split.train]) & set(groups[split.test])
 
 
+def small(X, y, **options):
+    return tune(
+        options.pop("estimator", LogisticRegression()),
+        X, y, **{"alphas": [None], "gammas": [0.0], "keep_hardest": [], "n_splits": 2, "n_repeats": 1, **options},
+    )  # fmt: skip
+
+
+def test_equal_rows_stay_in_one_fold_in_whatever_form_they_are_given():
+    sparse, pandas = pytest.importorskip("scipy.sparse"), pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    X = np.tile(np.where(rng.random((30, 80)) < 0.9, rng.integers(1, 9, (30, 80)), 0).astype(float), (2, 1))
+    X[30:, 79] += np.arange(30) % 2  # what differs stands behind all that a short text of the row would show
+    y = np.tile(np.arange(30) % 2, 2)
+    forms = [X, X.tolist(), pandas.DataFrame(X), sparse.csr_matrix(X), sparse.csr_array(X), sparse.coo_matrix(X)]
+    for form in forms:
+        found = small(form, y)
+        assert "15 of 60 rows" in " ".join(map(str, found.notes))
+        for split in found.folds.splits:
+            assert not set(map(bytes, X[split.train])) & set(map(bytes, X[split.test]))
+
+
+def test_equal_texts_and_equal_pictures_stay_in_one_fold():
+    rows = np.arange(40) % 10
+    texts, pictures = [f"letter {row}" for row in rows], np.repeat(rows, 9).reshape(40, 3, 3)
+
+    def learned(spec, train, test):
+        assert not set(rows[train]) & set(rows[test])
+        return np.zeros(len(test))
+
+    for X in (texts, np.array(texts), np.array(texts, object), pictures):
+        small(X, rows % 2, estimator=learned)
+
+
+def test_a_row_without_a_group_is_a_group_of_its_own(data):
+    X, y = data
+    named = np.where(np.arange(len(y)) < 300, None, np.arange(len(y)) // 20).astype(object)
+    found = small(X, y, groups=named)
+    assert "303 groups" in " ".join(map(str, found.notes))
+
+
+@pytest.mark.parametrize("name", ["X", "y", "groups", "time", "sample_weight"])
+def test_a_mask_is_never_dropped(data, name):
+    masked = np.ma.masked_array(np.ones((360, 5)) if name == "X" else np.arange(360.0), mask=False)
+    masked[3] = np.ma.masked
+    given = {"X": data[0], "y": data[1], name: masked}
+    with pytest.raises(InputError, match=rf"{name} must be an array without a mask; got [15] masked entries"):
+        small(**given)
+
+
 def test_many_classes_of_which_some_are_nearly_absent_are_tuned():
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(6), [60, 30, 12, 5, 2, 1])
@@ -170,6 +219,16 @@ def test_the_estimator_that_was_passed_is_not_changed(data):
         ({"alphas": [1.5]}, "alpha must be"),
         ({"gammas": [-1.0]}, "gammas must be a number in"),
         ({"groups": [1, 2]}, "groups must have one entry"),
+        ({"groups": np.array(["a", *range(359)], object)}, "groups must have entries of one kind"),
+        ({"time": [None] * 360}, "time must have a value in every row; got 360 of 360"),
+        ({"time": np.zeros((360, 2))}, r"time must have shape \(n,\)"),
+        ({"n_jobs": 0}, "n_jobs must be a whole number of at least 1"),
+        ({"n_jobs": 10**6}, "n_jobs must be at most"),
+        ({"n_jobs": -2}, "n_jobs must be"),
+        ({"progress": 3}, "progress must be a function"),
+        ({"space": {"C": 1}}, "space must be a function"),
+        ({"dask": 3}, "dask must be 'local', the address"),
+        ({"rivals": 3}, "rivals must be a sequence of names"),
     ],
 )
 def test_bad_arguments_are_refused_with_the_way_out(data, change, message):

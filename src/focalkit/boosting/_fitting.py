@@ -36,14 +36,7 @@ def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: s
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     weight = contracts.sample_weight_array(sample_weight, y.shape)
-    classes, targets = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        contracts.reject(
-            "y",
-            "have at least two classes",
-            contracts.Words(f"{len(classes)} class"),
-            "A classifier needs two to tell apart.",
-        )
+    classes, targets = contracts.class_ids(y)
     counts = np.bincount(targets, weights=weight, minlength=len(classes)).astype(np.float64)
     if not counts.sum() > 0:
         got, remedy = contracts.Words("weights that are all zero"), "Leave sample_weight out to weigh all alike."

@@ -210,6 +210,8 @@ class FocalObjective:
         (grad, hess)
             Like ``scores``.
         """
+        scores = self._read(scores)
+        contracts.number("diagonal", diagonal, contracts.POSITIVE, "1 leaves the Hessian as it is.")
         transposed = scores.ndim == 2 and scores.flags.f_contiguous and not scores.flags.c_contiguous
         if transposed:
             scores = scores.T
@@ -259,7 +261,9 @@ class FocalObjective:
         With u = e_t - r the exact matrix is d2 u u^T - d1 (diag r - r r^T). It is positive where d2
         is, so "clipped" holds d2 at or above G p q; "majorizer" is (1 + gamma) G (diag p - p p^T).
         """
-        scores, targets = scores[None, :], np.array([target])
+        scores = contracts.shaped("scores", scores, (self.n_classes,))[None, :]
+        targets = np.array([contracts.whole("target", target, 0, "Pass a class id.", most=self.n_classes - 1)])
+        contracts.number("weight", weight, contracts.SAMPLE_WEIGHT, "1 is that of a sample without one.")
         spec, _ = self.unscaled_spec
         factor = weight * self.scale
         _, grad, hess = loss_grad_hess(spec, scores, targets, hess=self.hessian != "majorizer")
@@ -313,9 +317,13 @@ class FocalObjective:
         form = self.unscaled_spec[0].form
         return (self.gamma == 0 and form is None) or (form is not None and form.name in ("star", "dft"))
 
+    def _read(self, scores: Array) -> Array:
+        """Scores (n,) of two classes, (n, n_classes) of more."""
+        return contracts.shaped("scores", scores, (None,) if self.n_classes == 2 else (None, self.n_classes))
+
     def posterior(self, scores: Array) -> NDArray[np.float64]:
         """Probabilities (n, n_classes) with gamma's distortion undone and alpha's tilt kept."""
-        scores = np.asarray(scores, np.float64)
+        scores = self._read(scores).astype(np.float64)
         if self.options:
             return recover_from_logits(scores, replace(self.unscaled_spec[0], alpha=None))
         return recover_from_log_odds(log_odds_of_logits(scores), self.gamma)
@@ -326,7 +334,7 @@ class FocalObjective:
         if self.options:
             posterior = self.posterior(scores) / np.where(alpha > 0, alpha, 1.0)
             return np.asarray(posterior / posterior.sum(axis=1, keepdims=True))
-        m = log_odds_of_logits(np.asarray(scores, np.float64))
+        m = log_odds_of_logits(self._read(scores).astype(np.float64))
         return recover_from_log_odds(m, self.gamma, np.where(alpha > 0, alpha, 1.0))
 
 

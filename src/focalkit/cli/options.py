@@ -70,6 +70,8 @@ def one_line_errors(context: click.Context) -> Iterator[None]:
     message, code = "", 0
     try:
         yield
+    except click.exceptions.Exit:  # a RuntimeError too: the command inside has said why
+        raise
     except InputError as error:
         message, code = in_options(str(error), context.command), 2
     except click.UsageError as error:
@@ -161,7 +163,7 @@ class Jobs(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read it; more than there are cores by far is a slip."""
-        most = 64 * (os.cpu_count() or 1)
+        most = contracts.most_jobs()
         try:
             n = int(value)
         except ValueError:

@@ -229,8 +229,10 @@ def tune(
     from focalkit.tuning.collection import Progress as State
     from focalkit.tuning.scores import metric_named
     from focalkit.tuning.search import tune as run
+    from focalkit.tuning.verdict import check_worth, judge_all
 
     forgiving(sys.stderr)
+    check_worth(worth)
     check_places(json_file, html_file, script_file, card_file, model_file, journal)
     context = click.get_current_context()
     if no_missing and missing:
@@ -328,7 +330,6 @@ def tune(
     result = replace(result, origin=problem.origin)
     # what tells of the result is loaded when there is one
     from focalkit.report.tune import sections
-    from focalkit.tuning.verdict import judge_all
 
     verdicts = judge_all(result, worth=worth, proof=proof)
     # what was asked for is on disk before anything is said about it

@@ -113,7 +113,7 @@ def decide(
     data = inputs.read(probabilities, targets, sample_weight, classes, goal, costs)
     if data.multilabel:
         training = Labelled(gamma, alpha, keep_hardest, sampling_rate, calibrate, prior, unlabelled)
-        return decide_labels(data, goal, cv, random_state, learned, training)
+        return decide_labels(data, goal, cv, groups, random_state, learned, training)
     notes: list[Message] = list(data.notes)
     undo = _undo(data, gamma, alpha, keep_hardest, sampling_rate, calibrate, notes)
     folds = inputs.make_folds(data, cv, groups, random_state)

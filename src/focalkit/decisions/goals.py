@@ -172,7 +172,8 @@ class CaseCost(Goal):
         InputError
             Where they have another shape, an entry is NaN or infinite, or an amount is negative.
         """
-        c = np.asarray(costs, np.float64)
+        c = contracts.numbers("costs", costs, "be numbers", "Give each case's amount, or its cost matrix.")
+        contracts.whole("n_classes", n_classes, 2, most=2**31)
         if not np.isfinite(c).all():
             row = int((~np.isfinite(c)).reshape(len(c), -1).any(axis=1).argmax()) if c.ndim else 0
             got = contracts.Words(f"NaN or infinity in row {row + 1}")

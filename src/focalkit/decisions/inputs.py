@@ -43,6 +43,11 @@ class Data:
         """Weights of some rows."""
         return None if self.w is None else self.w[rows]
 
+    def groups(self, given: Any) -> Ints:
+        """The groups of the rows, numbered from 0; ``given`` for all rows, those without weight too."""
+        found = contracts.groups(given, len(self.p) if self.rows is None else len(self.rows))
+        return np.unique(found if self.rows is None else found[self.rows], return_inverse=True)[1].astype(np.intp)
+
     def of_case(self, rows: Any) -> Real | None:
         """Costs of some rows."""
         return None if self.costs is None else self.costs[rows]
@@ -67,6 +72,8 @@ def read(
     if y_given.ndim == 2 and y_given.shape[1] == 1:
         y_given = y_given[:, 0]
     if y_given.ndim == 2:
+        if costs is not None:
+            contracts.reject("costs", "be left out for several labels", contracts.Words("costs"), "Weigh the rows.")
         return _labels(value, y_given, sample_weight, names)
     p = contracts.probabilities_array("probabilities", value)
     p = p[:, 0] if p.ndim == 2 and p.shape[1] == 1 else p
@@ -203,12 +210,17 @@ def matching(goal: Goal, k: int) -> None:
         contracts.reject("goal", f"suit {k} classes", got, "Give a cost matrix, rows the truth.")
 
 
+def check_cv(cv: Any) -> None:
+    """Refuse what is no number of folds."""
+    if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
+        contracts.reject("cv", "be an integer of at least 2, or None", cv, "5 folds are usual.")
+
+
 def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | None:
     """A fold number for each row, stratified; groups stay together."""
     if cv is None:
         return None
-    if isinstance(cv, bool) or not isinstance(cv, int | np.integer) or cv < 2:
-        contracts.reject("cv", "be an integer of at least 2, or None", cv, "5 folds are usual.")
+    check_cv(cv)
     sizes = np.bincount(data.y, minlength=data.k)
     rare = int(sizes.argmin())
     if sizes[rare] < 2 * cv:
@@ -218,12 +230,7 @@ def make_folds(data: Data, cv: int | None, groups: Any, seed: int) -> Ints | Non
     if groups is None:
         splits = StratifiedKFold(cv, shuffle=True, random_state=seed).split(np.zeros(len(data.y)), data.y)
     else:
-        g = np.asarray(plain(groups))
-        g = g if data.rows is None else g[data.rows]
-        if g.shape != data.y.shape:
-            contracts.reject(
-                "groups", "have one entry for each row", contracts.Words(f"shape {g.shape}"), "Pass the same rows."
-            )
+        g = data.groups(groups)
         own = [len(np.unique(g[data.y == k])) for k in range(data.k)]
         if min(own) < cv:
             k = int(np.argmin(own))

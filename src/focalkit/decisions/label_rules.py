@@ -82,7 +82,7 @@ def factors(prior: tuple[float, ...] | None, y: NDArray[Any], w: Real | None) ->
 
 
 def decide_labels(
-    data: inputs.Data, goal: Goal, cv: int | None, seed: int, learned: bool | None, training: Labelled
+    data: inputs.Data, goal: Goal, cv: int | None, groups: Any, seed: int, learned: bool | None, training: Labelled
 ) -> DecisionRule:
     """A cut-off a label, cross-fitted; figures are sums and means over labels of each label's, per 1,000 cases."""
     if not isinstance(goal, Maximize | Constraint | Cost):
@@ -90,8 +90,7 @@ def decide_labels(
         contracts.reject("goal", "be one of two classes for each label", got, "E.g. 'f1', Cost(fn=9, fp=1).")
     notes = list(data.notes)
     y, w = data.labels, data.w
-    rng = np.random.default_rng(seed)
-    folds = None if cv is None else np.asarray(rng.permutation(len(data.p)) % cv, np.intp)
+    folds = _folds(data, cv, groups, seed)
     undo = _undo(training, data, notes)
     p = undo.apply(data.p)
     closed = isinstance(goal, Cost) and not learned
@@ -129,6 +128,18 @@ def decide_labels(
         seed=seed,
     )
     return DecisionRule(rule, goal, data.classes, _joined(undo, step), report)
+
+
+def _folds(data: inputs.Data, cv: int | None, groups: Any, seed: int) -> Ints | None:
+    """A fold for each row, drawn at random; rows of one group stay together."""
+    unit = np.arange(len(data.p)) if groups is None else data.groups(groups)
+    if cv is None:
+        return None
+    inputs.check_cv(cv)
+    n_units = int(unit.max()) + 1
+    if n_units < cv:
+        contracts.reject("groups", f"be at least {cv} for {cv} folds", n_units, "Use fewer folds.")
+    return np.asarray((np.random.default_rng(seed).permutation(n_units) % cv)[unit], np.intp)
 
 
 def _joined(undo: EachLabel, step: EachLabel) -> tuple[Step, ...]:

@@ -133,10 +133,13 @@ def sql(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any], columns: Se
     doubtful = isinstance(rule, Bands) or getattr(rule, "review_cost", None) is not None
     names = [_quoted(str(c)) if doubtful else _text(c) for c in classes]
     single = isinstance(rule, Cutoff | Bands)
-    given = list(columns) if columns is not None else (["p"] if single else [f"p_{c}" for c in classes])
-    if len(given) != (1 if single else len(names)):
-        remedy = "Name the column of each class's probability, or of two classes that of the second."
-        contracts.reject("columns", f"be {1 if single else len(names)} names", list(given), remedy)
+    contract = f"be {1 if single else len(names)} names"
+    remedy = "Name the column of each class's probability, or of two classes that of the second."
+    given: Sequence[str] = ["p"] if single else [f"p_{c}" for c in classes]
+    if columns is not None:
+        given = contracts.several("columns", columns, contract, remedy)
+    if len(given) != (1 if single else len(names)) or not all(isinstance(name, str) for name in given):
+        contracts.reject("columns", contract, list(given), remedy)
     cols = [_column(name) for name in given]
     if isinstance(rule, Cutoff):
         cut = own_scale(rule.cutoff, steps)

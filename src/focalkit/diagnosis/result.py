@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from focalkit._core import contracts
 from focalkit._core.message import Finding, Message
 from focalkit._core.shown import Shown
 from focalkit._core.spec import LossSpec, PerClass
@@ -73,6 +74,8 @@ class Diagnosis(Shown):
     sample: Sample | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ledger, Ledger):
+            contracts.reject("ledger", "be a Ledger", self.ledger, "Make one by focalkit.diagnose(logits, targets).")
         gamma = self.ledger.spec.gamma if self.gamma is None else self.gamma
         self.gamma = LossSpec(self.ledger.spec.link, gamma=gamma).gamma
         self._shares: dict[PerClass, Shares] = {}
@@ -85,7 +88,8 @@ class Diagnosis(Shown):
 
     def shares(self, gamma: PerClass) -> Shares:
         """The ledger's shares for ``gamma`` and this alpha; each number and the own gamma once."""
-        if not isinstance(gamma, (int, float)) and gamma != self.gamma:
+        gamma = LossSpec(self.ledger.spec.link, gamma=gamma).gamma
+        if isinstance(gamma, tuple) and gamma != self.gamma:
             return self.ledger.shares(gamma, self.alpha)
         if gamma not in self._shares:
             self._shares[gamma] = self.ledger.shares(gamma, self.alpha)

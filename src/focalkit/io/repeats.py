@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,13 @@ from numpy.typing import NDArray
 _ROWS, _FEW = 4096, 4
 
 
-def duplicate_groups(X: NDArray[Any]) -> NDArray[np.intp]:
-    """A group number for each row of ``X`` (n, n_features); equal rows share theirs (NaN equals NaN)."""
+def duplicate_groups(X: Any) -> NDArray[np.intp]:
+    """A group number for each row of ``X`` (n, n_features); equal rows share theirs (NaN equals NaN).
+
+    ``X`` is an array, or a matrix of SciPy that stores no zeros.
+    """
+    if hasattr(X, "tocsr"):
+        return _of_sparse(X.tocsr(copy=True))
     if X.dtype.kind != "f":
         rows = np.array(["\x1f".join(map(str, row)) for row in X.tolist()])
         return np.asarray(np.unique(rows, return_inverse=True)[1], np.intp)
@@ -25,6 +31,15 @@ def duplicate_groups(X: NDArray[Any]) -> NDArray[np.intp]:
         if (_plain(X[rows]).view(bits) != _plain(X[first[group[rows]]]).view(bits)).any():
             return np.asarray(np.unique(_plain(X), axis=0, return_inverse=True)[1], np.intp)
     return np.asarray(group, np.intp)
+
+
+def _of_sparse(X: Any) -> NDArray[np.intp]:
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    ids: dict[bytes, int] = {}
+    values = _plain(X.data) if X.dtype.kind == "f" else X.data
+    rows = (X.indices[a:b].tobytes() + values[a:b].tobytes() for a, b in itertools.pairwise(X.indptr.tolist()))
+    return np.array([ids.setdefault(row, len(ids)) for row in rows], np.intp)
 
 
 def repeats(X: NDArray[Any], ids: NDArray[Any]) -> tuple[int, int, int]:

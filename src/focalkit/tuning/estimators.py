@@ -49,6 +49,12 @@ def named_estimator(
         Where its library is not installed.
     """
     contracts.one_of("estimator", name, NAMES)
+    contracts.whole("n_features", n_features, 1)
+    columns = contracts.several("categorical", categorical, "be a sequence of columns", "Pass their positions.")
+    for column in columns:
+        contracts.whole("categorical", column, 0, "Pass positions of columns.", most=n_features - 1)
+    categorical = [int(column) for column in columns]
+    contracts.flag("missing", missing)
     if name == "linear":
         return prepared(FocalClassifier(C=C), n_features, categorical, missing=missing)
     make = getattr(import_module("focalkit.boosting"), BOOSTERS[name])
@@ -59,7 +65,7 @@ def named_estimator(
             "thread_count": 1,
             "verbose": False,
             "allow_writing_files": False,
-            "cat_features": [int(column) for column in categorical] or None,
+            "cat_features": categorical or None,
         },
     }
     model = make(**options[name])
@@ -123,7 +129,7 @@ def preparation(n_features: int, categorical: Sequence[int] = (), *, missing: bo
     if categorical:
         from sklearn.compose import ColumnTransformer
 
-        numeric = [i for i in range(n_features) if i not in categorical]
+        numeric = sorted(set(range(n_features)) - set(categorical))
         encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=64, sparse_output=False)
         parts: list[Any] = [("numbers", numbers, numeric)] if numeric else []
         return ColumnTransformer([*parts, ("texts", encoder, list(categorical))])

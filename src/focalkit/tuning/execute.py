@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import itertools
 import multiprocessing
 import os
@@ -163,6 +164,7 @@ _inherited: list[Task] = []
 
 
 def _inherit(task: Task, parent: int) -> None:
+    gc.freeze()  # what is inherited is looked through by no collection, which would copy its pages
     _inherited[:] = [task]
     end_with(parent)  # which may have gone before it had any work for this one
 
@@ -214,6 +216,9 @@ def _client(dask: Any, n_jobs: int) -> Iterator[Any]:
             _check_cluster(dask)
         yield dask
         return
+    if not isinstance(dask, str) and not hasattr(dask, "scheduler_address"):
+        remedy = "E.g. 'local', or 'tcp://host:8786'."
+        contracts.reject("dask", "be 'local', the address of a scheduler, or a Client", dask, remedy)
     with ExitStack() as stack:
         address = dask
         if dask == "local":

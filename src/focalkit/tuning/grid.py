@@ -42,10 +42,8 @@ class Grid:
         rivals: tuple[str, ...] = (),
     ) -> Grid:
         """A grid of checked values, each a sequence or a single one; alpha None and gamma 0 are always in it."""
-        alphas = [alphas] if alphas is None or isinstance(alphas, (str, float, int)) else alphas
-        gammas = [gammas] if isinstance(gammas, (float, int)) else gammas
-        keep_hardest = [keep_hardest] if isinstance(keep_hardest, (float, int)) else keep_hardest
-        alphas = [tuple(a) if isinstance(a, (list, np.ndarray)) else a for a in alphas]
+        alphas = [as_tuple(alpha) for alpha in _several("alphas", alphas)]
+        gammas, keep_hardest = _several("gammas", gammas), _several("keep_hardest", keep_hardest)
         for alpha in alphas:
             alpha_vector(alpha, np.ones(n_classes))
         zero = [0.0, *(contracts.number("gammas", g, contracts.GAMMA, "0 is cross-entropy.") for g in gammas)]
@@ -72,6 +70,18 @@ class Grid:
     def plans(self, chained: bool) -> tuple[Plan, ...]:
         """What is fitted together: all of it where each fit starts from its neighbour, otherwise each fit by itself."""
         return (self.fits,) if chained else tuple((cell,) for cell in self.fits)
+
+
+def _several(name: str, given: Any) -> tuple[Any, ...]:
+    """Values to try, each in a sequence, or a single one."""
+    if given is None or isinstance(given, (str, float, int)):
+        return (given,)
+    return contracts.several(name, given, "be a sequence of values to try", "Pass a list.")
+
+
+def as_tuple(alpha: Any) -> Any:
+    """A vector as cells hold it."""
+    return tuple(alpha) if isinstance(alpha, list) or (isinstance(alpha, np.ndarray) and alpha.ndim == 1) else alpha
 
 
 def with_decisions(fits: Sequence[Cell], *, closed: bool) -> list[tuple[int, Cell]]:

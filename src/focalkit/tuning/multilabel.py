@@ -14,7 +14,7 @@ from focalkit._core import contracts
 from focalkit.tuning.remedy import RemedyClassifier
 from focalkit.tuning.scores import Metric
 from focalkit.tuning.search import tune
-from focalkit.tuning.verdict import Estimate, Verdict, estimate, judge
+from focalkit.tuning.verdict import Estimate, Verdict, check_worth, estimate, judge
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,16 @@ def tune_labels(
     InputError
         Where a label is not 0 or 1.
     """
+    if not isinstance(labels, Mapping) and not hasattr(labels, "columns"):
+        contracts.reject("labels", "map names to labels", labels, "E.g. {'rain': y}, or a data frame.")
+    check_worth(worth)
     verdicts, positives = {}, {}
     journal = options.pop("journal", None)
     place = None if journal is None else contracts.path("journal", journal)
-    for i, name in enumerate(labels):
+    for i, name in enumerate(labels if isinstance(labels, Mapping) else labels.columns):
         if place is not None:  # a journal is of one run
             options["journal"] = place.with_name(f"{place.name}.{i}")
-        y = np.asarray(labels[name])
+        y = contracts.column(f"label {name!r}", labels[name])
         if not np.isin(y, [0, 1]).all():
             contracts.reject(
                 f"label {name!r}", "be 0 or 1 in every row", np.unique(y)[:5].tolist(), "One column a label."

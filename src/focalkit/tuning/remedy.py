@@ -15,10 +15,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from focalkit._core import contracts
+from focalkit._core.spec import LossSpec
 from focalkit.decisions import CaseCost, CostMatrix, inputs
 from focalkit.io.encoding import Encoding
 from focalkit.tuning.classifiers import ClassifierTrainer, fit_weighted, trainer_of
 from focalkit.tuning.foreign import in_words
+from focalkit.tuning.grid import as_tuple
 from focalkit.tuning.heads import HEADS
 from focalkit.tuning.measures import CostOf
 from focalkit.tuning.resampling import RIVALS, averaged, fit_rival
@@ -121,25 +123,18 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         InputError
             Where the estimator does not take the remedy.
         """
+        contracts.unmasked("X", X)
+        X = X.tocsr() if hasattr(X, "tocsr") else X
+        contracts.unmasked("y", y)
         check_classification_targets(y)
-        self.classes_, ids = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-        n_classes = len(self.classes_)
-        if n_classes < 2:
-            contracts.reject(
-                "y",
-                "have at least two classes",
-                contracts.Words(f"{n_classes} class"),
-                "One class leaves nothing to decide.",
-            )
+        self.classes_, ids = contracts.class_ids(column_or_1d(y, warn=True))
         weight = None if sample_weight is None else contracts.sample_weight_array(sample_weight, ids.shape)
-        masses = np.bincount(ids, weights=weight, minlength=n_classes)
+        masses = np.bincount(ids, weights=weight, minlength=len(self.classes_))
         self.prior_ = masses / masses.sum()
-        if self.resample is not None:
-            contracts.one_of("resample", self.resample, (*RIVALS, *HEADS))
-        alpha = tuple(self.alpha) if isinstance(self.alpha, (list, np.ndarray)) else self.alpha
-        params = tuple((self.params or {}).items())
-        cell = Cell(alpha, float(self.gamma), self.keep_hardest, None, params, self.resample, self.logit_adjustment)
+        cell = self._cell(len(self.classes_))
         trainer = trainer_of(self.estimator, self.random_state)
+        if isinstance(trainer, EstimatorTrainer | ClassifierTrainer):
+            trainer.check_params("params", dict(cell.params))
         if isinstance(trainer, EstimatorTrainer):
             self.members_, self.tilt_ = self._focal(cell, X, ids, weight)
         elif isinstance(trainer, ClassifierTrainer):
@@ -150,6 +145,26 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
             if hasattr(self.members_[0], name):
                 setattr(self, name, getattr(self.members_[0], name))
         return self
+
+    def _cell(self, n_classes: int) -> Cell:
+        """The parameters of the training, checked with those of the decision."""
+        alpha = as_tuple(self.alpha)
+        alpha_vector(alpha, np.ones(n_classes))
+        gamma = contracts.number("gamma", self.gamma, contracts.GAMMA, "0 is cross-entropy.")
+        LossSpec(keep_hardest=self.keep_hardest)
+        for name in ("logit_adjustment", "tau", "cutoff"):
+            if getattr(self, name) is not None:
+                contracts.number(name, getattr(self, name), contracts.REAL, "None leaves it out.")
+        if self.resample is not None:
+            contracts.one_of("resample", self.resample, (*RIVALS, *HEADS))
+        if not isinstance(self.goal, CostMatrix | CaseCost | None):
+            contracts.reject("goal", "be a CostMatrix, a CaseCost or None", self.goal, "Give tau or cutoff for others.")
+        if self.goal is not None:
+            inputs.matching(self.goal, n_classes)
+        contracts.several("never", self.never, "be a sequence of labels", "E.g. ['rare'].")
+        contracts.whole("random_state", self.random_state, 0, most=contracts.MOST_SEED)
+        params = tuple(contracts.named("params", self.params, "E.g. {'C': 0.1}.").items())
+        return Cell(alpha, gamma, self.keep_hardest, None, params, self.resample, self.logit_adjustment)
 
     def _focal(self, cell: Cell, X: Any, ids: NDArray[Any], weight: Any) -> tuple[list[Any], Real]:
         """By an estimator with alpha and gamma of its own."""
@@ -220,6 +235,8 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         return np.asarray(self.classes_[self._decide(self.predict_proba(X), costs)])
 
     def _decide(self, p: Real, costs: Any) -> NDArray[np.intp]:
+        if costs is not None and not isinstance(self.goal, CaseCost):
+            contracts.reject("costs", "be left out", self.goal, "They go with goal=CaseCost(…).")
         if self.goal is not None:
             goal, k = self.goal, len(self.classes_)
             costs = goal.array if isinstance(goal, CostMatrix) else inputs.case_matrices(goal, costs, k, len(p))

@@ -33,14 +33,19 @@ N_MEMBERS = 10
 N_BINS = 20
 
 
-def checked(rivals: Any, *, resamples: bool, adjusts: bool, name: str) -> tuple[str, ...]:
+def names_of(rivals: Any) -> tuple[str, ...]:
+    """The rivals' names, of one or of several."""
+    given = (rivals,) if isinstance(rivals, str) else rivals
+    given = contracts.several("rivals", given, "be a sequence of names", "E.g. 'all', or ['smote'].")
+    for rival in given:
+        contracts.one_of("rivals", rival, (ADJUSTED, *RIVALS, *HEADS, "heads", "all"))
+    return given
+
+
+def checked(rivals: tuple[str, ...], *, resamples: bool, adjusts: bool, name: str) -> tuple[str, ...]:
     """The rivals asked for; "all" stands for every one that the trainer can try, "heads" for all heads."""
-    every = (*((ADJUSTED,) if adjusts else ()), *RIVALS)
-    rivals = every if rivals == "all" else (rivals,) if isinstance(rivals, str) else tuple(rivals)
-    rivals = tuple(one for rival in rivals for one in (HEADS if rival == "heads" else (rival,)))
-    known = (ADJUSTED, *RIVALS, *HEADS)
-    for rival in rivals:
-        contracts.one_of("rivals", rival, (*known, "heads"))
+    sets = {"all": (*((ADJUSTED,) if adjusts else ()), *RIVALS), "heads": HEADS}
+    rivals = tuple(one for rival in rivals for one in sets.get(rival, (rival,)))
     if ADJUSTED in rivals and not adjusts:
         got = contracts.Words(f"{name}, whose loss is its own")
         contracts.reject(
@@ -50,7 +55,7 @@ def checked(rivals: Any, *, resamples: bool, adjusts: bool, name: str) -> tuple[
         contracts.reject("rivals", "be left out where no estimator is trained", rivals, f"{name} cannot resample.")
     if "smote" in rivals:
         _smote()
-    return tuple(rival for rival in known if rival in rivals)
+    return tuple(rival for rival in (ADJUSTED, *RIVALS, *HEADS) if rival in rivals)
 
 
 def _smote() -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.shown import Shown
 from focalkit.tuning.folds import Folds
@@ -221,7 +222,7 @@ class TuneResult(Shown):
 
     def column(self, metric: str) -> NDArray[np.float64]:
         """Scores (n_cells, n_folds) of one metric."""
-        return self.scores[:, :, self.names.index(metric)]
+        return self.scores[:, :, self.names.index(contracts.one_of("metric", metric, self.names))]
 
     def gain(self, metric: str) -> NDArray[np.float64]:
         """The same, with the sign changed where smaller is better."""
@@ -243,7 +244,7 @@ class TuneResult(Shown):
 
     def surface(self, metric: str | None = None) -> Surface:
         """The alpha x gamma surface of a metric."""
-        name = metric or self.metric
+        name = self.metric if metric is None else metric
         mean, error = self.mean_and_error(name)
         at = np.array([[self.index(Cell(alpha, gamma)) for gamma in self.gammas] for alpha in self.alphas])
         return Surface(name, self.alphas, self.gammas, mean[at], error[at])

@@ -24,6 +24,7 @@ from focalkit.tuning.journal import Journal
 from focalkit.tuning.linear import LinearTable, LinearTrainer
 from focalkit.tuning.measures import Scored
 from focalkit.tuning.resampling import checked as checked_rivals
+from focalkit.tuning.resampling import names_of
 from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import NAMES, Metric, bound, metric_of
 from focalkit.tuning.units import Task, Unit
@@ -149,20 +150,25 @@ def tune(
     contracts.whole("n_repeats", n_repeats, 1)
     contracts.whole("seed", seed, 0, most=contracts.MOST_SEED)
     contracts.whole("n_trials", n_trials, 0)
+    contracts.jobs("n_jobs", n_jobs)
+    rivals = names_of(rivals)
+    for name, function in (("space", space), ("progress", progress)):
+        if function is not None and not callable(function):
+            contracts.reject(name, "be a function", function, "Leave it out, or pass a callable.")
     place = None if journal is None else contracts.path("journal", journal)
-    classes, targets = np.unique(_labels(y), return_inverse=True)
-    if len(classes) < 2:
-        contracts.reject(
-            "y", "have at least two classes", contracts.Words(f"{len(classes)}"), "Nothing is to be told apart."
-        )
+    remedy = "Leave such rows out of X and y."
+    classes, targets = contracts.class_ids(contracts.complete("y", y, "have a label in every row", remedy))
+    contracts.unmasked("X", X)
+    X = X.tocsr() if hasattr(X, "tocsr") else X  # of the other forms not all have rows
     rows = _rows(X)
     if rows is not None and rows != len(targets):
         contract = f"have one label for each of the {rows} rows of X"
         contracts.reject("y", contract, len(targets), "Pass the same rows of both.")
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
     asked = bound(asked, targets, classes, weight, costs)
-    grouped, groups = groups is not None, _groups(X, groups, len(targets))
-    trainer = _trainer(estimator, X, targets, len(classes), seed, plain=not n_trials and not len(rivals))
+    grouped = groups is not None
+    groups = contracts.groups(groups, len(targets)) if grouped else _equal_rows(X, len(targets))
+    trainer = _trainer(estimator, X, targets, len(classes), seed, plain=not n_trials and not rivals)
     grid = Grid.checked(
         alphas if trainer.weighs else (), gammas if trainer.focuses else (), keep_hardest if trainer.mines else (),
         len(classes), checked_rivals(rivals, resamples=trainer.resamples, adjusts=trainer.adjusts, name=trainer.name),
@@ -172,7 +178,8 @@ def tune(
             targets, groups, n_splits=n_splits, n_repeats=n_repeats, seed=seed, names=classes.tolist(), grouped=grouped
         )
     else:
-        folds = forward_folds(targets, groups, _times(time, len(targets)), n_splits=n_splits)
+        times = contracts.complete("time", time, "have a value in every row", "Mend or drop the rows.", len(targets))
+        folds = forward_folds(targets, groups, contracts.distinct("time", times)[1], n_splits=n_splits)
     surface = grid.plans(trainer.chained)
     drawn: list[Grid] = []
     if n_trials:
@@ -245,7 +252,12 @@ def _trainer(estimator: Any, X: Any, targets: NDArray[Any], n_classes: int, seed
     from focalkit.tuning.classifiers import OutOfFold, trainer_of
     from focalkit.tuning.estimators import named_estimator
 
-    trainer = trainer_of(named_estimator(estimator, np.shape(X)[1]) if isinstance(estimator, str) else estimator, seed)
+    if isinstance(estimator, str):
+        shape = np.shape(X) if hasattr(X, "shape") else contracts.array("X", X).shape
+        if len(shape) != 2:
+            contracts.reject("X", "have shape (n, n_features)", contracts.Words(f"shape {shape}"), "Pass a matrix.")
+        estimator = named_estimator(estimator, shape[1])
+    trainer = trainer_of(estimator, seed)
     return trainer.checked(len(targets), n_classes) if isinstance(trainer, OutOfFold) else trainer
 
 
@@ -259,36 +271,11 @@ def _identity(metric: Metric) -> str:
     return metric.name if metric.goal is None or measure is None else f"{metric.name} {metric.goal}"
 
 
-def _labels(given: Any) -> NDArray[Any]:
-    """One label per row, none of them missing: a class that means "unknown" is asked for by a word of its own."""
-    y: NDArray[Any] = np.asarray(_column(given))
-    missing = np.zeros(len(y), bool)
-    if y.dtype.kind == "O":  # None, NaN, pandas.NA, NaT: whatever is not equal to itself, or does not say so
-        missing = np.array([v is None or type(v).__name__ in ("NAType", "NaTType") or v != v for v in y], bool)
-    elif y.dtype.kind in "fcMm":
-        missing = np.isnan(y) if y.dtype.kind in "fc" else np.isnat(y)
-    if missing.any():
-        got = contracts.Words(
-            f"{int(missing.sum()):,} of {len(y):,} that are missing, the first in row {int(missing.argmax())}"
-        )
-        contracts.reject("y", "have a label in every row", got, "Leave such rows out of X and y.")
-    return y
-
-
 def _rows(X: Any) -> int | None:
     """How many rows ``X`` has, where it says so."""
-    if getattr(X, "ndim", 0):
-        return int(X.shape[0])
+    if getattr(X, "ndim", None) is not None:
+        return int(X.shape[0]) if X.ndim else 0
     return len(X) if hasattr(X, "__len__") else None
-
-
-def _column(given: Any) -> NDArray[Any]:
-    """One value per row, as scikit-learn reads it."""
-    if type(given) is np.ndarray and given.ndim == 1:
-        return given
-    from sklearn.utils.validation import column_or_1d
-
-    return np.asarray(column_or_1d(given))
 
 
 def _weights(given: Any, targets: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.float64]:
@@ -302,22 +289,19 @@ def _weights(given: Any, targets: NDArray[Any], classes: NDArray[Any]) -> NDArra
     return np.asarray(weight, np.float64)
 
 
-def _times(time: Any, n: int) -> NDArray[Any]:
-    time = _column(time)
-    if len(time) != n:
-        contracts.reject("time", f"have one entry for each of the {n} rows", len(time), "Drop it or complete it.")
-    return np.asarray(time)
-
-
-def _groups(X: Any, groups: Any, n: int) -> NDArray[Any]:
-    if groups is None:
-        if X is None or not (getattr(X, "ndim", 0) == 2 or hasattr(X, "columns")):
-            return np.arange(n)
-        groups = duplicate_groups(np.asarray(X))
-    groups = _column(groups)
-    if len(groups) != n:
-        contracts.reject("groups", f"have one entry for each of the {n} rows", len(groups), "Drop it or complete it.")
-    return np.asarray(groups)
+def _equal_rows(X: Any, n: int) -> NDArray[Any]:
+    """A group for each row, which equal rows share; what holds neither numbers nor texts is not looked into."""
+    if hasattr(X, "tocsr"):
+        return duplicate_groups(X)
+    if not isinstance(X, list | tuple) and not hasattr(X, "ndim"):
+        return np.arange(n)
+    try:
+        values = np.asarray(X) if isinstance(X, list | tuple) else contracts.array("X", X)
+    except ValueError:  # parts of several lengths
+        return np.arange(n)
+    if values.ndim == 1 and all(isinstance(value, str) for value in values):
+        values = values[:, None]
+    return duplicate_groups(values.reshape(n, -1)) if values.ndim > 1 else np.arange(n)
 
 
 def _without_repeats(plans: Sequence[Plan]) -> tuple[Plan, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,13 @@ class OfEstimator:
     def name(self) -> str:
         """Its class."""
         return type(self.model).__name__
+
+    def check_params(self, argument: str, params: Mapping[str, Any]) -> None:
+        """Refuse values for parameters that the classifier does not have; ``argument`` is where they stand."""
+        try:
+            clone(self.model).set_params(**params)
+        except ValueError:
+            contracts.reject(argument, f"name parameters of {self.name}", sorted(params), "See its get_params().")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sklearn.base import clone
-
 from focalkit._core import contracts
 from focalkit._core.extras import need
 from focalkit.tuning.classifiers import ClassifierTrainer
@@ -62,15 +60,12 @@ def _small_grid(trial: Any, grid: Grid, trainer: Trainer, space: Space) -> Grid:
     gamma = round(trial.suggest_float("focalkit gamma", *GAMMA, step=0.05), 2)
     kept = grid.keep_hardest
     mined = (trial.suggest_categorical("focalkit keep_hardest", kept),) if kept else ()
-    params = dict(space(trial))
+    params = contracts.named("space", space(trial), "Return a dict of parameters.")
     taken = {"alpha", "gamma", "keep_hardest"} & set(params)
     if taken:
         contracts.reject("space", "leave alpha, gamma and keep_hardest alone", sorted(taken), "They are drawn already.")
     if isinstance(trainer, EstimatorTrainer | ClassifierTrainer):
-        try:
-            clone(trainer.model).set_params(**params)
-        except ValueError:
-            contracts.reject("space", f"name parameters of {trainer.name}", sorted(params), "See its get_params().")
+        trainer.check_params("space", params)
     alphas = (None, f"power:{beta:g}") if beta else (None,)
     gammas = (0.0, gamma) if gamma else (0.0,)
     return Grid(alphas, gammas, mined, tuple(sorted(params.items())), grid.rivals)

@@ -173,7 +173,9 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
         Recommend what was shown to be better at the 5 % level only, as the module's text says.
     """
     _of_tune(result)
-    name = metric or result.metric
+    name = result.metric if metric is None else contracts.one_of("metric", metric, result.names)
+    check_worth(worth)
+    contracts.flag("proof", proof)
     judged = result.metric_called(name)
     gain = result.gain(name)
     sign = 1 if judged.larger_is_better else -1
@@ -217,6 +219,11 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
         alike = [f for f in able if min(f.merit - best.merit, f.promise - best.promise) >= -hair]
         recommended = alike[0]
     return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
+
+
+def check_worth(worth: float) -> None:
+    """Refuse what is no price of a retraining: a run should not end in that."""
+    contracts.number("worth", worth, contracts.SAMPLE_WEIGHT, "It is in points; 0 recommends every gain.")
 
 
 def _of_tune(result: object) -> None:

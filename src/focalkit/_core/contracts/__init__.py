@@ -22,6 +22,7 @@ from focalkit._core.contracts.arrays import (
     softmax_targets_shape,
     vector,
 )
+from focalkit._core.contracts.columns import class_ids, column, complete, distinct, groups
 from focalkit._core.contracts.domains import (
     ADJUSTMENT,
     ALPHA_OF_TWO,
@@ -44,6 +45,8 @@ from focalkit._core.contracts.domains import (
     class_vector,
     flag,
     integer,
+    jobs,
+    most_jobs,
     named,
     number,
     number_or_vector,
@@ -53,6 +56,7 @@ from focalkit._core.contracts.domains import (
     path,
     several,
     shaped,
+    unmasked,
     whole,
 )
 from focalkit._core.contracts.errors import (
@@ -88,15 +92,22 @@ __all__ = [
     "Interval",
     "Words",
     "array",
+    "class_ids",
     "class_vector",
+    "column",
+    "complete",
+    "distinct",
     "events",
     "finite_logits",
     "flag",
+    "groups",
     "integer",
     "is_float_dtype",
+    "jobs",
     "known_names",
     "logits_array",
     "logits_shape",
+    "most_jobs",
     "named",
     "normalizer_number",
     "normalizer_of_nothing",
@@ -116,6 +127,7 @@ __all__ = [
     "sigmoid_targets_shape",
     "softmax_targets",
     "softmax_targets_shape",
+    "unmasked",
     "vector",
     "whole",
 ]

@@ -110,11 +110,16 @@ def number_or_vector(name: str, value: object, domain: Interval, remedy: str) ->
     return tuple(float(entry) for entry in vector)
 
 
-def array(name: str, value: object) -> NDArray[Any]:
-    """Whatever a user holds as a NumPy array; what NumPy would drop or refuse in its own words is refused."""
+def unmasked(name: str, value: object) -> None:
+    """Refuse an array with masked entries: NumPy and scikit-learn would drop the mask, and take what is below it."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         got = Words(f"{int(np.ma.getmaskarray(value).sum())} masked entries")
         reject(name, "be an array without a mask", got, "Leave these samples out, or fill them.")
+
+
+def array(name: str, value: object) -> NDArray[Any]:
+    """Whatever a user holds as a NumPy array; what NumPy would drop or refuse in its own words is refused."""
+    unmasked(name, value)
     try:
         return host.array(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
@@ -161,6 +166,18 @@ def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def most_jobs() -> int:
+    """Processes that this machine may be asked for; more than there are cores by far is a slip."""
+    return 64 * (os.cpu_count() or 1)
+
+
+def jobs(name: str, value: object) -> int:
+    """A number of processes: at least 1, or -1 for one per core."""
+    if _is_whole(value) and value == -1:
+        return -1
+    return whole(name, value, 1, "-1 is one per core.", most=most_jobs())
+
+
 def integer(name: str, value: object) -> int:
     """A whole number of either sign."""
     if not _is_whole(value):
@@ -187,10 +204,10 @@ def several(name: str, value: object, contract: str, remedy: str) -> tuple[Any, 
     reject(name, contract, value, remedy)
 
 
-def named(name: str, value: object) -> dict[str, Any]:
-    """Values by the names of a form or of fields of the loss; None for the focal loss."""
+def named(name: str, value: object, remedy: str = "E.g. {'poly': 1.0}; None is the focal loss.") -> dict[str, Any]:
+    """Values by their names, mostly of a form or of fields of the loss; None for none."""
     if value is not None and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
-        reject(name, "map names to values", value, "E.g. {'poly': 1.0}; None is the focal loss.")
+        reject(name, "map names to values", value, remedy)
     return {} if value is None else dict(value)
 
 
