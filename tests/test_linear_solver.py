@@ -83,7 +83,7 @@ def test_many_parameters_and_float32_rows_reach_the_same_minimum(monkeypatch):
     monkeypatch.setattr("focalkit.linear_solver.metric.NEWTON_PARAMETERS", 1)
     monkeypatch.setattr("focalkit.linear_solver.rows.CURVATURE_ROWS", 200)
     monkeypatch.setattr("focalkit.linear_solver.descent.SMALL", 1)
-    monkeypatch.setattr(Rows, "large", True)
+    monkeypatch.setattr(Rows, "keeps", lambda rows, dtype: False)
     blocks = fitted(X.astype(np.float32), y, candidates)
     monkeypatch.setattr("focalkit.linear_solver.metric.BLOCK_FEATURES", 1)
     diagonal = fitted(X, y, candidates)

@@ -12,17 +12,15 @@
 namespace focalkit {
 namespace {
 
-constexpr double tiny = std::numeric_limits<double>::min();
-
 /// log h of a class, by definition.py's names: -nll + gamma nll_other - log1p(gamma p nll / q).
 double log_h(double p, double q, double nll, double nll_other, double gamma) {
     const double ratio = q > 0 ? (p > 0 ? p * nll : p) / q : p;
     return gamma * nll_other - nll - std::log1p(gamma * ratio);
 }
 
-/// One row. Only the leading class can have p > 1/2: what the others sum to is summed without it, at a scale of its
-/// own, so that nothing is lost where that underflows beside 1.
-void recover_row(const double* z, std::int64_t classes, double gamma, const double* weights, double* e, double* out) {
+/// One row, in logarithms. Only the leading class can have p > 1/2: what the others sum to is summed without it, at a
+/// scale of its own, so that nothing is lost where that underflows beside 1.
+void recover_row(const double* z, std::int64_t classes, double gamma, double* e, double* out) {
     std::int64_t lead = 0;
     for (std::int64_t k = 1; k < classes; ++k)
         if (z[k] > z[lead]) lead = k;
@@ -34,36 +32,25 @@ void recover_row(const double* z, std::int64_t classes, double gamma, const doub
         rest += e[k];
         second = std::max(second, z[k]);
     }
-    const double sum = 1 + rest;
-    if (gamma == 0) {
-        for (std::int64_t k = 0; k < classes; ++k) out[k] = e[k];
-    } else {
-        const double nll_lead = std::log1p(rest);
-        double log_rest = second - top;
-        if (classes > 2) {
-            double scaled = 0;
-            for (std::int64_t k = 0; k < classes; ++k)
-                if (k != lead) scaled += std::exp(z[k] - second);
-            log_rest += std::log(scaled);
-        }
-        double largest = -std::numeric_limits<double>::infinity();
-        for (std::int64_t k = 0; k < classes; ++k) {
-            if (k == lead) {
-                out[k] = log_h(1 / sum, rest / sum, nll_lead, nll_lead - log_rest, gamma);
-            } else {
-                const double others = sum - e[k];
-                out[k] = log_h(e[k] / sum, others / sum, nll_lead - (z[k] - top), nll_lead - std::log(others), gamma);
-            }
-            largest = std::max(largest, out[k]);
-        }
-        for (std::int64_t k = 0; k < classes; ++k) out[k] = std::exp(out[k] - largest);
+    const double sum = 1 + rest, nll_lead = std::log1p(rest);
+    double log_rest = second - top;
+    if (classes > 2) {
+        double scaled = 0;
+        for (std::int64_t k = 0; k < classes; ++k)
+            if (k != lead) scaled += std::exp(z[k] - second);
+        log_rest += std::log(scaled);
     }
-    double total = 0;
+    double largest = -std::numeric_limits<double>::infinity();
     for (std::int64_t k = 0; k < classes; ++k) {
-        if (weights) out[k] /= weights[k];
-        total += out[k];
+        if (k == lead) {
+            out[k] = log_h(1 / sum, rest / sum, nll_lead, nll_lead - log_rest, gamma);
+        } else {
+            const double others = sum - e[k];
+            out[k] = log_h(e[k] / sum, others / sum, nll_lead - (z[k] - top), nll_lead - std::log(others), gamma);
+        }
+        largest = std::max(largest, out[k]);
     }
-    for (std::int64_t k = 0; k < classes; ++k) out[k] /= total;
+    for (std::int64_t k = 0; k < classes; ++k) out[k] = std::exp(out[k] - largest);
 }
 
 /// Unsigned integers in the order of the numbers, NaN above all.
@@ -140,9 +127,15 @@ void recover_pairs(const double* z, std::int64_t n, double gamma, const double* 
 void recover(const double* logits, std::int64_t n, std::int64_t classes, bool one_logit, double gamma,
              const double* weights, double* out) {
     if (one_logit) return recover_pairs(logits, n, gamma, weights, out);
+    dispatch::kernels().posterior(logits, n, classes, gamma, out);
     std::vector<double> e(static_cast<std::size_t>(classes));
-    for (std::int64_t i = 0; i < n; ++i)
-        recover_row(logits + i * classes, classes, gamma, weights, e.data(), out + i * classes);
+    for (std::int64_t i = 0; i < n; ++i, out += classes) {
+        if (std::any_of(out, out + classes, [](double h) { return h != h; }))
+            recover_row(logits + i * classes, classes, gamma, e.data(), out);
+        double total = 0;
+        for (std::int64_t k = 0; k < classes; ++k) total += weights ? out[k] /= weights[k] : out[k];
+        for (std::int64_t k = 0; k < classes; ++k) out[k] /= total;
+    }
 }
 
 void class_figures(const double* probability, std::int64_t n, std::int64_t classes, const std::int64_t* targets,
@@ -184,36 +177,10 @@ void class_figures(const double* probability, std::int64_t n, std::int64_t class
 void count_shifts(const double* posterior, std::int64_t n, std::int64_t classes, const std::int64_t* targets,
                   const std::int64_t* known, std::int64_t n_known, const double* shift, std::int64_t shifts,
                   std::int64_t* right, std::int64_t* named) {
-    const auto size = static_cast<std::size_t>(shifts);
-    std::vector<double> best(size);
-    std::vector<std::int64_t> said(size);
-    for (std::int64_t i = 0; i < n; ++i) {
-        for (std::int64_t j = 0; j < n_known; ++j) {
-            const double log_p = std::log(std::max(posterior[i * classes + known[j]], tiny));
-            const double* of_class = shift + j * shifts;
-            const std::int64_t k = known[j];
-            for (std::size_t t = 0; t < size; ++t) {
-                const double value = log_p - of_class[t];
-                const bool better = j == 0 || value > best[t];
-                best[t] = better ? value : best[t];
-                said[t] = better ? k : said[t];
-            }
-        }
-        // shifts that follow each other mostly decide alike: of each such run its first one, and the one behind it
-        const auto add = [&](std::size_t t, std::int64_t k, std::int64_t rows) {
-            const std::size_t at = t * static_cast<std::size_t>(classes) + static_cast<std::size_t>(k);
-            named[at] += rows;
-            right[at] += k == targets[i] ? rows : 0;
-        };
-        for (std::size_t t = 0; t < size; ++t) {
-            if (t && said[t] == said[t - 1]) continue;
-            add(t, said[t], 1);
-            if (t) add(t, said[t - 1], -1);
-        }
-    }
-    for (std::size_t at = static_cast<std::size_t>(classes); at < size * static_cast<std::size_t>(classes); ++at) {
-        named[at] += named[at - static_cast<std::size_t>(classes)];
-        right[at] += right[at - static_cast<std::size_t>(classes)];
+    dispatch::kernels().shifted(posterior, n, classes, targets, known, n_known, shift, shifts, right, named);
+    for (std::int64_t at = classes; at < shifts * classes; ++at) {
+        named[at] += named[at - classes];
+        right[at] += right[at - classes];
     }
 }
 

@@ -1,4 +1,5 @@
 // Compiled once per instruction set; FOCALKIT_ISA names it and its namespace.
+#include "focalkit/kernels/held_out.hpp"
 #include "focalkit/kernels/log_odds.hpp"
 #include "focalkit/kernels/plan.hpp"
 #include "rows.hpp"
@@ -13,8 +14,9 @@ FOCALKIT_ROWS(extern)
 namespace focalkit {
 
 const Kernels* FOCALKIT_JOIN(kernels_, FOCALKIT_ISA)() {
-    static const Kernels table{FOCALKIT_TEXT(FOCALKIT_ISA), FOCALKIT_ISA::plan, FOCALKIT_ISA::count,
-                               FOCALKIT_ISA::ledger_log_odds, FOCALKIT_ISA::ledger_terms};
+    static const Kernels table{FOCALKIT_TEXT(FOCALKIT_ISA),   FOCALKIT_ISA::plan,         FOCALKIT_ISA::count,
+                               FOCALKIT_ISA::ledger_log_odds, FOCALKIT_ISA::ledger_terms, FOCALKIT_ISA::posterior,
+                               FOCALKIT_ISA::shifted};
     return &table;
 }
 

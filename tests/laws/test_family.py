@@ -161,6 +161,26 @@ def test_star_is_convex_in_the_true_logit(engine):
     assert (solve(engine, Z, T, 2.0)[2][np.arange(40), T] < 0).any()  # which the focal loss is not
 
 
+@pytest.mark.parametrize("hard", [True, False], ids=["class ids", "one-hot"])
+@pytest.mark.parametrize("n_classes", [5, 70, 2100])
+def test_star_keeps_its_slope_however_far_the_true_class_leads(engine, n_classes, hard):
+    """With a small gamma it falls slowly: a lead of 104 ends float32's exponentials, and not its gradient."""
+    gamma, b = 0.05, 0.2
+    lead = np.array([30.0, 90.0, 150.0, 400.0])
+    z = np.zeros((4, n_classes), np.float32)
+    z[:, 1:] = -lead[:, None]
+    z[:, -1] -= 5
+    others = np.exp(z[:, 1:] + lead[:, None]).astype(float)
+    x = gamma * (lead - np.log(others.sum(1))) + b
+    targets = np.zeros(4, int) if hard else np.eye(n_classes, dtype=np.float32)[np.zeros(4, int)]
+    loss, grad, hess = solve(engine, z, targets, gamma, star=b)
+    slope = 1 / (1 + np.exp(x))
+    np.testing.assert_allclose(loss, np.log1p(np.exp(-x)) / gamma, rtol=1e-5)
+    np.testing.assert_allclose(grad[:, 0], -slope, rtol=1e-5)
+    np.testing.assert_allclose(grad[:, 1:], slope[:, None] * others / others.sum(1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(hess[:, 0], gamma * slope * (1 - slope), rtol=1e-5)
+
+
 def test_dft_weighs_cross_entropy_by_the_probability_that_is_held(engine):
     ce, p = plain(log_odds(Z))
     loss, grad, _ = solve(engine, Z, T, dft=1.0)

@@ -10,8 +10,9 @@ namespace focalkit {
 /// Storage types; half types are computed in float.
 enum class Type : int { f32, f64, f16, bf16, i8, u8, i32, i64 };
 
-/// Which function of the log-odds the loss is; see math/forms.hpp. The last three are the sigmoid's.
-enum class Form : int { focal, poly, star, dft, gce, asymmetric, quality, varifocal };
+/// Which function of the log-odds the loss is; see math/forms.hpp. From ``asymmetric`` on they are the sigmoid's; no
+/// job names the last, by which a kernel computes some of ``poly``.
+enum class Form : int { focal, poly, star, dft, gce, asymmetric, quality, varifocal, raised };
 
 struct Half {
     std::uint16_t bits;
@@ -119,6 +120,15 @@ struct Kernels {
     std::int64_t (*log_odds)(const LogOddsJob&);
     /// Loss and -d1 at ``n`` log-odds, for one gamma or one each.
     void (*terms)(const double* m, std::int64_t n, const double* gamma, bool one_gamma, double* loss, double* grad);
+    /// What the posteriors of rows of logits (n, classes) that a focal loss learned are in proportion to; NaN in a
+    /// row where that takes logarithms.
+    void (*posterior)(const double* z, std::int64_t n, std::int64_t classes, double gamma, double* out);
+    /// Rows of ``posterior`` (n, classes) that are decided rightly, and those decided for each class, at every shift of
+    /// the ``known`` classes' logarithms (n_known, shifts): what is added to the counts (shifts, classes) of the shift
+    /// before, those of the first whole.
+    void (*shifted)(const double* posterior, std::int64_t n, std::int64_t classes, const std::int64_t* targets,
+                    const std::int64_t* known, std::int64_t n_known, const double* shift, std::int64_t shifts,
+                    std::int64_t* right, std::int64_t* named);
 };
 
 const Kernels* kernels_baseline();

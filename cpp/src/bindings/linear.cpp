@@ -39,7 +39,7 @@ void over_rows(const std::vector<const Plan*>& plans, Dense<const T, 2> columns,
     require(!grad || (grad->shape(0) == models && grad->shape(1) == n_columns && grad->shape(2) == classes));
     require(!curvature || (!wide && curvature->shape(0) == models && curvature->shape(1) == entries &&
                            curvature->shape(2) == n_columns * (n_columns + 1) / 2));
-    require(!losses || (wide && losses->shape(0) == models && losses->shape(1) == static_cast<std::size_t>(rows)));
+    require(!losses || (losses->shape(0) == models && losses->shape(1) == static_cast<std::size_t>(rows)));
     const std::int64_t ids = std::max<std::int64_t>(static_cast<std::int64_t>(classes), 2);
     for (std::size_t i = 0; i < apart; ++i)
         if (targets.data()[i] < 0 || targets.data()[i] >= ids) throw std::invalid_argument("no such class");
@@ -53,26 +53,29 @@ void over_rows(const std::vector<const Plan*>& plans, Dense<const T, 2> columns,
         of_model[m] = weights[m]->data();
     }
     const nb::gil_scoped_release released;
+    LinearRows of_features;
+    of_features.columns = columns.data(), of_features.targets = targets.data(), of_features.rows = rows;
+    of_features.n_columns = static_cast<std::int64_t>(n_columns);
+    of_features.apart = static_cast<std::int64_t>(apart);
+    std::vector<LinearModel> passes(models);
     for (std::size_t m = 0; m < models; ++m) {
-        Job job;
+        LinearModel& pass = passes[m];
+        Job& job = pass.job;
         job.type = wide ? Type::f64 : Type::f32, job.target_type = Type::i64;
         job.classes = static_cast<std::int64_t>(classes);
         plans[m]->set(job);
         if (of_model[m]) {
             job.sample_weight = of_model[m];
-            job.weight_unit = unit_of(*std::max_element(of_model[m], of_model[m] + rows), wide);
+            job.weight_unit = unit_of(rows ? *std::max_element(of_model[m], of_model[m] + rows) : 0, wide);
         }
-        LinearPass pass;
-        pass.columns = columns.data(), pass.targets = targets.data();
-        pass.n_columns = static_cast<std::int64_t>(n_columns), pass.apart = static_cast<std::int64_t>(apart);
-        pass.rows = rows;
+        pass.alpha_unit = plans[m]->alpha_unit(job);
         pass.theta = theta.data() + m * n_columns * classes;
         if (loss) pass.loss = loss->data() + m;
         if (grad) pass.grad = grad->data() + m * n_columns * classes;
         if (curvature) pass.curvature = curvature->data() + m * entries * curvature->shape(2);
         if (losses) pass.losses = losses->data() + static_cast<std::int64_t>(m) * rows;
-        if (rows) linear_pass(pass, job, plans[m]->alpha_unit(job));
     }
+    linear_pass(of_features, passes);
 }
 
 /// Factors each of ``matrices`` (m, p, p) in place.

@@ -30,7 +30,7 @@ from focalkit.linear_solver.candidates import Candidate, Solution, candidate_of
 from focalkit.linear_solver.descent import descend
 from focalkit.linear_solver.metric import BLOCK_FEATURES, MEMORY
 from focalkit.linear_solver.mined import mine
-from focalkit.linear_solver.prediction import predicted
+from focalkit.linear_solver.prediction import predicted, squeezed, weighed
 from focalkit.linear_solver.products import on_one_thread
 from focalkit.linear_solver.rows import Model, Rows
 from focalkit.linear_solver.span import minimise_in_span, spans
@@ -95,11 +95,11 @@ def _minimise(rows: Rows, candidates: Sequence[Candidate], tol: float, max_iter:
     everything, plain = plain, [i for i in plain if not converged[i] and steps[i] < max_iter]
     free = {i for i in plain if candidates[i].start is None and not steps[i]}
     seen: list[int] = []  # whose minimum is known
-    guesses: dict[tuple[int, float], NDArray[np.float64]] = {}
+    of_weights, guesses = _weightings(candidates), _Guesses(rows, theta)
     for some in _in_order([candidates[i] for i in plain]):
         stage = [plain[i] for i in some]
         for i in free.intersection(stage):
-            theta[i] = _start(rows, candidates, theta, i, seen, guesses)
+            theta[i] = _start(candidates, of_weights, guesses, i, seen)
         theta[stage], taken, converged[stage] = descend(rows, [models[i] for i in stage], theta[stage], tol, max_iter)
         steps[stage] += taken
         seen += stage
@@ -135,42 +135,54 @@ def _in_order(candidates: Sequence[Candidate]) -> list[list[int]]:
     return [stage for stage in stages if stage]
 
 
+class _Guesses:
+    """Where the maps of gammas lead from cross-entropy's minima in ``theta`` (n_models, n_columns, n_logits)."""
+
+    def __init__(self, rows: Rows, theta: NDArray[np.float64]) -> None:
+        self.rows, self.theta = rows, theta
+        self.roots: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self.made: dict[tuple[int, float], NDArray[np.float64]] = {}
+
+    def of(self, root: int, gamma: float) -> NDArray[np.float64]:
+        """From the minimum of a model, which is known."""
+        if root not in self.roots:
+            self.roots[root] = weighed(self.rows, self.theta[root], np.ones(self.rows.n_classes))
+        if (root, gamma) not in self.made:
+            self.made[root, gamma] = squeezed(self.rows, *self.roots[root], gamma)
+        return self.made[root, gamma]
+
+
 def _start(
-    rows: Rows,
-    candidates: Sequence[Candidate],
-    theta: NDArray[np.float64],
-    i: int,
-    seen: Sequence[int],
-    guesses: dict[tuple[int, float], NDArray[np.float64]],
+    candidates: Sequence[Candidate], of_weights: Sequence[int], guesses: _Guesses, i: int, seen: Sequence[int]
 ) -> NDArray[np.float64]:
     """Where the minimum of a candidate should be, by the minima that are known.
 
     From cross-entropy's of the same weights a map of gamma leads there, but for a rest that changes smoothly with
-    gamma: a polynomial through the rests of other gammas, zero at gamma 0. ``guesses`` keeps where the maps lead.
+    gamma: a polynomial through the rests of other gammas, zero at gamma 0.
     """
-    one = candidates[i]
-    line = {candidates[j].gamma: j for j in seen if _of_one_weighting(one, candidates[j])}
+    one, theta = candidates[i], guesses.theta
+    line = {candidates[j].gamma: j for j in seen if of_weights[j] == of_weights[i]}
     if 0.0 not in line:
         alike = [j for j in seen if not candidates[j].gamma and (candidates[j].class_weight == 1).all()]
-        return predicted(rows, theta[alike[0]], one) if alike else theta[i]
+        return predicted(guesses.rows, theta[alike[0]], one) if alike else theta[i]
     root = line.pop(0.0)
-
-    def mapped(gamma: float) -> NDArray[np.float64]:
-        if (root, gamma) not in guesses:
-            of = one._replace(class_weight=np.ones(rows.n_classes), gamma=gamma)
-            guesses[root, gamma] = predicted(rows, theta[root], of)
-        return guesses[root, gamma]
-
-    out = mapped(one.gamma).copy()
+    out = guesses.of(root, one.gamma).copy()
     for gamma, j in line.items():
         at = [other for other in (0.0, *line) if other != gamma]
         share = np.prod([np.log((1 + one.gamma) / (1 + a)) / np.log((1 + gamma) / (1 + a)) for a in at])
-        out += share * (theta[j] - mapped(gamma))
+        out += share * (theta[j] - guesses.of(root, gamma))
+    return out
+
+
+def _weightings(candidates: Sequence[Candidate]) -> list[int]:
+    """The place of the first candidate that differs from each in its gamma alone."""
+    out: list[int] = []
+    for i, one in enumerate(candidates):
+        out.append(next((j for j in dict.fromkeys(out) if _of_one_weighting(one, candidates[j])), i))
     return out
 
 
 def _of_one_weighting(one: Candidate, other: Candidate) -> bool:
-    """Whether two candidates differ in their gamma alone."""
     return (
         one.penalty == other.penalty
         and one.keep_hardest == other.keep_hardest

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from focalkit.engines.cpu.linear import over_rows
 from focalkit.linear_solver.products import product_of
 from focalkit.linear_solver.risk import columns_of, compiled, logits_of, without_subnormals
-from focalkit.linear_solver.rows import BLOCK_BYTES, Model, Rows, parts
+from focalkit.linear_solver.rows import BLOCK_BYTES, SQUARED, Model, Rows, parts
 from focalkit.losses import loss_grad_hess
 
 
@@ -60,7 +60,7 @@ def newton_matrix(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64
     """The curvature (n_models, p, p) of all coefficients, p = n_columns * n_logits, in theta's order."""
     D, K = rows.n_columns, rows.n_logits
     penalties = np.repeat(rows.penalties(models)[:, :, 0], K, axis=1)
-    if not compiled(rows, models):  # of one logit
+    if not compiled(rows, models) or D > SQUARED:  # of one logit
         square = np.zeros((len(models), D, D))
         for _, X, _, hess, _ in row_curvature(rows, models, theta):
             for i, h in enumerate(hess):

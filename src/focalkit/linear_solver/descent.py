@@ -15,6 +15,9 @@ from focalkit.linear_solver.rows import Model, Rows
 SMALL = 1 << 12
 """Up to so many logits the first steps are taken in float64 too."""
 
+ROUNDED_ROWS = 1 << 13
+"""Of so many rows the rounding of float32 is taken to be that of a single one, since it may be that of a few."""
+
 SETTLED = 1e-7
 """A curvature that was computed where a step promised less than this share of the risk is that of the minimum."""
 
@@ -27,7 +30,7 @@ def descend(
     steps = np.zeros(len(models), np.intp)
     method = Metric(rows, models)
     if single:
-        theta, steps, _ = take_steps(rows, models, theta, method, max(tol, 1e-3), max_iter, np.float32, steps)
+        theta, steps, _ = take_steps(rows, models, theta, method, max(tol, 1e-4), max_iter, np.float32, steps)
     return take_steps(rows, models, theta, method, tol, max_iter, np.float64, steps)
 
 
@@ -45,7 +48,9 @@ def take_steps(
     theta, steps = theta.copy(), steps.copy()
     value, grad = risk(rows, models, theta, dtype)
     first = value.copy()
-    rounding = np.finfo(dtype).eps * (4 if dtype == np.float64 else 1)
+    rounding = 4 * np.finfo(np.float64).eps
+    if dtype == np.float32:  # of rows' losses, which are summed in float64, so that much of it averages out
+        rounding = np.finfo(np.float32).eps / max(1.0, (len(rows.targets) / ROUNDED_ROWS) ** 0.5)
     direction, slope = np.zeros_like(theta), np.zeros(len(models))
     length = np.ones(len(models))
     fresh = np.ones(len(models), bool)  # whether a new direction is due

@@ -67,8 +67,9 @@ class Metric:
         made there: what steps tell of the curvature is then more than what rounding has left of it.
         """
         out, promise, share = np.zeros_like(grad), np.full(len(which), np.inf), np.full(len(which), np.inf)
-        renew = np.isin(self.age[which], RENEWED)
-        if self.kind == "whole":
+        if self.kind != "whole":
+            renew = np.isin(self.age[which], RENEWED)
+        else:
             known = np.flatnonzero(self.known[which])
             self._point(known, which, grad, out, promise, share)
             # twice the change of the curvature along the last step, squared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from focalkit.linear_solver.rows import Model, Rows
 ROUNDS = 100
 """Most rounds of hard example mining."""
 
+GAIN = 1e-6
+"""A round that lowers the risk by no more than this share of it is the last."""
+
 SHORTER = 0.3
 """By so much a step that ended above its start is cut."""
 
@@ -30,27 +34,46 @@ def mine(
     chosen, so that its steps descend; each goes as far as the mean of the hardest falls. Every choice is a
     kink, and whoever minimises in between ends in one: a single step did better on every table.
     """
+    method, lengths = Metric(rows, models), np.ones(len(models))
+    taken = np.zeros(len(models), np.intp)
+    if not rows.sparse and not rows.keeps(np.float64):
+        theta, taken, _ = _rounds(rows, models, theta, method, lengths, max_iter, np.float32)
+    theta, steps, converged = _rounds(rows, models, theta, method, lengths, max_iter, np.float64)
+    return theta, taken + steps, converged
+
+
+def _rounds(
+    rows: Rows,
+    models: Sequence[Model],
+    theta: NDArray[np.float64],
+    method: Metric,
+    lengths: NDArray[np.float64],
+    max_iter: int,
+    dtype: Any,
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_]]:
+    """Rounds in which losses and gradients are of this type; ``lengths`` keeps how long each model's last step was."""
     theta = theta.copy()
     steps, converged = np.zeros(len(models), np.intp), np.zeros(len(models), bool)
     active = np.arange(len(models))
-    kept, value = _hardest(rows, models, theta)
-    method = Metric(rows, models)
-    lengths = np.ones(len(models))
+    kept, value = _hardest(rows, models, theta, dtype)
     for _ in range(min(ROUNDS, max_iter)):
         held = [models[int(i)].keeping(kept[int(i)]) for i in active]
         method.forget()
-        _, grad = risk(rows, held, theta[active], np.float64)
+        _, grad = risk(rows, held, theta[active], dtype)
         none = np.zeros(len(active))
-        direction, _, _ = method.directions(held, theta[active], grad, active, none, none)
+        direction, promise, _ = method.directions(held, theta[active], grad, active, none, none)
         steps[active] += 1
+        # a step of length 1 lowers the bound by no more than its slope
+        most, enough = 2 * promise, GAIN * value[active]
         # where kinks allowed short steps alone, the next one need not be tried whole
-        length, going = np.minimum(1, lengths[active] / SHORTER), np.ones(len(active), bool)
+        length = np.minimum(1, lengths[active] / SHORTER)
+        going = length * most > enough
         gained = np.zeros(len(active))
         while going.any():
             at = np.flatnonzero(going)
             some = active[at]
             trial = theta[some] + length[at, None, None] * direction[at]
-            new_kept, new_value = _hardest(rows, [models[int(i)] for i in some], trial)
+            new_kept, new_value = _hardest(rows, [models[int(i)] for i in some], trial, dtype)
             for place, (j, i) in enumerate(zip(at, some, strict=True)):
                 if new_value[place] < value[i]:
                     gained[j] = value[i] - new_value[place]
@@ -58,8 +81,8 @@ def mine(
                     lengths[i], going[j] = length[j], False
                 else:
                     length[j] *= SHORTER
-                    going[j] = length[j] > 1e-4
-        small = gained <= 1e-6 * value[active]
+                    going[j] = length[j] * most[j] > enough[j]
+        small = gained <= enough
         converged[active[small]] = True
         active = active[~small]
         if not len(active):
@@ -68,10 +91,10 @@ def mine(
 
 
 def _hardest(
-    rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]
+    rows: Rows, models: Sequence[Model], theta: NDArray[np.float64], dtype: Any
 ) -> tuple[list[NDArray[np.bool_]], NDArray[np.float64]]:
     """Which losses each model keeps, and its risk: their weighted mean, and the penalty."""
-    losses = losses_of(rows, models, theta)
+    losses = losses_of(rows, models, theta, dtype)
     everything = np.ones(losses.shape[1], bool)
     kept, value = [], np.empty(len(models))
     for i, model in enumerate(models):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,36 +28,53 @@ def _some(n: int, at: Any) -> NDArray[np.intp]:
 
 
 def predicted(rows: Rows, theta: NDArray[np.float64], candidate: Candidate) -> NDArray[np.float64]:
-    """Where a candidate's minimum is, were the model right: from that of cross-entropy without weights.
+    """Where a candidate's minimum is, were the model right: from that of cross-entropy without weights."""
+    return squeezed(rows, *weighed(rows, theta, candidate.class_weight), candidate.gamma)
 
-    Class weights then move the logits by their logarithms, and gamma squeezes log-odds by the inverse of the map
-    that recovers the posterior (Charoenphakdee et al. 2021); of that map the best straight line is taken.
+
+def weighed(
+    rows: Rows, theta: NDArray[np.float64], class_weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coefficients whose logits class weights have moved by their logarithms, and log-odds of some rows there.
+
+    Of two classes those of the second, of more the lead of the first over the next.
     """
     at, _ = rows.sample()
     some = rows.once("some", lambda: sampled(rows, _some(len(rows.targets), at)))
     found = sparse_logits(rows, some, theta[None]) if rows.sparse else logits_of(some, theta[None].astype(np.float32))
-    logits = found[0]
+    logits = np.asarray(found[0], np.float64)
     with np.errstate(divide="ignore"):
-        shift = np.log(np.maximum(candidate.class_weight, 1e-12 * candidate.class_weight.max()))
+        shift = np.log(np.maximum(class_weight, 1e-12 * class_weight.max()))
     theta = theta.copy()
-    if rows.n_logits == 1:
-        move = np.atleast_1d(shift[1] - shift[0])
-        margin = np.asarray(logits, np.float64) + move
-    else:
-        move = shift - shift.mean()
-        top = np.partition(np.asarray(logits, np.float64) + move, -2, axis=1)
-        margin = top[:, -1] - top[:, -2]
+    move = np.atleast_1d(shift[1] - shift[0]) if rows.n_logits == 1 else shift - shift.mean()
     if rows.fit_intercept:
         theta[-1] += move
-    if candidate.gamma == 0:
+    if rows.n_logits == 1:
+        return theta, logits + move
+    top = np.partition(logits + move, -2, axis=1)
+    return theta, top[:, -1] - top[:, -2]
+
+
+def squeezed(rows: Rows, theta: NDArray[np.float64], margin: NDArray[np.float64], gamma: float) -> NDArray[np.float64]:
+    """Coefficients whose log-odds a gamma has squeezed, by what it does to those of some rows.
+
+    It does so by the inverse of the map that recovers the posterior (Charoenphakdee et al. 2021); of that map the best
+    straight line is taken.
+    """
+    if gamma == 0:
         return theta
-    odds = rows.once(("odds", candidate.gamma), lambda: log_h(GRID, candidate.gamma, np))
-    squeezed = np.interp(margin, odds - odds[::-1], GRID)
+    odds = _odds(gamma)
+    made = np.interp(margin, odds - odds[::-1], GRID)
     if rows.n_logits == 1 and rows.fit_intercept:
         spread = margin - margin.mean()
-        slope = float(spread @ squeezed) / max(float(spread @ spread), 1e-300)
-        theta *= slope
-        theta[-1] += squeezed.mean() - slope * margin.mean()
-    else:
-        theta *= float(margin @ squeezed) / max(float(margin @ margin), 1e-300)
-    return theta
+        slope = float(spread @ made) / max(float(spread @ spread), 1e-300)
+        theta = theta * slope
+        theta[-1] += made.mean() - slope * margin.mean()
+        return theta
+    return theta * (float(margin @ made) / max(float(margin @ margin), 1e-300))
+
+
+@lru_cache(64)
+def _odds(gamma: float) -> NDArray[np.float64]:
+    """The map of a gamma over the grid."""
+    return np.asarray(log_h(GRID, gamma, np))

@@ -90,19 +90,17 @@ def _with_penalty(
     return values, grads / totals[:, None, None] + penalties * theta
 
 
-def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> NDArray[np.float64]:
+def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64], dtype: Any) -> NDArray[np.float64]:
     """Every row's weighted loss, (n_models, n)."""
     out = np.empty((len(models), len(rows.targets)))
     if compiled(rows, models):
-        for part, columns in rows.column_blocks(np.float64):
+        for part, columns in rows.column_blocks(dtype):
             of_part = np.empty((len(models), columns.n))
             over_rows(*columns_of(models, part, columns), theta, losses=of_part)
             out[:, part] = of_part
         return out
-    if rows.sparse:
-        parts: Any = [(slice(None), None)]
-    else:
-        parts = rows.blocks(len(models), np.float64)
+    given = theta.astype(dtype)
+    parts: Any = [(slice(None), None)] if rows.sparse else rows.blocks(len(models), dtype)
     for part, X in parts:
         if X is None:
             product = np.stack([rows.X @ (t[: len(rows.scale)] / rows.scale[:, None]) for t in theta])
@@ -110,7 +108,7 @@ def losses(rows: Rows, models: Sequence[Model], theta: NDArray[np.float64]) -> N
                 product += theta[:, -1:, :]
             logits = product[:, :, 0] if rows.n_logits == 1 else product
         else:
-            logits = logits_of(X, theta)
+            logits = logits_of(X, given)
         for i, model in enumerate(models):
             weight = None if model.weight is None else model.weight[part]
             found = loss_grad_hess(model.each, logits[i], rows.targets[part], sample_weight=weight, hess=False)

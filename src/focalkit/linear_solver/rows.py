@@ -24,11 +24,20 @@ BLOCK_BYTES = 1 << 24
 NEWTON_PARAMETERS = 160
 """Up to so many coefficients a model has its whole curvature matrix."""
 
-NARROW = 64
+NARROW = 512
 """Up to so many columns compiled passes compute products; of more they are the BLAS's, whose blocks suit the caches."""
 
-COLUMN_ROWS = 1 << 16
-"""Rows whose columns exist at a time where there are many."""
+SQUARED = 128
+"""Up to so many columns they compute the curvature of one logit."""
+
+KEPT_BYTES = {np.dtype(np.float32): 1 << 28, np.dtype(np.float64): 1 << 25}
+"""Most of a scaled copy of the features that is kept; a larger one is made anew in every pass, block by block."""
+
+COLUMN_BYTES = 1 << 25
+"""Columns that exist at a time where they are not kept."""
+
+TURNED_ROWS = 1024
+"""Rows that are written as columns at a time: their lines stay in the cache until all of their numbers are taken."""
 
 
 @dataclass(frozen=True)
@@ -140,16 +149,15 @@ class Rows:
         """Features and, where there is an intercept, a column of ones."""
         return len(self.scale) + int(self.fit_intercept)
 
-    @property
-    def large(self) -> bool:
-        """Whether a scaled copy of the features is made block by block only."""
-        return len(self.targets) * self.n_columns > 1 << 22
+    def keeps(self, dtype: Any) -> bool:
+        """Whether there is room for a scaled copy of the features."""
+        number = np.dtype(dtype)
+        return bool(len(self.targets) * self.n_columns * number.itemsize <= KEPT_BYTES[number])
 
     @property
     def narrow(self) -> bool:
-        """Whether compiled passes suit: few coefficients, whose curvature is one matrix."""
-        few = self.n_columns <= NARROW and self.n_columns * self.n_logits <= NEWTON_PARAMETERS
-        return few and not self.sparse
+        """Whether compiled passes suit."""
+        return self.n_columns <= NARROW and not self.sparse
 
     def start(self, candidate: Candidate) -> NDArray[np.float64]:
         """Where the fit of a candidate starts (n_columns, n_logits): its own start, or the class prior."""
@@ -193,7 +201,7 @@ class Rows:
         """Slices of rows, each with its scaled features; small tables are scaled once."""
         n = len(self.targets)
         height = max(1024, BLOCK_BYTES // (np.dtype(dtype).itemsize * n_models * self.n_logits))
-        if not self.large:
+        if self.keeps(dtype):
             whole = self.once((dtype, "X"), lambda: self.prepared(slice(None), dtype))
             for part in parts(n, height):
                 yield part, whole[part]
@@ -207,18 +215,22 @@ class Rows:
         n, width = len(targets), len(self.scale)
         padded = n + -n % LANES
         X, ids = _aligned(self.n_columns, padded, dtype), np.zeros(padded, np.int64)
-        np.subtract(self.X[part].T, self.centre[:, None], out=X[:width, :n], casting="unsafe")
-        X[:width, :n] /= self.scale[:, None].astype(dtype)
+        rows, scale = self.X[part], self.scale[:, None].astype(dtype)
+        for some in parts(n, TURNED_ROWS):
+            of_some = X[:width, some]
+            np.subtract(rows[some].T, self.centre[:, None], out=of_some, casting="unsafe")
+            of_some /= scale
         X[width:, :n] = 1
         ids[:n] = targets
         return Columns(X, ids, n)
 
     def column_blocks(self, dtype: Any) -> Iterator[tuple[slice, Columns]]:
         """Slices of rows, each with its columns; those of small tables are made once."""
-        if not self.large:
+        if self.keeps(dtype):
             yield slice(None), self.once((dtype, "columns"), lambda: self.columns(slice(None), dtype))
             return
-        for part in parts(len(self.targets), COLUMN_ROWS):
+        height = COLUMN_BYTES // (self.n_columns * np.dtype(dtype).itemsize)
+        for part in parts(len(self.targets), height // LANES * LANES):
             yield part, self.columns(part, dtype)
 
     def sample(self) -> tuple[NDArray[np.intp] | slice, NDArray[np.float64] | None]:

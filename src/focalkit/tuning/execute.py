@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import itertools
 import multiprocessing
 import os
@@ -163,6 +164,7 @@ _inherited: list[Task] = []
 
 
 def _inherit(task: Task, parent: int) -> None:
+    gc.freeze()  # what is inherited is looked through by no collection, which would copy its pages
     _inherited[:] = [task]
     end_with(parent)  # which may have gone before it had any work for this one
 

@@ -15,11 +15,18 @@ from numpy.typing import NDArray
 
 from focalkit._core.message import Message
 from focalkit._held_out import recovered
-from focalkit.linear_solver import candidate_of, minimise
+from focalkit.linear_solver import Solution, candidate_of, minimise
+from focalkit.linear_solver.rows import parts
 from focalkit.tuning.data import Data, Prediction
 from focalkit.tuning.result import Cell
 
 Real = NDArray[np.float64]
+
+LOGITS = 1 << 24
+"""Logits of held-out rows that exist at a time, unless one model has more."""
+
+BLOCK_ROWS = 1 << 14
+"""Rows that exist in float64 at a time."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,13 @@ class LinearTrainer:
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:
         """All cells fitted together."""
-        X = data.X[train]
-        prepare = Preparation.of(X)
+        rows = data.X[train]
+        prepare = Preparation.of(rows)
+        rows, held_out = prepare(rows), prepare(data.X[test])
         weight = None if data.weight is None else data.weight[train]
-        yield from fit_cells(
-            {"C": self.table.C}, cells, prepare(X), data.targets[train], weight, prepare(data.X[test]),
-            data.n_classes,
-        )  # fmt: skip
+        found = fit_cells({"C": self.table.C}, cells, rows, data.targets[train], weight, held_out, data.n_classes)
+        del rows  # which nobody needs any more when the held-out ones are scored
+        yield from found
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,8 @@ class Preparation:
             X = np.where(gaps, median, X)
         mean = X.mean(axis=0, dtype=np.float64)
         variance = np.zeros(X.shape[1])
-        for first in range(0, n, 16384):
-            part = X[first : first + 16384] - mean
+        for some in parts(n, BLOCK_ROWS):
+            part = X[some] - mean
             variance += np.einsum("ij,ij->j", part, part)
         variance /= n
         # a column is constant where its spread is what rounding makes of its mean
@@ -100,12 +107,14 @@ class Preparation:
     def __call__(self, X: NDArray[Any]) -> NDArray[Any]:
         """The same of other rows, in their own floating type."""
         dtype = X.dtype if X.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-        out = np.subtract(X, self.mean, dtype=np.float64)
-        gaps = np.isnan(out)
-        if gaps.any():
-            np.copyto(out, self.median - self.mean, where=gaps)
-        out /= self.scale
-        return np.asarray(out, dtype)
+        out = np.empty(X.shape, dtype)
+        for some in parts(len(X), BLOCK_ROWS):
+            rows = np.subtract(X[some], self.mean, dtype=np.float64)
+            gaps = np.isnan(rows)
+            if gaps.any():
+                np.copyto(rows, self.median - self.mean, where=gaps)
+            np.divide(rows, self.scale, out=out[some], casting="same_kind")
+        return out
 
 
 def fit_cells(
@@ -147,11 +156,8 @@ def fit_cells(
         X, targets, weight, candidates, n_classes=len(classes), fit_intercept=settings.get("fit_intercept", True),
         tol=settings.get("tol", 1e-4), max_iter=settings.get("max_iter", 500),
     )  # fmt: skip
-    width = len(solutions[0].coef)
-    products = np.asarray(test_X @ np.concatenate([found.coef for found in solutions]).T, np.float64)
-    for i, (cell, candidate, found) in enumerate(zip(fits, candidates, solutions, strict=True)):
-        logits = products[:, i * width : (i + 1) * width] + found.intercept
-        logits = logits[:, 0] if width == 1 else np.ascontiguousarray(logits)
+    del X
+    for cell, candidate, found, logits in zip(fits, candidates, solutions, _logits(test_X, solutions), strict=True):
         given = recovered(logits, candidate.gamma, None if cell.alpha is None else candidate.class_weight)
         if len(classes) == n_classes:
             posterior = given
@@ -160,3 +166,18 @@ def fit_cells(
             posterior[:, classes] = given
         index = (logits > 0).astype(np.intp) if logits.ndim == 1 else logits.argmax(axis=1)
         yield cell, Prediction(posterior, classes[index], logits, found.converged)
+
+
+def _logits(X: Any, solutions: Sequence[Solution]) -> Iterator[Real]:
+    """The logits of models at rows X (n, n_features): (n,) of one logit, otherwise (n, n_logits)."""
+    width = len(solutions[0].coef)
+    together = max(1, LOGITS // max(1, X.shape[0] * width))
+    for first in range(0, len(solutions), together):
+        some = solutions[first : first + together]
+        coef = np.concatenate([found.coef for found in some]).T
+        products = np.empty((X.shape[0], coef.shape[1]))
+        for part in parts(X.shape[0], BLOCK_ROWS if isinstance(X, np.ndarray) else max(1, X.shape[0])):
+            products[part] = X[part] @ coef
+        for i, found in enumerate(some):
+            logits = products[:, i * width : (i + 1) * width] + found.intercept
+            yield logits[:, 0] if width == 1 else logits

@@ -112,9 +112,9 @@ def _scored(task: Task, plan: Plan, split: Split) -> UnitScores:
     measured = None
     if task.metric is not None and task.metric.measure is not None:
         measured = np.full((len(plan), len(taus_of(n_classes)) + 2), np.nan)
-    logits, stopped = None, 0
+    logits, stopped, places = None, 0, {cell: at for at, cell in enumerate(plan)}
     for cell, found in task.trainer.predictions(task.data, plan, split.train, split.test):
-        at = plan.index(cell)
+        at = places[cell]
         stopped += not found.converged
         scores[at] = score(test_y, found.decisions, found.posterior, counts, weight)
         closed = None if task.metric is None else closed_decisions(task.metric, found.posterior, split.test)

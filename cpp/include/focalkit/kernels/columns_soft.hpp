@@ -8,27 +8,25 @@ namespace focalkit::FOCALKIT_ISA {
 
 constexpr int most_columns = 224;
 
-/// A vector of rows, scaled and adjusted in place by what each logit is below the ``largest``; returns the largest
-/// then.
+/// A vector of rows, scaled and adjusted in place by what each logit is below the largest.
 template <class T>
-FOCALKIT_NOINLINE Vec<T> adjust_columns(const Job& job, T* z, int columns, Vec<T> largest) {
+FOCALKIT_NOINLINE void adjust_columns(const Job& job, T* z, int columns) {
     using V = Vec<T>;
     const T scale = static_cast<T>(job.logit_scale);
+    V largest = load(z);
+    for (std::int64_t k = 1; k < job.classes; ++k) largest = maximum(load(z + k * columns), largest);
     const V anchor = where(largest == -infinity<V>(), V{}, largest);
-    V found = constant<V>(-infinity<T>());
-    for (std::int64_t k = 0; k < job.classes; ++k) {
-        const V logit = (load(z + k * columns) - anchor) * scale + parameter(job.parameters.adjustment, k, T(0));
-        store(z + k * columns, logit);
-        found = maximum(logit, found);
-    }
-    return found;
+    for (std::int64_t k = 0; k < job.classes; ++k)
+        store(z + k * columns,
+              V((load(z + k * columns) - anchor) * scale + parameter(job.parameters.adjustment, k, T(0))));
 }
 
 /// Soft targets (dense: one per class). ``weight`` holds y_k alpha_k and becomes scratch; see
-/// softmax_log_odds_all, softmax_gradient_soft and softmax_hessian_soft in _links.py.
+/// softmax_log_odds_all, softmax_gradient_soft and softmax_hessian_soft in src/focalkit/_core/links.py.
 ///
-/// Only the leading class b can have p_b > 1/2. Its odds, and r of the others given b, are summed
-/// without it; for every other class 1 - p_k >= 1/2 and subtracting its share from the sum is safe.
+/// Only the leading class b can have p_b > 1/2. Its odds, and r of the others given b, are summed without it, from
+/// exponentials anchored at the largest of the others, however far it leads; for every other class 1 - p_k >= 1/2 and
+/// subtracting its share from the sum is safe.
 template <Form form, int order, class T>
 Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, const Rows<T>& rows) {
     using V = Vec<T>;
@@ -38,37 +36,39 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
     LossSum total_loss;
     for (int c = 0; c < columns; c += N) {
         const V row_weight = load(rows.weight + c), scale = constant<V>(static_cast<T>(job.scale));
-        V largest = load(z + c);
-        for (std::int64_t k = 1; k < classes; ++k) largest = maximum(load(z + k * columns + c), largest);
-        if (job.adjusts()) largest = adjust_columns(job, z + c, columns, largest);
-        // the first of the largest leads; ``rest`` is the sum of the others, ``second`` the largest of them
-        V rest{}, second{}, lead = constant<V>(T(-1));
-        for (std::int64_t k = 0; k < classes; ++k) {
+        if (job.adjusts()) adjust_columns(job, z + c, columns);
+        // the first of the largest leads; ``anchor`` is the largest of the others
+        V largest = load(z + c), anchor = constant<V>(-infinity<T>()), lead{};
+        for (std::int64_t k = 1; k < classes; ++k) {
             const V logit = load(z + k * columns + c);
-            const V e = exp_nonpositive<V>(logit - largest);
-            store(e_tile + k * columns + c, e);
-            const auto leads = (logit == largest) & (lead < zero);
-            lead = where(leads, constant<V>(static_cast<T>(k)), lead);
-            const V other = where(leads, zero, e);
-            rest = rest + other;
-            second = maximum(second, other);
+            const auto above = largest < logit;
+            anchor = where(above, largest, maximum(logit, anchor));
+            lead = where(above, constant<V>(static_cast<T>(k)), lead);
+            largest = where(above, logit, largest);
         }
+        anchor = where(anchor == -infinity<V>(), largest, anchor);
+        V rest{};
+        for (std::int64_t k = 0; k < classes; ++k) {
+            const auto leads = lead == constant<V>(static_cast<T>(k));
+            const V e = where(leads, zero, exp_nonpositive<V>(load(z + k * columns + c) - anchor));
+            store(e_tile + k * columns + c, e);
+            rest = rest + e;
+        }
+        const V second = where(rest == zero, zero, one);  // the largest of them
         ExclusiveSum<V> without_lead;
         if constexpr (order > 1)
-            for (std::int64_t k = 0; k < classes; ++k) {
-                const auto leads = lead == constant<V>(static_cast<T>(k));
-                without_lead.add(where(leads, zero, load(e_tile + k * columns + c)), second);
-            }
-        const V total = one + rest;
+            for (std::int64_t k = 0; k < classes; ++k) without_lead.add(load(e_tile + k * columns + c), second);
+        const V shrink = exp_nonpositive<V>(anchor - largest);
+        const V total = one + rest * shrink + (largest - largest);  // NaN where that is not finite
         const V safe_rest = where(rest == zero, one, rest);
         V value{}, d1_lead{}, d2_lead{}, first_sum{}, second_sum{}, to_lead{};
-        const V p_lead = one / total, q_lead = rest / total;
+        const V p_lead = one / total, q_lead = rest * shrink / total;
         for (std::int64_t k = 0; k < classes; ++k) {
             const std::int64_t place = k * columns + c;
             const V e = load(e_tile + place);
             const auto leads = lead == constant<V>(static_cast<T>(k));
-            const V others = where(leads, rest, one + where(rest > e, rest - e, zero));
-            V m = log_odds(load(z + place), largest, others);
+            const V others = one + where(rest > e, rest - e, zero) * shrink;
+            V m = log_odds(load(z + place), where(leads, anchor, largest), where(leads, rest, others));
             if (job.parameters.margin) m = m - parameter(job.parameters.margin, k, T(0));
             const V gamma = constant<V>(parameter(job.parameters.gamma, k, T(0)));
             const V share = load(weight + place) * row_weight;
@@ -100,12 +100,12 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
                 const std::int64_t place = k * columns + c;
                 const V e = load(e_tile + place), d = load(weight + place);
                 const auto leads = lead == constant<V>(static_cast<T>(k));
-                const V q = where(leads, one, (one + where(rest > e, rest - e, zero)) / total);
-                const V p = e / total;
+                const V q = where(leads, one, (one + where(rest > e, rest - e, zero) * shrink) / total);
+                const V p = where(leads, p_lead, e * shrink / total);
                 const V class_pull = where(leads, zero, -d / q);
                 const V pull = where(first_sum > class_pull, first_sum - class_pull,
                                      where(first_sum == first_sum, zero, first_sum));
-                const V r = where(leads, zero, e / safe_rest);
+                const V r = e / safe_rest;
                 store(z + place, d + rounded<V>(p * pull) - rounded<V>(d1_lead * r));
                 if constexpr (order > 1) {
                     const V dd = load(h + place);

@@ -1,4 +1,5 @@
-// Kernels of the diagnosis; a lane is a row. All in double: an average over 10^8 rows forgives no bias.
+// Kernels of the diagnosis; a lane is a row. All in double: an average over 10^8 rows forgives no
+// bias.
 #pragma once
 #include "focalkit/job.hpp"
 #include "focalkit/math/links.hpp"

@@ -50,7 +50,10 @@ FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, Adjustment<T> adjustment, 
     V total[U] = {};
     const auto take = [&](int place, V& into) {
         V distance = load(e + place) - at;
-        if constexpr (adjusted) distance = distance * adjustment.scale + adjustment.at(first + place);
+        if constexpr (adjusted) {
+            distance = distance * adjustment.scale + adjustment.at(first + place);
+            adjustment.prefetch_at(first + place + 16 * N);
+        }
         const V x = exp_nonpositive<V>(distance);
         store(e + place, x);
         into = into + x;
@@ -81,6 +84,22 @@ void write_row(const LongRow<T>& at, S* to, bool streamed) {
     narrow(at.rows.d1[0], to + at.rows.id[0]);
 }
 
+/// The sum of a row from those of its blocks, and the factor of each, at the anchor ``largest``.
+template <class T>
+FOCALKIT_INLINE void add_blocks(const LongRow<T>& at, T largest, T scale) {
+    using V = Vec<T>;
+    const int lanes = whole_vectors<T>(at.blocks);
+    for (int b = at.blocks; b < lanes; ++b) at.anchor[b] = -infinity<T>(), at.sum[b] = 0;
+    V total{};
+    for (int b = 0; b < lanes; b += width<T>) {
+        const V f = exp_nonpositive<V>((load(at.anchor + b) - constant<V>(largest)) * scale);
+        store(at.factor + b, f);
+        total = total + f * load(at.sum + b);
+    }
+    at.largest[0] = largest;
+    at.total[0] = reduce_add(total);
+}
+
 /// The exponentials of a row without the true class ``t``, its largest logit and their sum. The row ``before`` is
 /// written meanwhile, if it waits.
 template <bool gradient, bool adjusted, class T, class S>
@@ -106,18 +125,14 @@ FOCALKIT_NOINLINE void exp_long_row(const S* row, int t, const LongRow<T>& at, A
         before.to[before.rows.id[0]] = before.rows.d1[0];
         before.to = nullptr;
     }
-    const int lanes = whole_vectors<T>(at.blocks);
-    for (int b = at.blocks; b < lanes; ++b) at.anchor[b] = -infinity<T>(), at.sum[b] = 0;
-    V total{};
-    for (int b = 0; b < lanes; b += width<T>) {
-        V distance = load(at.anchor + b) - constant<V>(largest);
-        if constexpr (adjusted) distance = distance * adjustment.scale;
-        const V f = exp_nonpositive<V>(distance);
-        store(at.factor + b, f);
-        total = total + f * load(at.sum + b);
-    }
-    at.largest[0] = largest;
-    at.total[0] = reduce_add(total);
+    add_blocks(at, largest, adjustment.scale);
+    if (at.total[0] >= least_sum<T>) return;
+    const int b = t / block_of_row, j = b * block_of_row;
+    const int n = at.classes - j < block_of_row ? at.classes - j : block_of_row;
+    anchor_at_others(row + j, n, t - j, adjustment, j, gradient ? at.e + j : at.e, at.anchor[b], at.sum[b]);
+    largest = at.anchor[0];
+    for (int k = 1; k < at.blocks; ++k) largest = at.anchor[k] > largest ? at.anchor[k] : largest;
+    if (largest > -infinity<T>()) add_blocks(at, largest, adjustment.scale);
 }
 
 /// The Hessian of a row at once.

@@ -10,11 +10,15 @@ struct Count {
     static constexpr int value = N;
 };
 
-/// Calls ``block(first, Count<n>)`` for n at a time of ``count``: ``most``, and what is left by halves.
+/// Calls ``block(first, Count<n>)`` for n at a time of ``count``: ``most``, and what is left, at once where it is less
+/// than four.
 template <int most, class Block>
 FOCALKIT_INLINE void in_blocks(std::int64_t count, const Block& block, std::int64_t first = 0) {
     for (; first + most <= count; first += most) block(first, Count<most>{});
-    if constexpr (most > 1) in_blocks<most / 2>(count, block, first);
+    if constexpr (most > 4) in_blocks<most / 2>(count, block, first);
+    else if (count - first == 3) block(first, Count<3>{});
+    else if (count - first == 2) block(first, Count<2>{});
+    else if (count - first == 1) block(first, Count<1>{});
 }
 
 /// Four columns at a time, each read from its first row to its last: memory is fetched ahead of a few streams alone.
@@ -41,14 +45,16 @@ void tile_logits(const Tile<T>& tile, std::int64_t classes, const T* theta, T* z
     });
 }
 
-/// The sum over the lanes, in float64.
+/// The sum over the lanes, in float64: by halves, of which none waits for more than a few others.
 template <class T>
 FOCALKIT_INLINE double across(Vec<T> v) {
     T lane[width<T>];
     store(lane, v);
-    double sum = 0;
-    for (int l = 0; l < width<T>; ++l) sum += static_cast<double>(lane[l]);
-    return sum;
+    double sum[width<T>];
+    for (int l = 0; l < width<T>; ++l) sum[l] = static_cast<double>(lane[l]);
+    for (int half = width<T> / 2; half; half /= 2)
+        for (int l = 0; l < half; ++l) sum[l] += sum[l + half];
+    return sum[0];
 }
 
 template <class T>
@@ -86,24 +92,27 @@ inline void tile_curvature(const float* grad, const float* hess, std::int64_t cl
         for (std::int64_t i = 0; i < rows; i += lanes) store(entries + i, maximum(load(hess + i), FloatV{}));
         return;
     }
-    // of each row slope and bend of its own class; of each class r and u
-    float* memory = new float[static_cast<std::size_t>((2 * classes + 3) * lanes)];
-    float *slope = memory, *bend = slope + lanes, *scale = bend + lanes, *r = scale + lanes, *u = r + classes * lanes;
+    float* memory = new float[static_cast<std::size_t>((2 * classes + 1) * lanes)];
+    float *id = memory, *r = id + lanes, *u = r + classes * lanes;
+    const FloatV one = constant<FloatV>(1.0f), least = constant<FloatV>(-least_slope);
     for (std::int64_t i = 0; i < rows; i += lanes) {
-        for (int l = 0; l < lanes; ++l) {
-            const std::int64_t at = targets[i + l] * height + i + l;
-            const bool counts = grad[at] < -least_slope;
-            slope[l] = counts ? grad[at] : 0.0f;
-            bend[l] = hess[at] > 0 ? hess[at] : 0.0f;
-            scale[l] = counts ? -1 / grad[at] : 0.0f;
-        }
+        for (int l = 0; l < lanes; ++l) id[l] = static_cast<float>(targets[i + l]);
+        const FloatV of_row = load(id);
+        FloatV second{}, bend{};  // slope and bend of the row's own class
         for (std::int64_t k = 0; k < classes; ++k) {
-            const FloatV of_class = load(grad + k * height + i) * load(scale);
-            store(r + k * lanes, of_class);
-            store(u + k * lanes, -of_class);
+            const auto own = of_row == constant<FloatV>(static_cast<float>(k));
+            second = where(own, load(grad + k * height + i), second);
+            bend = where(own, load(hess + k * height + i), bend);
         }
-        for (int l = 0; l < lanes; ++l) r[targets[i + l] * lanes + l] = 0, u[targets[i + l] * lanes + l] = 1;
-        const FloatV first = load(bend), second = load(slope);
+        const auto counts = second < least;
+        const FloatV scale = where(counts, FloatV(-one / second), FloatV{}), first = maximum(bend, FloatV{});
+        second = where(counts, second, FloatV{});
+        for (std::int64_t k = 0; k < classes; ++k) {
+            const auto own = of_row == constant<FloatV>(static_cast<float>(k));
+            const FloatV of_class = load(grad + k * height + i) * scale;
+            store(r + k * lanes, where(own, FloatV{}, of_class));
+            store(u + k * lanes, where(own, one, FloatV(-of_class)));
+        }
         float* entry = entries + i;
         for (std::int64_t k = 0; k < classes - 1; ++k) {
             const FloatV bent = first * load(u + k * lanes), pulled = second * load(r + k * lanes);

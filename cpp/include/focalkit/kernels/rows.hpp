@@ -97,8 +97,37 @@ struct Adjustment {
     explicit Adjustment(const Job& job)
         : of_class(static_cast<const T*>(job.parameters.adjustment.values)), scale(static_cast<T>(job.logit_scale)) {}
     FOCALKIT_INLINE Vec<T> at(std::int64_t k) const { return of_class ? load(of_class + k) : Vec<T>{}; }
+    FOCALKIT_INLINE void prefetch_at(std::int64_t k) const {
+        if (of_class) prefetch_near(of_class + k);
+    }
     FOCALKIT_INLINE T one(std::int64_t k) const { return of_class ? of_class[k] : T(0); }
 };
+
+/// Below this sum the true class leads by so much that exponentials anchored at it lose digits or vanish.
+template <class T>
+inline constexpr T least_sum = T(0x1p-60);
+
+/// A run of logits, the true class ``t`` of it masked, becomes exponentials anchored at the largest of the others.
+/// For rows whose sum is below ``least_sum``, which are few: there FL* has a gradient still where that of every other
+/// loss has vanished.
+template <class T, class S>
+FOCALKIT_NOINLINE void anchor_at_others(const S* z, int n, int t, Adjustment<T> adjustment, int first, T* e, T& anchor,
+                                        T& sum) {
+    using V = Vec<T>;
+    const int padded = whole_vectors<T>(n);
+    V top = constant<V>(-infinity<T>()), total{};
+    copy_run(z, n, e);
+    e[t] = -infinity<T>();
+    for (int j = 0; j < padded; j += width<T>) top = maximum(load(e + j), top);
+    anchor = reduce_max(top);
+    const V at = constant<V>(anchor == -infinity<T>() ? T(0) : anchor);
+    for (int j = 0; j < padded; j += width<T>) {
+        const V x = exp_nonpositive<V>((load(e + j) - at) * adjustment.scale + adjustment.at(first + j));
+        store(e + j, x);
+        total = total + x;
+    }
+    sum = reduce_add(total);
+}
 
 /// What each true class's log-odds are shifted by, its adjustment less its margin, to where the losses will be.
 template <class T>

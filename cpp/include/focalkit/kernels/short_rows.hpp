@@ -152,6 +152,28 @@ FOCALKIT_NOINLINE void exp_rows(const RowGroup<T>& group, Adjustment<T> adjustme
     join_rows(group, lanes, group.total, [](V a, V b) { return a + b; });
 }
 
+/// The rows whose true class leads by far anew.
+template <int order, class T, class S>
+FOCALKIT_INLINE void anchor_leading_rows(const Job& job, const RowGroup<T>& group, std::int64_t first, int count,
+                                         int lanes) {
+    Vec<T> least = -load(group.total);
+    for (int r = width<T>; r < lanes; r += width<T>) least = maximum(Vec<T>(-load(group.total + r)), least);
+    if (reduce_max(least) <= -least_sum<T>) return;
+    for (int r = 0; r < count; ++r) {
+        if (!group.rows.kept[r] || group.total[r] >= least_sum<T>) continue;
+        const S* row = static_cast<const S*>(job.logits.data) + row_place(job, job.logits, first + r);
+        T* e = group.e + r * group.padded;
+        anchor_at_others(row, group.classes, group.rows.id[r], Adjustment<T>(job), 0, e, group.largest[r],
+                         group.total[r]);
+        if (group.largest[r] == -infinity<T>()) group.largest[r] = group.rows.true_logit[r];  // no other class
+        if constexpr (order > 1) {
+            Vec<T> top{};
+            for (int j = 0; j < group.padded; j += width<T>) top = maximum(load(e + j), top);
+            group.top[r] = reduce_max(top);
+        }
+    }
+}
+
 /// Gradients of rows that lie side by side in the result, scaled and moved together, to be written in whole lines.
 template <class T>
 FOCALKIT_NOINLINE void gather_gradients(const RowGroup<T>& group, int count) {
@@ -215,6 +237,7 @@ void softmax_rows_chunk(const Job& job, std::int64_t chunk, void* scratch, Parti
         if (job.adjusts())
             exp_rows<order, true>(group, Adjustment<T>(job), count, lanes, ahead, job.logits.inner, before);
         else exp_rows<order, false>(group, Adjustment<T>(job), count, lanes, ahead, job.logits.inner, before);
+        anchor_leading_rows<order, T, S>(job, group, first, count, lanes);
         for (int r = 0; r < lanes; ++r)
             if (!rows.kept[r]) group.blank(r);
         sums.loss.add(row_tails_of_job<order>(job, group, lanes));

@@ -61,7 +61,7 @@ def over_rows(
         of the clipped curvature of the rows in their logits, whose rows sum to zero; of one logit, by its own. Columns
         of float32.
     losses : (n_models, n_rows), optional
-        Written: each row's weighted loss. Columns of float64; without the others.
+        Written: each row's weighted loss, without the others.
 
     Notes
     -----
