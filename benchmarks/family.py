@@ -1,15 +1,17 @@
 """The neighbours of the focal loss beside the focal loss at gamma = 2, loss and gradient, in one interleaved run.
 
-    python benchmarks/family.py [--rounds 9] [--shapes a,b]
+    python benchmarks/family.py [--rounds 9] [--shapes a,b] [--threads 1]
 
 Prints a Markdown table of medians, as multiples of the focal loss's own in the same round: processor time of one
-thread, so that other programs disturb less. timm's asymmetric loss is its formula in PyTorch, forward and backward.
+thread, so that other programs disturb less, or the time of several. timm's asymmetric loss is its formula in PyTorch,
+forward and backward.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,7 +66,7 @@ def timm_asymmetric(logits: np.ndarray, targets: np.ndarray) -> Any:
     return run
 
 
-def measure(name: str, rounds: int, with_timm: bool) -> tuple[float, dict[str, float]]:
+def measure(name: str, rounds: int, with_timm: bool, clock: Callable[[], float]) -> tuple[float, dict[str, float]]:
     """Seconds of the focal loss, and each as a multiple of it: medians of the rounds, of each its own multiple."""
     case = make_case(name)
     z, y = case.logits, case.targets
@@ -78,14 +80,14 @@ def measure(name: str, rounds: int, with_timm: bool) -> tuple[float, dict[str, f
         run()
     for _ in range(rounds):
         for key, run in runs.items():
-            start = time.thread_time()
+            start = clock()
             run()
-            first = time.thread_time() - start
+            first = clock() - start
             more = 0 if first > 0.02 else int(min(0.02 / max(first, 1e-7), 2000))
-            start = time.thread_time()
+            start = clock()
             for _ in range(more):
                 run()
-            times[key].append((time.thread_time() - start) / more if more else first)
+            times[key].append((clock() - start) / more if more else first)
     own = np.array(times[OWN])
     return float(np.median(own)), {key: float(np.median(values / own)) for key, values in times.items() if key != OWN}
 
@@ -95,11 +97,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--shapes", default=",".join(SHAPES_HERE))
     parser.add_argument("--no-timm", action="store_true")
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    machine.set_num_threads(1)
-    print(f"{machine.instruction_set()}, one thread\n")
+    machine.set_num_threads(options.threads)
+    clock = time.thread_time if options.threads == 1 else time.perf_counter
+    print(f"{machine.instruction_set()}, threads: {options.threads}\n")
     for name in options.shapes.split(","):
-        own, found = measure(name, options.rounds, not options.no_timm)
+        own, found = measure(name, options.rounds, not options.no_timm, clock)
         cells = " | ".join(f"{key} {value:.2f}" for key, value in found.items())
         print(f"| {name} | {own * 1e3:.3f} ms | {cells} |", flush=True)
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -27,11 +28,26 @@ inline float to_float(double value) { return static_cast<float>(std::min(value, 
 constexpr int power_of_any = 3;
 inline int power_of(double gamma) { return gamma == 0 ? 0 : gamma == 1 ? 1 : gamma == 2 ? 2 : power_of_any; }
 
+/// Memory that begins with a cache line, which vectors then do not straddle.
+template <class T>
+struct ByCacheLines {
+    using value_type = T;
+    static constexpr std::align_val_t line{64};
+
+    ByCacheLines() = default;
+    template <class U>
+    ByCacheLines(const ByCacheLines<U>&) {}
+    T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), line)); }
+    void deallocate(T* memory, std::size_t) { ::operator delete(memory, line); }
+    bool operator==(const ByCacheLines&) const { return true; }
+};
+
 /// The numbers of one parameter: none, one for all classes, or one per class.
 class ParameterColumn {
 public:
     ParameterColumn() = default;
-    explicit ParameterColumn(std::vector<double> values) : values_(std::move(values)), wide_(values_) {
+    explicit ParameterColumn(std::vector<double> values)
+        : values_(std::move(values)), wide_(values_.begin(), values_.end()) {
         for (double value : values_) narrow_.push_back(to_float(value));
         // vectors are read to their end in whole registers
         if (values_.size() > 1) wide_.resize(values_.size() + beyond), narrow_.resize(values_.size() + beyond);
@@ -57,8 +73,9 @@ public:
 
 private:
     static constexpr std::size_t beyond = 16;
-    std::vector<double> values_, wide_;
-    std::vector<float> narrow_;
+    std::vector<double> values_;
+    std::vector<double, ByCacheLines<double>> wide_;
+    std::vector<float, ByCacheLines<float>> narrow_;
     double wide_unit_ = 1, narrow_unit_ = 1;
 };
 

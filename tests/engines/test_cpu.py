@@ -184,6 +184,18 @@ def test_the_asymmetric_loss_keeps_its_digits_at_the_edge_of_its_margin(gamma, c
     assert np.all(np.abs(slope[::64].astype(float) - want) <= close * want)
 
 
+@pytest.mark.parametrize("bias", [0.0, 1.0, -7.3, 40.0])
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_fl_star_keeps_its_digits_far_from_0(bias, reduction, instruction_set):
+    """There rounding the log-odds g m + b takes as many digits from sigma as they have before their point."""
+    z = np.linspace(-20, 20, 1024, dtype=np.float32)
+    spec = LossSpec("sigmoid", 1.7, star=bias, reduction=reduction)
+    _, grad, _ = loss_grad_hess(spec, z, np.ones(1024, np.uint8), hess=False)
+    gamma, number = float(np.float32(1.7)), float(np.float32(bias))
+    want = -1 / (1 + np.exp(gamma * z.astype(np.float64) + number))
+    np.testing.assert_allclose(grad, want, rtol=4 * float(np.finfo(np.float32).eps))
+
+
 @pytest.fixture
 def threads():
     yield machine.set_num_threads

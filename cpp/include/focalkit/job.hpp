@@ -10,8 +10,9 @@ namespace focalkit {
 /// Storage types; half types are computed in float.
 enum class Type : int { f32, f64, f16, bf16, i8, u8, i32, i64 };
 
-/// Which function of the log-odds the loss is; see math/forms.hpp. The last three are the sigmoid's.
-enum class Form : int { focal, poly, star, dft, gce, asymmetric, quality, varifocal };
+/// Which function of the log-odds the loss is; see math/forms.hpp. From ``asymmetric`` on they are the sigmoid's; no
+/// job names the last, by which a kernel computes some of ``poly``.
+enum class Form : int { focal, poly, star, dft, gce, asymmetric, quality, varifocal, raised };
 
 struct Half {
     std::uint16_t bits;

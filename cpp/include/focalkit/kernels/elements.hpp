@@ -18,14 +18,14 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
     const bool streamed = grad_at != block.z && job.stream;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
     V positive_scaled = rounded<V>(scaled(positive, scale)), negative_scaled = rounded<V>(scaled(negative, scale));
-    const T number = form_number<T>(job);
+    const T number = form == Form::raised ? static_cast<T>(job.form_number) : form_number<T>(job);
     const Sides<T> sides(job, block.gamma[0]);
     const Clip<T> clip(job);
     const int whole_gamma = whole_of(block.gamma[0]);
     const T logit_scale = static_cast<T>(job.logit_scale);
     // The exponential first, and the power of gce last, in loops of their own: see "Rules" in cpp/README.md.
     constexpr bool relayed = !soft && form == Form::gce && order < 2;
-    T *e_at = block.kept, *exponent_at = block.hess;
+    T *e_at = block.kept, *x_at = block.hess, *exponent_at = block.hess;
     if constexpr (!soft) {
         for (int i = 0; i < count; i += N) {
             V z = load(z_at + i);
@@ -33,9 +33,11 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
             if constexpr (adjusted) z = z * logit_scale + load(adjustment + i), store(block.z + i, z);
             if constexpr (form == Form::star) {
                 if constexpr (!uniform) gamma = load(block.gamma + i);
-                z = negated(z, load(y_at + i) != T(1));
+                const V m = negated(z, load(y_at + i) != T(1)), x = inner_log_odds<form>(m, gamma, constant<V>(number));
+                store(x_at + i, x), store(e_at + i, decay_at<form>(x, m, gamma, constant<V>(number)));
+            } else {
+                store(e_at + i, decay(z));
             }
-            store(e_at + i, decay_at<form>(z, gamma, constant<V>(number)));
         }
         if constexpr (adjusted) z_at = block.z;
     }
@@ -104,7 +106,8 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
                 } else if constexpr (form == Form::asymmetric) {
                     f = asymmetric<power == Power::whole, order, V>(m, load(e_at + i), is_negative, sides, clip);
                 } else {
-                    f = slopes_at<form, power, order, V>(m, gamma, constant<V>(number), load(e_at + i));
+                    const V x = form == Form::star ? load(x_at + i) : m;
+                    f = slopes_at<form, power, order, V>(m, x, gamma, constant<V>(number), load(e_at + i));
                 }
                 if constexpr (uniform) value = weight * f.loss;
                 else value = weighted(weight, f.loss);
@@ -153,13 +156,13 @@ bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* 
         return of_order.template operator()<form, power, false>();
     };
     const auto with_power = [&]<Power power>() { return of_form.template operator()<Form::focal, power>(); };
-    const auto poly = [&] {
+    const auto poly = [&]<Form form>() {
         if constexpr (!soft) switch (job.power) {
-                case 0: return of_form.template operator()<Form::poly, Power::zero>();
-                case 1: return of_form.template operator()<Form::poly, Power::one>();
-                case 2: return of_form.template operator()<Form::poly, Power::two>();
+                case 0: return of_form.template operator()<form, Power::zero>();
+                case 1: return of_form.template operator()<form, Power::one>();
+                case 2: return of_form.template operator()<form, Power::two>();
             }
-        return of_form.template operator()<Form::poly, Power::any>();
+        return of_form.template operator()<form, Power::any>();
     };
     const auto sides = [&] {
         if constexpr (!soft) {
@@ -187,8 +190,12 @@ bool sigmoid_block_of_job(const Job& job, int count, const T* z, const T* y, T* 
         return of_form.template operator()<Form::asymmetric, Power::any>();
     };
     switch (job.form) {
+        case Form::raised:
         case Form::focal: break;
-        case Form::poly: return poly();
+        case Form::poly:
+            if constexpr (!soft)
+                if (job.form_number >= 0) return poly.template operator()<Form::raised>();
+            return poly.template operator()<Form::poly>();
         case Form::star: return of_form.template operator()<Form::star, Power::any>();
         case Form::dft: return of_form.template operator()<Form::dft, Power::zero>();
         case Form::gce: return of_form.template operator()<Form::gce, Power::zero>();

@@ -50,7 +50,10 @@ FOCALKIT_INLINE T exp_run(T* e, int padded, T anchor, Adjustment<T> adjustment, 
     V total[U] = {};
     const auto take = [&](int place, V& into) {
         V distance = load(e + place) - at;
-        if constexpr (adjusted) distance = distance * adjustment.scale + adjustment.at(first + place);
+        if constexpr (adjusted) {
+            distance = distance * adjustment.scale + adjustment.at(first + place);
+            adjustment.prefetch_at(first + place + 16 * N);
+        }
         const V x = exp_nonpositive<V>(distance);
         store(e + place, x);
         into = into + x;

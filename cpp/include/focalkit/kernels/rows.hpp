@@ -97,6 +97,9 @@ struct Adjustment {
     explicit Adjustment(const Job& job)
         : of_class(static_cast<const T*>(job.parameters.adjustment.values)), scale(static_cast<T>(job.logit_scale)) {}
     FOCALKIT_INLINE Vec<T> at(std::int64_t k) const { return of_class ? load(of_class + k) : Vec<T>{}; }
+    FOCALKIT_INLINE void prefetch_at(std::int64_t k) const {
+        if (of_class) prefetch_near(of_class + k);
+    }
     FOCALKIT_INLINE T one(std::int64_t k) const { return of_class ? of_class[k] : T(0); }
 };
 

@@ -24,10 +24,10 @@ struct Probabilities {
     V e{}, smaller{};  // exp(-|m|), and the smaller of p and q
 };
 
-/// exp(-|m|), with which ``probabilities`` begins. ``low``, if given, is what rounding took from m.
-template <class V, class... Low>
-FOCALKIT_INLINE V decay(V m, Low... low_of_m) {
-    return exp_nonpositive<V>(-absolute(m), where(m < V{}, low_of_m, -low_of_m)...);
+/// exp(-|m|), with which ``probabilities`` begins.
+template <class V>
+FOCALKIT_INLINE V decay(V m) {
+    return exp_nonpositive<V>(-absolute(m));
 }
 
 /// ``p``, ``q`` and ``nll`` at log-odds ``m``, each to a few ulp; ``e`` is exp(-|m|).

@@ -1,6 +1,7 @@
 // The neighbours of the focal loss, line for line and name for name as src/focalkit/_core/forms.py.
 //
-//     poly      q^g (nll + e q), which is q^g ((nll - q) + (1 + e) q): nothing cancels where e nears -1
+//     poly      q^g (nll + e q), which is q^g ((nll - q) + (1 + e) q): nothing cancels where e nears -1; as ``raised``,
+//               which is for e >= 0, as it stands
 //     star      -log sigma(g m + b) / g
 //     dft       ((1 - l) + l p) nll, p not differentiated
 //     gce       (1 - p^k) / k
@@ -67,18 +68,21 @@ struct Sides {
 /// has few digits; ``top`` is a little above. A margin below every probability that matters is none.
 template <class T>
 struct Clip {
-    static constexpr T least = sizeof(T) == 4 ? T(1e-30) : T(1e-290);
-    T number, over_rest, over_number, edge, high, middle, low, top;
+    static constexpr T least = sizeof(T) == 4 ? T(1e-18) : T(1e-150);
+    static constexpr T most = sizeof(T) == 4 ? T(104) : T(746);  // e to that is beyond all numbers
+    T number, over_rest, odds, rise, edge, high, middle, low, top;
 
     explicit Clip(const Job& job) : number(static_cast<T>(job.form_number)) {
+        const double c = job.form_number;
         if (number < least) number = 0;
-        over_rest = static_cast<T>(1 / (1 - job.form_number));
-        over_number = static_cast<T>(1 / job.form_number);
-        const double grid = sizeof(T) == 4 ? 0x1p9 : 0x1p32;  // that of ln 2 in exp_remainder
-        const double coarse = static_cast<double>(static_cast<std::int64_t>(job.form_edge * grid)) / grid;
-        const double fine = job.form_edge - coarse;
+        over_rest = static_cast<T>(1 / (1 - c)), odds = static_cast<T>(c / (1 - c)), rise = static_cast<T>(c * (1 - c));
+        const auto whole = [](double x) { return static_cast<double>(static_cast<std::int64_t>(x)); };
+        // the grids of ln 2 in exp_remainder, and of logits: sums of these are not rounded where they are small
+        const double grid = sizeof(T) == 4 ? 0x1p9 : 0x1p32, fine_grid = sizeof(T) == 4 ? 0x1p24 : 0x1p53;
+        const double coarse = whole(job.form_edge * grid) / grid;
+        const double fine = whole((job.form_edge - coarse) * fine_grid) / fine_grid;
         edge = static_cast<T>(job.form_edge), high = static_cast<T>(coarse), middle = static_cast<T>(fine);
-        low = static_cast<T>((fine - static_cast<double>(middle)) + job.form_edge_low);
+        low = static_cast<T>(((job.form_edge - coarse) - fine) + job.form_edge_low);
         top = edge + absolute(edge) * (sizeof(T) == 4 ? T(0x1p-23) : T(0x1p-52));  // not below the edge
     }
 };
@@ -96,66 +100,88 @@ FOCALKIT_INLINE V exact_power(V x, V exponent) {
     return exp_nonpositive<V>(product, product_error<V>(exponent, log, product) + exponent * log_low) + (x - x);
 }
 
-/// e = exp(m - edge) at m = -z, which is not to be above 1 by more than rounding, and e - 1. m - edge is not rounded.
+/// What a negative's logit z, not below -top, lies above the edge where q = c: d = r - n ln 2, from which rounding
+/// takes nothing. For float r is in [0, ln 2].
+template <class V>
+struct Steps {
+    V n, r;
+};
 template <class V, class T>
-FOCALKIT_INLINE ExpAndLess<V> from_edge(V z, const Clip<T>& clip) {
-    const T most = (sizeof(T) == 4 ? T(104) : T(746)) - clip.edge;
-    const V at = minimum(constant<V>(most), z);  // in this order NaN stays NaN
-    const V shifted = exp_shifted<V>(-clip.edge - at);
-    const V r = exp_remainder<V>(at, shifted, clip.high, clip.middle, clip.low);
-    const V more = exp_less_one(r), power = scale_by_power(constant<V>(T(1)), shifted);
-    return {power + power * more, (power - T(1)) + power * more};
+FOCALKIT_INLINE Steps<V> steps_from_edge(V z, const Clip<T>& clip) {
+    const V at = minimum(constant<V>(Clip<T>::most - clip.edge), z);  // NaN stays NaN
+    const T half_step = sizeof(T) == 4 ? T(0.34657359) : T(0);
+    const V shifted = exp_shifted(V((half_step - clip.edge) - at));
+    const V n = shifted - (sizeof(T) == 4 ? T(12582912.0) : T(6755399441055744.0));
+    return {n, exp_remainder(at, n, clip.high, clip.middle, clip.low)};
 }
 
-/// A negative of the asymmetric loss with a margin: v = max(q - c, 0) and u = 1 - v = p + c. Multiplied, ``pq`` makes
-/// first derivatives so.
+/// 2^n and G = c (1 - c) (e^d - 1), 0 below the edge, times 2^n: neither overflows.
+template <class V>
+struct FromEdge {
+    V power, rise;
+};
+template <class V, class T>
+FOCALKIT_INLINE FromEdge<V> from_edge(const Steps<V>& d, const Clip<T>& clip) {
+    const V power = times_power(constant<V>(T(1)), d.n), more = exp_less_one_of_step(d.r);
+    return {power, maximum(V{}, V((clip.rise - clip.rise * power) + clip.rise * more))};
+}
+
+/// A negative of the asymmetric loss with a margin: v = max(q - c, 0), w = v / (1 - v), p q and p - q. Multiplied,
+/// ``pq`` makes first derivatives so.
 template <class V>
 struct BeyondMargin {
-    V v, u, pq, p_less_q;
+    V v, w, pq, p_less_q;
 };
 
-/// With e = exp(m - edge) and d = 1 / (1 - c) + e / c: v = (1 - e) / d, p = e / (c d) and q = 1 / ((1 - c) d). Nothing
-/// is subtracted but e from 1, which ``from_edge`` does.
+/// w = G / (1 + G c / (1 - c)), v = G / D of D = 1 + G / (1 - c), p = (1 - c) / D. Nothing is subtracted but 1 from
+/// e^d.
 template <class V, class T>
-FOCALKIT_INLINE BeyondMargin<V> beyond_margin(const ExpAndLess<V>& e, const Clip<T>& clip, T multiply = 1) {
-    const V odd = clip.over_number * rounded<V>(e.exp);  // apart from that in d, which a fused sum does not round
-    const V inverse = quotient(constant<V>(T(1)), V(clip.over_number * e.exp + clip.over_rest));
-    const V p = odd * inverse, q = (multiply * clip.over_rest) * inverse;
-    return {maximum(V{}, V(-e.less_one * inverse)), p + clip.number, p * q, p - q};
+FOCALKIT_INLINE V odds_beyond_margin(const FromEdge<V>& at, const Clip<T>& clip) {
+    return quotient(at.rise, V(at.power + at.rise * clip.odds));
+}
+template <class V, class T>
+FOCALKIT_INLINE V inverse_of_margin(const FromEdge<V>& at, const Clip<T>& clip) {
+    return T(1) / (at.power + at.rise * clip.over_rest);
+}
+template <class V, class T>
+FOCALKIT_INLINE BeyondMargin<V> beyond_margin(const FromEdge<V>& at, V w, V inverse, const Clip<T>& clip,
+                                              T multiply = 1) {
+    const T rest = 1 - clip.number, times = multiply * rest;
+    const V v = at.rise * inverse, p = at.power * inverse;
+    return {v, w, p * (v * times + times * clip.number), p * rest - (v + clip.number)};
 }
 
-/// v^g (-log u) and its derivatives in m.
+/// v^g n, n = -log(1 - v) = log(1 + w), and its derivatives in m.
 template <int order, class V, class T>
-FOCALKIT_INLINE Slopes<V> clipped(const BeyondMargin<V>& at, T gamma, int whole) {
+FOCALKIT_INLINE Slopes<V> clipped(const BeyondMargin<V>& at, V n, T gamma, int whole) {
     const V v = at.v;
-    V n = minus_log_of_rest(v, at.u);
     if (whole <= 0) n = n + (v - v);  // what is not a number stays so
-    if (order < 2 && whole > 0) {     // without a division by v
+    const V slope = gamma * n + at.w;
+    if (order < 2 && whole > 0) {  // without a division by v
         const V less = whole_power(v, whole - 1);
         Slopes<V> f{less * v * n};
-        if constexpr (order > 0) f.d1 = -at.pq * (gamma * n + quotient(v, at.u)) * less;
+        if constexpr (order > 0) f.d1 = -at.pq * slope * less;
         return f;
     }
     const auto nothing = v == V{};
     const V safe = where(nothing, constant<V>(T(1)), v);  // n is 0 there
-    const V w = whole >= 0 ? whole_power(v, whole) : exact_power<V>(safe, constant<V>(gamma));
-    const V less = whole > 0 ? whole_power(v, whole - 1) : V(w / safe);
-    Slopes<V> f{w * n};
-    if constexpr (order > 0) {
-        const V inverse = T(1) / at.u, slope = gamma * n + v * inverse;
-        f.d1 = where(nothing, V{}, -(at.pq * less * slope));
-        if constexpr (order > 1) {
-            const V bend = gamma * ((gamma - T(1)) * (n / safe) + T(2) * inverse) + v * inverse * inverse;
-            f.d2 = where(nothing, V{}, at.pq * less * (at.pq * bend + at.p_less_q * slope));
-        }
+    const V power = whole >= 0 ? whole_power(v, whole) : exact_power<V>(safe, constant<V>(gamma));
+    const V less = whole > 0 ? whole_power(v, whole - 1) : V(power / safe);
+    Slopes<V> f{power * n};
+    if constexpr (order > 0) f.d1 = where(nothing, V{}, -(at.pq * less * slope));
+    if constexpr (order > 1) {
+        const V inverse = T(1) + at.w;  // of 1 - v
+        const V bend = gamma * ((gamma - T(1)) * (n / safe) + T(2) * inverse) + at.w * inverse;
+        f.d2 = where(nothing, V{}, at.pq * less * (at.pq * bend + at.p_less_q * slope));
     }
     return f;
 }
-
 template <int order, class V, class T>
 FOCALKIT_INLINE Slopes<V> clipped(V m, T gamma, int whole, const Clip<T>& clip) {
     const V z = maximum(constant<V>(-clip.top), V(-m));  // in this order NaN stays NaN
-    return clipped<order>(beyond_margin(from_edge(z, clip), clip), gamma, whole);
+    const FromEdge<V> at = from_edge(steps_from_edge(z, clip), clip);
+    const V w = odds_beyond_margin(at, clip);
+    return clipped<order>(beyond_margin(at, w, inverse_of_margin(at, clip), clip), log1p_nonnegative(w), gamma, whole);
 }
 
 /// ``nll - q`` at log-odds ``m``, to a few ulp even where it is q^2 / 2.
@@ -191,14 +217,21 @@ FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V m, V gamma, V num
     if constexpr (form == Form::poly) {
         const V square = rounded<V>(at.q * at.q), k = gamma + T(1);
         const V w = power == Power::two ? square : modulation<power>(at, gamma);
-        const V over = excess(at, m), finite = minimum(largest_finite<V>(), over);
+        const V over = excess(at, m), p_over = rounded<V>(at.p * minimum(largest_finite<V>(), over));
         f.loss = w * (over + number * at.q);
-        if constexpr (order > 0)
-            f.d1 = -w * (square + at.p * ((number * k) * at.q) + gamma * rounded<V>(at.p * finite));
+        if constexpr (order > 0) f.d1 = -w * (square + at.p * ((number * k) * at.q) + gamma * p_over);
         if constexpr (order > 1) {
             const V first = (at.p * (k * at.q)) * ((T(2) - number) * at.q + (number * k) * at.p);
-            f.d2 = w *
-                   minimum(largest_finite<V>(), V(first + gamma * (rounded<V>(at.p * finite) * (gamma * at.p - at.q))));
+            f.d2 = w * minimum(largest_finite<V>(), V(first + gamma * (p_over * (gamma * at.p - at.q))));
+        }
+    } else if constexpr (form == Form::raised) {
+        const V w = modulation<power>(at, gamma), p_nll = rounded<V>(product_p_nll(at.p, at.nll));
+        const V k = gamma + T(1), more = rounded<V>(number * k) * at.p;
+        f.loss = w * (at.nll + number * at.q);
+        if constexpr (order > 0) f.d1 = -w * (at.q * (T(1) + more) + gamma * p_nll);
+        if constexpr (order > 1) {
+            const V first = at.p * (T(0.5) + gamma) * (T(2) * at.q) + at.q * (rounded<V>(more) * (k * at.p - at.q));
+            f.d2 = w * minimum(largest_finite<V>(), V(first + gamma * (p_nll * (gamma * at.p - at.q))));
         }
     } else if constexpr (form == Form::dft) {
         const V product = product_p_nll(at.p, at.nll), rest = T(1) - number;
@@ -219,35 +252,31 @@ FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V m, V gamma, V num
     return f;
 }
 
-/// The log-odds g m + b of star, and what rounding took from it: sigma of a large number has as many false digits as
-/// that.
-template <class V>
-struct WithLow {
-    V high, low;
-};
-template <class V>
-FOCALKIT_INLINE WithLow<V> star_log_odds(V m, V gamma, V number) {
-    const V product = rounded<V>(gamma * m), x = product + number, back = x - product;
-    return {x, ((product - (x - back)) + (number - back)) + product_error<V>(gamma, m, product)};
+/// The log-odds at which sigma is taken: g m + b of star, or m.
+template <Form form, class V>
+FOCALKIT_INLINE V inner_log_odds(V m, V gamma, V number) {
+    if constexpr (form == Form::star) return gamma * m + number;
+    else return m;
 }
 
-/// The exponential with which ``slopes_at`` begins.
+/// The exponential with which ``slopes_at`` begins, at ``x`` = ``inner_log_odds``. Rounding takes as many digits from
+/// an exponential as x has before its point: that of star is reduced from g m and b themselves, n ln 2 away from x.
 template <Form form, class V>
-FOCALKIT_INLINE V decay_at(V m, V gamma, V number) {
+FOCALKIT_INLINE V decay_at(V x, V m, V gamma, V number) {
     if constexpr (form == Form::star) {
-        const WithLow<V> x = star_log_odds(m, gamma, number);
-        return decay(x.high, x.low);
+        const V shifted = exp_shifted(x);
+        return exp_of_opposite_size(x, shifted, exp_remainder_of_sum(gamma, m, number, shifted));
     } else {
-        return decay(m);
+        return decay(x);
     }
 }
 
-/// Loss and derivatives at log-odds ``m``; ``e`` is ``decay_at`` it.
+/// Loss and derivatives at log-odds ``m``; ``x`` is ``inner_log_odds`` of it, and ``e`` ``decay_at`` it.
 template <Form form, Power power, int order, class V>
-FOCALKIT_INLINE Slopes<V> slopes_at(V m, V gamma, V number, V e) {
+FOCALKIT_INLINE Slopes<V> slopes_at(V m, V x, V gamma, V number, V e) {
     using T = typename Lane<V>::type;
     if constexpr (form == Form::star) {
-        const Probabilities<V> at = probabilities(star_log_odds(m, gamma, number).high, e);
+        const Probabilities<V> at = probabilities(x, e);
         Slopes<V> f{at.nll * (T(1) / gamma)};
         if constexpr (order > 0) f.d1 = -at.q;
         if constexpr (order > 1) f.d2 = gamma * (at.p * at.q);
@@ -258,7 +287,8 @@ FOCALKIT_INLINE Slopes<V> slopes_at(V m, V gamma, V number, V e) {
 }
 template <Form form, Power power, int order, class V>
 FOCALKIT_INLINE Slopes<V> slopes_at(V m, V gamma, V number) {
-    return slopes_at<form, power, order>(m, gamma, number, decay_at<form>(m, gamma, number));
+    const V x = inner_log_odds<form>(m, gamma, number);
+    return slopes_at<form, power, order, V>(m, x, gamma, number, decay_at<form>(x, m, gamma, number));
 }
 
 /// Quality and varifocal loss at the logit ``z``, of a target y and 1 - y; in the logit.

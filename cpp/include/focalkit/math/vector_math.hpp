@@ -22,12 +22,20 @@ FOCALKIT_INLINE V scale_by_power(V y, V shifted) {
         return y * power * 0x1p-128;
     }
 }
+/// y 2^n for a whole number n.
+template <class V>
+FOCALKIT_INLINE V times_power(V y, V n) {
+    using T = typename Lane<V>::type;
+    return scale_by_power(y, V(n + (sizeof(T) == 4 ? T(12582912.0) : T(6755399441055744.0))));
+}
 #if defined(FOCALKIT_AVX512)
+FOCALKIT_INLINE FloatV times_power(FloatV y, FloatV n) { return (FloatV)_mm512_scalef_ps((__m512)y, (__m512)n); }
+FOCALKIT_INLINE DoubleV times_power(DoubleV y, DoubleV n) { return (DoubleV)_mm512_scalef_pd((__m512d)y, (__m512d)n); }
 FOCALKIT_INLINE FloatV scale_by_power(FloatV y, FloatV shifted) {
-    return (FloatV)_mm512_scalef_ps((__m512)y, (__m512)(shifted - 12582912.0f));
+    return times_power(y, FloatV(shifted - 12582912.0f));
 }
 FOCALKIT_INLINE DoubleV scale_by_power(DoubleV y, DoubleV shifted) {
-    return (DoubleV)_mm512_scalef_pd((__m512d)y, (__m512d)(shifted - 6755399441055744.0));
+    return times_power(y, DoubleV(shifted - 6755399441055744.0));
 }
 #endif
 
@@ -50,6 +58,16 @@ FOCALKIT_INLINE V exp_less_one(V r) {
         const V ccd = 1.0 / 479001600 + r * (1.0 / 6227020800.0);
         const V p = ((c23 + r2 * c45) + r4 * (c67 + r2 * c89)) + r8 * (cab + r2 * ccd);
         return r + r2 * p;
+    }
+}
+/// exp(r) - 1 in steps of 2: for float r is in [0, ln2], so that 2^-n (exp(r) - 1) and 1 - 2^-n have one sign.
+template <class V>
+FOCALKIT_INLINE V exp_less_one_of_step(V r) {
+    if constexpr (sizeof(typename Lane<V>::type) == 4) {
+        const V r2 = r * r, high = 0.0416592658f + r * (0.00836514309f + r * (0.00132075441f + r * 0.000268115138f));
+        return r + r2 * ((0.49999997f + r * 0.166667446f) + r2 * high);
+    } else {
+        return exp_less_one(r);
     }
 }
 template <class V>
@@ -89,16 +107,34 @@ FOCALKIT_INLINE V exp_remainder(V x, V shifted) {
     }
 }
 
-/// The same of -x - (high + middle + low), of which high is a multiple of what n times the high part of ln 2 is.
+/// r = x + (high + middle + low) + n ln 2, of which high is a multiple of what n times the high part of ln 2 is.
 template <class V, class T>
-FOCALKIT_INLINE V exp_remainder(V x, V shifted, T high, T middle, T low) {
-    if constexpr (sizeof(T) == 4) {
-        const V n = shifted - 12582912.0f;
-        return (((-high - n * 0.693359375f) - x) - middle) + (n * 2.12194440e-4f - low);
+FOCALKIT_INLINE V exp_remainder(V x, V n, T high, T middle, T low) {
+    if constexpr (sizeof(T) == 4) return (((high + n * 0.693359375f) + x) + middle) + (low - n * 2.12194440e-4f);
+    else return (((high + n * 6.93147180369123816490e-01) + x) + middle) + (low + n * 1.90821492927058770002e-10);
+}
+
+/// r = a b + c - n ln 2, where n is that of the sum, from which rounding takes nothing: c is split into what n times
+/// the high part of ln 2 is a multiple of, and the rest.
+template <class V>
+FOCALKIT_INLINE V exp_remainder_of_sum(V a, V b, V c, V shifted) {
+    if constexpr (sizeof(typename Lane<V>::type) == 4) {
+        const V n = shifted - 12582912.0f, coarse = (c + 0x1.8p14f) - 0x1.8p14f;
+        return fused_subtract(a, b, V(n * 0.693359375f - coarse)) + (n * 2.12194440e-4f + (c - coarse));
     } else {
-        const V n = shifted - 6755399441055744.0;
-        return (((-high - n * 6.93147180369123816490e-01) - x) - middle) - (n * 1.90821492927058770002e-10 + low);
+        const V n = shifted - 6755399441055744.0, coarse = (c + 0x1.8p20) - 0x1.8p20;
+        return fused_subtract(a, b, V(n * 6.93147180369123816490e-01 - coarse)) +
+               ((c - coarse) - n * 1.90821492927058770002e-10);
     }
+}
+
+/// exp(-|x|) for x = n ln 2 + r, ``shifted`` holding n in its low bits.
+template <class V>
+FOCALKIT_INLINE V exp_of_opposite_size(V x, V shifted, V r) {
+    using T = typename Lane<V>::type;
+    const T shift = sizeof(T) == 4 ? T(12582912.0) : T(6755399441055744.0);
+    const V n = -absolute(V(shifted - shift)), y = exp_near_one(negated(r, x >= V{}));
+    return where(n < constant<V>(sizeof(T) == 4 ? T(-150) : T(-1076)), V{}, times_power(y, n));
 }
 
 /// exp(x) for x <= 0.
@@ -197,32 +233,23 @@ FOCALKIT_INLINE V log_nonnegative(V x) {
     return where(x == V{}, -infinity<V>(), result);
 }
 
-/// -log(1 - v) for v in [0, 1), where a small v is known to more digits than u = 1 - v has; u is normal.
+/// log(1 + w) for w >= 0.
 template <class V>
-FOCALKIT_INLINE V minus_log_of_rest(V v, V u) {
-    LogParts<V> parts(u, constant<V>(LogParts<V>::bias));
-    parts.t = where(parts.k == V{}, -v, parts.t);
-    return -parts.log();
+FOCALKIT_INLINE V log1p_nonnegative(V w) {
+    LogParts<V> parts(V(typename Lane<V>::type(1) + w), constant<V>(LogParts<V>::bias));
+    parts.t = where(parts.k == V{}, w, parts.t);
+    return parts.log();
 }
 #if defined(FOCALKIT_AVX512)
-/// Of the middles of 16 parts of [1, 2).
-alignas(64) inline constexpr float logs_of_middles[16] = {
-    0.0307716578f, 0.0896121562f, 0.145182014f, 0.197825745f, 0.247836158f, 0.295464218f, 0.340926588f, 0.384411693f,
-    0.426084399f,  0.466089725f,  0.504556f,    0.541597307f, 0.57731539f,  0.611801565f, 0.645137966f, 0.677398801f};
-
-/// By the middle R of the part that 1 / u lies in: -log u = log R - log(1 - t) with t = 1 - R u, |t| <= 1/31. Where u
-/// has fewer digits than v, t is (1 - R) + R v; for the smallest v R is 1.
-FOCALKIT_INLINE FloatV minus_log_of_rest(FloatV v, FloatV u) {
-    const __m512i near = _mm512_castps_si512(_mm512_rcp14_ps((__m512)u));
-    const __m512i digits = _mm512_set1_epi32(0x0007ffff), half = _mm512_set1_epi32(0x00040000);
-    const __m512 middle = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(near, digits, half, 0xba));
-    const __m512i part = _mm512_srli_epi32(near, 19);  // its lowest four bits
-    const FloatV log = (FloatV)_mm512_permutexvar_ps(part, _mm512_load_ps(logs_of_middles));
-    const auto small = v < 0.03125f;
-    const FloatV of_middle = where(small, FloatV{}, FloatV(log + (FloatV)_mm512_getexp_ps(middle) * 0.693147181f));
-    const FloatV R = where(small, constant<FloatV>(1.0f), (FloatV)middle);
-    const FloatV t = where(v < 0.5f, FloatV((1.0f - R) + R * v), FloatV(1.0f - R * u));
-    return of_middle + (t + t * t * (0.5f + t * (0.333333333f + t * (0.25f + t * 0.2f))));
+/// 1 + w is 2^k (1 + t) with 1 + t in [3/4, 3/2); a minimax polynomial (relative error 8e-9).
+FOCALKIT_INLINE FloatV log1p_nonnegative(FloatV w) {
+    const FloatV u = 1.0f + w, k = (FloatV)_mm512_getexp_ps((__m512)(u * 1.33333337f));
+    const FloatV part = (FloatV)_mm512_getmant_ps((__m512)u, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_zero);
+    const FloatV t = where(w < 0.5f, w, FloatV(part - 1.0f)), t2 = t * t;
+    const FloatV high = 0.144820616f + t * (-0.131622329f + t * (0.104483314f + t * -0.0449096039f));
+    const FloatV q =
+        -0.5f + t * (0.333334535f + t * (-0.250000536f + t * (0.199906066f + t * (-0.166477665f + t * high))));
+    return k * 0.693147181f + (t + t2 * q);
 }
 #endif
 

@@ -57,20 +57,7 @@ FOCALKIT_INLINE LaneSet lanes_above(V v, T value) {
 #endif
 }
 
-/// ``total + v``, and ``total`` in the lanes of the set, which are those where y is 1.
-template <class V>
-FOCALKIT_INLINE V add_outside(V total, V v, LaneSet set, [[maybe_unused]] V y) {
-#if defined(FOCALKIT_AVX512)
-    const LaneSet rest = static_cast<LaneSet>(~set);
-    if constexpr (sizeof(typename Lane<V>::type) == 4)
-        return (V)_mm512_mask_add_ps((__m512)total, rest, (__m512)total, (__m512)v);
-    else return (V)_mm512_mask_add_pd((__m512d)total, static_cast<__mmask8>(rest), (__m512d)total, (__m512d)v);
-#else
-    (void)set;
-    return where(y == typename Lane<V>::type(1), total, total + v);
-#endif
-}
-/// ``seen`` with the bits of y of the lanes outside such a set.
+/// ``seen`` with the bits of y of the lanes outside the set, which are those where y is 1.
 template <class V>
 FOCALKIT_INLINE V join_outside(V seen, V y, LaneSet set) {
     using U = typename Lane<V>::UInt;

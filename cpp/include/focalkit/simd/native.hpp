@@ -170,6 +170,7 @@ FOCALKIT_INLINE void stream_fence() {
 }
 
 FOCALKIT_INLINE void prefetch(const void* address) { __builtin_prefetch(address, 0, 2); }
+FOCALKIT_INLINE void prefetch_near(const void* address) { __builtin_prefetch(address, 0, 3); }  // into the first cache
 
 /// Lanes joined by halves, always in this order: the sum is the same bits wherever the width is.
 template <class T, int bytes, class Join>

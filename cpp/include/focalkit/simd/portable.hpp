@@ -172,6 +172,7 @@ FOCALKIT_INLINE void stream(T* to, Lanes<T, n> v) {
 }
 FOCALKIT_INLINE void stream_fence() {}
 FOCALKIT_INLINE void prefetch(const void*) {}
+FOCALKIT_INLINE void prefetch_near(const void*) {}
 
 template <class T, int n>
 FOCALKIT_INLINE Lanes<T, n> absolute(Lanes<T, n> x) {

@@ -124,6 +124,15 @@ FOCALKIT_INLINE V product_error(V a, V b, V product) {
 #endif
 }
 
+/// a b - c, rounded once, or nearly so.
+#if !defined(FOCALKIT_AVX512) && !defined(FOCALKIT_AVX2)
+template <class V>
+FOCALKIT_INLINE V fused_subtract(V a, V b, V c) {
+    const V product = rounded<V>(a * b);
+    return (product - c) + product_error<V>(a, b, product);
+}
+#endif
+
 template <class V>
 FOCALKIT_INLINE V infinity() {
     return constant<V>(static_cast<typename Lane<V>::type>(__builtin_inf()));
