@@ -8,6 +8,8 @@ from tests.tuning.test_verdict import CELLS, made_result
 from focalkit import shift_prior
 from focalkit.report import format as write
 from focalkit.report import snippet
+from focalkit.report.page.tune import _explained
+from focalkit.report.sections import Column, Table
 from focalkit.report.tune import families, sections
 from focalkit.tuning import verdict as verdicts
 from focalkit.tuning.deciding import decision
@@ -198,3 +200,9 @@ def test_the_cut_off_that_is_named_decides_as_the_shift_does(alpha):
     given = posterior if alpha is None else posterior * [1 / 90, 1 / 10]
     given = given / given.sum(axis=1, keepdims=True)
     np.testing.assert_array_equal(given[:, 1] > how.cutoff, shifted == 1)
+
+
+@pytest.mark.parametrize("cell", ["▶ 91.9 ± 1.3", "91.9 ± 1.3"])
+def test_the_page_explains_a_mark_of_the_surface_where_there_is_one(cell):
+    explained = _explained(Table([Column("γ")], [[cell]], "surface"))
+    assert any("▶" in text for text in explained.key) is ("▶" in cell)

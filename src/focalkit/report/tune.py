@@ -17,6 +17,8 @@ from focalkit.tuning.result import FAMILIES, Cell, TuneResult, alpha_title, corr
 from focalkit.tuning.scores import METRICS
 from focalkit.tuning.verdict import Verdict
 
+#: What stands before the recommended candidate in a table.
+MARK = "▶"
 #: Classes in a terminal's table.
 MOST_CLASSES = 12
 
@@ -98,7 +100,7 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
         for j, gamma in enumerate(surface.gammas):
             here = use.family in ("CE", "α-CE", "focal") and not use.params and (use.alpha, use.gamma) == (alpha, gamma)
             text = write.score(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.shown_as)
-            cells.append(f"▶ {text}" if here else text)
+            cells.append(f"{MARK} {text}" if here else text)
         rows.append(cells)
         heat.append([0 if high == low else round(20 * (float(m) - low) / (high - low)) for m in merit[i]])
     columns = [Column(message("head.alpha"), figure=False)]
@@ -178,7 +180,7 @@ def families(result: TuneResult, verdict: Verdict) -> Table:
             if family.family == FAMILIES[0]
             else write.p_value(family.adjusted_p).removeprefix("p ").removeprefix("= ")
         )
-        mark = "▶" if family is verdict.recommended else " "
+        mark = MARK if family is verdict.recommended else " "
         rows.append(
             [message("cell.marked", mark=mark, cell=result.cells[family.cell]), average, expected, gain, better, p]
         )

@@ -44,7 +44,7 @@ def page(
         tune.brief(main),
         Section("use", Message("section.use"), [Code(code(result, main))]),
         Section("families", Message("page.families"), [at, tune.every_figure(result, main)]),
-        Section("surface", Message("page.surface", metric=main.metric.name), [_untitled(surface, "page.surface_note")]),
+        Section("surface", Message("page.surface", metric=main.metric.name), [_explained(surface)]),
         Section("verdict", Message("section.others"), [tune.said(result, one) for one in verdicts]),
         Section("ablations", Message("section.ablations"), tune.ablations(result).parts),
         Section("where", Message("section.tuned_where"), [_easy(ledger, result, main)]),
@@ -119,8 +119,11 @@ def _pictures(verdict: Verdict) -> str:
     return out + (f'<section id="repeats">{title}{more}</section>' if more else "")
 
 
-def _untitled(table: Table, key: str) -> Table:
-    return replace(table, title="", key=[Message(key), Message("page.within")])
+def _explained(surface: Table) -> Table:
+    """The surface with what its colours and marks mean; no cell is marked where another remedy is recommended."""
+    marked = any(str(cell).startswith(tune.MARK) for row in surface.rows for cell in row)
+    key = ["page.surface_note", *(["page.surface_mark"] if marked else []), "page.within"]
+    return replace(surface, title="", key=[Message(of) for of in key])
 
 
 def out_of_fold(result: TuneResult) -> Ledger | None:

@@ -40,7 +40,7 @@ def test_calibration_errors_are_those_of_bins_of_equal_mass() -> None:
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_counts_of_every_strength_are_scikit_learns_confusions(n_classes: int) -> None:
+def test_counts_of_every_strength_are_scikit_learns_confusions(instruction_set: str, n_classes: int) -> None:
     targets, posterior = drawn(n_classes, ties=False)
     prior = np.bincount(targets) / len(targets)
     counts = count_decisions(posterior, posterior.argmax(1), targets, prior)
@@ -52,7 +52,9 @@ def test_counts_of_every_strength_are_scikit_learns_confusions(n_classes: int) -
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
 @pytest.mark.parametrize("n_classes", [1, 3, 8])
 @pytest.mark.parametrize("scale", [0.01, 3.0, 300.0, 1e5])
-def test_posteriors_are_those_of_the_definition(n_classes: int, gamma: float, scale: float) -> None:
+def test_posteriors_are_those_of_the_definition(
+    instruction_set: str, n_classes: int, gamma: float, scale: float
+) -> None:
     logits = scale * np.random.default_rng(0).normal(size=(200, n_classes))
     logits = logits[:, 0] if n_classes == 1 else logits
     weights = np.geomspace(1, 50, max(2, n_classes))
