@@ -178,7 +178,9 @@ def test_a_json_on_a_terminal_has_no_control_characters(monkeypatch):
     assert terminal.buffer.getvalue() == b'{"a":\n "\\x9b2J\\u202e"}\n'
 
 
-@pytest.mark.parametrize("word", ["os.system('x')", "subprocess.Popen('x')", "sklearn.svm.SVC(C=__import__('os'))"])
+@pytest.mark.parametrize(
+    "word", ["os.system('x')", "subprocess.Popen('x')", "sklearn.svm.SVC(C=__import__('os'))", "a.B(c={[]: 1})"]
+)
 def test_an_estimator_is_a_class_of_classifiers_with_literals(table, word):
     done = run("tune", table, "--estimator", word, "--quiet")
     assert done.exit_code == 2

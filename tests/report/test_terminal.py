@@ -170,3 +170,8 @@ def test_shares_are_asked_for_once(monkeypatch):
     to_html(found)
     found.to_json()
     assert len(calls) <= 30
+
+
+def test_a_width_of_0_is_none(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert Terminal().console.width > 0

@@ -57,7 +57,7 @@ class TextOptions:
             contracts.one_of("decimal", self.decimal, (".", ","))
         if self.encoding is not None:
             try:
-                "a".encode(self.encoding)  # what is no encoding of texts (hex, rot13) is none here
+                "a".encode(self.encoding, "replace")  # hex, rot13 and idna are no encodings of texts
             except (LookupError, UnicodeError):
                 contracts.reject(
                     "encoding", "be known to Python", self.encoding, "E.g. utf-8, latin-1, cp1252, gb18030."

@@ -45,7 +45,7 @@ def from_text(text: str) -> Any:
             contracts.reject("estimator", contract, text, EXAMPLE)
         try:
             arguments[keyword.arg] = ast.literal_eval(keyword.value)
-        except ValueError:
+        except (ValueError, TypeError):  # or a key that no dict can have
             got = contracts.Words(ast.unparse(keyword.value))
             contracts.reject("estimator", f"have a literal as its {keyword.arg}", got, "Python's own form of a number.")
     kind = _class(module, name, text)

@@ -100,8 +100,8 @@ def _foot(page: Page) -> str:
 
 def _now() -> str:
     """The time, or $SOURCE_DATE_EPOCH: then the page is the same each time."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 

@@ -78,6 +78,7 @@ class Terminal:
     def __init__(self, language: str = "en", file: IO[str] | None = None, width: int | None = None) -> None:
         forgiving(file if file is not None else sys.stdout)
         self.console = Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+        self.console.width = self.console.width or 80  # some programs set COLUMNS to 0
         # a language whose letters the encoding lacks would be escapes alone
         self.language = "en" if "\\u" in in_encoding(word("unit.points", language), self.console.encoding) else language
 
