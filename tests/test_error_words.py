@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 import click
+import numpy as np
 import pytest
 
 import focalkit
@@ -143,6 +144,19 @@ def test_no_wrong_argument_ends_in_an_error_of_python_s(use):
     for argument in use.arguments:
         for value in use.values:
             refused_or_done(use, **{argument: value})
+
+
+@pytest.mark.parametrize("use", of_library("sklearn", wrong_calls.classifiers), ids=lambda use: use and use.name)
+def test_no_mask_of_training_data_or_new_rows_is_dropped(use):
+    for name in ("X", "y", "sample_weight"):
+        masked = np.ma.masked_array({**use.then, "sample_weight": np.ones(12)}[name], mask=False)
+        masked[3] = np.ma.masked
+        with pytest.raises(InputError, match=f"{name} must be an array without a mask"):
+            use(**{name: masked})
+    rows = np.ma.masked_array(wrong_calls.FEATURES, mask=False)
+    rows[3, 0] = np.ma.masked
+    with pytest.raises(InputError, match="X must be an array without a mask"):
+        use().predict(rows)
 
 
 @pytest.mark.parametrize("path", [None, 3, "", b"a", ["a"], pytest.param(object(), id="object")], ids=str)

@@ -110,7 +110,7 @@ def refused_or_done(use: Use, **wrong: Any) -> None:
     except Exception as error:
         of_a_file = isinstance(error, OSError) and error.filename is not None
         elsewhere = SOURCE not in Path(traceback.extract_tb(error.__traceback__)[-1].filename).parents
-        if of_a_file or (elsewhere and not set(wrong) - set(use.foreign)):
+        if of_a_file or (elsewhere and set(wrong) & set(use.foreign)):
             return
         told = ", ".join(f"{name}={value!r:.60}" for name, value in wrong.items())
         error.add_note(f"{use.name}({told})")

@@ -55,11 +55,17 @@ public:
 
     /// Multiplies the numbers by a power of two for each type, such that the largest is within reach of it.
     void rescale() {
-        const double largest = values_.empty() ? 0 : *std::max_element(values_.begin(), values_.end());
-        wide_unit_ = unit_of(largest, true), narrow_unit_ = unit_of(largest, false);
+        wide_unit_ = unit_of(largest(), true), narrow_unit_ = unit_of(largest(), false);
         for (double& value : wide_) value *= wide_unit_;
         for (std::size_t i = 0; i < values_.size(); ++i) narrow_[i] = to_float(values_[i] * narrow_unit_);
     }
+    /// Whether beside the largest of them one is lost in float.
+    bool vanishes() const {
+        for (std::size_t i = 0; i < values_.size(); ++i)
+            if (values_[i] > 0 && narrow_[i] < 1e-25f) return true;
+        return false;
+    }
+    double largest() const { return values_.empty() ? 0 : *std::max_element(values_.begin(), values_.end()); }
     double unit(bool wide) const { return wide ? wide_unit_ : narrow_unit_; }
 
     const std::vector<double>& values() const { return values_; }
@@ -85,12 +91,10 @@ struct ParameterTable {
     bool fit(std::int64_t classes) const {
         return gamma.fits(classes) && alpha.fits(classes) && adjustment.fits(classes) && margin.fits(classes);
     }
-    /// Whether gamma is too large for float32, or an exponential of the adjustments too small: such logits are computed
-    /// in float64.
-    bool exceed_float() const {
-        return std::any_of(gamma.values().begin(), gamma.values().end(), [](double g) { return g > largest_float; }) ||
-               std::any_of(adjustment.values().begin(), adjustment.values().end(),
-                           [](double a) { return a < lowest_adjustment_of_float; });
+    /// Whether an alpha beside another, or an exponential of the adjustments, is too small for float32.
+    bool vanish_in_float() const {
+        return alpha.vanishes() || std::any_of(adjustment.values().begin(), adjustment.values().end(),
+                                               [](double a) { return a < lowest_adjustment_of_float; });
     }
     /// Job::power; what counts is gamma in the type computed in, which may be 0 where the double is not.
     int power(bool wide) const {

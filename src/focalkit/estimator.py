@@ -159,6 +159,7 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def decision_function(self, X: Features) -> NDArray[np.float64]:
         """Logits: (n,) of ``classes_[1]`` for two classes, otherwise (n, n_classes)."""
         check_is_fitted(self)
+        contracts.unmasked("X", X)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         logits = np.asarray(X @ self.coef_.T + self.intercept_)
         return logits[:, 0] if logits.shape[1] == 1 else logits
@@ -234,6 +235,8 @@ def fit_together(
     contracts.number("tol", first.tol, contracts.POSITIVE, "The default is 1e-4.")
     contracts.whole("max_iter", first.max_iter, 1, "The default is 500.")
     fit_intercept = contracts.flag("fit_intercept", first.fit_intercept)
+    for name, value in (("X", X), ("y", y), ("sample_weight", sample_weight)):
+        contracts.unmasked(name, value)
     checked, y = validate_data(first, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     check_classification_targets(y)
     weight = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)

@@ -73,6 +73,37 @@ def test_tensors_take_every_gamma_too():
         assert np.array_equal(part.numpy(), other)
 
 
+BEYOND = [
+    *(("softmax", {"scale": s}) for s in (1e-100, 1e-46, 1e30, 1e60, 1e100)),
+    *(("sigmoid", {"scale": s, "gamma": 2.0}) for s in (1e-46, 6e38, 1e100)),
+    *(("sigmoid", {"gamma": g, "gamma_negative": n}) for g, n in ((1.0, 6e38), (3e38, 1e300), (0.0, 1e39))),
+    *((link, {"gamma": g, "star": b}) for link in ("softmax", "sigmoid") for g, b in ((3e38, 1.0), (1e30, -1e39))),
+    *((link, {"poly": 1e39, "gamma": g}) for link in ("softmax", "sigmoid") for g in (0.0, 2.0)),
+    *(("softmax", {"alpha": [a, 1.0, 2.0, 0.5, 1.0]}) for a in (1e39, 1e80, 1e300)),
+    *(("sigmoid", {"alpha": a, "reduction": "weighted_mean"}) for a in (1e-45, 1e-50, 1e-300)),
+]
+
+
+@pytest.mark.parametrize(("link", "fields"), BEYOND, ids=str)
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+def test_a_number_beyond_float32_acts_as_it_is_on_logits_of_fewer_bits(link, fields, dtype, instruction_set):
+    z, t = LOGITS[:9].astype(dtype), TARGETS[:9] if link == "softmax" else (LOGITS[:9] > 1).astype(int)
+    spec = LossSpec(link, **{"reduction": "none", **fields})
+    for got, want in zip(results(spec, z, t), results(spec, z.astype("f8"), t), strict=True):
+        assert not np.isnan(want).any()
+        with np.errstate(over="ignore"):
+            np.testing.assert_allclose(got, want.astype(dtype).astype("f8"), rtol=1e-5 if dtype == "f4" else 1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 3, 7, 9, 200])
+@pytest.mark.parametrize("shift", [100.0, 500.0, 1e3, 1e30])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_large_shift_of_the_convex_focal_loss_leaves_no_loss_for_any_number_of_rows(n, shift, dtype, instruction_set):
+    for link, t in (("softmax", TARGETS[:n]), ("sigmoid", (LOGITS[:n] > 0).astype(int))):
+        for part in results(LossSpec(link, 2.0, star=shift, reduction="sum"), LOGITS[:n].astype(dtype), t):
+            np.testing.assert_allclose(part, 0.0, atol=1e-30)
+
+
 # --- weights, denominators, sums -----------------------------------------------------------------------------
 
 

@@ -6,14 +6,16 @@ share no code with the package.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from judged import PRECISION
 from mpmath import mp, mpf
 from mutate import pick
-from tests.wrong_calls import HOSTILE, USES, refused_or_done
+from tests.wrong_calls import HOSTILE, KINDS, USES, Use, refused_or_done, tuning
 
 import focalkit as fk
 from focalkit import InputError, decisions
@@ -155,10 +157,24 @@ def _figure(goal: Any, tp: int, fp: int, fn: int, tn: int) -> float:
 
 def words(rng: np.random.Generator) -> None:
     """With a hostile argument or two a function answers, or says what is wrong in a line that any terminal shows."""
-    use = USES[int(rng.integers(len(USES)))]
+    _wronged(rng, USES, HOSTILE)
+
+
+def runs(rng: np.random.Generator) -> None:
+    """The same of tuning runs and what is asked of them."""
+    _wronged(rng, _runs(), KINDS)
+
+
+@functools.cache
+def _runs() -> tuple[Use, ...]:
+    return tuple(tuning())
+
+
+def _wronged(rng: np.random.Generator, uses: Sequence[Use], values: Sequence[Any]) -> None:
+    use = uses[int(rng.integers(len(uses)))]
     names = rng.choice(use.arguments, min(len(use.arguments), int(rng.integers(1, 3))), replace=False)
     try:
-        refused_or_done(use, **{str(name): HOSTILE[int(rng.integers(len(HOSTILE)))] for name in names})
+        refused_or_done(use, **{str(name): values[int(rng.integers(len(values)))] for name in names})
     finally:
         fk.set_num_threads(2)
 

@@ -118,6 +118,7 @@ if importlib.util.find_spec("pyarrow") is not None and importlib.util.find_spec(
 
     CASES |= files.CASES
     SHARES |= {"tables": 5, "predictions": 4, "ledgers": 2, "rules": 1, "journals": 2}
+    CASES["runs"], SHARES["runs"] = functions.runs, 1
 if importlib.util.find_spec("torch") is not None and "FOCALKIT_PACKAGE" not in os.environ:  # not under the sanitizers
     CASES["tensors"], SHARES["tensors"] = judged.judged_tensors, 2
 

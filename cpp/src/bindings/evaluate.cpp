@@ -175,7 +175,7 @@ public:
         if (job.classes == 1 && !plan_.sigmoid && !checked_) return "logits: one class, of which the caller warns";
         if (job.classes > std::int64_t{1} << 30) return "logits: more classes than an id of 32 bits tells apart";
         if (!plan_.parameters.fit(job.classes)) return "spec: a vector as long as other logits";
-        if (job.type != Type::f64 && plan_.parameters.exceed_float()) return "spec: parameters beyond float32";
+        if (job.type != Type::f64 && plan_.exceeds_float) return "spec: parameters beyond float32";
         if (!shaped_like_logits(z_.view(), axis_, job.logits)) return "logits: unaligned or unevenly strided";
         return nullptr;
     }
@@ -312,7 +312,7 @@ nb::object call(const Plan& plan, nb::handle logits, nb::handle targets, nb::han
 bool call_at(const Plan& plan, std::uintptr_t logits, std::uintptr_t targets, std::uintptr_t grad, std::uintptr_t loss,
              std::int64_t outer, std::int64_t classes, std::int64_t inner, bool wide) {
     const std::uintptr_t size = wide ? 8 : 4;
-    if (classes < (plan.sigmoid ? 1 : 2) || !plan.parameters.fit(classes) || (!wide && plan.parameters.exceed_float()))
+    if (classes < (plan.sigmoid ? 1 : 2) || !plan.parameters.fit(classes) || (!wide && plan.exceeds_float))
         return false;
     if ((logits | grad | loss) % size != 0 || targets % 8 != 0) return false;
     const auto stride = [](std::int64_t size, std::int64_t step) { return size == 1 ? 0 : step; };
@@ -344,7 +344,7 @@ void bind_evaluate(nb::module_& module) {
         .def(nb::init<bool, int, double, std::int64_t, int, double, int, double, double, std::vector<double>,
                       std::optional<std::vector<double>>, std::optional<std::vector<double>>,
                       std::optional<std::vector<double>>>())
-        .def_prop_ro("exceeds_float", [](const Plan& plan) { return plan.parameters.exceed_float(); });
+        .def_prop_ro("exceeds_float", [](const Plan& plan) { return plan.exceeds_float; });
     module.def("evaluate", &call, nb::arg("plan"), nb::arg("logits"), nb::arg("targets"),
                nb::arg("sample_weight").none(), nb::arg("grad").none(), nb::arg("hess").none(),
                nb::arg("losses").none(), nb::arg("keep").none(), nb::arg("normalizer"), nb::arg("order"),

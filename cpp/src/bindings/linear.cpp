@@ -47,7 +47,7 @@ void over_rows(const std::vector<const Plan*>& plans, Dense<const T, 2> columns,
     for (std::size_t m = 0; m < models; ++m) {
         const bool fits = plans[m]->parameters.fit(static_cast<std::int64_t>(classes));
         if (!fits || plans[m]->sigmoid != (classes == 1)) throw std::invalid_argument("a loss of other logits");
-        if (!wide && plans[m]->parameters.exceed_float()) throw std::invalid_argument("parameters beyond float32");
+        if (!wide && plans[m]->exceeds_float) throw std::invalid_argument("parameters beyond float32");
         if (!weights[m]) continue;
         require(weights[m]->shape(0) >= static_cast<std::size_t>(rows));
         of_model[m] = weights[m]->data();

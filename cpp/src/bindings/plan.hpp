@@ -20,6 +20,7 @@ struct Plan {
     Form form;
     double form_number, form_gamma;
     ParameterTable parameters;
+    bool exceeds_float;  // on the way to results that it can hold: then logits are computed in float64
 
     Plan(bool sigmoid, int reduction, double label_smoothing, std::int64_t ignore_index, int class_axis,
          double logit_scale, int form, double form_number, double form_gamma, std::vector<double> gamma,
@@ -37,14 +38,22 @@ struct Plan {
         parameters.gamma = ParameterColumn(std::move(gamma));
         if (adjustment) parameters.adjustment = ParameterColumn(std::move(*adjustment));
         if (margin) parameters.margin = ParameterColumn(std::move(*margin));
-        if (!alpha) return;
-        if (sigmoid) {
-            std::vector<double> other;
-            for (double a : *alpha) other.push_back(1 - a);
-            parameters.alpha_other = ParameterColumn(std::move(other));
+        if (alpha) {
+            if (sigmoid) {
+                std::vector<double> other;
+                for (double a : *alpha) other.push_back(1 - a);
+                parameters.alpha_other = ParameterColumn(std::move(other));
+            }
+            parameters.alpha = ParameterColumn(std::move(*alpha));
+            if (!sigmoid) parameters.alpha.rescale();
         }
-        parameters.alpha = ParameterColumn(std::move(*alpha));
-        if (!sigmoid) parameters.alpha.rescale();
+        constexpr double large = 1e12;
+        const double largest_gamma = parameters.gamma.largest();
+        const bool of_form = this->form == Form::poly
+                                 ? form_number > large
+                                 : this->form == Form::star && std::max(std::abs(form_number), largest_gamma) > large;
+        exceeds_float = std::max(largest_gamma, form_gamma) > largest_float || parameters.vanish_in_float() ||
+                        of_form || logit_scale > large || logit_scale < 1 / large;
     }
 
     /// The loss of a job whose type is known.

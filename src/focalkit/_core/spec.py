@@ -103,7 +103,7 @@ class LossSpec:
     margin : None, float, sequence of float >= 0, or a mapping
         softmax: subtracted from the true class's logit, ``scale * (z_t - margin_t)``.
         ``{"counts": n, "largest": 0.5}`` is LDAM's C n_k^(-1/4), whose largest is 0.5.
-    scale : float > 0
+    scale : float in [1e-100, 1e100]
         Multiplies the logits (and margins) before the loss; LDAM's s.
     poly : float >= -1
         Poly-1: ``poly * (1 - p_t)^(gamma + 1)`` is added to the loss. At gamma = 0 symmetric cross-entropy is
@@ -298,7 +298,7 @@ class LossSpec:
             contracts.reject("gamma", f"be one number beside {name}", self.gamma, "Give one for all columns.")
 
     def _check_shifts(self, store: Any) -> None:
-        store("scale", contracts.number("scale", self.scale, contracts.POSITIVE, "1 leaves the logits as they are."))
+        store("scale", contracts.number("scale", self.scale, contracts.SCALE, "1 leaves the logits as they are."))
         if self.logit_adjustment is not None:
             store("logit_adjustment", _adjustment(self.link, self.logit_adjustment))
         if self.margin is None:

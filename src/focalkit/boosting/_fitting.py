@@ -32,6 +32,7 @@ def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: s
     """Check labels and weights; find classes, alpha, the scale and the start."""
     if y is None:
         contracts.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
+    contracts.unmasked("y", y)
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
@@ -48,12 +49,14 @@ def read_training(y: Any, sample_weight: Any, gamma: Any, alpha: Any, hessian: s
 
 def plain(X: Any) -> Any:
     """``X``, made a NumPy array where it is none of the containers that boosters read but can become one."""
+    contracts.unmasked("X", X)
     known = hasattr(X, "dtype") or hasattr(X, "columns") or hasattr(X, "__arrow_c_stream__")
     return np.asarray(X) if hasattr(X, "__array__") and not known else X
 
 
 def encode(name: str, y: Any, classes: NDArray[Any]) -> NDArray[np.int32]:
     """Class ids of labels out of ``classes``."""
+    contracts.unmasked(name, y)
     y = column_or_1d(y)
     position: NDArray[Any] = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     unknown = classes[position] != y

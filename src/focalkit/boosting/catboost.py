@@ -428,6 +428,7 @@ def _features(X: Any, numeric: bool) -> Any:
     """Features as CatBoost takes them: data frames as they are, everything else checked."""
     if hasattr(X, "columns"):
         return X
+    contracts.unmasked("X", X)
     finite = "allow-nan" if numeric else False
     dtype = "numeric" if numeric else None
     checked = check_array(X, accept_sparse="csr", accept_large_sparse=False, dtype=dtype, ensure_all_finite=finite)

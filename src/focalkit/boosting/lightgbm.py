@@ -241,10 +241,13 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         counted = sample_weight
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, y)
-            counted = by_class if sample_weight is None else np.asarray(sample_weight) * by_class
+            own = contracts.sample_weight_array(sample_weight, by_class.shape)
+            counted = by_class if own is None else own * by_class
         training = _fitting.read_training(y, counted, self.gamma, self.alpha, self.hessian, self.options)
         parts = _fitting.pairs(eval_set)
-        for i, (_, part_y) in enumerate(parts):
+        contracts.unmasked("X", X)
+        for i, (part_X, part_y) in enumerate(parts):
+            contracts.unmasked(f"eval_set[{i}]", part_X)
             _fitting.encode(f"eval_set[{i}]", part_y, training.classes)
         self._refuse_boosting(training.objective)
         self.focal_ = training.objective
@@ -321,6 +324,7 @@ class FocalLGBMClassifier(FocalBooster, lightgbm.LGBMClassifier):  # type: ignor
         ``kwargs`` as for :meth:`lightgbm.LGBMClassifier.predict`.
         """
         check_is_fitted(self)
+        contracts.unmasked("X", X)
         return np.asarray(lightgbm.LGBMModel.predict(self, X, raw_score=True, **kwargs))
 
     def predict(

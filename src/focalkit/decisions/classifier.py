@@ -161,6 +161,8 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
             contracts.reject("estimator", "be a classifier with predict_proba", got, "E.g. LogisticRegression().")
         if self.random_state is not None:
             contracts.whole("random_state", self.random_state, 0, most=contracts.MOST_SEED)
+        contracts.unmasked("X", X)
+        contracts.unmasked("y", y)
         X, y = indexable(X, y)
         if y is None:
             contracts.reject("y", "be given", None, "This estimator requires y to be passed, but the target y is None.")
@@ -296,6 +298,7 @@ class DecisionClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  #
         if not hasattr(model, "predict_proba"):
             name = type(model).__name__
             contracts.reject("estimator", "have predict_proba", name, "Wrap it in CalibratedClassifierCV.")
+        contracts.unmasked("X", X)
         p = np.asarray(model.predict_proba(X), np.float64)
         full = np.zeros((len(p), len(classes)))
         full[:, np.searchsorted(classes, model.classes_)] = p

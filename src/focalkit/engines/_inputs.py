@@ -12,6 +12,7 @@ from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_LARGE = 1e12  # whose square is a number too
 _LOWEST_ADJUSTMENT = -60.0  # exp of it leaves float32 its digits
 
 
@@ -51,13 +52,19 @@ def read(
 def beyond_float32(spec: LossSpec, normalizer: float | None = None) -> bool:
     """Whether float32 would overflow on the way to results that it can hold; then narrower logits go through float64.
 
-    That is so for a gamma that float32 has not, for an alpha near the end of its range, for a normalizer so small
-    that one over it is, and for adjustments of logits so far apart that their exponentials have few digits.
+    That is so for a gamma that float32 has not, for an alpha near the end of its range or lost beside another, for
+    numbers of a form and scales of the logits far from 1, for a normalizer so small that one over it is beyond, and for
+    adjustments of logits so far apart that their exponentials have few digits.
     """
 
-    def largest(value: Any) -> float:
-        return max(value) if isinstance(value, tuple) else value or 0.0
+    def entries(value: Any) -> tuple[float, ...]:
+        return value if isinstance(value, tuple) else (value or 0.0,)
 
-    small = normalizer is not None and 0 < normalizer < 1e-12
+    gamma, alpha = max(entries(spec.gamma)), entries(spec.alpha)
+    small = normalizer is not None and 0 < normalizer < 1 / _LARGE
     far = min(spec.shift_vectors()[0] or (0.0,)) < _LOWEST_ADJUSTMENT
-    return small or far or largest(spec.gamma) > _LARGEST_FLOAT32 or largest(spec.alpha) > 1e12
+    lost = max(alpha) > _LARGE or any(0 < a < 1e-25 for a in alpha)
+    of_form = (spec.poly or 0.0) > _LARGE or (spec.star is not None and max(abs(spec.star), gamma) > _LARGE)
+    scaled = not 1 / _LARGE <= spec.scale <= _LARGE
+    beyond = max(gamma, spec.gamma_negative or 0.0) > _LARGEST_FLOAT32
+    return small or far or lost or of_form or scaled or beyond

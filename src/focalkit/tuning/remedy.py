@@ -220,6 +220,7 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
     def predict_proba(self, X: Any) -> Real:
         """Probabilities (n, n_classes) under the classes' frequencies in training."""
         check_is_fitted(self)
+        contracts.unmasked("X", X)
         given = averaged(self.members_, X, len(self.classes_)) / self.tilt_
         return np.asarray(given / given.sum(axis=1, keepdims=True))
 

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from focalkit.tuning.trials import Space
 
 
+#: Beyond any use, and within memory.
+MOST_REPEATS, MOST_TRIALS = 1000, 100_000
+
+
 def tune(
     estimator: BaseEstimator | OutOfFold | str | Callable[..., Any],
     X: Features,
@@ -147,9 +151,9 @@ def tune(
     asked = metric_of(metric)
     metric = asked.name
     contracts.whole("n_splits", n_splits, 2)
-    contracts.whole("n_repeats", n_repeats, 1)
+    contracts.whole("n_repeats", n_repeats, 1, most=MOST_REPEATS)
     contracts.whole("seed", seed, 0, most=contracts.MOST_SEED)
-    contracts.whole("n_trials", n_trials, 0)
+    contracts.whole("n_trials", n_trials, 0, most=MOST_TRIALS)
     contracts.jobs("n_jobs", n_jobs)
     rivals = names_of(rivals)
     for name, function in (("space", space), ("progress", progress)):

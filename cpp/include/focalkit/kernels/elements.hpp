@@ -299,7 +299,7 @@ void sigmoid_chunk(const Job& job, std::int64_t chunk, void* scratch, Partial& s
         if (per_element) {
             read_parameters(job, first, count, some_skipped, block);
             for (int i = count; i < padded; ++i)
-                block.z[i] = block.y[i] = block.positive[i] = block.negative[i] = block.gamma[i] = 0;
+                block.z[i] = block.y[i] = block.positive[i] = block.negative[i] = 0, block.gamma[i] = block.gamma[0];
         } else {
             for (int i = 0; i < N; ++i) {
                 block.gamma[i] = parameter(job.parameters.gamma, 0, T(0));

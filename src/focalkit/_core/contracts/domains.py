@@ -62,6 +62,8 @@ REAL = Interval(-math.inf, math.inf, low_inclusive=False, high_inclusive=False)
 #: What may be added to a logit: exp of the difference of two of them is to be a number.
 ADJUSTMENT = Interval(-300, 300)
 MARGIN = Interval(0, math.inf)
+#: What logits may be multiplied by: the Hessian has its square.
+SCALE = Interval(1e-100, 1e100)
 #: Of the numbers of a loss's form.
 FORMS = {
     "poly": Interval(-1, math.inf),
