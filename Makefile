@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# the tests start hundreds of programs: where this is set, each of them would compile every module that it imports
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: tune test docs checks lint types unit slow tensorflow coverage oldest bench sanitize fuzz torture clean axe
 
 $(VENV)/.for-tune: pyproject.toml constraints.txt
