@@ -404,8 +404,13 @@ def test_several_labels_get_a_line_each_and_one_together(tmp_path):
     lines = [f"{a:.3f},{b:.3f},{int(a > 1)},{int(b + rng.normal() > 1.5)}" for a, b in X]
     path = tmp_path / "t.csv"
     path.write_text("a,b,t_x,t_y\n" + "\n".join(lines) + "\n")
-    done = run("tune", path, "--target", "t_*", *QUICK)
+    model = tmp_path / "model.joblib"
+    done = run("tune", path, "--target", "t_*", *QUICK, "--save", model)
     assert done.exit_code == 0, done.output
+    assert run("predict", model, path, "--trust").output.startswith("decision_t_x,decision_t_y,p_t_x,p_t_y")
+    refused = run("predict", model, path, "--trust", "--cost-column", "a")
+    assert refused.exit_code == 2
+    assert "--cost-column must be left out for several labels" in refused.stderr
     starts = [line.split()[0] for line in done.output.splitlines() if line.strip()]
-    assert starts[-3:] == ["t_x", "t_y", "together"]
+    assert [start for start in starts if start in ("t_x", "t_y", "together")] == ["t_x", "t_y", "together"]
     assert run("tune", path, "--target", "u_*", *QUICK).exit_code == 2

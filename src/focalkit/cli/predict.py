@@ -52,11 +52,15 @@ def predict(
     options = {name: value for name, value in reading.items() if name != "drop" and value is not None}
     rows = steps[0][1].encoding.matrix(file, **options)
     classifier = steps[-1][1]
+    several = isinstance(classifier, LabelRemedies)
     costs = {}
     if cost_column is not None:
+        if several:
+            got = contracts.Words(f"{cost_column} beside a model of {len(classifier.labels)} labels")
+            contracts.reject("--cost-column", "be left out for several labels", got, "It goes with one target.")
         costs = {"costs": Encoding((cost_column,)).matrix(file, **options)[:, 0]}
     decisions, p = np.asarray(classifier.predict(rows, **costs)), classifier.predict_proba(rows)
-    if isinstance(classifier, LabelRemedies):
+    if several:
         head = [f"{what}_{label}" for what in ("decision", "p") for label in classifier.labels]
     else:
         head = ["decision", *(f"p_{label}" for label in classifier.classes_)]

@@ -13,6 +13,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from sys import getrefcount
+from time import monotonic, sleep
 from typing import Any, NoReturn, Protocol
 
 from focalkit._core import contracts, extras
@@ -211,3 +213,20 @@ def first_line(error: BaseException) -> str:
     if re.search("launch worker thread|allocate memory|alloc of size", text):
         raise MemoryError(text) from error
     return "".join(c if c.isprintable() else "?" for c in text)[:200]
+
+
+class Lent:
+    """A stream that Arrow's threads hold for a moment longer than the call."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def given_back(lent: Lent, seconds: float = 1.0) -> None:
+    """Wait until no thread of Arrow's holds the stream: one that lets go of it while Python ends aborts the process."""
+    until = monotonic() + seconds
+    while getrefcount(lent) > 3 and monotonic() < until:  # the caller's, this one's, and getrefcount's own
+        sleep(1e-4)

@@ -6,14 +6,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from sys import getrefcount
-from time import monotonic, sleep
 from typing import Any, NoReturn, TypeAlias
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit.io import arff, documents, npy
-from focalkit.io._streams import first_line, need
+from focalkit.io._streams import Lent, first_line, given_back, need
 from focalkit.io.alerts import Alert, names_said
 from focalkit.io.arrow_types import plain
 from focalkit.io.dialect import HEAD, Dialect, TextOptions, sniff
@@ -207,7 +205,7 @@ def _arrow_csv(
 
     types = {str(i): pyarrow.string() for i in keep} | {str(i): pyarrow.float64() for i in numbers or ()}
     as_sniffed = numbers is not None
-    lent = _Lent(stream)
+    lent = Lent(stream)
     table = csv.read_csv(
         pyarrow.PythonFile(lent, mode="r"),
         csv.ReadOptions(column_names=[str(i) for i in positions], block_size=BLOCK, use_threads=threads),
@@ -226,25 +224,8 @@ def _arrow_csv(
             decimal_point=found.decimal,
         ),
     )
-    _given_back(lent)
+    given_back(lent)
     return table
-
-
-class _Lent:
-    """A stream that Arrow's threads hold for a moment longer than the call."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-
-def _given_back(lent: _Lent, seconds: float = 1.0) -> None:
-    """Wait until no thread of Arrow's holds the stream: one that lets go of it while Python ends aborts the process."""
-    until = monotonic() + seconds
-    while getrefcount(lent) > 3 and monotonic() < until:  # the caller's, this one's, and getrefcount's own
-        sleep(1e-4)
 
 
 def _delimiter(found: Dialect) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
+from focalkit.io._streams import Lent, given_back
 from focalkit.io.columns import Layout
 from focalkit.io.dialect import Dialect
 from focalkit.io.records import BLOCK, Records
@@ -59,9 +60,10 @@ class Reader:
         types |= {name: pyarrow.string() for name in layout.texts}
         delimiter = "\t" if dialect.delimiter == " " else dialect.delimiter
         n = 0
+        lent, reader = Lent(self.records), None
         try:
             with csv.open_csv(
-                pyarrow.PythonFile(self.records, mode="r"),
+                pyarrow.PythonFile(lent, mode="r"),
                 csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=list(dialect.names)),
                 csv.ParseOptions(
                     delimiter=delimiter,
@@ -96,7 +98,9 @@ class Reader:
             remedy = "Mend it, or drop columns that are neither logit nor target."
             contracts.reject("file", "be CSV with numbers for logits", got, remedy)
         finally:
+            reader = None  # which holds the stream, too
             self.records.close()
+            given_back(lent)
 
     def _rows(self, n: int, more: int) -> NDArray[np.int64] | None:
         """Numbers in the file of the rows from the ``n``-th of those that are left."""
