@@ -59,7 +59,7 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
         if constexpr (order > 1)
             for (std::int64_t k = 0; k < classes; ++k) without_lead.add(load(e_tile + k * columns + c), second);
         const V shrink = exp_nonpositive<V>(anchor - largest);
-        const V total = one + rest * shrink + (largest - largest);  // NaN where that is not finite
+        const V total = one + rounded<V>(rest * shrink) + (largest - largest);  // NaN where that is not finite
         const V safe_rest = where(rest == zero, one, rest);
         V value{}, d1_lead{}, d2_lead{}, first_sum{}, second_sum{}, to_lead{};
         const V p_lead = one / total, q_lead = rest * shrink / total;
@@ -67,7 +67,7 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
             const std::int64_t place = k * columns + c;
             const V e = load(e_tile + place);
             const auto leads = lead == constant<V>(static_cast<T>(k));
-            const V others = one + where(rest > e, rest - e, zero) * shrink;
+            const V others = one + rounded<V>(where(rest > e, rest - e, zero) * shrink);
             V m = log_odds(load(z + place), where(leads, anchor, largest), where(leads, rest, others));
             if (job.parameters.margin) m = m - parameter(job.parameters.margin, k, T(0));
             const V gamma = constant<V>(parameter(job.parameters.gamma, k, T(0)));
@@ -100,7 +100,7 @@ Sum soft_columns(const Job& job, T* z, T* e_tile, T* weight, T* h, int columns, 
                 const std::int64_t place = k * columns + c;
                 const V e = load(e_tile + place), d = load(weight + place);
                 const auto leads = lead == constant<V>(static_cast<T>(k));
-                const V q = where(leads, one, (one + where(rest > e, rest - e, zero) * shrink) / total);
+                const V q = where(leads, one, (one + rounded<V>(where(rest > e, rest - e, zero) * shrink)) / total);
                 const V p = where(leads, p_lead, e * shrink / total);
                 const V class_pull = where(leads, zero, -d / q);
                 const V pull = where(first_sum > class_pull, first_sum - class_pull,
