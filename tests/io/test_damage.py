@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from focalkit import InputError
-from focalkit.io import read_table
+from focalkit.io import _streams, read_table
 from focalkit.io.predictions import Trouble, batches, open_predictions
 
 N = 5000
@@ -223,3 +223,23 @@ def test_out_of_memory_is_no_damage(tmp_path, ending, monkeypatch):
     monkeypatch.setattr("focalkit.io.predictions.arrays.batches", full)
     with pytest.raises(MemoryError):
         taken(path, leave_out=True)
+
+
+def test_blocks_that_arrow_holds_are_told_apart():
+    """Even those that somebody else has too, as Python has one object for each of b"" and b"x"."""
+    shared = b"shared by the stream"
+
+    class Stream:
+        def __init__(self):
+            self.blocks = [shared, b"x", b""]
+
+        def read(self, size=-1):
+            return self.blocks.pop(0)
+
+    lent = _streams.Lent(Stream())
+    views = [memoryview(lent.read()) for _ in range(3)]
+    assert [bytes(view) for view in views] == [shared, b"x", b""]
+    while views:
+        assert len(lent.held()) == len(views)
+        views.pop().release()
+    assert not lent.held()

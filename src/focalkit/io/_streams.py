@@ -216,17 +216,34 @@ def first_line(error: BaseException) -> str:
 
 
 class Lent:
-    """A stream that Arrow's threads hold for a moment longer than the call."""
+    """A stream that Arrow's threads hold for a moment longer than the call, and blocks of it."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
+        self._blocks: list[bytes | bytearray] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
+    def read(self, size: int = -1, /) -> bytes | bytearray:
+        """A block that nobody but Arrow has, so that its references tell whether Arrow holds it."""
+        block = self.stream.read(size)
+        if getrefcount(block) > 2:  # by more than this function and getrefcount
+            block = bytearray(block)
+        self._blocks = [*self.held(), block]
+        return block  # type: ignore[no-any-return]
+
+    def held(self) -> list[bytes | bytearray]:
+        """The blocks that Arrow has not given back: all others are held by the list, the loop and getrefcount alone."""
+        return [block for block in self._blocks if getrefcount(block) > 3]
+
 
 def given_back(lent: Lent, seconds: float = 1.0) -> None:
-    """Wait until no thread of Arrow's holds the stream: one that lets go of it while Python ends aborts the process."""
+    """Wait until no thread of Arrow's holds the stream or a block of it.
+
+    One that lets go of them while Python ends aborts the process.
+    """
     until = monotonic() + seconds
-    while getrefcount(lent) > 3 and monotonic() < until:  # the caller's, this one's, and getrefcount's own
+    # the caller, this function and getrefcount hold the stream
+    while (getrefcount(lent) > 3 or lent.held()) and monotonic() < until:
         sleep(1e-4)

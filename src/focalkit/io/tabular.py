@@ -206,26 +206,27 @@ def _arrow_csv(
     types = {str(i): pyarrow.string() for i in keep} | {str(i): pyarrow.float64() for i in numbers or ()}
     as_sniffed = numbers is not None
     lent = Lent(stream)
-    table = csv.read_csv(
-        pyarrow.PythonFile(lent, mode="r"),
-        csv.ReadOptions(column_names=[str(i) for i in positions], block_size=BLOCK, use_threads=threads),
-        csv.ParseOptions(
-            delimiter=_delimiter(found),
-            quote_char=found.quote,
-            newlines_in_values=found.quoted or not as_sniffed,
-            invalid_row_handler=None if damaged is None else ragged,
-        ),
-        csv.ConvertOptions(
-            column_types=types,
-            null_values=[""] if as_sniffed else list(PLAIN_GAPS),
-            true_values=[],
-            false_values=[],
-            strings_can_be_null=False,
-            decimal_point=found.decimal,
-        ),
-    )
-    given_back(lent)
-    return table
+    try:
+        return csv.read_csv(
+            pyarrow.PythonFile(lent, mode="r"),
+            csv.ReadOptions(column_names=[str(i) for i in positions], block_size=BLOCK, use_threads=threads),
+            csv.ParseOptions(
+                delimiter=_delimiter(found),
+                quote_char=found.quote,
+                newlines_in_values=found.quoted or not as_sniffed,
+                invalid_row_handler=None if damaged is None else ragged,
+            ),
+            csv.ConvertOptions(
+                column_types=types,
+                null_values=[""] if as_sniffed else list(PLAIN_GAPS),
+                true_values=[],
+                false_values=[],
+                strings_can_be_null=False,
+                decimal_point=found.decimal,
+            ),
+        )
+    finally:
+        given_back(lent)
 
 
 def _delimiter(found: Dialect) -> str:
