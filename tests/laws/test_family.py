@@ -162,8 +162,8 @@ def test_star_is_convex_in_the_true_logit(engine):
 
 
 @pytest.mark.parametrize("hard", [True, False], ids=["class ids", "one-hot"])
-@pytest.mark.parametrize("n_classes", [5, 70, 2100])
-def test_star_keeps_its_slope_however_far_the_true_class_leads(engine, n_classes, hard):
+@pytest.mark.parametrize(("n_classes", "trailing"), [(5, 0), (70, 0), (2100, 0), (5, 256), (70, 256)])
+def test_star_keeps_its_slope_however_far_the_true_class_leads(engine, n_classes, trailing, hard):
     """With a small gamma it falls slowly: a lead of 104 ends float32's exponentials, and not its gradient."""
     gamma, b = 0.05, 0.2
     lead = np.array([30.0, 90.0, 150.0, 400.0])
@@ -173,12 +173,16 @@ def test_star_keeps_its_slope_however_far_the_true_class_leads(engine, n_classes
     others = np.exp(z[:, 1:] + lead[:, None]).astype(float)
     x = gamma * (lead - np.log(others.sum(1))) + b
     targets = np.zeros(4, int) if hard else np.eye(n_classes, dtype=np.float32)[np.zeros(4, int)]
+    if trailing:
+        z, targets = (np.repeat(a[..., None], trailing, -1) for a in (z, targets))
     loss, grad, hess = solve(engine, z, targets, gamma, star=b)
     slope = 1 / (1 + np.exp(x))
-    np.testing.assert_allclose(loss, np.log1p(np.exp(-x)) / gamma, rtol=1e-5)
-    np.testing.assert_allclose(grad[:, 0], -slope, rtol=1e-5)
-    np.testing.assert_allclose(grad[:, 1:], slope[:, None] * others / others.sum(1, keepdims=True), rtol=1e-5)
-    np.testing.assert_allclose(hess[:, 0], gamma * slope * (1 - slope), rtol=1e-5)
+    want = slope[:, None] * np.concatenate([-np.ones((4, 1)), others / others.sum(1, keepdims=True)], 1)
+    bend, value = gamma * slope * (1 - slope), np.log1p(np.exp(-x)) / gamma
+    for at in [(..., 0), (..., -1)] if trailing else [()]:
+        np.testing.assert_allclose(loss[at], value, rtol=1e-5)
+        np.testing.assert_allclose(grad[at], want, rtol=1e-5)
+        np.testing.assert_allclose(hess[:, 0][at], bend, rtol=1e-5)
 
 
 def test_dft_weighs_cross_entropy_by_the_probability_that_is_held(engine):

@@ -54,8 +54,37 @@ FOCALKIT_INLINE void mask_true_class(T* z, int first, int last, int columns, con
     }
 }
 
-/// Sums of exponentials, anchored at the largest logit, the true class's own among them: only what is smaller than any
-/// result can be is lost by that. ``z`` holds the logits unless they are read directly, then, if they are to be
+/// Rows of a tile that was read directly whose sum is below ``least_sum``, from exponentials anchored at the largest of
+/// the other classes, as ``anchor_at_others`` has it; those beside them stay as they are.
+template <bool kept, bool adjusted, class T>
+FOCALKIT_NOINLINE void anchor_columns_at_others(const Columns<T>& tile, std::int64_t classes) {
+    using V = Vec<T>;
+    const RowSums<T>& group = tile.group;
+    const int columns = tile.columns;
+    for (int c = 0; c < columns; c += width<T>) {
+        const V total = load(group.total + c), largest = load(group.largest + c);
+        const auto leads = total < constant<V>(least_sum<T>);
+        V others = constant<V>(-infinity<T>()), sum{};
+        for (std::int64_t k = 0; k < classes; ++k)
+            store(tile.z + k * columns + c, load(tile.direct.from + k * tile.direct.from_stride + c));
+        mask_true_class(tile.z, c, c + width<T>, columns, group.rows);
+        for (std::int64_t k = 0; k < classes; ++k) others = maximum(load(tile.z + k * columns + c), others);
+        const V anchor = where(leads & (others > -infinity<V>()), others, largest);
+        for (std::int64_t k = 0; k < classes; ++k) {
+            T* at = tile.z + k * columns + c;
+            V distance = load(at) - where(anchor == -infinity<V>(), V{}, anchor);
+            if constexpr (adjusted) distance = distance * tile.adjustment->scale + tile.adjustment->one(k);
+            const V e = exp_nonpositive<V>(distance);
+            if constexpr (kept) store(at, e);
+            sum = sum + e;
+        }
+        store(group.largest + c, anchor);
+        store(group.total + c, where(leads, sum, total));
+    }
+}
+
+/// Sums of exponentials, anchored at the largest logit: where logits are read directly, the true class's own among them
+/// unless it leads by far. ``z`` holds the logits unless they are read directly, then, if they are to be
 /// ``kept``, the exponentials. The gradient of the tile before is stored in the same pass, so that memory traffic
 /// overlaps with arithmetic.
 template <bool kept, bool adjusted, class T>
@@ -68,6 +97,7 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
     T* z = tile.z;
     const T scale = adjusted ? tile.adjustment->scale : T(1);
     const T* of_class = adjusted ? tile.adjustment->of_class : nullptr;
+    V least = constant<V>(infinity<T>());
     for (int c = 0; c < columns; c += N * U) {
         V largest[U], total[U] = {};
         for (int u = 0; u < U; ++u) largest[u] = constant<V>(-infinity<T>());
@@ -114,8 +144,10 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
         for (int u = 0; u < U; ++u) {
             store(group.largest + c + u * N, largest[u]);
             store(group.total + c + u * N, total[u]);
+            least = minimum(total[u], least);
         }
     }
+    if (direct.from && -reduce_max(V(-least)) < least_sum<T>) anchor_columns_at_others<kept, adjusted>(tile, classes);
 }
 
 /// The Hessian from the exponentials in the tile: of all but the true class to ``h``, or all of it, and the gradient,
@@ -129,23 +161,20 @@ FOCALKIT_NOINLINE void column_hessians(const Columns<T>& tile, T* h, std::int64_
     const int columns = tile.columns;
     const T* z = tile.z;
     for (int c = 0; c < columns; c += N * U) {
-        V pull[U], d1[U], id[U], d2[U], slope[U], total[U], lift[U], inverse[U], top[U] = {}, below[U] = {},
-                                                                                 tops[U] = {}, rest[U];
+        V pull[U], d1[U], id[U], d2[U], slope[U], total[U], inverse[U], top[U] = {}, below[U] = {}, tops[U] = {},
+                                                                        rest[U];
         for (int u = 0; u < U; ++u) {
             group.load_pulls(c + u * N, pull[u], d1[u], id[u]);
             d2[u] = load(group.rows.d2 + c + u * N);
             slope[u] = d1[u] * group.logit_scale;
             total[u] = load(group.total + c + u * N);
-            lift[u] = lift_of<T>(total[u]);
-            total[u] = total[u] * lift[u];
             inverse[u] = inverse_of<T>(total[u]);
         }
         for (std::int64_t k = 0; k < classes; ++k)
             for (int u = 0; u < U; ++u) top[u] = maximum(load(z + k * columns + c + u * N), top[u]);
-        for (int u = 0; u < U; ++u) top[u] = top[u] * lift[u];
         for (std::int64_t k = 0; k < classes; ++k)
             for (int u = 0; u < U; ++u) {
-                const V e = load(z + k * columns + c + u * N) * lift[u];
+                const V e = load(z + k * columns + c + u * N);
                 const auto is_top = e == top[u];
                 below[u] = below[u] + where(is_top, V{}, e);
                 tops[u] = tops[u] + where(is_top, e, V{});
@@ -153,7 +182,7 @@ FOCALKIT_NOINLINE void column_hessians(const Columns<T>& tile, T* h, std::int64_
         for (int u = 0; u < U; ++u) rest[u] = below[u] + (tops[u] - top[u]);
         for (std::int64_t k = 0; k < classes; ++k)
             for (int u = 0; u < U; ++u) {
-                const V e = load(z + k * columns + c + u * N) * lift[u];
+                const V e = load(z + k * columns + c + u * N);
                 const V others = where(e == top[u], rest[u], total[u] - e);
                 const V hess = softmax_hessian<V>(slope[u], d2[u], e * inverse[u], others * inverse[u]);
                 if (direct.to_hess) {

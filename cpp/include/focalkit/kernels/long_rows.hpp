@@ -142,21 +142,20 @@ FOCALKIT_NOINLINE void write_hessian(const LongRow<T>& at, S* to, bool streamed)
         for (int b = 0, j = 0; b < at.blocks; ++b, j += block_of_row)
             visit(b, j, at.classes - j < block_of_row ? at.classes - j : block_of_row);
     };
-    const T lift = lift_of<T>(load(at.total))[0], total = at.total[0] * lift;
     T top = 0;
     each_block([&](int b, int j, int n) {
         Vec<T> most{};
         for (int i = 0; i < n; i += width<T>) most = maximum(load(at.e + j + i), most);
-        const T here = reduce_max(most) * (at.factor[b] * lift);
+        const T here = reduce_max(most) * at.factor[b];
         top = here > top ? here : top;
     });
-    RowHessian<T, false> row(total, inverse_of<T>(constant<Vec<T>>(total))[0], top, at.rows.d1[0] * at.logit_scale,
+    RowHessian<T, false> row(at.total[0], inverse_of<T>(load(at.total))[0], top, at.rows.d1[0] * at.logit_scale,
                              at.rows.d2[0]);
     if (row.leads()) {
-        each_block([&](int b, int j, int n) { row.add(at.e + j, whole_vectors<T>(n), at.factor[b] * lift); });
+        each_block([&](int b, int j, int n) { row.add(at.e + j, whole_vectors<T>(n), at.factor[b]); });
         row.exclude_largest();
     }
-    each_block([&](int b, int j, int n) { row.write(at.e + j, n, at.factor[b] * lift, to + j, streamed); });
+    each_block([&](int b, int j, int n) { row.write(at.e + j, n, at.factor[b], to + j, streamed); });
     narrow(at.rows.d2[0], to + at.rows.id[0]);
 }
 

@@ -256,16 +256,11 @@ struct RowHessian {
     }
 };
 
-/// By what exponentials are lifted whose sum is so small that one over it would overflow: the true class has nearly
-/// all.
+/// One over a sum, which is a number: anchored at the others it is 0 or not below the exponential of an adjustment.
 template <class T>
-FOCALKIT_INLINE Vec<T> lift_of(Vec<T> total) {
-    return where(total < constant<Vec<T>>(T(0x1p-60)), constant<Vec<T>>(T(0x1p64)), constant<Vec<T>>(T(1)));
-}
-template <class T>
-FOCALKIT_INLINE Vec<T> inverse_of(Vec<T> lifted_total) {
+FOCALKIT_INLINE Vec<T> inverse_of(Vec<T> total) {
     const Vec<T> one = constant<Vec<T>>(T(1));
-    return one / where(lifted_total == Vec<T>{}, one, lifted_total);
+    return one / where(total == Vec<T>{}, one, total);
 }
 
 /// Where row ``first + r`` begins.

@@ -19,9 +19,9 @@ struct RowGroup : RowSums<T> {
     int most, classes, padded;
     T* parts;  // [row][lane], of which the largest or the sum is sought
     T* e;
-    T* done;                  // gradients waiting to be streamed to the result
-    T* done_hess;             // Hessians likewise
-    T *top, *lift, *inverse;  // of the Hessian: the largest exponential of each row, and see RowHessian
+    T* done;           // gradients waiting to be streamed to the result
+    T* done_hess;      // Hessians likewise
+    T *top, *inverse;  // of the Hessian: the largest exponential of each row, and one over their sum
 
     RowGroup(const Job& job, void* scratch)
         : most(rows_of_group<T>(job.classes)),
@@ -33,13 +33,12 @@ struct RowGroup : RowSums<T> {
         done = e + most * padded;
         done_hess = done + most * padded;
         top = done_hess + (job.order > 1 ? most * padded : 0);
-        lift = top + whole_vectors<T>(most);
-        inverse = lift + whole_vectors<T>(most);
+        inverse = top + whole_vectors<T>(most);
     }
     static std::int64_t bytes(const Job& job) {
         const int most = rows_of_group<T>(job.classes), lanes = whole_vectors<T>(most);
         const std::int64_t all_rows = most * static_cast<std::int64_t>(whole_vectors<T>(job.classes));
-        const std::int64_t numbers = lanes * width<T> + (1 + job.order) * all_rows + 3 * lanes;
+        const std::int64_t numbers = lanes * width<T> + (1 + job.order) * all_rows + 2 * lanes;
         return RowSums<T>::bytes(lanes) + 64 + numbers * static_cast<std::int64_t>(sizeof(T));
     }
 };
@@ -192,10 +191,8 @@ FOCALKIT_NOINLINE void gather_gradients(const RowGroup<T>& group, int count) {
 template <class T, class S>
 FOCALKIT_INLINE void write_hessian(const RowGroup<T>& group, int r, S* to) {
     T* e = group.e + r * group.padded;
-    if (group.lift[r] != 1)
-        for (int j = 0; j < group.padded; ++j) e[j] *= group.lift[r];
-    RowHessian<T, true> row(group.total[r] * group.lift[r], group.inverse[r], group.top[r] * group.lift[r],
-                            group.rows.d1[r] * group.logit_scale, group.rows.d2[r]);
+    RowHessian<T, true> row(group.total[r], group.inverse[r], group.top[r], group.rows.d1[r] * group.logit_scale,
+                            group.rows.d2[r]);
     if (row.leads()) row.add(e, group.padded, T(1)), row.exclude_largest();
     row.write(e, group.classes, T(1), to, false);
     if (group.rows.kept[r]) narrow(group.rows.d2[r], to + group.rows.id[r]);
@@ -203,11 +200,7 @@ FOCALKIT_INLINE void write_hessian(const RowGroup<T>& group, int r, S* to) {
 
 template <class T>
 FOCALKIT_NOINLINE void prepare_hessians(const RowGroup<T>& group, int lanes) {
-    for (int r = 0; r < lanes; r += width<T>) {
-        const Vec<T> total = load(group.total + r), lift = lift_of<T>(total);
-        store(group.lift + r, lift);
-        store(group.inverse + r, inverse_of<T>(total * lift));
-    }
+    for (int r = 0; r < lanes; r += width<T>) store(group.inverse + r, inverse_of<T>(load(group.total + r)));
 }
 
 template <class T>
