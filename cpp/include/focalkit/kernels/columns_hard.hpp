@@ -97,7 +97,6 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
     T* z = tile.z;
     const T scale = adjusted ? tile.adjustment->scale : T(1);
     const T* of_class = adjusted ? tile.adjustment->of_class : nullptr;
-    V least = constant<V>(infinity<T>());
     for (int c = 0; c < columns; c += N * U) {
         V largest[U], total[U] = {};
         for (int u = 0; u < U; ++u) largest[u] = constant<V>(-infinity<T>());
@@ -144,10 +143,9 @@ void column_sums(const Columns<T>& tile, const Columns<T>* before, std::int64_t 
         for (int u = 0; u < U; ++u) {
             store(group.largest + c + u * N, largest[u]);
             store(group.total + c + u * N, total[u]);
-            least = minimum(total[u], least);
         }
     }
-    if (direct.from && -reduce_max(V(-least)) < least_sum<T>) anchor_columns_at_others<kept, adjusted>(tile, classes);
+    if (direct.from && some_lead_by_far(group.total, columns)) anchor_columns_at_others<kept, adjusted>(tile, classes);
 }
 
 /// The Hessian from the exponentials in the tile: of all but the true class to ``h``, or all of it, and the gradient,

@@ -107,6 +107,13 @@ struct Adjustment {
 template <class T>
 inline constexpr T least_sum = T(0x1p-60);
 
+template <class T>
+FOCALKIT_INLINE bool some_lead_by_far(const T* total, int lanes) {
+    Vec<T> least = -load(total);
+    for (int r = width<T>; r < lanes; r += width<T>) least = maximum(Vec<T>(-load(total + r)), least);
+    return reduce_max(least) > -least_sum<T>;
+}
+
 /// A run of logits, the true class ``t`` of it masked, becomes exponentials anchored at the largest of the others.
 /// For rows whose sum is below ``least_sum``, which are few: there FL* has a gradient still where that of every other
 /// loss has vanished.

@@ -155,9 +155,7 @@ FOCALKIT_NOINLINE void exp_rows(const RowGroup<T>& group, Adjustment<T> adjustme
 template <int order, class T, class S>
 FOCALKIT_INLINE void anchor_leading_rows(const Job& job, const RowGroup<T>& group, std::int64_t first, int count,
                                          int lanes) {
-    Vec<T> least = -load(group.total);
-    for (int r = width<T>; r < lanes; r += width<T>) least = maximum(Vec<T>(-load(group.total + r)), least);
-    if (reduce_max(least) <= -least_sum<T>) return;
+    if (!some_lead_by_far(group.total, lanes)) return;
     for (int r = 0; r < count; ++r) {
         if (!group.rows.kept[r] || group.total[r] >= least_sum<T>) continue;
         const S* row = static_cast<const S*>(job.logits.data) + row_place(job, job.logits, first + r);
