@@ -247,9 +247,11 @@ def work(options: argparse.Namespace) -> Iterator[tuple[Unit, Table]]:
     tables = [encode(entry, rows) for entry, rows in entries(options.wheels, options.data) if usable(entry)]
     tables.sort(key=lambda t: (len(t.y) * t.X.shape[1], t.entry.name))
     for learner in options.learners:
-        for repeat in range(5):
+        for repeat in range(options.repeats):
             for table in tables:
                 if options.tables and table.entry.name not in options.tables:
+                    continue
+                if table.entry.classes > options.most_classes:
                     continue
                 if repeat >= (5 if len(table.y) <= 5000 else 2):
                     continue
@@ -269,6 +271,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results.parquet")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
     parser.add_argument("--tables", nargs="*")
+    parser.add_argument("--repeats", type=int, default=5, help="no more than these first repeats of the outer folds")
+    parser.add_argument("--most-classes", type=int, default=10**6, help="no table of more classes than these")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--part", type=int, default=0, help="which part of the work, where several programs share it")
     parser.add_argument("--of", type=int, default=1, help="how many programs share it")
