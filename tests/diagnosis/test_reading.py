@@ -1,5 +1,7 @@
 """Prediction files: what is read, and what is refused in one line."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -162,6 +164,13 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path):
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="existing file"):
         open_predictions([tmp_path / "none.csv"])
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", "/dev/null", "-"):
+        with pytest.raises(InputError, match=r"no pipe and no device; got .*write what the pipe gives to a file first"):
+            open_predictions([place])
 
 
 @pytest.mark.parametrize("asked", [(), ("toxic", "threat", "insult")])

@@ -5,6 +5,7 @@ import os
 import signal
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +122,11 @@ def _hold(path, unit, ready):
     with Journal(path, RUN, PLANS, 3) as journal:
         ready.send(journal.claim(unit))
         signal.pause()
+
+
+def test_a_journal_that_keeps_nothing_is_refused():
+    with pytest.raises(InputError, match="journal must be a file on a disk, no pipe and no device; got '/dev/null'"):
+        Journal(Path("/dev/null"), RUN, PLANS, 3)
 
 
 def test_a_claim_keeps_others_out_and_dies_with_its_process(tmp_path):

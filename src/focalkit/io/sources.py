@@ -250,9 +250,12 @@ def _local(word: str) -> list[File]:
         return [_file(str(p)) for p in sorted(inside) if _known(p)]
     if not path.exists() and _MAGIC.search(word):
         return [_file(p) for p in sorted(glob.glob(word, recursive=True)) if Path(p).is_file()]
-    if not path.is_file():
-        contracts.reject("file", "be an existing file", word, "Check the path.")
-    return [_file(word)]
+    if path.is_file():
+        return [_file(word)]
+    if path.exists() or word == "-":
+        remedy = "A table is read more than once: write what the pipe gives to a file first (... > table.csv)."
+        contracts.reject("file", "be a file or a folder, no pipe and no device", word, remedy)
+    contracts.reject("file", "be an existing file", word, "Check the path.")
 
 
 def _at_url(word: str) -> list[File]:

@@ -18,6 +18,7 @@ import base64
 import json
 import math
 import os
+import stat
 import threading
 import zlib
 from collections.abc import Mapping
@@ -76,6 +77,8 @@ class Journal:
             raise
 
     def _open(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            contracts.reject("journal", "be a file on a disk, no pipe and no device", self._path, "Name a new file.")
         with self._mutex, _Lock(self):
             begin = os.pread(self._file, len(START), 0)
             if not START.startswith(begin):

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from focalkit._core import contracts, host
@@ -79,11 +80,21 @@ def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ..
     return result
 
 
+#: Larger numbers of a spec leave float32 on the way to results that it can hold.
+_FAR = 1e30
+
+
 def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
     """The logits; in the widest dtype that JAX has (``jax_enable_x64``) where float32 would overflow on the way."""
     number = normalizer if isinstance(normalizer, float | int) else None
     if not OPS.is_float(logits) or not _inputs.beyond_float32(spec, number):
         return logits
+    if OPS.wide_dtype != jnp.float64:
+        for name in ("gamma", "gamma_negative", "poly", "star", "scale"):
+            value = getattr(spec, name)
+            if np.max(np.abs(np.asarray(value or 0.0, np.float64))) > _FAR:
+                contract = f"be at most {_FAR:.0e} where JAX has no float64"
+                contracts.reject(name, contract, value, "jax.config.update('jax_enable_x64', True) gives it.")
     return logits.astype(OPS.wide_dtype)
 
 
