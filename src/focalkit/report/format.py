@@ -190,6 +190,14 @@ def chance(p: float, language: str = "en") -> str:
     return text if text == NONE else f"{text}{PERCENT[language]}"
 
 
+def likely(p: float, language: str = "en") -> str:
+    """:func:`chance` inside a sentence, where a language has words for the signs."""
+    if math.isnan(p):
+        return NONE
+    key = "unit.likely_above" if p > 0.99 else "unit.likely_below" if p < 0.01 else "unit.likely"
+    return _say(key, language, share=f"{100 * min(max(p, 0.01), 0.99):.0f}{PERCENT[language]}")
+
+
 def thousandth(share: float) -> str:
     """A share of cases as how many of a thousand."""
     many = 1000 * share
@@ -218,7 +226,7 @@ FORMATS: dict[str, Callable[[Any, str], str]] = {
     "marks": marks,
     "gain": gain,
     "span": span,
-    "chance": chance,
+    "likely": likely,
     "change": lambda value, _: change(value),
     "score": lambda value, _: score(value["mean"], value["error"], value["judges"]),
     "alpha": alpha,
