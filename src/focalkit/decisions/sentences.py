@@ -21,6 +21,11 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
+def named(names: Sequence[str]) -> list[str]:
+    """Names as they stand before numbers: those of digits in quotes, all of them where one is."""
+    return [f"“{name}”" for name in names] if any(name[:1].isdigit() or name[:1] == "-" for name in names) else [*names]
+
+
 def rule_sentence(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any]) -> Message:
     """The rule behind the steps in words, about the model's own probabilities where that is possible."""
     names = [str(c) for c in classes]
@@ -40,7 +45,7 @@ def rule_sentence(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any]) -
     if isinstance(rule, Cutoffs):
         cuts = [min(max(cut, 0.0), 1.0) for cut in own_cutoffs(rule, steps)]
         if len(cuts) <= MOST_NAMED:
-            each = ", ".join(f"{name} {short(cut)}" for name, cut in zip(names, cuts, strict=True))
+            each = ", ".join(f"{name} {short(cut)}" for name, cut in zip(named(names), cuts, strict=True))
             return Message("rule.each_label", cuts=each)
         return Message("rule.labels", n=len(names), low=short(min(cuts)), high=short(max(cuts)))
     if isinstance(rule, PerCase):
@@ -52,7 +57,7 @@ def rule_sentence(rule: Rule, steps: tuple[Step, ...], classes: Sequence[Any]) -
 def _weighted(rule: Weighted, names: list[str]) -> Message:
     top = max(rule.weights)
     equal = top - min(rule.weights) < 1e-12 * top
-    pairs = [f"{name} {short(w / top)}" for name, w in zip(names, rule.weights, strict=True)]
+    pairs = [f"{name} {short(w / top)}" for name, w in zip(named(names), rule.weights, strict=True)]
     weights = ", ".join(pairs[:MOST_NAMED]) + (", …" if len(pairs) > MOST_NAMED else "")
     if rule.matrix is None and rule.review_cost is None:
         return Message("rule.largest") if equal else Message("rule.weights", weights=weights)

@@ -12,7 +12,7 @@ from focalkit.decisions.goals import Abstain, CaseCost, Constraint, Cost, Goal, 
 from focalkit.decisions.report import DecisionReport
 from focalkit.decisions.rule import DecisionRule, need_report
 from focalkit.decisions.rules import Weighted
-from focalkit.decisions.sentences import MOST_NAMED
+from focalkit.decisions.sentences import MOST_NAMED, named
 from focalkit.report.format import number
 from focalkit.report.sections import Code, Column, Lines, Section, Table, Verdict
 
@@ -151,7 +151,7 @@ def _spread(rule: DecisionRule, report: DecisionReport) -> list[Message]:
     if not rows:
         return []
     ends = [_ends(column) for column in zip(*rows, strict=True)][:MOST_NAMED]
-    runs = [f"{name} {e['low']}–{e['high']}" for name, e in zip(names, ends, strict=False)]
+    runs = [f"{name} {e['low']}–{e['high']}" for name, e in zip(named(names), ends, strict=False)]
     more = ["…"] if len(names) > MOST_NAMED else []
     key = "decide.folds_labels" if report.fold_labels else "decide.folds_weights"
     return [Message(key, n=len(rows), runs=", ".join([*runs, *more]))]
