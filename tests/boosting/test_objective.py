@@ -6,7 +6,8 @@ from mpmath import mp, mpf
 from scipy.optimize import minimize
 
 from focalkit import InputError, LossSpec, loss_grad_hess, recover_posterior
-from focalkit.boosting.objective import HESSIANS, FocalObjective, focal_start
+from focalkit.boosting.objective import HESSIANS, FocalObjective
+from focalkit.boosting.start import focal_start
 
 GAMMAS = (0.0, 0.3, 1.0, 2.0, 5.0)
 COUNTS = {2: [900.0, 100.0], 3: [700.0, 250.0, 50.0], 6: [500.0, 200.0, 150.0, 100.0, 40.0, 10.0]}

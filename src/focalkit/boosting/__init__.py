@@ -6,7 +6,8 @@ A framework is imported when its estimator is first asked for.
 from importlib import import_module
 from typing import Any
 
-from focalkit.boosting.objective import FocalObjective, focal_start
+from focalkit.boosting.objective import FocalObjective
+from focalkit.boosting.start import focal_start
 
 _HOME = {"FocalXGBClassifier": "xgboost", "FocalLGBMClassifier": "lightgbm", "FocalCatBoostClassifier": "catboost"}
 
