@@ -18,7 +18,6 @@ inline double unit_of(double largest, bool wide) {
     return exponent > room || exponent < -room ? std::ldexp(1.0, std::min(-exponent, 1000)) : 1;
 }
 
-constexpr double lowest_adjustment_of_float = -60;
 constexpr double largest_float = std::numeric_limits<float>::max();
 
 /// The nearest float, the largest where ``value`` is beyond.
@@ -59,12 +58,6 @@ public:
         for (double& value : wide_) value *= wide_unit_;
         for (std::size_t i = 0; i < values_.size(); ++i) narrow_[i] = to_float(values_[i] * narrow_unit_);
     }
-    /// Whether beside the largest of them one is lost in float.
-    bool vanishes() const {
-        for (std::size_t i = 0; i < values_.size(); ++i)
-            if (values_[i] > 0 && narrow_[i] < 1e-25f) return true;
-        return false;
-    }
     double largest() const { return values_.empty() ? 0 : *std::max_element(values_.begin(), values_.end()); }
     double unit(bool wide) const { return wide ? wide_unit_ : narrow_unit_; }
 
@@ -90,11 +83,6 @@ struct ParameterTable {
 
     bool fit(std::int64_t classes) const {
         return gamma.fits(classes) && alpha.fits(classes) && adjustment.fits(classes) && margin.fits(classes);
-    }
-    /// Whether an alpha beside another, or an exponential of the adjustments, is too small for float32.
-    bool vanish_in_float() const {
-        return alpha.vanishes() || std::any_of(adjustment.values().begin(), adjustment.values().end(),
-                                               [](double a) { return a < lowest_adjustment_of_float; });
     }
     /// Job::power; what counts is gamma in the type computed in, which may be 0 where the double is not.
     int power(bool wide) const {

@@ -343,7 +343,7 @@ void bind_evaluate(nb::module_& module) {
     nb::class_<Plan>(module, "Plan")
         .def(nb::init<bool, int, double, std::int64_t, int, double, int, double, double, std::vector<double>,
                       std::optional<std::vector<double>>, std::optional<std::vector<double>>,
-                      std::optional<std::vector<double>>>())
+                      std::optional<std::vector<double>>, bool>())
         .def_prop_ro("exceeds_float", [](const Plan& plan) { return plan.exceeds_float; });
     module.def("evaluate", &call, nb::arg("plan"), nb::arg("logits"), nb::arg("targets"),
                nb::arg("sample_weight").none(), nb::arg("grad").none(), nb::arg("hess").none(),

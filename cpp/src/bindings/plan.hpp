@@ -20,12 +20,12 @@ struct Plan {
     Form form;
     double form_number, form_gamma;
     ParameterTable parameters;
-    bool exceeds_float;  // on the way to results that it can hold: then logits are computed in float64
+    bool exceeds_float;  // float, on the way to results that it can hold (beyond_float32 says so): float64 then
 
     Plan(bool sigmoid, int reduction, double label_smoothing, std::int64_t ignore_index, int class_axis,
          double logit_scale, int form, double form_number, double form_gamma, std::vector<double> gamma,
          std::optional<std::vector<double>> alpha, std::optional<std::vector<double>> adjustment,
-         std::optional<std::vector<double>> margin)
+         std::optional<std::vector<double>> margin, bool exceeds_float)
         : sigmoid(sigmoid),
           reduction(static_cast<Reduction>(reduction)),
           label_smoothing(label_smoothing),
@@ -34,7 +34,8 @@ struct Plan {
           logit_scale(logit_scale),
           form(static_cast<Form>(form)),
           form_number(form_number),
-          form_gamma(form_gamma) {
+          form_gamma(form_gamma),
+          exceeds_float(exceeds_float) {
         parameters.gamma = ParameterColumn(std::move(gamma));
         if (adjustment) parameters.adjustment = ParameterColumn(std::move(*adjustment));
         if (margin) parameters.margin = ParameterColumn(std::move(*margin));
@@ -47,13 +48,6 @@ struct Plan {
             parameters.alpha = ParameterColumn(std::move(*alpha));
             if (!sigmoid) parameters.alpha.rescale();
         }
-        constexpr double large = 1e12;
-        const double largest_gamma = parameters.gamma.largest();
-        const bool of_form = this->form == Form::poly
-                                 ? form_number > large
-                                 : this->form == Form::star && std::max(std::abs(form_number), largest_gamma) > large;
-        exceeds_float = std::max(largest_gamma, form_gamma) > largest_float || parameters.vanish_in_float() ||
-                        of_form || logit_scale > large || logit_scale < 1 / large;
     }
 
     /// The loss of a job whose type is known.

@@ -17,6 +17,7 @@ class Plan:
         alpha: Sequence[float] | None,
         adjustment: Sequence[float] | None,
         margin: Sequence[float] | None,
+        exceeds_float: bool,
     ) -> None: ...
     @property
     def exceeds_float(self) -> bool: ...

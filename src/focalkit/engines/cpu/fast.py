@@ -17,6 +17,7 @@ from focalkit._core.call import class_axis, form_numbers
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import REDUCTIONS, LossSpec
 from focalkit.engines import _cpu
+from focalkit.engines._inputs import beyond_float32
 from focalkit.engines.cpu.machine import empty, fresh
 
 
@@ -214,6 +215,7 @@ def _read(spec: LossSpec) -> tuple[_cpu.Plan, bool]:
         vector(spec.gamma),
         None if spec.alpha is None else vector(spec.alpha),
         *(None if shift is None else list(shift) for shift in spec.shift_vectors()),
+        beyond_float32(spec),
     )
     one_mean = spec.reduction != "none" and spec.keep_hardest is None and spec.negatives_per_positive is None
     return plan, one_mean
