@@ -147,6 +147,12 @@ DEMOS = ("rare-digit", "long-tail")
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
+    "--every-cell",
+    is_flag=True,
+    help="Score every α and γ in every repeat. Otherwise what is not the linear model goes on after the first repeat "
+    "only where it may still win.",
+)
+@click.option(
     "-C", "strength", type=float, default=1.0, show_default=True, help="Linear: inverse strength of the L2 penalty."
 )
 @click.option("--jobs", type=Jobs(), default=-1, show_default=True, help="Processes; -1: one per core.")
@@ -202,6 +208,7 @@ def tune(
     trials: int,
     folds: int,
     repeats: int,
+    every_cell: bool,
     strength: float,
     jobs: int,
     dask: str | None,
@@ -272,6 +279,7 @@ def tune(
         metric=metric_asked(metric, cost, costs, cost_column),
         n_splits=folds,
         n_repeats=repeats,
+        every_cell=True if every_cell else None,
         seed=seed,
         n_trials=trials,
         n_jobs=jobs,

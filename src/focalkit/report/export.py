@@ -44,9 +44,20 @@ def as_dict(
         "alphas": list(result.alphas),
         "gammas": list(result.gammas),
         "cells": cells,
+        "left_after_first_repeat": [_left(result, i) for i in range(len(result.left))],
         "verdicts": [_verdict(result, verdict) for verdict in verdicts],
         "notes": [str(note) for note in (*notes, *result.notes)],
     }
+
+
+def _left(result: TuneResult, at: int) -> dict[str, Any]:
+    """A cell that went no further than the first repeat, with its scores in that."""
+    assert result.left_scores is not None
+    cell, figures = result.left[at], {}
+    for name in NAMES:
+        per_fold = result.left_scores[at, :, result.names.index(name)]
+        figures[name] = {"mean": float(per_fold.mean()), "standard_error": None, "per_fold": per_fold.tolist()}
+    return {**asdict(cell), "family": cell.family, "title": cell.title, "scores": figures}
 
 
 def as_json(result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: Sequence[str] = ()) -> str:

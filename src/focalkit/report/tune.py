@@ -91,8 +91,9 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
     surface = result.surface()
     metric = result.metric_called(surface.metric)
     merit = surface.mean if metric.larger_is_better else -surface.mean
-    low, high = float(merit.min()), float(merit.max())
-    row, column = divmod(int(merit.argmax()), merit.shape[1])
+    low, high = float(np.nanmin(merit)), float(np.nanmax(merit))
+    whole = np.where(np.isnan(surface.standard_error), -np.inf, merit) if result.left else merit
+    row, column = divmod(int(np.nanargmax(whole)), merit.shape[1])
     use = result.cells[verdict.recommended.cell]
     rows, heat, within = [], [], within_noise(result)
     for i, alpha in enumerate(surface.alphas):
@@ -102,7 +103,7 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
             text = write.score(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.shown_as)
             cells.append(f"{MARK} {text}" if here else text)
         rows.append(cells)
-        heat.append([0 if high == low else round(20 * (float(m) - low) / (high - low)) for m in merit[i]])
+        heat.append([0 if not high > low or np.isnan(m) else round(20 * (m - low) / (high - low)) for m in merit[i]])
     columns = [Column(message("head.alpha"), figure=False)]
     columns += [Column(message("head.gamma_is", gamma=f"{gamma:g}")) for gamma in surface.gammas]
     title = message("section.surface", metric=metric.name)
@@ -111,12 +112,13 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
 
 def within_noise(result: TuneResult) -> list[list[bool]]:
     """Which cells of the surface are not behind the best one by more than one corrected standard error."""
-    at = [[result.index(Cell(alpha, gamma)) for gamma in result.gammas] for alpha in result.alphas]
+    cells = [[Cell(alpha, gamma) for gamma in result.gammas] for alpha in result.alphas]
+    place = {cell: i for i, cell in enumerate(result.cells)}
     gain = result.gain(result.metric)
-    best = max((i for row in at for i in row), key=lambda i: gain[i].mean())
+    best = max((place[cell] for row in cells for cell in row if cell in place), key=lambda i: gain[i].mean())
     behind = gain[best] - gain
     near = behind.mean(axis=1) <= np.nan_to_num(corrected_error(behind, result.folds.n_splits))
-    return [[bool(near[i]) for i in row] for row in at]
+    return [[cell in place and bool(near[place[cell]]) for cell in row] for row in cells]
 
 
 def alpha_of(alpha: Any) -> Message:

@@ -47,12 +47,14 @@ class Progress:
 class Collection:
     """The units of a run as they come in.
 
-    ``n_surface`` plans make up the alpha x gamma surface; those after them are the trials'.
+    ``n_surface`` plans make up the alpha x gamma surface; those after them are the trials'. ``left`` are the plans that
+    the repeats after the first do without.
     """
 
     def __init__(self, task: Task, n_surface: int, n_splits: int) -> None:
         self.task, self.n_surface, self.n_splits = task, n_surface, n_splits
         self.found: dict[Unit, UnitScores] = {}
+        self.left: frozenset[int] = frozenset()
         self.cells = tuple(cell for plan in task.plans for cell in plan)
         self.first = np.cumsum([0, *(len(plan) for plan in task.plans)])
         self.scores = np.full((len(self.cells), len(task.splits), len(METRICS)), np.nan)
@@ -68,7 +70,7 @@ class Collection:
         n_scored = np.isfinite(values).sum(axis=1)
         at = np.flatnonzero(n_scored == n_scored.max())
         folds = np.isfinite(values[at]).all(axis=0)
-        total = len(self.task.plans) * len(self.task.splits)
+        total = self.n_units
         name = METRICS[metric].name
         if not folds.any():
             return Progress(len(self.found), total, name, None, float("nan"), float("nan"))
@@ -77,9 +79,15 @@ class Collection:
         error = float(corrected_error(scores, self.n_splits))
         return Progress(len(self.found), total, name, self.cells[best], float(scores.mean()), error)
 
+    @property
+    def n_units(self) -> int:
+        """How many units make the run whole."""
+        later = sum(split.repeat > 0 for split in self.task.splits)
+        return len(self.task.plans) * len(self.task.splits) - len(self.left) * later
+
     def folds(self) -> list[int]:
-        """The folds in which the whole surface is scored."""
-        plans = range(self.n_surface)
+        """The folds in which the surface is scored, without what was left."""
+        plans = [plan for plan in range(self.n_surface) if plan not in self.left]
         return [fold for fold in range(len(self.task.splits)) if all(Unit(plan, fold) in self.found for plan in plans)]
 
     def complete_plans(self, folds: list[int]) -> list[int]:

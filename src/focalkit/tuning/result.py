@@ -131,7 +131,10 @@ def alpha_title(alpha: Any) -> str:
 
 @dataclass(frozen=True)
 class Surface:
-    """One metric over alpha (rows) and gamma (columns): mean and standard error, each (n_alphas, n_gammas)."""
+    """One metric over alpha (rows) and gamma (columns): mean and standard error, each (n_alphas, n_gammas).
+
+    Of cells that were left after the first repeat the mean is that of this repeat, and the standard error NaN.
+    """
 
     metric: str
     alphas: tuple[Any, ...]
@@ -169,6 +172,8 @@ class TuneResult(Shown):
     (n_classes,) are the weights of each class's rows where rows were weighted; ``scored`` (n_classes,) are the classes
     that some fold scores: to no other does a shift go. ``origin`` is where the data came from, where that is known;
     ``asked`` is the metric itself, which a name alone does not tell of a function or of costs of the rows' own.
+    ``left`` are cells that were scored in the first repeat alone, since they led nothing there; ``left_scores``
+    (n_left, n_splits, n_metrics) are these scores.
     """
 
     cells: tuple[Cell, ...]
@@ -195,6 +200,8 @@ class TuneResult(Shown):
     scored: NDArray[np.bool_] | None = None
     origin: Origin | None = None
     asked: Metric | None = None
+    left: tuple[Cell, ...] = ()
+    left_scores: NDArray[np.float64] | None = None
 
     def metric_called(self, name: str) -> Metric:
         """The metric of that name: the one that the run was asked for, or another."""
@@ -246,18 +253,30 @@ class TuneResult(Shown):
         """The alpha x gamma surface of a metric."""
         name = self.metric if metric is None else metric
         mean, error = self.mean_and_error(name)
-        at = np.array([[self.index(Cell(alpha, gamma)) for gamma in self.gammas] for alpha in self.alphas])
-        return Surface(name, self.alphas, self.gammas, mean[at], error[at])
+        shape = len(self.alphas), len(self.gammas)
+        means, errors = np.full(shape, np.nan), np.full(shape, np.nan)
+        for i, alpha in enumerate(self.alphas):
+            for j, gamma in enumerate(self.gammas):
+                cell = Cell(alpha, gamma)
+                if cell in self.cells:
+                    means[i, j], errors[i, j] = mean[self.index(cell)], error[self.index(cell)]
+                elif cell in self.left and self.left_scores is not None:
+                    means[i, j] = self.left_scores[self.left.index(cell), :, self.names.index(name)].mean()
+        return Surface(name, self.alphas, self.gammas, means, errors)
+
+    def _scored(self, cells: list[Cell]) -> list[int]:
+        """The positions of those that were scored in every repeat."""
+        return [self.index(cell) for cell in cells if cell in self.cells]
 
     def ablation_alpha(self) -> list[int]:
         """Cells of the paper's Table 1a: alpha at gamma = 0."""
-        return [self.index(Cell(alpha, 0.0)) for alpha in self.alphas]
+        return self._scored([Cell(alpha, 0.0) for alpha in self.alphas])
 
     def ablation_gamma(self) -> list[int]:
         """Cells of the paper's Table 1b: each gamma at its best alpha."""
         mean = self.gain(self.metric).mean(axis=1)
-        rows = [[self.index(Cell(alpha, gamma)) for alpha in self.alphas] for gamma in self.gammas]
-        return [row[int(np.argmax(mean[row]))] for row in rows]
+        rows = [self._scored([Cell(alpha, gamma) for alpha in self.alphas]) for gamma in self.gammas]
+        return [row[int(np.argmax(mean[row]))] for row in rows if row]
 
     def ablation_mining(self) -> list[int]:
         """Cells of the paper's Table 1d: focal at its best against OHEM."""

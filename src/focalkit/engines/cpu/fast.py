@@ -204,6 +204,7 @@ def _read(spec: LossSpec) -> tuple[_cpu.Plan, bool]:
     def vector(value: Any) -> list[float]:
         return list(value) if isinstance(value, tuple) else [value]
 
+    adjustment, margin = (None if shift is None else list(shift) for shift in spec.shift_vectors())
     plan = _cpu.Plan(
         spec.link == "sigmoid",
         REDUCTIONS.index(spec.reduction),
@@ -214,7 +215,8 @@ def _read(spec: LossSpec) -> tuple[_cpu.Plan, bool]:
         *form_numbers(spec),
         vector(spec.gamma),
         None if spec.alpha is None else vector(spec.alpha),
-        *(None if shift is None else list(shift) for shift in spec.shift_vectors()),
+        adjustment,
+        margin,
         beyond_float32(spec),
     )
     one_mean = spec.reduction != "none" and spec.keep_hardest is None and spec.negatives_per_positive is None

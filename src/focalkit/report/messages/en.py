@@ -69,6 +69,7 @@ MESSAGES: dict[str, str] = {
     "note.forward": "{n:count} folds follow each other in time: each is scored by models trained on all that was before it.",
     "note.unconverged": "{n:count} of {n_fits:count} fits stopped at their iteration limit.",
     "note.interrupted_folds": "Interrupted: {n:count} of {n_all:count} folds were finished and are used.",
+    "note.left": "{n:count} of {n_all:count} fits were behind the best of their kind after the first repeat and went no further: their averages are of that repeat, without ±. --every-cell (every_cell=True) scores all in every repeat.",
     "note.interrupted_cells": "Interrupted: {n:count} of {n_all:count} cells were finished and are used.",
     "note.more": "and {n:count} more like these",
     # what reading a file found out or decided

@@ -69,6 +69,7 @@ MESSAGES: dict[str, str] = {
     "note.forward": "{n:count} 折按时间先后排列：每一折由在它之前的全部数据上训练的模型评分。",
     "note.unconverged": "{n_fits:count} 次拟合中有 {n:count} 次停在迭代上限。",
     "note.interrupted_folds": "中途停止：{n_all:count} 折中完成了 {n:count} 折，只用这些。",
+    "note.left": "{n_all:count} 组训练中有 {n:count} 组在第一次重复后落后于同类中的最好者，不再继续：表中是它们第一次重复的平均，没有 ±。--every-cell（every_cell=True）让每组都做完全部重复。",
     "note.interrupted_cells": "中途停止：{n_all:count} 格中完成了 {n:count} 格，只用这些。",
     "note.more": "另有 {n:count} 条类似的",
     # what reading a file found out or decided
