@@ -656,6 +656,7 @@ MESSAGES: dict[str, str] = {
     "page.repeats_axis": "repeats",
     "section.decide": "Decide with the model as it is",
     "page.decided": "Of plain cross-entropy’s out-of-fold predictions, for {metric:metric}",
+    "page.left": "Without ±: behind after the first repeat, whose average it is, and left there.",
     "page.within": "Inside the contour: within the noise of the best cell (one corrected standard error of the paired difference).",
     "label.together": "together (mean gain)",
     "label.count": "{n} labels",

@@ -639,6 +639,7 @@ MESSAGES: dict[str, str] = {
     "page.repeats_axis": "重复次数",
     "section.decide": "模型不变，只改决策",
     "page.decided": "普通交叉熵的折外预测，以{metric:metric}为准",
+    "page.left": "没有 ± 的：第一次重复后已落后，不再继续；数字是第一次重复的平均。",
     "page.within": "轮廓线内：与最好的格之差在噪声之内（配对差的一个修正标准误）。",
     "label.together": "合计（平均收益）",
     "label.count": "{n} 个标签",
