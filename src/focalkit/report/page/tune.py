@@ -44,7 +44,7 @@ def page(
         tune.brief(main),
         Section("use", Message("section.use"), [Code(code(result, main))]),
         Section("families", Message("page.families"), [at, tune.every_figure(result, main)]),
-        Section("surface", Message("page.surface", metric=main.metric.name), [_explained(surface, left=bool(result.left))]),
+        Section("surface", Message("page.surface", metric=main.metric.name), [_explained(surface, left=result.left)]),
         Section("verdict", Message("section.others"), [tune.said(result, one) for one in verdicts]),
         Section("ablations", Message("section.ablations"), tune.ablations(result).parts),
         Section("where", Message("section.tuned_where"), [_easy(ledger, result, main)]),
@@ -119,7 +119,7 @@ def _pictures(verdict: Verdict) -> str:
     return out + (f'<section id="repeats">{title}{more}</section>' if more else "")
 
 
-def _explained(surface: Table, *, left: bool) -> Table:
+def _explained(surface: Table, *, left: Sequence[Cell]) -> Table:
     """The surface with what its colours and marks mean; no cell is marked where another remedy is recommended."""
     marked = any(str(cell).startswith(tune.MARK) for row in surface.rows for cell in row)
     key = [
