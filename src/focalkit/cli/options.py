@@ -163,14 +163,7 @@ class Jobs(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read it; more than there are cores by far is a slip."""
-        most = contracts.most_jobs()
-        try:
-            n = int(value)
-        except ValueError:
-            n = 0
-        if n != -1 and not 1 <= n <= most:
-            self.fail(f"{value!r} is no number of workers: 1 to {most}, or -1 for one per core.", param, ctx)
-        return n
+        return contracts.jobs("--jobs", int(value) if str(value).removeprefix("-").isdecimal() else value)
 
 
 SEED = click.IntRange(0, 2**32 - 1)
