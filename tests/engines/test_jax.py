@@ -471,10 +471,10 @@ def test_a_normalizer_that_xla_takes_for_0_is_refused():
         focalkit.softmax_focal_loss(jnp.asarray(Z, jnp.float32), T, normalizer=1e-39)
 
 
-@pytest.mark.parametrize("fields", [{"gamma": 1e39}, {"gamma": (2.0, 1e39, 0.0)}, {"poly": 1e38}, {"scale": 1e39}])
+@pytest.mark.parametrize("fields", [{"gamma": 1e39}, {"gamma": (2.0, 1e39, 0.0)}, {"poly": 1e38}, {"scale": 3e19}])
 def test_numbers_that_need_float64_are_refused_where_jax_has_none(fields):
     spec, z = LossSpec(**fields), jnp.asarray(Z[:, :3], jnp.float32)
-    with jax.enable_x64(False), pytest.raises(InputError, match=r"be at most 1e\+30 where JAX has no float64"):
+    with jax.enable_x64(False), pytest.raises(InputError, match=r"be at most 1e\+(30|18) where JAX has no float64"):
         focalkit.loss_grad_hess(spec, z, T % 3)
 
 

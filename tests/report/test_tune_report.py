@@ -204,5 +204,5 @@ def test_the_cut_off_that_is_named_decides_as_the_shift_does(alpha):
 
 @pytest.mark.parametrize("cell", ["▶ 91.9 ± 1.3", "91.9 ± 1.3"])
 def test_the_page_explains_a_mark_of_the_surface_where_there_is_one(cell):
-    explained = _explained(Table([Column("γ")], [[cell]], "surface"), left=())
+    explained = _explained(Table([Column("γ")], [[cell]], "surface"), left=False)
     assert any("▶" in text for text in explained.key) is ("▶" in cell)

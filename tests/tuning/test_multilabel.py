@@ -65,3 +65,21 @@ def test_a_journal_of_several_labels_is_one_a_label(tmp_path):
     first, again = (tune_labels(FocalClassifier(), X, labels, journal=tmp_path / "j", **SMALL) for _ in range(2))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["j.0", "j.1"]
     assert first.together == again.together
+
+
+def test_a_run_that_is_stopped_keeps_the_labels_it_has_finished():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    labels = {name: (X[:, k] + rng.normal(size=300) > 1.6).astype(int) for k, name in enumerate("abc")}
+    seen = []
+
+    def stop(progress):
+        seen.append(progress.done)
+        if len(seen) == 9:
+            raise KeyboardInterrupt
+
+    found = tune_labels(FocalClassifier(), X, labels, **{**SMALL, "n_repeats": 2}, progress=stop)
+    assert not found.finished
+    assert list(found.verdicts) == ["a", "b"]
+    assert found.verdicts["b"].result.scores.shape[1] == 3
+    assert np.isfinite(found.together.mean)

@@ -149,8 +149,8 @@ DEMOS = ("rare-digit", "long-tail")
 @click.option(
     "--every-cell",
     is_flag=True,
-    help="Score every α and γ in every repeat. Otherwise what is not the linear model goes on after the first repeat "
-    "only where it may still win.",
+    help="Score every α and γ in every repeat. Otherwise those of boosters, and of others with γ, go on after "
+    "the first repeat only where they may still win.",
 )
 @click.option(
     "-C", "strength", type=float, default=1.0, show_default=True, help="Linear: inverse strength of the L2 penalty."
@@ -279,7 +279,7 @@ def tune(
         metric=metric_asked(metric, cost, costs, cost_column),
         n_splits=folds,
         n_repeats=repeats,
-        every_cell=True if every_cell else None,
+        every_cell=every_cell,
         seed=seed,
         n_trials=trials,
         n_jobs=jobs,

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from focalkit import __version__
 from focalkit._core.message import Finding
 from focalkit.diagnosis.result import finite
@@ -21,14 +24,15 @@ def as_dict(
     result: TuneResult, verdicts: tuple[Verdict, ...], source: str, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Every figure of the report, per fold too, as plain lists and numbers."""
-    cells = []
-    for i, cell in enumerate(result.cells):
-        figures = {}
-        for name in NAMES:
-            mean, error = result.mean_and_error(name)
-            per_fold = result.column(name)[i].tolist()
-            figures[name] = {"mean": float(mean[i]), "standard_error": float(error[i]), "per_fold": per_fold}
-        cells.append({**asdict(cell), "family": cell.family, "title": cell.title, "scores": figures})
+    by_name = [(name, result.mean_and_error(name)[1]) for name in NAMES]
+    cells = [
+        _cell(cell, {name: (result.column(name)[i], float(error[i])) for name, error in by_name})
+        for i, cell in enumerate(result.cells)
+    ]
+    left = [
+        _cell(cell, {name: (scores[:, result.names.index(name)], None) for name in NAMES})
+        for cell, scores in zip(result.left, result.left_scores, strict=True)
+    ]
     return {
         "focalkit": __version__,
         "source": source,
@@ -44,19 +48,18 @@ def as_dict(
         "alphas": list(result.alphas),
         "gammas": list(result.gammas),
         "cells": cells,
-        "left_after_first_repeat": [_left(result, i) for i in range(len(result.left))],
+        "left_after_first_repeat": left,
         "verdicts": [_verdict(result, verdict) for verdict in verdicts],
         "notes": [str(note) for note in (*notes, *result.notes)],
     }
 
 
-def _left(result: TuneResult, at: int) -> dict[str, Any]:
-    """A cell that went no further than the first repeat, with its scores in that."""
-    assert result.left_scores is not None
-    cell, figures = result.left[at], {}
-    for name in NAMES:
-        per_fold = result.left_scores[at, :, result.names.index(name)]
-        figures[name] = {"mean": float(per_fold.mean()), "standard_error": None, "per_fold": per_fold.tolist()}
+def _cell(cell: Cell, scores: dict[str, tuple[NDArray[np.float64], float | None]]) -> dict[str, Any]:
+    """A cell with its scores in each fold."""
+    figures = {
+        name: {"mean": float(per_fold.mean()), "standard_error": error, "per_fold": per_fold.tolist()}
+        for name, (per_fold, error) in scores.items()
+    }
     return {**asdict(cell), "family": cell.family, "title": cell.title, "scores": figures}
 
 

@@ -241,5 +241,6 @@ FORMATS: dict[str, Callable[[Any, str], str]] = {
     "Family": lambda value, language: capital(_say(f"family.{value}", language)),
     "families": lambda value, language: listed([_say(f"family.{name}", language) for name in value], language),
     "cell": lambda value, language: value.said(language),
+    "left": lambda value, language: _say("tune.of_left", language) if value else "",
     "sure": lambda value, language: _say(f"sure.{value}", language),
 }

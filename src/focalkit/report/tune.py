@@ -67,7 +67,8 @@ def said(result: TuneResult, verdict: Verdict) -> Said:
 def how_measured(result: TuneResult) -> Message:
     """One sentence on the experiment."""
     folds = result.folds
-    return message("tune.how", repeats=folds.n_repeats, splits=folds.n_splits, seed=result.seed, n=len(result.cells))
+    folded = {"repeats": folds.n_repeats, "splits": folds.n_splits, "seed": result.seed}
+    return message("tune.how", **folded, n=len(result.cells), left=bool(result.left))
 
 
 def classes(result: TuneResult, most: int) -> Table:
@@ -91,11 +92,11 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
     surface = result.surface()
     metric = result.metric_called(surface.metric)
     merit = surface.mean if metric.larger_is_better else -surface.mean
-    low, high = float(np.nanmin(merit)), float(np.nanmax(merit))
-    whole = np.where(np.isnan(surface.standard_error), -np.inf, merit) if result.left else merit
-    row, column = divmod(int(np.nanargmax(whole)), merit.shape[1])
+    low, high = float(merit.min()), float(merit.max())
+    within = within_noise(result)  # where the best of those is that went on to the last repeat
+    row, column = divmod(int(np.where(within, merit, -np.inf).argmax()), merit.shape[1])
     use = result.cells[verdict.recommended.cell]
-    rows, heat, within = [], [], within_noise(result)
+    rows, heat = [], []
     for i, alpha in enumerate(surface.alphas):
         cells: list[Text] = [alpha_of(alpha)]
         for j, gamma in enumerate(surface.gammas):
@@ -103,7 +104,7 @@ def surface(result: TuneResult, verdict: Verdict) -> Table:
             text = write.score(float(surface.mean[i, j]), float(surface.standard_error[i, j]), metric.shown_as)
             cells.append(f"{MARK} {text}" if here else text)
         rows.append(cells)
-        heat.append([0 if not high > low or np.isnan(m) else round(20 * (m - low) / (high - low)) for m in merit[i]])
+        heat.append([0 if high == low else round(20 * (float(m) - low) / (high - low)) for m in merit[i]])
     columns = [Column(message("head.alpha"), figure=False)]
     columns += [Column(message("head.gamma_is", gamma=f"{gamma:g}")) for gamma in surface.gammas]
     title = message("section.surface", metric=metric.name)

@@ -26,10 +26,23 @@ class Table(NamedTuple):
     """
 
     cells: tuple[Cell, ...]
+    metrics: tuple[Metric, ...]
     scores: NDArray[np.float64]
     decided: NDArray[Any]
     final_taus: NDArray[np.float64]
     plain_taus: NDArray[np.float64]
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Scores (n_cells, n_folds) of one metric."""
+        return self.scores[:, :, [metric.name for metric in self.metrics].index(name)]
+
+
+class Left(NamedTuple):
+    """Plans that go no further than the first repeat, and their cells with scores (n_left, n_splits, n_metrics)."""
+
+    plans: frozenset[int] = frozenset()
+    cells: tuple[Cell, ...] = ()
+    scores: NDArray[np.float64] = np.empty((0, 0, 0))
 
 
 @dataclass(frozen=True)
@@ -47,14 +60,14 @@ class Progress:
 class Collection:
     """The units of a run as they come in.
 
-    ``n_surface`` plans make up the alpha x gamma surface; those after them are the trials'. ``left`` are the plans that
+    ``n_surface`` plans make up the alpha x gamma surface; those after them are the trials'. ``left`` is what
     the repeats after the first do without.
     """
 
     def __init__(self, task: Task, n_surface: int, n_splits: int) -> None:
         self.task, self.n_surface, self.n_splits = task, n_surface, n_splits
         self.found: dict[Unit, UnitScores] = {}
-        self.left: frozenset[int] = frozenset()
+        self.left = Left()
         self.cells = tuple(cell for plan in task.plans for cell in plan)
         self.first = np.cumsum([0, *(len(plan) for plan in task.plans)])
         self.scores = np.full((len(self.cells), len(task.splits), len(METRICS)), np.nan)
@@ -83,11 +96,11 @@ class Collection:
     def n_units(self) -> int:
         """How many units make the run whole."""
         later = sum(split.repeat > 0 for split in self.task.splits)
-        return len(self.task.plans) * len(self.task.splits) - len(self.left) * later
+        return len(self.task.plans) * len(self.task.splits) - len(self.left.plans) * later
 
     def folds(self) -> list[int]:
         """The folds in which the surface is scored, without what was left."""
-        plans = [plan for plan in range(self.n_surface) if plan not in self.left]
+        plans = [plan for plan in range(self.n_surface) if plan not in self.left.plans]
         return [fold for fold in range(len(self.task.splits)) if all(Unit(plan, fold) in self.found for plan in plans)]
 
     def complete_plans(self, folds: list[int]) -> list[int]:
@@ -124,7 +137,7 @@ class Collection:
         chosen = np.stack([_chosen(best, len(rows), splits, at, taus) for at in range(len(folds))], axis=1)
         final = best(np.ones(len(folds), bool))
         pairs = with_decisions([self.cells[i] for i in rows], closed=metric.costs)
-        names = [*METRICS, metric] if metric.name not in NAMES else list(METRICS)
+        names = (*METRICS, metric) if metric.name not in NAMES else METRICS
         scores = np.empty((len(pairs), len(folds), len(names)))
         counts = np.empty(
             (len(pairs), len(folds), 2, n_classes), np.int64 if self.task.data.weight is None else np.float64
@@ -147,7 +160,7 @@ class Collection:
             for at in range(len(folds)):
                 scores[:, at, column] = figure(one.goal, counts[:, at], true[at])
         plain = next(place for place, (_, cell) in enumerate(pairs) if cell == Cell())
-        return Table(tuple(cell for _, cell in pairs), scores, counts, used, taus[chosen[pairs[plain][0]]])
+        return Table(tuple(cell for _, cell in pairs), names, scores, counts, used, taus[chosen[pairs[plain][0]]])
 
     def plain(self, fold: int) -> UnitScores:
         """The unit with plain cross-entropy; it comes first."""

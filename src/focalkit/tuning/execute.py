@@ -32,8 +32,12 @@ KILLED = "a worker was killed, as systems do where memory runs out (fewer jobs n
 UNREAD = "a worker cannot read what it is given (one job needs no worker: n_jobs=1, --jobs 1)"
 
 
-def run_units(task: Task, units: Sequence[Unit], *, n_jobs: int, dask: Any, journal: Journal | None) -> Found:
+def run_units(
+    task: Task, phases: Iterable[Sequence[Unit]], *, n_jobs: int, dask: Any, journal: Journal | None
+) -> Found:
     """Every unit with its scores, in any order; those that the journal holds come first.
+
+    A phase's units are asked for when those of the phase before have all been given.
 
     Raises
     ------
@@ -41,26 +45,28 @@ def run_units(task: Task, units: Sequence[Unit], *, n_jobs: int, dask: Any, jour
         Where a worker was killed.
     """
     with _backend(task, n_jobs, dask) as compute:
-        if journal is None:
-            yield from compute(units)
-            return
-        waiting = set(units)
-        while waiting:
-            journal.refresh()
-            known = [unit for unit in units if unit in waiting and unit in journal.done]
-            waiting -= set(known)
-            yield from ((unit, journal.done[unit]) for unit in known)
-            # lazily: a unit is claimed when a worker is nearly free, so that processes that share the journal share
-            # the work; what another process holds is looked at again later, since it may die
-            mine = (unit for unit in units if unit in waiting and journal.claim(unit))
-            idle = not known
-            for unit, found in compute(mine):
-                journal.keep(unit, found)
-                waiting.discard(unit)
-                idle = False
-                yield unit, found
-            if idle and waiting:
-                time.sleep(POLL_SECONDS)
+        for units in phases:
+            yield from compute(units) if journal is None else _with_journal(compute, units, journal)
+
+
+def _with_journal(compute: Compute, units: Sequence[Unit], journal: Journal) -> Found:
+    waiting = set(units)
+    while waiting:
+        journal.refresh()
+        known = [unit for unit in units if unit in waiting and unit in journal.done]
+        waiting -= set(known)
+        yield from ((unit, journal.done[unit]) for unit in known)
+        # lazily: a unit is claimed when a worker is nearly free, so that processes that share the journal share
+        # the work; what another process holds is looked at again later, since it may die
+        mine = (unit for unit in units if unit in waiting and journal.claim(unit))
+        idle = not known
+        for unit, found in compute(mine):
+            journal.keep(unit, found)
+            waiting.discard(unit)
+            idle = False
+            yield unit, found
+        if idle and waiting:
+            time.sleep(POLL_SECONDS)
 
 
 @contextmanager

@@ -85,6 +85,11 @@ def tune_labels(
     **options
         Of :func:`focalkit.tuning.tune`; a journal gets the label's number behind its name.
 
+    Returns
+    -------
+    LabelVerdicts
+        On Ctrl-C of the labels, and their folds, that were finished so far (``finished`` is then False).
+
     Raises
     ------
     InputError
@@ -105,8 +110,11 @@ def tune_labels(
                 f"label {name!r}", "be 0 or 1 in every row", np.unique(y)[:5].tolist(), "One column a label."
             )
         y = y.astype(np.intp)
-        verdicts[str(name)] = judge(tune(estimator, X, y, **options), worth=worth)
+        result = tune(estimator, X, y, **options)
+        verdicts[str(name)] = judge(result, worth=worth)
         positives[str(name)] = int(y.sum())
+        if not result.finished:
+            break  # Ctrl-C means the whole
     if not verdicts:
         contracts.reject("labels", "have at least one label", contracts.Words("none"), "Name the columns.")
     return LabelVerdicts(verdicts, positives, _together(list(verdicts.values())))
@@ -120,4 +128,5 @@ def _together(verdicts: list[Verdict]) -> Estimate:
         values = result.gain(verdict.metric.name)
         best, plain = (values[list(f.picks), folds] for f in (verdict.recommended, verdict.families[0]))
         gains.append(best - plain)
-    return estimate(np.mean(gains, axis=0), verdicts[0].result.folds.n_splits)
+    shared = min(map(len, gains))  # of a label whose run was stopped there are fewer
+    return estimate(np.mean([gain[:shared] for gain in gains], axis=0), verdicts[0].result.folds.n_splits)

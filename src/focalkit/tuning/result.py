@@ -133,7 +133,8 @@ def alpha_title(alpha: Any) -> str:
 class Surface:
     """One metric over alpha (rows) and gamma (columns): mean and standard error, each (n_alphas, n_gammas).
 
-    Of cells that were left after the first repeat the mean is that of this repeat, and the standard error NaN.
+    The mean of a cell that was left after the first repeat is plain cross-entropy's, and the difference to it in that
+    repeat; its standard error is NaN.
     """
 
     metric: str
@@ -201,7 +202,7 @@ class TuneResult(Shown):
     origin: Origin | None = None
     asked: Metric | None = None
     left: tuple[Cell, ...] = ()
-    left_scores: NDArray[np.float64] | None = None
+    left_scores: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0, 0)))
 
     def metric_called(self, name: str) -> Metric:
         """The metric of that name: the one that the run was asked for, or another."""
@@ -253,30 +254,25 @@ class TuneResult(Shown):
         """The alpha x gamma surface of a metric."""
         name = self.metric if metric is None else metric
         mean, error = self.mean_and_error(name)
-        shape = len(self.alphas), len(self.gammas)
-        means, errors = np.full(shape, np.nan), np.full(shape, np.nan)
-        for i, alpha in enumerate(self.alphas):
-            for j, gamma in enumerate(self.gammas):
-                cell = Cell(alpha, gamma)
-                if cell in self.cells:
-                    means[i, j], errors[i, j] = mean[self.index(cell)], error[self.index(cell)]
-                elif cell in self.left and self.left_scores is not None:
-                    means[i, j] = self.left_scores[self.left.index(cell), :, self.names.index(name)].mean()
-        return Surface(name, self.alphas, self.gammas, means, errors)
-
-    def _scored(self, cells: list[Cell]) -> list[int]:
-        """The positions of those that were scored in every repeat."""
-        return [self.index(cell) for cell in cells if cell in self.cells]
+        known = dict(zip(self.cells, zip(mean, error, strict=True), strict=True))
+        plain, first = self.index(Cell()), self.repeat_of_fold == 0
+        for cell, scores in zip(self.left, self.left_scores, strict=True):
+            behind = scores[:, self.names.index(name)] - self.column(name)[plain, first]
+            known[cell] = mean[plain] + behind.mean(), np.nan
+        both = np.array([[known[Cell(alpha, gamma)] for gamma in self.gammas] for alpha in self.alphas])
+        return Surface(name, self.alphas, self.gammas, both[..., 0], both[..., 1])
 
     def ablation_alpha(self) -> list[int]:
-        """Cells of the paper's Table 1a: alpha at gamma = 0."""
-        return self._scored([Cell(alpha, 0.0) for alpha in self.alphas])
+        """Cells of the paper's Table 1a: alpha at gamma = 0; none where some were left after the first repeat."""
+        return [] if self.left else [self.index(Cell(alpha, 0.0)) for alpha in self.alphas]
 
     def ablation_gamma(self) -> list[int]:
-        """Cells of the paper's Table 1b: each gamma at its best alpha."""
+        """Cells of the paper's Table 1b: each gamma at its best alpha; none where some were left."""
+        if self.left:
+            return []
         mean = self.gain(self.metric).mean(axis=1)
-        rows = [self._scored([Cell(alpha, gamma) for alpha in self.alphas]) for gamma in self.gammas]
-        return [row[int(np.argmax(mean[row]))] for row in rows if row]
+        rows = [[self.index(Cell(alpha, gamma)) for alpha in self.alphas] for gamma in self.gammas]
+        return [row[int(np.argmax(mean[row]))] for row in rows]
 
     def ablation_mining(self) -> list[int]:
         """Cells of the paper's Table 1d: focal at its best against OHEM."""

@@ -307,3 +307,9 @@ def calibration_error(hit: NDArray[Any], probability: NDArray[np.float64], n_bin
     """
     of_other = (~np.asarray(hit, bool)).astype(np.int64)
     return float(ranked(np.asarray(probability)[:, None], of_other, np.zeros(1, np.int64), n_bins)[1][0])
+
+
+def judged_by(metric: Metric) -> tuple[str, ...]:
+    """The figures that have a verdict: the run's own first, then one for each other kind."""
+    names = {"decisions": "balanced_accuracy", "ranking": "average_precision", "probabilities": "log_loss"}
+    return metric.name, *(name for kind, name in names.items() if kind != metric.judges)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from focalkit._core.message import Message
 from focalkit._core.types import Features
 from focalkit.decisions import Constraint, Cost, Goal
 from focalkit.io.repeats import duplicate_groups
-from focalkit.tuning.collection import Collection, Progress
+from focalkit.tuning.collection import Collection, Left, Progress
 from focalkit.tuning.data import Data, Trainer
 from focalkit.tuning.execute import run_units
 from focalkit.tuning.folds import Folds, forward_folds, make_folds
@@ -24,7 +23,7 @@ from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.linear import LinearTable, LinearTrainer
 from focalkit.tuning.measures import Scored
-from focalkit.tuning.racing import FEWEST, Left, left_behind
+from focalkit.tuning.racing import FEWEST_FITS, FEWEST_REPEATS, left_behind
 from focalkit.tuning.resampling import checked as checked_rivals
 from focalkit.tuning.resampling import names_of
 from focalkit.tuning.result import TuneResult
@@ -65,7 +64,7 @@ def tune(
     n_jobs: int = 1,
     dask: str | Client | None = None,
     journal: str | Path | None = None,
-    every_cell: bool | None = None,
+    every_cell: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> TuneResult:
     """Score every alpha and gamma, OHEM, and plain cross-entropy with shifted decisions, on the same folds.
@@ -133,10 +132,10 @@ def tune(
     journal : path, optional
         Keeps every finished fold (or cell of a fold, where fits are independent); a run with the
         same journal does only what is missing, and several processes may share one.
-    every_cell : bool, optional
-        Whether every cell is scored in every repeat. Default: where all fits are made together, which the linear model
-        is; of other estimators those cells go on after the first repeat that may still win
-        (:mod:`focalkit.tuning.racing`), which takes half of the time.
+    every_cell : bool
+        Score every cell in every repeat. Otherwise, where fits are made one by one (which those of the linear model are
+        not), eight of them and three repeats at the least and no trials, those go on after the first repeat that may
+        still win (:mod:`focalkit.tuning.racing`), which takes half of the time.
     progress : callable, optional
         Called with a :class:`focalkit.tuning.collection.Progress` as work is finished.
 
@@ -163,8 +162,7 @@ def tune(
     contracts.whole("n_trials", n_trials, 0, most=MOST_TRIALS)
     contracts.jobs("n_jobs", n_jobs)
     rivals = names_of(rivals)
-    if every_cell is not None:
-        contracts.flag("every_cell", every_cell)
+    contracts.flag("every_cell", every_cell)
     for name, function in (("space", space), ("progress", progress)):
         if function is not None and not callable(function):
             contracts.reject(name, "be a function", function, "Leave it out, or pass a callable.")
@@ -232,35 +230,33 @@ def tune(
         }  # fmt: skip
         book = Journal(place, identity(trainer, contents, options), [fingerprint(p) for p in plans], len(folds.splits))
 
-    collection, left = Collection(task, n_surface, folds.n_splits), Left()
-    whole = trainer.chained or n_trials > 0 or n_surface < FEWEST or folds.n_repeats < 3
-    if every_cell is None:
-        every_cell = whole
+    collection = Collection(task, n_surface, folds.n_splits)
+    every_cell = every_cell or n_trials > 0 or n_surface < FEWEST_FITS or folds.n_repeats < FEWEST_REPEATS
 
-    def run(some: Sequence[Unit]) -> None:
-        with closing(run_units(task, some, n_jobs=n_jobs, dask=dask, journal=book)) as running:
-            for unit, found in running:
-                collection.add(unit, found)
-                if progress:
-                    progress(collection.progress(NAMES.index(metric) if metric in NAMES else 0))
+    def phases() -> Iterator[Sequence[Unit]]:
+        if every_cell:
+            yield units
+            return
+        yield [unit for unit in units if folds.splits[unit.fold].repeat == 0]
+        collection.left = left_behind(collection, asked)
+        yield [u for u in units if folds.splits[u.fold].repeat > 0 and u.plan not in collection.left.plans]
 
+    running = run_units(task, phases(), n_jobs=n_jobs, dask=dask, journal=book)
     try:
-        if every_cell or whole:
-            run(units)
-        else:
-            run([unit for unit in units if folds.splits[unit.fold].repeat == 0])
-            left = left_behind(collection, asked)
-            collection.left = frozenset(left.plans)
-            run([u for u in units if folds.splits[u.fold].repeat > 0 and u.plan not in collection.left])
+        for unit, found in running:
+            collection.add(unit, found)
+            if progress:
+                progress(collection.progress(NAMES.index(metric) if metric in NAMES else 0))
     except KeyboardInterrupt:
         if len(collection.folds()) < 2:
             raise
     except ChildProcessError as error:
         raise ChildProcessError(_lost(str(error), collection, journal)) from error
     finally:
+        running.close()
         if book is not None:
             book.close()
-    return _result(collection, left, folds, grid, asked, classes, seed=seed, seconds=perf_counter() - started)
+    return _result(collection, folds, grid, asked, classes, seed=seed, seconds=perf_counter() - started)
 
 
 def _trainer(estimator: Any, X: Any, targets: NDArray[Any], n_classes: int, seed: int, *, plain: bool) -> Trainer:
@@ -351,7 +347,6 @@ def _lost(message: str, collection: Collection, journal: str | Path | None) -> s
 
 def _result(
     collection: Collection,
-    left: Left,
     folds: Folds,
     grid: Grid,
     metric: Metric,
@@ -362,8 +357,10 @@ def _result(
 ) -> TuneResult:
     task = collection.task
     order = collection.folds()
-    plans = [plan for plan in collection.complete_plans(order) if plan not in collection.left]
-    cells, scores, decided, final_taus, plain_taus = collection.table(plans, order, metric)
+    # what was left is as good as the others where no later repeat was scored
+    left = collection.left if any(task.splits[i].repeat for i in order) else Left()
+    plans = [plan for plan in collection.complete_plans(order) if plan not in left.plans]
+    table = collection.table(plans, order, metric)
     first = [i for i in order if task.splits[i].repeat == 0 and collection.plain(i).ce_logits is not None]
     notes: list[str] = [*folds.notes, *task.trainer.notes]
     stopped = sum(found.n_unconverged for found in collection.found.values())
@@ -372,17 +369,17 @@ def _result(
         notes.append(Message("note.unconverged", n=stopped, n_fits=n_fits))
     if len(order) < len(task.splits):
         notes.append(Message("note.interrupted_folds", n=len(order), n_all=len(task.splits)))
-    elif len(plans) + len(collection.left) < len(task.plans):
+    elif len(plans) + len(left.plans) < len(task.plans):
         n_fits = sum(len(task.plans[i]) for i in plans)
         notes.append(Message("note.interrupted_cells", n=n_fits, n_all=len(collection.cells)))
-    if left.plans:
-        notes.append(Message("note.left", n=len(left.plans), n_all=len(collection.cells)))
+    if left.cells:
+        notes.append(Message("note.left", n=len(left.cells), n_all=len(collection.cells)))
     width = 1 if len(classes) == 2 else len(classes)
     return TuneResult(
-        cells=cells,
-        scores=scores,
+        cells=table.cells,
+        scores=table.scores,
         repeat_of_fold=np.array([task.splits[i].repeat for i in order]),
-        taus=plain_taus,
+        taus=table.plain_taus,
         folds=folds,
         alphas=grid.alphas,
         gammas=grid.gammas,
@@ -400,11 +397,11 @@ def _result(
         finished=len(collection.found) == collection.n_units,
         estimator=task.trainer.name,
         notes=tuple(notes),
-        decided=decided,
-        final_taus=final_taus,
+        decided=table.decided,
+        final_taus=table.final_taus,
         masses=None if task.data.weight is None else task.data.masses(np.arange(len(task.data.targets))),
         scored=task.scored,
-        left=tuple(task.plans[plan][0] for plan in left.plans),
+        left=left.cells,
         left_scores=left.scores,
     )
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from focalkit._core import contracts
 from focalkit._core.shown import Shown
 from focalkit.tuning.result import FAMILIES, FREE, TuneResult, corrected_error
-from focalkit.tuning.scores import Metric
+from focalkit.tuning.scores import Metric, judged_by
 from focalkit.tuning.student import t_below, t_quantile
 
 LEVEL = 0.05
@@ -271,10 +271,7 @@ def judge_all(result: TuneResult, *, worth: float = WORTH, proof: bool = False) 
     """Decisions, ranking and probabilities told apart; the run's own metric stands for its kind."""
     _of_tune(result)
     asked = result.metric_called(result.metric)
-    names = {"decisions": "balanced_accuracy", "ranking": "average_precision", "probabilities": "log_loss"}
-    names[asked.judges] = asked.name
-    order = [asked.judges, *(kind for kind in names if kind != asked.judges)]
-    return tuple(judge(result, names[kind], worth=worth, proof=proof) for kind in order)
+    return tuple(judge(result, name, worth=worth, proof=proof) for name in judged_by(asked))
 
 
 def estimate(values: NDArray[np.float64], n_splits: int) -> Estimate:

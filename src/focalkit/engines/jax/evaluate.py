@@ -80,8 +80,8 @@ def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ..
     return result
 
 
-#: Larger numbers of a spec leave float32 on the way to results that it can hold.
-_FAR = 1e30
+#: Larger numbers of a spec leave float32 on the way to results that it can hold; Hessians have the scale's square.
+_MOST = {"gamma": 1e30, "gamma_negative": 1e30, "poly": 1e30, "star": 1e30, "scale": 1e18}
 
 
 def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
@@ -90,10 +90,10 @@ def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
     if not OPS.is_float(logits) or not _inputs.beyond_float32(spec, number):
         return logits
     if OPS.wide_dtype != jnp.float64:
-        for name in ("gamma", "gamma_negative", "poly", "star", "scale"):
+        for name, most in _MOST.items():
             value = getattr(spec, name)
-            if np.max(np.abs(np.asarray(value or 0.0, np.float64))) > _FAR:
-                contract = f"be at most {_FAR:.0e} where JAX has no float64"
+            if np.max(np.abs(np.asarray(value or 0.0, np.float64))) > most:
+                contract = f"be at most {most:.0e} where JAX has no float64"
                 contracts.reject(name, contract, value, "jax.config.update('jax_enable_x64', True) gives it.")
     return logits.astype(OPS.wide_dtype)
 

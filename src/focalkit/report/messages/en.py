@@ -69,7 +69,7 @@ MESSAGES: dict[str, str] = {
     "note.forward": "{n:count} folds follow each other in time: each is scored by models trained on all that was before it.",
     "note.unconverged": "{n:count} of {n_fits:count} fits stopped at their iteration limit.",
     "note.interrupted_folds": "Interrupted: {n:count} of {n_all:count} folds were finished and are used.",
-    "note.left": "{n:count} of {n_all:count} fits were behind the best of their kind after the first repeat and went no further: their averages are of that repeat, without ±. --every-cell (every_cell=True) scores all in every repeat.",
+    "note.left": "{n:count} of {n_all:count} cells were behind the best of their kind after the first repeat and went no further: without ± stands what plain cross-entropy and the difference to it in that repeat come to. --every-cell (every_cell=True) scores all in every repeat.",
     "note.interrupted_cells": "Interrupted: {n:count} of {n_all:count} cells were finished and are used.",
     "note.more": "and {n:count} more like these",
     # what reading a file found out or decided
@@ -199,7 +199,8 @@ MESSAGES: dict[str, str] = {
     "finding.expect": "{metric:Metric} {before:score} → {after:score}; on {n:count} new rows {range:span} (95 %).",
     "finding.harms": "{family:Family} is worse than plain cross-entropy here, by {gain:gain}.",
     "finding.looks": "The best average of all {n:count} candidates, {average:score}, is that of {cell:cell}; its lead over the recommendation’s, {gain:gain}, is within the noise.",
-    "tune.how": "{repeats} × {splits}-fold stratified cross-validation, seed {seed}, the same folds for all {n:count} cells; ± is the standard error with the Nadeau–Bengio correction for overlapping training sets. Each remedy is compared as a procedure: its cell is chosen without the fold that scores it, and p-values are Holm-corrected for the number of remedies.",
+    "tune.of_left": " (out of those that went on after the first repeat)",
+    "tune.how": "{repeats} × {splits}-fold stratified cross-validation, seed {seed}, the same folds for all {n:count} cells; ± is the standard error with the Nadeau–Bengio correction for overlapping training sets. Each remedy is compared as a procedure: its cell is chosen without the fold that scores it{left:left}, and p-values are Holm-corrected for the number of remedies.",
     # sections and tables
     "title.diagnose": "Where the loss goes",
     "title.tune": "Which loss for these data?",
@@ -656,7 +657,7 @@ MESSAGES: dict[str, str] = {
     "page.repeats_axis": "repeats",
     "section.decide": "Decide with the model as it is",
     "page.decided": "Of plain cross-entropy’s out-of-fold predictions, for {metric:metric}",
-    "page.left": "Without ±: behind after the first repeat, whose average it is, and left there.",
+    "page.left": "Without ±: behind after the first repeat and not continued; plain cross-entropy’s average and the difference to it in that repeat.",
     "page.within": "Inside the contour: within the noise of the best cell (one corrected standard error of the paired difference).",
     "label.together": "together (mean gain)",
     "label.count": "{n} labels",

@@ -69,7 +69,7 @@ MESSAGES: dict[str, str] = {
     "note.forward": "{n:count} 折按时间先后排列：每一折由在它之前的全部数据上训练的模型评分。",
     "note.unconverged": "{n_fits:count} 次拟合中有 {n:count} 次停在迭代上限。",
     "note.interrupted_folds": "中途停止：{n_all:count} 折中完成了 {n:count} 折，只用这些。",
-    "note.left": "{n_all:count} 组训练中有 {n:count} 组在第一次重复后落后于同类中的最好者，不再继续：表中是它们第一次重复的平均，没有 ±。--every-cell（every_cell=True）让每组都做完全部重复。",
+    "note.left": "{n_all:count} 格中有 {n:count} 格在第一次重复后落后于同类中的最好者，不再继续：没有 ± 的数字是普通交叉熵的平均加上第一次重复中与它的差。--every-cell（every_cell=True）让每组都做完全部重复。",
     "note.interrupted_cells": "中途停止：{n_all:count} 格中完成了 {n:count} 格，只用这些。",
     "note.more": "另有 {n:count} 条类似的",
     # what reading a file found out or decided
@@ -199,7 +199,8 @@ MESSAGES: dict[str, str] = {
     "finding.expect": "{metric:Metric} {before:score} → {after:score}；在 {n:count} 行新数据上为 {range:span}（95%）。",
     "finding.harms": "{family:Family}在这里比普通交叉熵差，差 {gain:gain}。",
     "finding.looks": "全部 {n:count} 个候选中平均值最高的（{average:score}）是 {cell:cell}；它比推荐方案领先 {gain:gain}，在噪声之内。",
-    "tune.how": "{repeats} × {splits} 折分层交叉验证，种子 {seed}，全部 {n:count} 格用同样的折；± 为标准误差，按 Nadeau–Bengio 对训练集重叠作了校正。每种方法按整个流程比较：选格时不看给它评分的那一折；p 值按方法个数作 Holm 校正。",
+    "tune.of_left": "（在第一次重复后继续的格中选）",
+    "tune.how": "{repeats} × {splits} 折分层交叉验证，种子 {seed}，全部 {n:count} 格用同样的折；± 为标准误差，按 Nadeau–Bengio 对训练集重叠作了校正。每种方法按整个流程比较：选格时不看给它评分的那一折{left:left}；p 值按方法个数作 Holm 校正。",
     # sections and tables
     "title.diagnose": "损失花在了哪里",
     "title.tune": "这份数据该用哪种损失？",
@@ -639,7 +640,7 @@ MESSAGES: dict[str, str] = {
     "page.repeats_axis": "重复次数",
     "section.decide": "模型不变，只改决策",
     "page.decided": "普通交叉熵的折外预测，以{metric:metric}为准",
-    "page.left": "没有 ± 的：第一次重复后已落后，不再继续；数字是第一次重复的平均。",
+    "page.left": "没有 ± 的：第一次重复后已落后，不再继续；数字是普通交叉熵的平均加上该次重复中与它的差。",
     "page.within": "轮廓线内：与最好的格之差在噪声之内（配对差的一个修正标准误）。",
     "label.together": "合计（平均收益）",
     "label.count": "{n} 个标签",

@@ -39,12 +39,12 @@ def page(
     ledger = out_of_fold(result)
     data = None if ledger is None else _live_data(ledger, result, main)
     at = Lines([Message("page.at", metric=main.metric.name)], bullets=False)
-    surface = tune.surface(result, main)
+    explained = _explained(tune.surface(result, main), left=bool(result.left))
     sections = [
         tune.brief(main),
         Section("use", Message("section.use"), [Code(code(result, main))]),
         Section("families", Message("page.families"), [at, tune.every_figure(result, main)]),
-        Section("surface", Message("page.surface", metric=main.metric.name), [_explained(surface, left=result.left)]),
+        Section("surface", Message("page.surface", metric=main.metric.name), [explained]),
         Section("verdict", Message("section.others"), [tune.said(result, one) for one in verdicts]),
         Section("ablations", Message("section.ablations"), tune.ablations(result).parts),
         Section("where", Message("section.tuned_where"), [_easy(ledger, result, main)]),
@@ -119,7 +119,7 @@ def _pictures(verdict: Verdict) -> str:
     return out + (f'<section id="repeats">{title}{more}</section>' if more else "")
 
 
-def _explained(surface: Table, *, left: Sequence[Cell]) -> Table:
+def _explained(surface: Table, *, left: bool) -> Table:
     """The surface with what its colours and marks mean; no cell is marked where another remedy is recommended."""
     marked = any(str(cell).startswith(tune.MARK) for row in surface.rows for cell in row)
     key = [
