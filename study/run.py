@@ -244,15 +244,14 @@ def write(path: Path, record: dict[str, Any]) -> None:
 def work(options: argparse.Namespace) -> Iterator[tuple[Unit, Table]]:
     """What is left: the linear model on all tables first, tables by rising size, so that a run cut short is whole."""
     done = set(finished(options.journal)) | collected(options.results)
-    tables = [encode(entry, rows) for entry, rows in entries(options.wheels, options.data) if usable(entry)]
+    asked = (pair for pair in entries(options.wheels, options.data) if usable(pair[0]))
+    if options.tables:
+        asked = (pair for pair in asked if pair[0].name in options.tables)
+    tables = [encode(*pair) for pair in asked if pair[0].classes <= options.most_classes]
     tables.sort(key=lambda t: (len(t.y) * t.X.shape[1], t.entry.name))
     for learner in options.learners:
         for repeat in range(options.repeats):
             for table in tables:
-                if options.tables and table.entry.name not in options.tables:
-                    continue
-                if table.entry.classes > options.most_classes:
-                    continue
                 if repeat >= (5 if len(table.y) <= 5000 else 2):
                     continue
                 for fold in range(2):
