@@ -184,14 +184,8 @@ def span(value: dict[str, Any], language: str = "en") -> str:
     return _say("unit.span", language, low=low, high=high)
 
 
-def chance(p: float, language: str = "en") -> str:
-    """A probability in per cent, never quite 0 or 100."""
-    text = NONE if math.isnan(p) else "> 99" if p > 0.99 else "< 1" if p < 0.01 else f"{100 * p:.0f}"
-    return text if text == NONE else f"{text}{PERCENT[language]}"
-
-
 def likely(p: float, language: str = "en") -> str:
-    """:func:`chance` inside a sentence, where a language has words for the signs."""
+    """A probability in per cent, never quite 0 or 100; a language may have words for the signs."""
     if math.isnan(p):
         return NONE
     key = "unit.likely_above" if p > 0.99 else "unit.likely_below" if p < 0.01 else "unit.likely"

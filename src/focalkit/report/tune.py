@@ -177,7 +177,7 @@ def families(result: TuneResult, verdict: Verdict) -> Table:
         expected = write.score(family.expected.mean, family.expected.standard_error, metric.shown_as)
         of = found.gain(family.gain, metric.shown_as, plain, family.expected.mean)
         gain = write.interval(of["mean"], of["low"], of["high"], metric.shown_as)
-        better = "" if family.family == FAMILIES[0] else write.chance(family.gain.p_above)
+        better = "" if family.family == FAMILIES[0] else write.likely(family.gain.p_above)
         p = (
             ""
             if family.family == FAMILIES[0]

@@ -32,9 +32,10 @@ class Table(NamedTuple):
     final_taus: NDArray[np.float64]
     plain_taus: NDArray[np.float64]
 
-    def column(self, name: str) -> NDArray[np.float64]:
-        """Scores (n_cells, n_folds) of one metric."""
-        return self.scores[:, :, [metric.name for metric in self.metrics].index(name)]
+    def gain(self, name: str) -> NDArray[np.float64]:
+        """Scores (n_cells, n_folds) of one metric, with the sign changed where smaller is better."""
+        at = [metric.name for metric in self.metrics].index(name)
+        return self.scores[:, :, at] * (1 if self.metrics[at].larger_is_better else -1)
 
 
 class Left(NamedTuple):

@@ -34,8 +34,7 @@ def left_behind(collection: Collection, metric: Metric) -> Left:
     fits = {collection.task.plans[plan][0]: plan for plan in plans}
     go_on = {plan for cell, plan in fits.items() if cell.family in FREE}
     for name in judged_by(metric):
-        larger_is_better = next(of.larger_is_better for of in table.metrics if of.name == name)
-        merit = table.column(name).mean(axis=1) * (1 if larger_is_better else -1)
+        merit = table.gain(name).mean(axis=1)
         trained = {cell: float(value) for cell, value in zip(table.cells, merit, strict=True) if cell in fits}
         best = _best_of_fits(table.cells, merit)
         for kind in _kinds(fits):
