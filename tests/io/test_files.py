@@ -374,6 +374,7 @@ def test_a_server_that_falls_silent_is_left(server, sent, monkeypatch):
         if sent is not None:
             handler.send_response(200)
             handler.send_header("Content-Length", "1000000")
+            handler.send_header("Connection", "close")  # or what follows a HEAD is read as the next answer
             handler.end_headers()
             handler.wfile.write(sent)
             handler.wfile.flush()
