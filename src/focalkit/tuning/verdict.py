@@ -4,7 +4,7 @@ Each family of remedies (CE, CE + shift, alpha-CE, focal, OHEM) enters as the pr
 family, choose its cell on the data": in every repeat its cell is chosen without the fold that then
 scores it, so that having many cells is no advantage. The recommendation is the procedure of the
 largest expected gain over plain cross-entropy, less three quarters of a standard error of that gain and, where it
-costs a retraining, less a price; a retraining must also lead the best remedy without one by its price and a quarter
+costs a retraining, less a price; a retraining must also lead the best remedy without one by its price and six tenths
 of a standard error. Of procedures that promise the same to a hair, the simplest. Nothing is asked for
 proof at the 5 % level, which costs points and protects from little (benchmarks/verdict.md has the regret of this rule
 and of others).
@@ -38,7 +38,7 @@ WORTH = 0.5
 """Points that a retraining must gain to be worth its trouble."""
 DOUBT = 0.75
 """Standard errors that are taken off a family's expected gain."""
-LEAD = 0.25
+LEAD = 0.6
 """Standard errors by which a retraining, less its price, must lead the best remedy without one."""
 HAIR = 0.1
 """Points by which a remedy must promise more than a simpler one to be recommended in its place."""
