@@ -83,3 +83,57 @@ def test_a_run_that_is_stopped_keeps_the_labels_it_has_finished():
     assert list(found.verdicts) == ["a", "b"]
     assert found.verdicts["b"].result.scores.shape[1] == 3
     assert np.isfinite(found.together.mean)
+
+
+def a_table(tmp_path, rare=3):
+    """Two labels, the second of ``rare`` rows."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    first, second = X[:, 0] + rng.normal(size=300) > 1.2, np.arange(300) < rare
+    rows = [f"{a:.4f},{b:.4f},{i:d},{j:d}" for (a, b), i, j in zip(X, first, second, strict=True)]
+    place = tmp_path / "t.csv"
+    place.write_text("\n".join(["a,b,t_x,t_few", *rows]) + "\n")
+    return place
+
+
+def test_worth_and_proof_hold_for_every_label_and_every_figure():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    labels = {name: (X[:, k] + rng.normal(size=300) > 1.6).astype(int) for k, name in enumerate("ab")}
+    few = {**SMALL, "alphas": [None, "balanced"]}
+    for asked in ({"worth": 90.0}, {"proof": True}):
+        found = tune_labels(FocalClassifier(), X, labels, **asked, **few)
+        for name, verdict in found.verdicts.items():
+            first = found.of_label(name)[0]
+            assert first.recommended == verdict.recommended
+            assert [f.price for f in first.families] == [f.price for f in verdict.families]
+            assert first.proof == verdict.proof == asked.get("proof", False)
+    with pytest.raises(InputError, match="proof must"):
+        tune_labels(FocalClassifier(), X, labels, proof="yes", **few)
+
+
+def test_what_is_noted_of_one_label_is_said_with_its_name(tmp_path):
+    few = ["--gamma", "0", "--alpha", "none", "--keep-hardest", "none", "--repeats", "1", "--jobs", "1", "--quiet"]
+    page = tmp_path / "p.html"
+    words = ["tune", str(a_table(tmp_path)), "--target", "t_*", *few]
+    done = CliRunner().invoke(main, [*words, "--html", str(page)])
+    assert done.exit_code == 0, done.output
+    assert "note: t_few: 1 class(es) have fewer distinct rows" in done.output.replace("\n", " ")
+    assert "t_few: 1 class(es) have fewer distinct rows" in page.read_text()
+    assert "How sure:" not in done.output
+    assert CliRunner().invoke(main, [*words, "--verbose"]).output.count("How sure:") == 2
+    refused = CliRunner().invoke(main, [*words, "--predictions"])
+    assert refused.exit_code == 2
+    assert "one column with --predictions" in refused.output
+
+
+def test_progress_is_told_of_all_labels_as_one_run():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    labels = {name: (X[:, k] + rng.normal(size=300) > 1.6).astype(int) for k, name in enumerate("abc")}
+    told = []
+    tune_labels(FocalClassifier(), X, labels, progress=told.append, **SMALL)
+    done = [state.done for state in told]
+    assert done == sorted(done)
+    assert told[-1].done == told[-1].total
+    assert len({state.total for state in told}) == 1

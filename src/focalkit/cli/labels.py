@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
-from focalkit.cli.options import to_stdout, write_out
+from focalkit.cli.options import Progress, to_stdout, write_out
 
 #: The options that write a file, in the order in which they are written.
 PLACES = ("json", "script", "card", "model", "html")
@@ -24,24 +25,38 @@ def show_labels(
     asked: dict[str, Any],
     estimator: tuple[str, float, bool],
     options: dict[str, Any],
-    worth: float,
+    rule: dict[str, Any],
     language: str,
     places: Mapping[str, Path | None],
     command: str,
+    *,
+    verbose: bool = False,
+    quiet: bool = False,
 ) -> bool:
     """Tune every column whose name fits the pattern, write what was asked for, print a line a label and one for all.
 
     Returns whether it was finished.
     """
     from focalkit.report import labels as report
-    from focalkit.report.messages import word
+    from focalkit.report.messages import say, word
     from focalkit.report.page.assemble import assemble
     from focalkit.report.sections import Section
     from focalkit.report.terminal.console import Terminal
     from focalkit.tuning.multilabel import tune_labels
 
     problem, labels, origins = _read(file, pattern, asked, estimator)
-    found = tune_labels(problem.estimator, problem.X, labels, worth=worth, **options, **problem.folding)
+    shown = not to_stdout(*places.values())
+    terminal = Terminal(language)
+    if shown:  # before any work
+        terminal.line(f"focalkit tune · {file}: {word('label.count', terminal.language, n=len(labels))}", "bold")
+        for note in problem.notes:
+            terminal.line(Message("note", note=note), "yellow")
+    else:
+        for note in problem.notes:
+            click.echo(word("note", language, note=say(note, language)), err=True)
+    with Progress("progress.tune", language, quiet) as bar:
+        told: dict[str, Any] = {**rule, **options, **problem.folding, "progress": bar.of_run}
+        found = tune_labels(problem.estimator, problem.X, labels, **told)
     verdicts = {
         name: replace(verdict, result=replace(verdict.result, origin=origins[name]))
         for name, verdict in found.verdicts.items()
@@ -62,12 +77,12 @@ def show_labels(
             save_labels(problem, found, labels, place)
         elif place is not None:
             write_out(place, made[key]())
-    if not to_stdout(*places.values()):
-        terminal = Terminal(language)
-        terminal.line(f"focalkit tune · {file}: {word('label.count', terminal.language, n=len(labels))}", "bold")
-        for note in problem.notes:
+    if shown:
+        for note in report.of_runs(found):
             terminal.line(Message("note", note=note), "yellow")
         terminal.show([Section("labels", "", [report.table(found)])])
+        if verbose:
+            terminal.show([section for sections in report.of_each(found) for section in sections])
         said = {"json": "file.figures", "html": "file.page", "script": "file.script", "card": "file.card"}
         for key, place in places.items():
             if place is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -19,6 +19,9 @@ from focalkit._core import contracts
 from focalkit._core.contracts import InputError
 from focalkit.report.format import visible
 from focalkit.report.messages import word
+
+if TYPE_CHECKING:
+    from focalkit.tuning.collection import Progress as State
 
 #: Where a context keeps the words of its command.
 _GIVEN = "focalkit.given"
@@ -352,6 +355,19 @@ class Progress:
             )
             said.append(word("progress.left", self.language, time=time_left))
         click.echo("focalkit: " + ", ".join([*said, *([text] if text else [])]), err=True)
+
+    def of_run(self, state: State) -> None:
+        """How far ``tune`` is, and the best cell so far."""
+        best = short = ""
+        if state.best is not None:
+            from focalkit.report.format import score as with_error
+            from focalkit.tuning.scores import metric_named
+
+            score = with_error(state.mean, state.standard_error, metric_named(state.metric).shown_as)
+            best = word("progress.best", self.language, cell=state.best, metric=state.metric, score=score)
+            short = word("progress.best_short", self.language, cell=state.best, score=score)
+        count = word("progress.of", self.language, done=state.done, total=state.total)
+        self.update(state.done, state.total, count, best, short)
 
     def __enter__(self) -> Progress:
         if self.shown:  # rich before 14.1 ends a bar that is disabled with an empty line

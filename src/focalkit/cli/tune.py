@@ -30,7 +30,6 @@ from focalkit.cli.options import (
     write_out,
 )
 from focalkit.cli.problem import ESTIMATORS
-from focalkit.report import format as write
 from focalkit.report.messages import say, word
 from focalkit.weights import Scheme, parse_alpha
 
@@ -233,8 +232,6 @@ def tune(
     from focalkit import report
     from focalkit.cli.goals import metric_asked
     from focalkit.cli.problem import from_predictions, from_table, save
-    from focalkit.tuning.collection import Progress as State
-    from focalkit.tuning.scores import metric_named
     from focalkit.tuning.search import tune as run
     from focalkit.tuning.verdict import check_worth, judge_all
 
@@ -287,13 +284,16 @@ def tune(
         journal=journal,
     )
     if target is not None and any(sign in target for sign in "*?") and file is not None:
+        if predictions:
+            contracts.reject("target", "be one column with --predictions", target, "Judge label by label.")
         from focalkit.cli.labels import show_labels
 
         places = {
             "json": json_file, "html": html_file, "script": script_file, "card": card_file, "model": model_file,
         }  # fmt: skip
-        asked = (file, target, {**roles, **text}, (name, strength, trust), options, worth, language)
-        if not show_labels(*asked, places, command_line(context)):
+        rule = {"worth": worth, "proof": proof}
+        asked = (file, target, {**roles, **text}, (name, strength, trust), options, rule, language)
+        if not show_labels(*asked, places, command_line(context), verbose=verbose, quiet=quiet):
             context.exit(130)
         return
     if predictions and cost_column is not None:
@@ -315,24 +315,12 @@ def tune(
         for note in notes:
             click.echo(word("note", language, note=say(note, language)), err=True)
     with Progress("progress.tune", language, quiet) as bar:
-
-        def tell(state: State) -> None:
-            best = short = ""
-            if state.best is not None:
-                judges = metric_named(state.metric).shown_as
-                score = write.score(state.mean, state.standard_error, judges)
-                best = word("progress.best", language, cell=state.best, metric=state.metric, score=score)
-                short = word("progress.best_short", language, cell=state.best, score=score)
-            bar.update(
-                state.done, state.total, word("progress.of", language, done=state.done, total=state.total), best, short
-            )
-
         result = run(
             problem.estimator,
             problem.X,
             problem.y,
             **options,
-            progress=tell,
+            progress=bar.of_run,
             **problem.folding,
         )
     result = replace(result, origin=problem.origin)

@@ -19,7 +19,6 @@ from focalkit.report.page.assemble import Page
 from focalkit.report.sections import Code, Column, Section, Table, Text, message
 from focalkit.report.snippet import code as code_of
 from focalkit.tuning.multilabel import LabelVerdicts
-from focalkit.tuning.verdict import judge_all
 
 
 def table(found: LabelVerdicts) -> Table:
@@ -38,10 +37,33 @@ def table(found: LabelVerdicts) -> Table:
     return Table(columns, rows)
 
 
+def of_runs(found: LabelVerdicts) -> list[Text]:
+    """What is to be known of the runs: once what holds for every label alike, the rest with the label's name."""
+    of = {name: verdict.result.notes for name, verdict in found.verdicts.items()}
+    every = [note for note in next(iter(of.values())) if all(note in others for others in of.values())]
+    own = [
+        message("note.label", label=name, note=note) for name, some in of.items() for note in some if note not in every
+    ]
+    return [*every, *own]
+
+
+def of_each(found: LabelVerdicts) -> list[list[Section]]:
+    """For each label its four lines, and its figures with the gains of every remedy."""
+    return [
+        [
+            Section(f"label-{i}", write.visible(name), tune.brief(verdict).parts),
+            Section(
+                f"figures-{i}", "", [tune.every_figure(verdict.result, verdict), tune.families(verdict.result, verdict)]
+            ),
+        ]
+        for i, (name, verdict) in enumerate(found.verdicts.items())
+    ]
+
+
 def as_json(found: LabelVerdicts, source: str, notes: Sequence[str] = ()) -> str:
     """Every figure of every label, as for one, and what they promise together."""
     labels = {
-        name: {"positives": found.positives[name], **as_dict(verdict.result, judge_all(verdict.result), source, notes)}
+        name: {"positives": found.positives[name], **as_dict(verdict.result, found.of_label(name), source, notes)}
         for name, verdict in found.verdicts.items()
     }
     whole = {"focalkit": __version__, "source": source, "labels": labels, "together": asdict(found.together)}
@@ -62,25 +84,19 @@ def card(found: LabelVerdicts, source: str, notes: Sequence[str] = (), command: 
     """A model card a label."""
     cards = []
     for name, verdict in found.verdicts.items():
-        text = model_card(verdict.result, judge_all(verdict.result), source, notes, command)
+        text = model_card(verdict.result, found.of_label(name), source, notes, command)
         cards.append(text.replace("# Model card", f"# Model card: {line(name)}", 1))
     return "\n".join(cards)
 
 
 def page(found: LabelVerdicts, source: Text, notes: Sequence[Text] = (), command: str = "") -> Page:
     """All labels in a table, then each with its four lines, its gains and its Python."""
-    body = render.notes(notes) + render.section(Section("labels", "", [table(found)]))
-    for i, (name, verdict) in enumerate(found.verdicts.items()):
-        own = [
-            Section(f"label-{i}", write.visible(name), tune.brief(verdict).parts),
-            Section(
-                f"figures-{i}", "", [tune.every_figure(verdict.result, verdict), tune.families(verdict.result, verdict)]
-            ),
-        ]
-        body += render.section(own[0])
+    body = render.notes([*notes, *of_runs(found)]) + render.section(Section("labels", "", [table(found)]))
+    for i, (verdict, (brief, figures)) in enumerate(zip(found.verdicts.values(), of_each(found), strict=True)):
+        body += render.section(brief)
         if len(verdict.families) > 1:
             body += f"<section>{gains.forest(verdict)}</section>"
-        body += render.section(own[1])
+        body += render.section(figures)
         body += render.section(Section(f"use-{i}", "", [Code(code_of(verdict.result, verdict))]))
     first = next(iter(found.verdicts.values())).result
     return Page(Message("title.tune"), source, body, None, command, first.seed)

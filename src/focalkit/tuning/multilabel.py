@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from focalkit._core import contracts
+from focalkit.tuning.collection import Progress
 from focalkit.tuning.remedy import RemedyClassifier
 from focalkit.tuning.scores import Metric
 from focalkit.tuning.search import tune
-from focalkit.tuning.verdict import Estimate, Verdict, check_worth, estimate, judge
+from focalkit.tuning.verdict import WORTH, Estimate, Verdict, check_worth, estimate, judge, judge_all
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,15 @@ class LabelVerdicts:
     """The verdict of each label, and the mean gain over the labels.
 
     ``positives`` are the rows that have a label; ``together`` is the mean over labels of the gains over plain
-    cross-entropy in the same folds, where each label follows its own recommendation.
+    cross-entropy in the same folds, where each label follows its own recommendation. ``worth`` and ``proof`` are what
+    all were judged with.
     """
 
     verdicts: dict[str, Verdict]
     positives: dict[str, int]
     together: Estimate
+    worth: float = WORTH
+    proof: bool = False
 
     @property
     def metric(self) -> Metric:
@@ -38,6 +43,10 @@ class LabelVerdicts:
     def finished(self) -> bool:
         """Whether no run was stopped before its end."""
         return all(verdict.result.finished for verdict in self.verdicts.values())
+
+    def of_label(self, name: str) -> tuple[Verdict, ...]:
+        """A label's decisions, ranking and probabilities told apart, the first of them its verdict."""
+        return judge_all(self.verdicts[name].result, worth=self.worth, proof=self.proof)
 
 
 class LabelRemedies(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -70,7 +79,7 @@ class LabelRemedies(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def tune_labels(
-    estimator: Any, X: Any, labels: Mapping[str, Any], *, worth: float = 0.5, **options: Any
+    estimator: Any, X: Any, labels: Mapping[str, Any], *, worth: float = WORTH, proof: bool = False, **options: Any
 ) -> LabelVerdicts:
     """Tune every label by itself, on the same rows.
 
@@ -82,8 +91,11 @@ def tune_labels(
         Or a data frame of them.
     worth : float
         Points that a retraining must gain.
+    proof : bool
+        Recommend what was shown to be better at the 5 % level only.
     **options
-        Of :func:`focalkit.tuning.tune`; a journal gets the label's number behind its name.
+        Of :func:`focalkit.tuning.tune`; a journal gets the label's number behind its name, and ``progress`` is told
+        of the labels as one run.
 
     Returns
     -------
@@ -98,10 +110,13 @@ def tune_labels(
     if not isinstance(labels, Mapping) and not hasattr(labels, "columns"):
         contracts.reject("labels", "map names to labels", labels, "E.g. {'rain': y}, or a data frame.")
     check_worth(worth)
+    contracts.flag("proof", proof)
     verdicts, positives = {}, {}
     journal = options.pop("journal", None)
     place = None if journal is None else contracts.path("journal", journal)
-    for i, name in enumerate(labels if isinstance(labels, Mapping) else labels.columns):
+    progress = options.pop("progress", None)
+    names = list(labels if isinstance(labels, Mapping) else labels.columns)
+    for i, name in enumerate(names):
         if place is not None:  # a journal is of one run
             options["journal"] = place.with_name(f"{place.name}.{i}")
         y = contracts.column(f"label {name!r}", labels[name])
@@ -110,14 +125,20 @@ def tune_labels(
                 f"label {name!r}", "be 0 or 1 in every row", np.unique(y)[:5].tolist(), "One column a label."
             )
         y = y.astype(np.intp)
-        result = tune(estimator, X, y, **options)
-        verdicts[str(name)] = judge(result, worth=worth)
+        told = None if progress is None else partial(_tell_of_all, progress, i, len(names))
+        result = tune(estimator, X, y, **options, progress=told)
+        verdicts[str(name)] = judge(result, worth=worth, proof=proof)
         positives[str(name)] = int(y.sum())
         if not result.finished:
             break  # Ctrl-C means the whole
     if not verdicts:
         contracts.reject("labels", "have at least one label", contracts.Words("none"), "Name the columns.")
-    return LabelVerdicts(verdicts, positives, _together(list(verdicts.values())))
+    return LabelVerdicts(verdicts, positives, _together(list(verdicts.values())), worth, proof)
+
+
+def _tell_of_all(progress: Callable[[Progress], None], before: int, n_labels: int, state: Progress) -> None:
+    """A label's state as one of all labels."""
+    progress(replace(state, done=before * state.total + state.done, total=n_labels * state.total))
 
 
 def _together(verdicts: list[Verdict]) -> Estimate:

@@ -659,6 +659,7 @@ MESSAGES: dict[str, str] = {
     "page.decided": "Of plain cross-entropy’s out-of-fold predictions, for {metric:metric}",
     "page.left": "Without ±: behind after the first repeat and not continued; plain cross-entropy’s average and the difference to it in that repeat.",
     "page.within": "Inside the contour: within the noise of the best cell (one corrected standard error of the paired difference).",
+    "note.label": "{label}: {note}",
     "label.together": "together (mean gain)",
     "label.count": "{n} labels",
     "head.label": "label",

@@ -642,6 +642,7 @@ MESSAGES: dict[str, str] = {
     "page.decided": "普通交叉熵的折外预测，以{metric:metric}为准",
     "page.left": "没有 ± 的：第一次重复后已落后，不再继续；数字是普通交叉熵的平均加上该次重复中与它的差。",
     "page.within": "轮廓线内：与最好的格之差在噪声之内（配对差的一个修正标准误）。",
+    "note.label": "{label}：{note}",
     "label.together": "合计（平均收益）",
     "label.count": "{n} 个标签",
     "head.label": "标签",
