@@ -77,14 +77,17 @@ def collect(wheels: Path, out: Path, halves: range) -> None:
             if target.exists():
                 continue
             found = one_half(as_table(rows), half)
+            if found is None:
+                print(entry.name, half, "left out: fewer than two classes with enough rows", flush=True)
+                continue
             scrap = out / f"{family}_{half}.part.npz"
             np.savez_compressed(scrap, name=entry.name, family=family, **found)
             os.replace(scrap, target)
             print(entry.name, half, flush=True)
 
 
-def one_half(table: Any, half: int) -> dict[str, Any]:
-    """The run on one half, and every fit of its surface on the other, as plain arrays."""
+def one_half(table: Any, half: int) -> dict[str, Any] | None:
+    """The run on one half, and every fit of its surface on the other, as plain arrays; None without two classes."""
     y = np.unique(table.y, return_inverse=True)[1]
     rng = np.random.default_rng(half)
     rows = rng.permutation(len(y))
@@ -94,6 +97,8 @@ def one_half(table: Any, half: int) -> dict[str, Any]:
     rows = rows[: min(max(MOST_ROWS, first), 4 * MOST_ROWS)]
     counts = np.bincount(y[rows])
     rows = rows[counts[y[rows]] >= FEWEST]
+    if len(np.unique(y[rows])) < 2:
+        return None
     y = np.unique(y[rows], return_inverse=True)[1]
     X = np.asarray(table.X)[rows]
     inside = np.zeros(len(y), bool)

@@ -1,3 +1,4 @@
+import html
 import io
 import json
 import os
@@ -414,3 +415,21 @@ def test_several_labels_get_a_line_each_and_one_together(tmp_path):
     starts = [line.split()[0] for line in done.output.splitlines() if line.strip()]
     assert [start for start in starts if start in ("t_x", "t_y", "together")] == ["t_x", "t_y", "together"]
     assert run("tune", path, "--target", "u_*", *QUICK).exit_code == 2
+
+
+def test_every_place_answers_at_the_worth_and_the_proof_that_were_asked_for(tmp_path):
+    places = {name: tmp_path / f"out.{name}" for name in ("json", "html", "card")}
+    words = ["tune", *QUICK, "--quiet", *(str(part) for name, place in places.items() for part in (f"--{name}", place))]
+    said = set()
+    cases = ([["--worth", "0"], "worth", 0.0], [["--worth", "90"], "worth", 90.0], [["--proof"], "proof", True])
+    for asked, key, value in cases:
+        done = CliRunner(env={"COLUMNS": "600"}).invoke(main, [*words, *asked])
+        assert done.exit_code == 0, done.output
+        told = json.loads(places["json"].read_text())["verdicts"][0]
+        headline = told["brief"]["do"][0]
+        said.add(headline)
+        assert told[key] == value
+        assert headline in re.sub(r"\s+", " ", done.output)
+        assert headline in re.sub(r"\s+", " ", html.unescape(places["html"].read_text()))
+        assert headline in places["card"].read_text()
+    assert len(said) > 1

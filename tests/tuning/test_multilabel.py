@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from focalkit import InputError
 from focalkit.cli import main
 from focalkit.estimator import FocalClassifier
+from focalkit.report.export import as_dict
 from focalkit.tuning import tune_labels
 
 SMALL = {"alphas": [None], "gammas": [0.0], "keep_hardest": [], "n_splits": 3, "n_repeats": 1}
@@ -104,10 +105,10 @@ def test_worth_and_proof_hold_for_every_label_and_every_figure():
     for asked in ({"worth": 90.0}, {"proof": True}):
         found = tune_labels(FocalClassifier(), X, labels, **asked, **few)
         for name, verdict in found.verdicts.items():
-            first = found.of_label(name)[0]
-            assert first.recommended == verdict.recommended
-            assert [f.price for f in first.families] == [f.price for f in verdict.families]
-            assert first.proof == verdict.proof == asked.get("proof", False)
+            assert (verdict.worth, verdict.proof) == (asked.get("worth", 0.5), asked.get("proof", False))
+            told = as_dict(verdict.result, verdict.with_others, "")["verdicts"]
+            assert [each.worth for each in verdict.with_others] == [verdict.worth] * 3
+            assert told[0]["recommended"] == found.verdicts[name].recommended.family
     with pytest.raises(InputError, match="proof must"):
         tune_labels(FocalClassifier(), X, labels, proof="yes", **few)
 

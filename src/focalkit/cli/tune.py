@@ -345,7 +345,7 @@ def tune(
         save(problem, result, verdicts[0], model_file)
     if html_file is not None:
         about: dict[str, Any] = {"source": source, "notes": notes, "command": command_line(context)}
-        write_out(html_file, report.to_html(result, language=language, **about))
+        write_out(html_file, report.to_html(verdicts[0], language=language, **about))
     if shown:
         terminal.line()
         terminal.show(sections(result, verdicts, verbose=verbose))

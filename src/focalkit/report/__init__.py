@@ -33,8 +33,9 @@ def to_html(
 
     Parameters
     ----------
-    result : TuneResult, Diagnosis, Ledger or DecisionRule
-        What ``tune``, ``diagnose_files``, ``diagnose`` or ``decide`` returned.
+    result : TuneResult, Verdict, Diagnosis, Ledger or DecisionRule
+        What ``tune``, ``judge``, ``diagnose_files``, ``diagnose`` or ``decide`` returned; a run alone is judged by its
+        own metric, half a point being worth a retraining.
     language : {"en", "zh-CN"}
         What the page begins in; it can be changed on the page.
     source : str, optional
@@ -80,19 +81,21 @@ def to_html(
             result = result.told(source, notes)
         return assemble(diagnose.page(result, command), language)
     from focalkit.tuning.result import TuneResult
+    from focalkit.tuning.verdict import Verdict, judge
 
-    if not isinstance(result, TuneResult):
+    if not isinstance(result, TuneResult | Verdict):
         contracts.reject(
             "result",
-            "be a TuneResult, a Diagnosis, a Ledger or a DecisionRule",
+            "be a TuneResult, a Verdict, a Diagnosis, a Ledger or a DecisionRule",
             contracts.Words(type(result).__name__),
             "Run tune first.",
         )
     from focalkit.report.page import tune
-    from focalkit.tuning.verdict import judge_all
 
-    about = source or Message("source.tuned", n=len(result.targets), classes=len(result.classes))
-    return assemble(tune.page(result, judge_all(result), about, notes, command), language)
+    verdict = result if isinstance(result, Verdict) else judge(result)
+    of = verdict.result
+    about = source or Message("source.tuned", n=len(of.targets), classes=len(of.classes))
+    return assemble(tune.page(of, verdict.with_others, about, notes, command), language)
 
 
 def write_page(result: Any, path: str | PathLike[str], **options: Any) -> None:
@@ -100,7 +103,7 @@ def write_page(result: Any, path: str | PathLike[str], **options: Any) -> None:
 
     Parameters
     ----------
-    result : TuneResult, Diagnosis or Ledger
+    result : TuneResult, Verdict, Diagnosis, Ledger or DecisionRule
         As for :func:`to_html`.
     path : path
         The file to write.

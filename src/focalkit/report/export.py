@@ -75,6 +75,8 @@ def _verdict(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
     return {
         "metric": verdict.metric.name,
         "judges": verdict.metric.judges,
+        "worth": verdict.worth,
+        "proof": verdict.proof,
         "recommended": verdict.recommended.family,
         "cell": verdict.recommended.cell,
         "headline": str(headline(verdict)),

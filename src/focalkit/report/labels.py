@@ -63,7 +63,7 @@ def of_each(found: LabelVerdicts) -> list[list[Section]]:
 def as_json(found: LabelVerdicts, source: str, notes: Sequence[str] = ()) -> str:
     """Every figure of every label, as for one, and what they promise together."""
     labels = {
-        name: {"positives": found.positives[name], **as_dict(verdict.result, found.of_label(name), source, notes)}
+        name: {"positives": found.positives[name], **as_dict(verdict.result, verdict.with_others, source, notes)}
         for name, verdict in found.verdicts.items()
     }
     whole = {"focalkit": __version__, "source": source, "labels": labels, "together": asdict(found.together)}
@@ -84,7 +84,7 @@ def card(found: LabelVerdicts, source: str, notes: Sequence[str] = (), command: 
     """A model card a label."""
     cards = []
     for name, verdict in found.verdicts.items():
-        text = model_card(verdict.result, found.of_label(name), source, notes, command)
+        text = model_card(verdict.result, verdict.with_others, source, notes, command)
         cards.append(text.replace("# Model card", f"# Model card: {line(name)}", 1))
     return "\n".join(cards)
 

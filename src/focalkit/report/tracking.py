@@ -16,6 +16,7 @@ from focalkit.report import to_html
 
 if TYPE_CHECKING:
     from focalkit.tuning.result import TuneResult
+    from focalkit.tuning.verdict import Verdict
 
 #: MLflow takes no other signs in a name, no longer values of a parameter, and no longer tags.
 _NO_NAME = re.compile(r"[^\w\-. :/]", re.ASCII)
@@ -32,14 +33,14 @@ class _Logged(NamedTuple):
 
 
 def log_to_mlflow(
-    result: TuneResult | Diagnosis | Ledger | DecisionRule, *, prefix: str = "focalkit", language: str = "en"
+    result: TuneResult | Verdict | Diagnosis | Ledger | DecisionRule, *, prefix: str = "focalkit", language: str = "en"
 ) -> str:
     """Log a result to MLflow: into the active run, or into a new one.
 
     Parameters
     ----------
-    result : TuneResult, Diagnosis, Ledger or DecisionRule
-        What ``tune``, ``diagnose_files``, ``diagnose`` or ``decide`` returned.
+    result : TuneResult, Verdict, Diagnosis, Ledger or DecisionRule
+        What ``tune``, ``judge``, ``diagnose_files``, ``diagnose`` or ``decide`` returned.
     prefix : str
         What the names of metrics, parameters and tags begin with, and the folder of the artifacts.
     language : {"en", "zh-CN"}
@@ -71,7 +72,9 @@ def log_to_mlflow(
     elif isinstance(result, Diagnosis | Ledger):
         logged = _of_diagnosis(Diagnosis(result) if isinstance(result, Ledger) else result, language)
     else:
-        logged = _of_tune(result, language)
+        from focalkit.tuning.verdict import Verdict, judge
+
+        logged = _of_tune(result if isinstance(result, Verdict) else judge(result), language)
     with need("mlflow", "log_to_mlflow", "mlflow"):
         import mlflow
 
@@ -98,11 +101,11 @@ def _named(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _of_tune(result: TuneResult, language: str) -> _Logged:
+def _of_tune(judged: Verdict, language: str) -> _Logged:
     from focalkit.report.export import as_json
-    from focalkit.tuning.verdict import expected_on_new_rows, judge_all
+    from focalkit.tuning.verdict import expected_on_new_rows
 
-    verdicts = judge_all(result)
+    result, verdicts = judged.result, judged.with_others
     metrics, parameters = {}, {"estimator": result.estimator}
     for verdict in verdicts:
         name, chosen = verdict.metric.name, verdict.recommended

@@ -16,7 +16,7 @@ from focalkit.tuning.collection import Progress
 from focalkit.tuning.remedy import RemedyClassifier
 from focalkit.tuning.scores import Metric
 from focalkit.tuning.search import tune
-from focalkit.tuning.verdict import WORTH, Estimate, Verdict, check_worth, estimate, judge, judge_all
+from focalkit.tuning.verdict import WORTH, Estimate, Verdict, check_worth, estimate, judge
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,12 @@ class LabelVerdicts:
     """The verdict of each label, and the mean gain over the labels.
 
     ``positives`` are the rows that have a label; ``together`` is the mean over labels of the gains over plain
-    cross-entropy in the same folds, where each label follows its own recommendation. ``worth`` and ``proof`` are what
-    all were judged with.
+    cross-entropy in the same folds, where each label follows its own recommendation.
     """
 
     verdicts: dict[str, Verdict]
     positives: dict[str, int]
     together: Estimate
-    worth: float = WORTH
-    proof: bool = False
 
     @property
     def metric(self) -> Metric:
@@ -43,10 +40,6 @@ class LabelVerdicts:
     def finished(self) -> bool:
         """Whether no run was stopped before its end."""
         return all(verdict.result.finished for verdict in self.verdicts.values())
-
-    def of_label(self, name: str) -> tuple[Verdict, ...]:
-        """A label's decisions, ranking and probabilities told apart, the first of them its verdict."""
-        return judge_all(self.verdicts[name].result, worth=self.worth, proof=self.proof)
 
 
 class LabelRemedies(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -133,7 +126,7 @@ def tune_labels(
             break  # Ctrl-C means the whole
     if not verdicts:
         contracts.reject("labels", "have at least one label", contracts.Words("none"), "Name the columns.")
-    return LabelVerdicts(verdicts, positives, _together(list(verdicts.values())), worth, proof)
+    return LabelVerdicts(verdicts, positives, _together(list(verdicts.values())))
 
 
 def _tell_of_all(progress: Callable[[Progress], None], before: int, n_labels: int, state: Progress) -> None:

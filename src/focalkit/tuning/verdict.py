@@ -102,7 +102,8 @@ class FamilyVerdict:
 class Verdict(Shown):
     """What to use, judged by one metric; ``result`` is the run that it is about.
 
-    ``proof``: the recommendation was asked for proof. ``margin`` is what counts as a difference.
+    ``proof``: the recommendation was asked for proof. ``margin`` is what counts as a difference, ``worth`` the points
+    that a retraining must gain.
     """
 
     metric: Metric
@@ -112,10 +113,17 @@ class Verdict(Shown):
     result: TuneResult
     proof: bool = False
     margin: float = MARGIN
+    worth: float = WORTH
 
     def __repr__(self) -> str:
         best = self.result.cells[self.recommended.cell]
         return f"Verdict({self.metric.name}: {self.recommended.family}, {best.title})"
+
+    @property
+    def with_others(self) -> tuple[Verdict, ...]:
+        """It, and those on the other two of decisions, ranking and probabilities, judged alike."""
+        others = judged_by(self.metric)[1:]
+        return self, *(judge(self.result, name, worth=self.worth, proof=self.proof) for name in others)
 
     @property
     def runner_up(self) -> FamilyVerdict:
@@ -218,7 +226,7 @@ def judge(result: TuneResult, metric: str | None = None, *, worth: float = WORTH
         hair = 0.01 * HAIR * _scale(judged, plain, 1.0)
         alike = [f for f in able if min(f.merit - best.merit, f.promise - best.promise) >= -hair]
         recommended = alike[0]
-    return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin)
+    return Verdict(judged, families, recommended, int(np.argmax(gain.mean(axis=1))), result, proof, margin, worth)
 
 
 def check_worth(worth: float) -> None:
@@ -269,9 +277,7 @@ def _scale(metric: Metric, plain: float, of_probabilities: float) -> float:
 
 def judge_all(result: TuneResult, *, worth: float = WORTH, proof: bool = False) -> tuple[Verdict, ...]:
     """Decisions, ranking and probabilities told apart; the run's own metric stands for its kind."""
-    _of_tune(result)
-    asked = result.metric_called(result.metric)
-    return tuple(judge(result, name, worth=worth, proof=proof) for name in judged_by(asked))
+    return judge(result, worth=worth, proof=proof).with_others
 
 
 def estimate(values: NDArray[np.float64], n_splits: int) -> Estimate:
