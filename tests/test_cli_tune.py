@@ -433,3 +433,35 @@ def test_every_place_answers_at_the_worth_and_the_proof_that_were_asked_for(tmp_
         assert headline in re.sub(r"\s+", " ", html.unescape(places["html"].read_text()))
         assert headline in places["card"].read_text()
     assert len(said) > 1
+
+
+def test_costs_go_by_the_names_in_their_file_and_misses_by_the_rarer_or_the_second_column(tmp_path):
+    rng = np.random.default_rng(0)
+    rare = rng.random(300) < 0.2
+    X = rng.normal(size=(300, 2)) + rare[:, None]
+    table, predictions = tmp_path / "t.csv", tmp_path / "p.csv"
+    words = np.where(rare, "bad", "good")
+    table.write_text("a,b,y\n" + "\n".join(f"{a:.4f},{b:.4f},{w}" for (a, b), w in zip(X, words, strict=True)) + "\n")
+    p = np.clip(0.2 + 0.2 * X[:, 0], 0.02, 0.98)
+    lines = [f"{1 - q:.4f},{q:.4f},{w}" for q, w in zip(p, words, strict=True)]
+    predictions.write_text("p_good,p_bad,y\n" + "\n".join(lines) + "\n")
+    named, plain, other = (tmp_path / f"{name}.csv" for name in ("named", "plain", "other"))
+    named.write_text(",good,bad\ngood,0,1\nbad,20,0\n")
+    plain.write_text("0,20\n1,0\n")  # of bad and good, as sorted
+    other.write_text("0,1\n20,0\n")  # of good and bad, as the columns of the predictions
+    cases = [
+        (table, ["--target", "y"], [["--costs", named], ["--costs", plain], ["--cost", "fn=20,fp=1"]]),
+        (
+            predictions,
+            ["--target", "y", "--predictions"],
+            [["--costs", named], ["--costs", other], ["--cost", "fn=20,fp=1"]],
+        ),
+    ]
+    for file, asked, costs in cases:
+        told = [json.loads(run("tune", file, *asked, *QUICK, "--quiet", *c, "--json", "-").stdout) for c in costs]
+        means = [one["cells"][0]["scores"] for one in told]
+        assert means[0] == means[1] == means[2]
+        assert len({one["verdicts"][0]["brief"]["expect"][0] for one in told}) == 1
+        assert "“bad”" in told[0]["verdicts"][0]["brief"]["expect"][0]
+    good = run("tune", table, "--target", "y", *QUICK, "--quiet", "--cost", "fn=20,fp=1", "--positive", "good")
+    assert "“good”: caught" in good.output

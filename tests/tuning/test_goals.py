@@ -221,7 +221,7 @@ def test_costs_of_two_mistakes_a_matrix_and_a_function_are_goals_of_the_command(
     monkeypatch.syspath_prepend(tmp_path)
     for asked, words in (
         (("--cost", "fn=8,fp=3"), "cost of a case (a miss 8, a false alarm 3)"),
-        (("--costs", matrix), "cost of a case (a miss 3, a false alarm 8)"),
+        (("--costs", matrix), "cost of a case (a miss 8, a false alarm 3)"),  # of the rarer, bad, the first line
         (("--metric", "my_goals.right"), "right"),
         (("--metric", "roc_auc"), "roc_auc"),
     ):

@@ -11,6 +11,7 @@ import numpy as np
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
+from focalkit.cli.goals import matrix_goal
 
 #: Options of read_table that the script repeats where they are given.
 READ = (
@@ -24,7 +25,10 @@ NEW = "  # the file of the rows to decide"
 
 @dataclass
 class Problem:
-    """Features, labels and estimator; what to call it all, what was noted, what the folds go by, where it came from."""
+    """Features, labels and estimator; what to call it all, what was noted, what the folds go by, where it came from.
+
+    ``classes`` are the labels in the order of a file's columns, where it has one.
+    """
 
     X: Any
     y: Any
@@ -34,6 +38,14 @@ class Problem:
     folding: dict[str, Any] = field(default_factory=dict)
     origin: Any = None
     encoding: Any = None
+    classes: Any = None
+
+    def matrix_goal(self, path: Path) -> Any:
+        """The goal of ``--costs FILE``, in the order of the sorted labels."""
+        labels = np.unique(self.y) if self.classes is None else np.asarray(self.classes)
+        order = np.argsort(labels, kind="stable")
+        goal = matrix_goal(path, labels.tolist())
+        return goal.ordered(order.tolist()) if len(goal.matrix) == len(labels) else goal
 
 
 def from_table(
@@ -167,7 +179,7 @@ def from_predictions(file: str | None, target: str | None, text: dict[str, Any])
     y, order = names[ids], np.argsort(names)
     size = {"n": len(y), "classes": len(names)}
     source = Message("source.out_of_fold", file=found.name, target=found.target, **size)
-    return Problem(None, y, OutOfFold(p[:, order]), source, [*found.alerts])
+    return Problem(None, y, OutOfFold(p[:, order]), source, [*found.alerts], classes=names)
 
 
 def save(problem: Problem, result: Any, verdict: Any, place: Path) -> None:

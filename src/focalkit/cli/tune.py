@@ -90,6 +90,12 @@ DEMOS = ("rare-digit", "long-tail")
 @click.option("--costs", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="CSV of a cost matrix.")
 @click.option("--cost-column", metavar="NAME", help="Column of what missing each case costs; with --cost fp=….")
 @click.option(
+    "--positive",
+    metavar="CLASS",
+    help="Of two classes, the one that a miss, an alarm, precision, recall and F1 are of; default: of numbers the "
+    "larger, of texts the rarer.",
+)
+@click.option(
     "--worth",
     type=click.FloatRange(0),
     default=0.5,
@@ -195,6 +201,7 @@ def tune(
     cost: str | None,
     costs: Path | None,
     cost_column: str | None,
+    positive: str | None,
     worth: float,
     proof: bool,
     gammas: str,
@@ -274,6 +281,7 @@ def tune(
         keep_hardest=[] if keep.strip() == "none" else [_fraction(part) for part in parts(keep)],
         rivals={"none": (), "all": "all"}.get(rivals.strip(), parts(rivals)),
         metric=metric_asked(metric, cost, costs, cost_column),
+        positive=positive,
         n_splits=folds,
         n_repeats=repeats,
         every_cell=every_cell,
@@ -302,6 +310,10 @@ def tune(
         problem = from_predictions(file, target, text)
     else:
         problem = from_table(file, {**roles, **text}, name, strength, trust, demo)
+    if costs is not None:
+        options["metric"] = problem.matrix_goal(costs)
+    elif positive is None and problem.classes is not None and len(problem.classes) == 2:
+        options["positive"] = problem.classes[1]
     source, notes = problem.source, problem.notes
     if model_file is not None and predictions:
         contracts.reject("save", "be left out with --predictions", model_file, "There is no model to train.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -82,6 +82,10 @@ class CostMatrix(Goal):
     def array(self) -> NDArray[np.float64]:
         """The matrix (n_classes, n_classes)."""
         return np.array(self.matrix)
+
+    def ordered(self, order: Sequence[int]) -> CostMatrix:
+        """The same for the classes in another order."""
+        return CostMatrix(tuple(tuple(self.matrix[k][j] for j in order) for k in order))
 
 
 @dataclass(frozen=True)

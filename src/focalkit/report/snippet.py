@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from focalkit.decisions import CaseCost, Cost
+from focalkit.decisions import CaseCost, Cost, CostMatrix
 from focalkit.tuning.deciding import strength
+from focalkit.tuning.grid import in_turn
 from focalkit.tuning.linear import LinearTable
 from focalkit.tuning.result import Cell, Origin, TuneResult
 from focalkit.tuning.verdict import Verdict
@@ -46,15 +47,20 @@ def remedy(result: TuneResult, verdict: Verdict) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name in ("alpha", "gamma", "keep_hardest", "logit_adjustment", "resample"):
         value = getattr(cell, name)
+        if name == "alpha" and result.turned:  # the classifier goes by the order of the labels
+            value = 1 - value if isinstance(value, float) else in_turn(value)
         if value is not None and value != 0.0:
             out[name] = list(value) if isinstance(value, tuple) else value
     if cell.params:
         out["params"] = dict(cell.params)
     goal = verdict.metric.goal
-    if cell.tau == "closed" and isinstance(goal, Cost):
-        out["cutoff"] = float(f"{goal.cutoff:.6g}")
-    elif cell.tau == "closed":
-        out["goal"] = goal
+    if cell.tau == "closed":
+        if isinstance(goal, Cost):
+            out["cutoff"] = float(f"{goal.cutoff:.6g}")
+        else:
+            out["goal"] = goal.ordered((1, 0)) if result.turned and isinstance(goal, CostMatrix) else goal
+        if result.turned:
+            out["positive"] = _plain(result.classes[1])
     elif cell.tau is not None:
         out["tau"] = strength(result, at)
         if result.scored is not None and not result.scored.all():
@@ -103,7 +109,7 @@ def _unknown(result: TuneResult) -> Origin:
 
 
 def _code_of_predictions(result: TuneResult, verdict: Verdict) -> str:
-    """Lines that decide on probabilities of new rows, (n, n_classes) in the order of the sorted classes."""
+    """Lines that decide on probabilities of new rows, (n, n_classes) in the order of the classes that they name."""
     labels = [_plain(label) for label in result.classes]
     how = remedy(result, verdict)
     if "cutoff" in how:
@@ -111,9 +117,18 @@ def _code_of_predictions(result: TuneResult, verdict: Verdict) -> str:
     elif "tau" in how:
         prior = [float(f"{p:.6g}") for p in result.prior]
         decide = f"decisions = classes[(probabilities / np.array({prior}) ** {how['tau']:g}).argmax(axis=1)]"
+    elif "goal" in how:
+        n, costs = len(labels), verdict.metric.goal
+        matrix = (
+            f"np.array({costs.array.tolist()})" if isinstance(costs, CostMatrix) else f"{costs!r}.matrices(costs, {n})"
+        )
+        decide = (
+            f"decisions = classes[(probabilities[:, None] @ {matrix})[:, 0].argmin(axis=1)]  # the least expected cost"
+        )
     else:
         decide = "decisions = classes[probabilities.argmax(axis=1)]"
-    return "\n".join(["import numpy as np", "", f"classes = np.array({labels!r})", decide])
+    goals = ["from focalkit.decisions import CaseCost"] if isinstance(how.get("goal"), CaseCost) else []
+    return "\n".join(["import numpy as np", *goals, "", f"classes = np.array({labels!r})", decide])
 
 
 def _code_of_function(name: str, cell: Cell, tau: Any) -> str:

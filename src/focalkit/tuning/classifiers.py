@@ -229,6 +229,11 @@ class OutOfFold:
             )
         return OutOfFold(full)
 
+    def turned(self) -> OutOfFold:
+        """The same where the two classes change places."""
+        p = contracts.probabilities_array("probabilities", plain(self.probabilities))
+        return OutOfFold(np.asarray(1 - p if p.ndim == 1 else p[:, ::-1]))
+
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
     ) -> Iterator[tuple[Cell, Prediction]]:

@@ -7,21 +7,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focalkit.tuning.result import Cell, TuneResult
+from focalkit.decisions import Cost
+from focalkit.tuning.result import TuneResult
 from focalkit.tuning.scores import Metric
 from focalkit.tuning.verdict import FamilyVerdict
-from focalkit.weights import alpha_vector
 
 
 class Decision(NamedTuple):
     """How a candidate decides.
 
     ``tau`` is the strength of the prior shift, None where the largest probability decides. ``cutoff`` is, of two
-    classes, what the probability of the second must exceed, as the model gives it: gamma undone and alpha not.
+    classes, what the probability of the second must exceed, with gamma and alpha undone. ``by_costs``: the class of the
+    least expected cost is decided, by a matrix or by each case's own.
     """
 
     tau: float | None
     cutoff: float | None
+    by_costs: bool = False
 
 
 class OperatingPoint(NamedTuple):
@@ -50,7 +52,9 @@ def decision(result: TuneResult, at: int, metric: Metric) -> Decision:
         return Decision(None, None)
     tau: float | None = None
     if cell.tau == "closed":
-        threshold = float(getattr(metric.goal, "cutoff", 0.5))
+        if not isinstance(metric.goal, Cost):
+            return Decision(None, None, True)
+        threshold = metric.goal.cutoff
         log_odds = (
             math.log(threshold) - math.log1p(-threshold)
             if 0 < threshold < 1
@@ -61,7 +65,6 @@ def decision(result: TuneResult, at: int, metric: Metric) -> Decision:
         if len(result.classes) != 2:
             return Decision(tau, None)
         log_odds = tau * math.log(result.prior[1] / result.prior[0])
-    log_odds += _tilt(cell, result)
     return Decision(tau, 1 / (1 + math.exp(-log_odds)) if abs(log_odds) < 700 else float(log_odds > 0))
 
 
@@ -71,11 +74,3 @@ def strength(result: TuneResult, at: int) -> float:
     if isinstance(tau, (int, float)):
         return float(tau)
     return float(result.taus.mean() if result.final_taus is None else result.final_taus[at])
-
-
-def _tilt(cell: Cell, result: TuneResult) -> float:
-    """What alpha adds to the log-odds of the second class."""
-    if cell.alpha is None:
-        return 0.0
-    weights = alpha_vector(cell.alpha, result.counts if result.masses is None else result.masses)
-    return math.log(weights[1] / weights[0])

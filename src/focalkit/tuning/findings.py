@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from focalkit._core.message import Finding
-from focalkit.decisions import Constraint
+from focalkit.decisions import CaseCost, Constraint
 from focalkit.tuning.deciding import decision
 from focalkit.tuning.result import FREE
 from focalkit.tuning.scores import METRICS
@@ -49,12 +49,15 @@ def _do(verdict: Verdict) -> tuple[Finding, ...]:
     if verdict.plain_stands:
         return (Finding("settled" if verdict.settled else "stands" if verdict.proof else "keep", values),)
     how = decision(result, best.cell, verdict.metric)
-    rare = result.rarest
+    rare = _of(verdict)
     values |= {"family": best.family, "cell": result.cells[best.cell], "rare": str(result.classes[rare])}
     keep, then = "use_use", ""
     if how.cutoff is not None:
         values["cutoff"] = how.cutoff if rare == 1 else 1 - how.cutoff
         keep, then = "use_cutoff", "then_cutoff"
+    elif how.by_costs:
+        of_case = isinstance(verdict.metric.goal, CaseCost)
+        keep, then = ("use_case_costs", "then_case_costs") if of_case else ("use_costs", "then_costs")
     elif how.tau is not None:
         values["tau"] = f"{how.tau:g}"
         keep, then = "use_shift", "then_shift"
@@ -67,6 +70,12 @@ def _do(verdict: Verdict) -> tuple[Finding, ...]:
         *([Finding(then, values)] if then else []),
         Finding("why_retrain", {"lead": lead, "family": rival.family}),
     )
+
+
+def _of(verdict: Verdict) -> int:
+    """The class that is caught or missed: the positive one, where the metric has one, or the rarest."""
+    result = verdict.result
+    return 1 if len(result.classes) == 2 and (verdict.metric.directed or result.turned) else result.rarest
 
 
 def _expect(verdict: Verdict) -> tuple[Finding, ...]:
@@ -94,11 +103,11 @@ def _expect(verdict: Verdict) -> tuple[Finding, ...]:
 
 
 def _per_thousand(verdict: Verdict) -> list[Finding]:
-    """What becomes of a thousand cases: the rarest class against the others."""
+    """What becomes of a thousand cases: the positive class, or the rarest, against the others."""
     result = verdict.result
     if verdict.metric.judges != "decisions" or result.decided is None:
         return []
-    k = result.rarest
+    k = _of(verdict)
     values: dict[str, Any] = {"rare": str(result.classes[k])}
     for when, family in (("before", verdict.families[0]), ("after", verdict.recommended)):
         counts = result.decided[list(family.picks), np.arange(result.decided.shape[1])].sum(axis=0)

@@ -84,6 +84,12 @@ def as_tuple(alpha: Any) -> Any:
     return tuple(alpha) if isinstance(alpha, list) or (isinstance(alpha, np.ndarray) and alpha.ndim == 1) else alpha
 
 
+def in_turn(alpha: Any) -> Any:
+    """Weights of two classes as they are where the classes change places."""
+    alpha = as_tuple(alpha)
+    return alpha[::-1] if isinstance(alpha, tuple) else alpha
+
+
 def with_decisions(fits: Sequence[Cell], *, closed: bool) -> list[tuple[int, Cell]]:
     """The candidates that come from fitted ones, each with the place of its fit: as trained, and with other decisions.
 

@@ -54,7 +54,9 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         Strength of the prior shift: the class with the largest p_k / prior_k^tau is decided. None: the largest
         probability that the trained model gives.
     cutoff : float, optional
-        Of two classes: the second is decided where its probability is above it.
+        Of two classes: the positive one is decided where its probability is above it.
+    positive : label, optional
+        Of two classes, the one that ``cutoff`` and the misses of a CaseCost are of; default: the second.
     goal : CostMatrix or CaseCost, optional
         The class of the least expected cost is decided; ``predict`` then takes the cases' own ``costs``.
     never : sequence
@@ -92,6 +94,7 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         params: Mapping[str, Any] | None = None,
         tau: float | None = None,
         cutoff: float | None = None,
+        positive: Any = None,
         goal: CostMatrix | CaseCost | None = None,
         never: Sequence[Any] = (),
         random_state: int = 0,
@@ -105,6 +108,7 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         self.params = params
         self.tau = tau
         self.cutoff = cutoff
+        self.positive = positive
         self.goal = goal
         self.never = never
         self.random_state = random_state
@@ -132,6 +136,9 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         masses = np.bincount(ids, weights=weight, minlength=len(self.classes_))
         self.prior_ = masses / masses.sum()
         cell = self._cell(len(self.classes_))
+        if self.positive is not None and (len(self.classes_) != 2 or self.positive not in self.classes_.tolist()):
+            labels = ", ".join(map(repr, self.classes_.tolist()[:4]))
+            contracts.reject("positive", "be one of two labels", self.positive, f"The labels are {labels}.")
         trainer = trainer_of(self.estimator, self.random_state)
         if isinstance(trainer, EstimatorTrainer | ClassifierTrainer):
             trainer.check_params("params", dict(cell.params))
@@ -240,14 +247,20 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
             contracts.reject("costs", "be left out", self.goal, "They go with goal=CaseCost(…).")
         if self.goal is not None:
             goal, k = self.goal, len(self.classes_)
-            costs = goal.array if isinstance(goal, CostMatrix) else inputs.case_matrices(goal, costs, k, len(p))
+            if isinstance(goal, CostMatrix):
+                costs = goal.array
+            else:
+                given, costs = costs, inputs.case_matrices(goal, costs, k, len(p))
+                if np.ndim(given) == 1 and not self._positive():  # amounts; matrices are in the order of the labels
+                    costs = costs[:, ::-1, ::-1]
             return CostOf(goal, costs).closed(p, np.arange(len(p)))
         if self.cutoff is not None:
             if len(self.classes_) != 2:
                 contracts.reject(
                     "cutoff", "be left out", contracts.Words(f"{len(self.classes_)} classes"), "It is of two classes."
                 )
-            return (p[:, 1] > self.cutoff).astype(np.intp)
+            k = self._positive()
+            return np.where(p[:, k] > self.cutoff, k, 1 - k)
         if self.tau is None and self.logit_adjustment is not None:
             with np.errstate(divide="ignore"):  # the model's own logits
                 return np.asarray((np.log(p) - self.logit_adjustment * np.log(self.prior_)).argmax(axis=1))
@@ -257,6 +270,11 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
             merit = np.log(p) - self.tau * np.log(self.prior_)
         merit[:, np.isin(self.classes_, list(self.never))] = -np.inf
         return np.asarray(merit.argmax(axis=1))
+
+    def _positive(self) -> int:
+        """The place of the positive one of two classes."""
+        labels = self.classes_.tolist()
+        return 1 if self.positive is None else labels.index(self.positive)
 
     @available_if(lambda self: hasattr(_parts(self.estimator)[1], "predict_proba"))  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Real:

@@ -215,6 +215,11 @@ class TuneResult(Shown):
         return np.asarray(masses / masses.sum())
 
     @property
+    def turned(self) -> bool:
+        """Whether the two classes are not in the order of their labels: the first of these is the positive one."""
+        return len(self.classes) == 2 and bool(self.classes[1] < self.classes[0])
+
+    @property
     def rarest(self) -> int:
         """The rarest class of those that some fold scores."""
         return int(np.where(np.bool_(True) if self.scored is None else self.scored, self.prior, np.inf).argmin())

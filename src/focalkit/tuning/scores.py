@@ -41,6 +41,14 @@ class Metric:
         return isinstance(self.goal, Cost | CostMatrix | CaseCost)
 
     @property
+    def directed(self) -> bool:
+        """Whether it is of one of two classes, the positive one: misses, alarms and F scores are."""
+        goal = self.goal
+        return isinstance(goal, Cost | CaseCost | Constraint) or (
+            isinstance(goal, Maximize) and goal.metric == "f_beta"
+        )
+
+    @property
     def relative(self) -> bool:
         """Whether a difference counts as a share of plain cross-entropy's own figure."""
         return self.costs or (self.measure is not None and self.measure.relative)

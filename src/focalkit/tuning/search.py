@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,16 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.types import Features
-from focalkit.decisions import Constraint, Cost, Goal
+from focalkit.decisions import Constraint, Cost, CostMatrix, Goal
 from focalkit.io.repeats import duplicate_groups
 from focalkit.tuning.collection import Collection, Left, Progress
 from focalkit.tuning.data import Data, Trainer
 from focalkit.tuning.execute import run_units
 from focalkit.tuning.folds import Folds, forward_folds, make_folds
-from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan
+from focalkit.tuning.grid import ALPHAS, GAMMAS, KEEP_HARDEST, Grid, Plan, in_turn
 from focalkit.tuning.journal import Journal
 from focalkit.tuning.linear import LinearTable, LinearTrainer
-from focalkit.tuning.measures import Scored
+from focalkit.tuning.measures import CostOf, Scored
 from focalkit.tuning.racing import FEWEST_FITS, FEWEST_REPEATS, left_behind
 from focalkit.tuning.resampling import checked as checked_rivals
 from focalkit.tuning.resampling import names_of
@@ -53,6 +54,7 @@ def tune(
     rivals: str | Sequence[str] = (),
     metric: str | Goal | ArrayLike | Callable[..., float] = "balanced_accuracy",
     costs: ArrayLike | None = None,
+    positive: Any = None,
     n_splits: int = 5,
     n_repeats: int = 5,
     groups: ArrayLike | None = None,
@@ -108,6 +110,9 @@ def tune(
         with ``sample_weight`` they must take that.
     costs : (n,) or (n, n_classes, n_classes), optional
         Of each case, for ``CaseCost``.
+    positive : label, optional
+        Of two classes, the one that misses, alarms, precision, recall and F scores are of; it becomes the second of the
+        result's classes. Default: of numbers and truth values the larger, of texts the rarer.
     n_splits, n_repeats : int
         Folds, and how often they are drawn anew.
     groups : (n,), optional
@@ -154,7 +159,7 @@ def tune(
         Where a worker process was killed.
     """
     started = perf_counter()
-    asked = metric_of(metric)
+    asked, given = metric_of(metric), metric
     metric = asked.name
     contracts.whole("n_splits", n_splits, 2)
     contracts.whole("n_repeats", n_repeats, 1, most=MOST_REPEATS)
@@ -176,7 +181,18 @@ def tune(
         contract = f"have one label for each of the {rows} rows of X"
         contracts.reject("y", contract, len(targets), "Pass the same rows of both.")
     weight = None if sample_weight is None else _weights(sample_weight, targets, classes)
+    turns = (positive is not None or asked.directed) and _turns(positive, estimator, classes, targets, weight)
+    if turns:
+        # what is in the order of the labels changes places with them
+        classes, targets, alphas = classes[::-1], 1 - targets, [in_turn(alpha) for alpha in alphas]
+        estimator = estimator.turned() if hasattr(estimator, "turned") else estimator
+        if isinstance(given, list | tuple | np.ndarray | CostMatrix):
+            matrix = given if isinstance(given, CostMatrix) else CostMatrix(given)  # type: ignore[arg-type]
+            asked = metric_of(matrix.ordered((1, 0)))
+            metric = asked.name
     asked = bound(asked, targets, classes, weight, costs)
+    if turns and isinstance(asked.measure, CostOf) and np.ndim(costs) == 3:  # type: ignore[arg-type]
+        asked = replace(asked, measure=replace(asked.measure, matrices=asked.measure.matrices[:, ::-1, ::-1]))
     grouped = groups is not None
     groups = contracts.groups(groups, len(targets)) if grouped else _equal_rows(X, len(targets))
     trainer = _trainer(estimator, X, targets, len(classes), seed, plain=not n_trials and not rivals)
@@ -280,6 +296,32 @@ def _trainer(estimator: Any, X: Any, targets: NDArray[Any], n_classes: int, seed
         estimator = named_estimator(estimator, shape[1])
     trainer = trainer_of(estimator, seed)
     return trainer.checked(len(targets), n_classes) if isinstance(trainer, OutOfFold) else trainer
+
+
+def _turns(
+    positive: Any,
+    estimator: Any,
+    classes: NDArray[Any],
+    targets: NDArray[Any],
+    weight: NDArray[np.float64] | None,
+) -> bool:
+    """Whether the first of the labels is the positive class: as asked, or of two texts the rarer."""
+    fixed = callable(estimator) and not hasattr(estimator, "get_params")  # a function's logits have the labels' order
+    if positive is None:
+        texts = len(classes) == 2 and all(isinstance(label, str) for label in classes.tolist())
+        masses = np.bincount(targets, weight, minlength=len(classes))
+        return bool(texts and not fixed and masses[0] < masses[1])
+    if len(classes) != 2:
+        got = contracts.Words(f"{positive!r} with {len(classes)} classes")
+        contracts.reject("positive", "be left out", got, "It is one of two classes.")
+    labels = classes.tolist()
+    found = [k for k, label in enumerate(labels) if label == positive or str(label) == str(positive)]
+    if len(found) != 1:
+        contracts.reject("positive", f"be {labels[0]!r} or {labels[1]!r}", positive, "It is one of the two labels.")
+    if fixed and found[0] == 0:
+        remedy = "A training function's logits are in the order of the labels: rename them, or pass a classifier."
+        contracts.reject("positive", f"be {labels[1]!r}", positive, remedy)
+    return found[0] == 0
 
 
 def _identity(metric: Metric) -> str:
