@@ -55,9 +55,10 @@ def test_every_output_of_the_command_holds_every_label(tmp_path):
     exec(places["script"].read_text(), names)
     out = CliRunner().invoke(main, ["predict", str(places["save"]), str(table), "--trust"]).output.splitlines()
     assert out[0] == "decision_t_x,decision_t_y,p_t_x,p_t_y"
-    decided = np.array([line.split(",")[:2] for line in out[1:]], int)
-    assert (decided[:, 0] == names["decisions"]["t_x"]).all()
-    assert (decided[:, 1] == (names["decisions"]["t_y"] == "yes")).all()
+    decided = np.array([line.split(",")[:2] for line in out[1:]])
+    assert (decided[:, 0] == names["decisions"]["t_x"].astype(str)).all()
+    assert (decided[:, 1] == names["decisions"]["t_y"]).all()
+    assert "t_y = yes" in done.output
 
 
 def test_a_journal_of_several_labels_is_one_a_label(tmp_path):
@@ -95,6 +96,46 @@ def a_table(tmp_path, rare=3):
     place = tmp_path / "t.csv"
     place.write_text("\n".join(["a,b,t_x,t_few", *rows]) + "\n")
     return place
+
+
+def test_of_words_the_rarer_is_the_label_and_gaps_in_other_rows_are_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    ill = X + rng.normal(size=(300, 2)) > 1.2
+    place, model, card = tmp_path / "t.csv", tmp_path / "m.joblib", tmp_path / "c.md"
+    words = [["disease" if i else "normal" for i in column] for column in ill.T]
+    few = [
+        "--gamma",
+        "0",
+        "--alpha",
+        "none,balanced",
+        "--keep-hardest",
+        "none",
+        "--repeats",
+        "1",
+        "--jobs",
+        "1",
+        "--quiet",
+    ]
+
+    def write(first, second):
+        rows = [f"{a:.4f},{b:.4f},{i},{j}" for (a, b), i, j in zip(X, first, second, strict=True)]
+        place.write_text("\n".join(["a,b,t_x,t_y", *rows]) + "\n")
+
+    write(*words)
+    words_of = ["tune", str(place), "--target", "t_*", *few]
+    done = CliRunner().invoke(main, [*words_of, "--save", str(model), "--card", str(card), "--cost", "fn=9,fp=1"])
+    assert done.exit_code == 0, done.output
+    assert "t_x = disease" in done.output
+    assert "are “disease”: caught" in card.read_text()
+    out = CliRunner().invoke(main, ["predict", str(model), str(place), "--trust"]).output.splitlines()
+    decided, p = ([line.split(",")[k] for line in out[1:]] for k in (0, 2))
+    assert set(decided) == {"disease", "normal"}
+    assert np.mean(np.array(p, float)[ill[:, 0]]) > np.mean(np.array(p, float)[~ill[:, 0]])
+    write(["", *words[0][1:]], [*words[1][:-1], ""])
+    refused = CliRunner().invoke(main, words_of)
+    assert refused.exit_code == 2
+    assert "label 't_y' must have a value in the same rows as 't_x'" in refused.output
 
 
 def test_worth_and_proof_hold_for_every_label_and_every_figure():

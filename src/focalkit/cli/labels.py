@@ -44,7 +44,7 @@ def show_labels(
     from focalkit.report.terminal.console import Terminal
     from focalkit.tuning.multilabel import tune_labels
 
-    problem, labels, origins = _read(file, pattern, asked, estimator)
+    problem, labels, about = _read(file, pattern, asked, estimator)
     shown = not to_stdout(*places.values())
     terminal = Terminal(language)
     if shown:  # before any work
@@ -57,8 +57,9 @@ def show_labels(
     with Progress("progress.tune", language, quiet) as bar:
         told: dict[str, Any] = {**rule, **options, **problem.folding, "progress": bar.of_run}
         found = tune_labels(problem.estimator, problem.X, labels, **told)
-    verdicts = {
-        name: replace(verdict, result=replace(verdict.result, origin=origins[name]))
+    trained = found
+    verdicts = {  # in the words of the file, as the script reads them
+        name: replace(verdict, result=replace(verdict.result, **about[name]))
         for name, verdict in found.verdicts.items()
     }
     found = replace(found, verdicts=verdicts)
@@ -74,7 +75,7 @@ def show_labels(
     for key in PLACES:
         place = places[key]
         if place is not None and key == "model":
-            save_labels(problem, found, labels, place)
+            save_labels(problem, trained, labels, {name: about[name]["classes"] for name in labels}, place)
         elif place is not None:
             write_out(place, made[key]())
     if shown:
@@ -93,7 +94,10 @@ def show_labels(
 def _read(
     file: str, pattern: str, asked: dict[str, Any], estimator: tuple[str, float, bool]
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """The problem of the features, every label as 0 and 1, and where each came from."""
+    """The problem of the features, every label as 0 and 1, and where each came from with its words for these.
+
+    Of texts the rarer is 1, of numbers the larger.
+    """
     from focalkit.cli.problem import from_table
     from focalkit.io.dialect import TextOptions
     from focalkit.io.features import _columns
@@ -103,24 +107,40 @@ def _read(
     wanted = [name for name in names if fnmatchcase(name, pattern)]
     if not wanted:
         contracts.reject("target", "fit a column", pattern, f"The columns are {', '.join(names[:8])}.")
-    labels, origins, problems = {}, {}, []
+    labels, about, problems = {}, {}, []
     for name in wanted:
         others = tuple(other for other in wanted if other != name)
         problem = from_table(file, {**asked, "target": name, "drop": (*asked["drop"], *others)}, *estimator)
-        values = np.unique(problem.y)
+        values, counts = np.unique(problem.y, return_counts=True)
         if len(values) != 2:
             contracts.reject(f"label {name!r}", "have two values", values[:5].tolist(), "One column a label.")
+        if isinstance(values[0], str) and counts[0] < counts[1]:
+            values = values[::-1]
+        if problems and not _alike(problem.X, problems[0].X):
+            remedy = "Complete the labels, or tune those that are there in other rows by themselves."
+            contracts.reject(
+                f"label {name!r}",
+                f"have a value in the same rows as {wanted[0]!r}",
+                contracts.Words("gaps elsewhere"),
+                remedy,
+            )
         problems.append(problem)
-        labels[name], origins[name] = (problem.y == values[1]).astype(int), problem.origin
-    if len({len(y) for y in labels.values()}) > 1:
-        contracts.reject("target", "have a value in the same rows", pattern, "Complete the labels.")
+        labels[name] = (problem.y == values[1]).astype(int)
+        about[name] = {"origin": problem.origin, "classes": tuple(values.tolist())}
     # what is noted of every label alike: the others are told of their own column, and of those left out for it
     problem = problems[-1]
     problem.notes = [note for note in problem.notes if all(note in other.notes for other in problems)]
-    return problem, labels, origins
+    return problem, labels, about
 
 
-def save_labels(problem: Any, found: Any, labels: dict[str, Any], place: Path) -> None:
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two tables of features are of the same rows."""
+    return bool(one.equals(other)) if hasattr(one, "equals") else np.array_equal(one, other, equal_nan=True)
+
+
+def save_labels(
+    problem: Any, found: Any, labels: dict[str, Any], words: dict[str, tuple[Any, Any]], place: Path
+) -> None:
     """What is recommended for each label, trained on all rows, as one pipeline."""
     from focalkit.cli.problem import save_model
     from focalkit.report.snippet import fitted
@@ -131,4 +151,4 @@ def save_labels(problem: Any, found: Any, labels: dict[str, Any], place: Path) -
         name: fitted(verdict.result, verdict, problem.estimator, problem.X, labels[name], weight)
         for name, verdict in found.verdicts.items()
     }
-    save_model(problem, LabelRemedies(models), place)
+    save_model(problem, LabelRemedies(models, words), place)

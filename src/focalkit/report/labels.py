@@ -28,7 +28,9 @@ def table(found: LabelVerdicts) -> Table:
         of, judges = verdict.recommended, verdict.metric.shown_as
         score = write.score(of.expected.mean, of.expected.standard_error, judges)
         gain = write.interval(of.gain.mean, of.gain.low, of.gain.high, judges)
-        rows.append([name, write.count(found.positives[name]), verdict.result.cells[of.cell].message, score, gain])
+        word = verdict.result.classes[1]
+        label = f"{name} = {word}" if isinstance(word, str) else name
+        rows.append([label, write.count(found.positives[name]), verdict.result.cells[of.cell].message, score, gain])
     together = found.together
     total = write.interval(together.mean, together.low, together.high, found.metric.shown_as)
     rows.append([message("label.together"), write.count(sum(found.positives.values())), "", "", total])

@@ -48,20 +48,29 @@ class LabelRemedies(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     models : mapping of str to RemedyClassifier
-        A trained one a label.
+        A trained one a label, each of 0 and 1.
+    words : mapping of str to (object, object), optional
+        What 0 and 1 of each label are called; default: 0 and 1.
     """
 
-    def __init__(self, models: Mapping[str, RemedyClassifier]) -> None:
+    def __init__(
+        self, models: Mapping[str, RemedyClassifier], words: Mapping[str, tuple[Any, Any]] | None = None
+    ) -> None:
         self.models = models
+        self.words = words
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels, in the order of the columns."""
         return tuple(self.models)
 
-    def predict(self, X: Any) -> NDArray[np.intp]:
-        """Decisions (n, n_labels), 0 or 1."""
-        return np.column_stack([model.predict(X) for model in self.models.values()])
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Decisions (n, n_labels), 0 or 1, or what these are called."""
+        said = {name: model.predict(X) for name, model in self.models.items()}
+        if self.words is not None:
+            said = {name: np.array(self.words[name])[ids] for name, ids in said.items()}
+        kind = object if len({column.dtype.kind for column in said.values()}) > 1 else None
+        return np.column_stack([column if kind is None else column.astype(object) for column in said.values()])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities (n, n_labels) that a row has each label."""
