@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_classification
-from sklearn.ensemble import BaggingClassifier, GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
@@ -18,7 +24,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from focalkit import InputError
 from focalkit.estimator import FocalClassifier
-from focalkit.tuning import Cell, OutOfFold, judge, tune
+from focalkit.tuning import Cell, OutOfFold, RemedyClassifier, judge, tune
 from focalkit.tuning.classifiers import classifier_trainer
 from focalkit.tuning.trainers import Data
 
@@ -37,6 +43,18 @@ WAYS = [
     (make_pipeline(StandardScaler(), GaussianNB()), ("sample_weight", "gaussiannb__sample_weight")),
     (GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2), ("class_weight", "estimator__class_weight")),
     (KNeighborsClassifier(), None),
+    (
+        VotingClassifier(
+            [("a", LogisticRegression()), ("b", make_pipeline(StandardScaler(), LogisticRegression()))], voting="soft"
+        ),
+        ("class_weight", "a__class_weight", "b__logisticregression__class_weight"),
+    ),
+    (VotingClassifier([("a", LogisticRegression()), ("b", KNeighborsClassifier())], voting="soft"), None),
+    (
+        StackingClassifier([("a", LogisticRegression())], final_estimator=LogisticRegression(), cv=2),
+        ("class_weight", "a__class_weight", "final_estimator__class_weight"),
+    ),
+    (StackingClassifier([("a", LogisticRegression())], final_estimator=KNeighborsClassifier(), cv=2), None),
 ]
 
 
@@ -146,3 +164,10 @@ def test_a_row_of_weight_two_is_that_row_twice(data, model):
         np.testing.assert_allclose(one.posterior, other.posterior, atol=1e-6, err_msg=cell.title)
     with pytest.raises(InputError, match="take sample_weight in fit"):
         tune(KNeighborsClassifier(), X, y, **SMALL, sample_weight=1.0 + y)
+
+
+def test_weights_reach_every_member_before_they_are_undone(data):
+    X, y = data
+    alike = VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression())], voting="soft")
+    one, two = (RemedyClassifier(model, alpha="balanced").fit(X, y) for model in (LogisticRegression(), alike))
+    np.testing.assert_allclose(two.predict_proba(X), one.predict_proba(X), rtol=1e-9)

@@ -1,10 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
 
 from focalkit import InputError
 from focalkit.io.repeats import duplicate_groups, repeats
+from focalkit.tuning import tune
 from focalkit.tuning.folds import forward_folds, make_folds
 
 
@@ -149,3 +153,26 @@ def test_the_refusal_counts_the_file_s_rows_and_tells_equal_rows_from_too_few(ta
         make_folds(np.array(targets), np.array(groups), n_splits=2, n_repeats=1, seed=0, names=["well", "ill"])
     assert said in str(refused.value)
     assert ("Equal rows, and rows of one group" in str(refused.value)) == ("different" in said)
+
+
+def test_folds_are_the_same_for_every_container_and_every_set_of_features():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 3)), np.arange(120) % 4 == 0
+    X[60:80] = X[20:40]  # rows that repeat
+    small = {"alphas": [None], "gammas": [0.0], "keep_hardest": [], "n_splits": 3, "n_repeats": 1}
+
+    def tests_of(features):
+        return [split.test.tolist() for split in tune(LogisticRegression(), features, y, **small).folds.splits]
+
+    frame = pd.DataFrame(X)
+    kinds = [
+        X,
+        X.astype(np.float32),
+        X.astype(object),
+        frame,
+        2 * X + 1,
+        X[:, :2],
+        sparse.csr_array(X),
+        np.asfortranarray(X),
+    ]
+    assert len({str(tests_of(kind)) for kind in kinds}) == 1

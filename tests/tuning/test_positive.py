@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -44,25 +46,17 @@ def test_of_texts_the_rarer_is_positive_and_all_is_as_with_0_and_1(metric):
     np.testing.assert_array_equal(words.scores, numbers.scores)
     of_numbers, of_words = judge(numbers), judge(words)
     assert str(headline(of_words)).replace("bad", "1") == str(headline(of_numbers))
-    one, other = (fitted(r, v, FocalClassifier(), X, y) for r, v, y in (
-        (numbers, of_numbers, RARE.astype(int)), (words, of_words, WORDS)))  # fmt: skip
-    np.testing.assert_array_equal(one.predict(X, **costs) == 1, other.predict(X, **costs) == "bad")
     for place, cell in enumerate(numbers.cells):  # every remedy, its weights and cut-off too
         if cell.tau in ("closed", "chosen"):
-            at = [next(f for f in v.families if f.family == v.recommended.family) for v in (of_numbers, of_words)]
-            pair = [_with(v, f, place) for v, f in zip((of_numbers, of_words), at, strict=True)]
-            models = [
-                fitted(v.result, v, FocalClassifier(), X, y)
-                for v, y in zip(pair, (RARE.astype(int), WORDS), strict=True)
-            ]
-            decided = [m.predict(X, **(costs if cell.tau == "closed" else {})) for m in models]
+            models = [trained(of_numbers, place, RARE.astype(int)), trained(of_words, place, WORDS)]
+            decided = [model.predict(X, **(costs if cell.tau == "closed" else {})) for model in models]
             np.testing.assert_array_equal(decided[0] == 1, decided[1] == "bad")
 
 
-def _with(verdict, family, cell):
-    from dataclasses import replace
-
-    return replace(verdict, recommended=replace(family, cell=cell))
+def trained(verdict, place, y):
+    """The cell at a place, as the verdict's recommendation would be trained."""
+    verdict = replace(verdict, recommended=replace(verdict.recommended, cell=place))
+    return fitted(verdict.result, verdict, FocalClassifier(), X, y)
 
 
 def test_the_positive_class_can_be_named():
@@ -95,7 +89,7 @@ def test_lines_of_a_matrix_are_in_the_order_of_the_labels():
         result = tune(FocalClassifier(), X, WORDS, metric=odd, positive=positive, **{**SMALL, "alphas": [None]})
         closed = next(i for i, cell in enumerate(result.cells) if cell.tau == "closed")
         verdict = judge(result)
-        models.append(fitted(result, _with(verdict, verdict.recommended, closed), FocalClassifier(), X, WORDS))
+        models.append(trained(verdict, closed, WORDS))
     np.testing.assert_array_equal(models[0].predict(X), models[1].predict(X))
     p = models[0].predict_proba(X)
     np.testing.assert_array_equal(models[0].predict(X) == "bad", (p @ odd.array).argmin(axis=1) == 0)

@@ -107,7 +107,8 @@ def _read(
     wanted = [name for name in names if fnmatchcase(name, pattern)]
     if not wanted:
         contracts.reject("target", "fit a column", pattern, f"The columns are {', '.join(names[:8])}.")
-    labels, about, problems = {}, {}, []
+    labels, about = {}, {}
+    problems: list[Any] = []
     for name in wanted:
         others = tuple(other for other in wanted if other != name)
         problem = from_table(file, {**asked, "target": name, "drop": (*asked["drop"], *others)}, *estimator)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
@@ -71,8 +71,8 @@ class ClassifierTrainer(OfEstimator):
         return self.way is not None
 
     @cached_property
-    def way(self) -> tuple[str, str] | None:
-        """How class weights are given: ("class_weight", parameter) or ("sample_weight", fit's argument), or None."""
+    def way(self) -> tuple[str, ...] | None:
+        """How class weights are given: ("class_weight", parameters) or ("sample_weight", fit's argument), or None."""
         model, prefix = self.estimator, ""
         while isinstance(model, Pipeline):
             name, model = model.steps[-1]
@@ -81,18 +81,24 @@ class ClassifierTrainer(OfEstimator):
             return "class_weight", f"{prefix}class_weight"
         if has_fit_parameter(model, "sample_weight"):
             return "sample_weight", f"{prefix}sample_weight"
-        inside = [name for name in model.get_params() if name.endswith("__class_weight")]
-        return ("class_weight", prefix + min(inside, key=len)) if inside else None
+        inside = model.get_params()
+        members = [name for name, part in inside.items() if hasattr(part, "get_params") and is_classifier(part)]
+        leaves = [name for name in members if not any(other.startswith(f"{name}__") for other in members)]
+        unnamed = any(part is None and name.endswith("estimator") for name, part in inside.items())
+        if not leaves or unnamed or not all(f"{name}__class_weight" in inside for name in leaves):
+            return None  # one that goes without would be taken for weighted when alpha is undone
+        return "class_weight", *(f"{prefix}{name}__class_weight" for name in sorted(leaves))
 
     @property
     def notes(self) -> tuple[Message, ...]:
         """What is left out for this classifier, and how α is given."""
         if self.way is None:
             return (Message("note.no_weights", name=self.name), Message("note.no_gamma", name=self.name))
-        kind, where = self.way
+        kind, *places = self.way
         out = [Message("note.weights_by", name=self.name, way=kind), Message("note.no_gamma", name=self.name)]
-        own = self.estimator.get_params().get(where) if kind == "class_weight" else None
-        return (*out, Message("note.own_weights", name=self.name)) if own is not None else tuple(out)
+        own = self.estimator.get_params()
+        given = kind == "class_weight" and any(own.get(place) is not None for place in places)
+        return (*out, Message("note.own_weights", name=self.name)) if given else tuple(out)
 
     def predictions(
         self, data: Data, cells: Sequence[Cell], train: NDArray[np.intp], test: NDArray[np.intp]
@@ -132,7 +138,7 @@ def last_step(estimator: Any) -> Any:
 
 def fit_weighted(
     estimator: Any,
-    way: tuple[str, str] | None,
+    way: tuple[str, ...] | None,
     cell: Cell,
     X: Any,
     y: NDArray[Any],
@@ -145,7 +151,7 @@ def fit_weighted(
     """
     model, options = clone(estimator).set_params(**dict(cell.params)), {}
     if way is not None and way[0] == "class_weight":
-        model.set_params(**{way[1]: None})
+        model.set_params(**dict.fromkeys(way[1:]))
     of_rows = sample_weight
     if cell.alpha is not None:
         assert way is not None
@@ -153,7 +159,8 @@ def fit_weighted(
         mass = np.ones(len(y)) if sample_weight is None else sample_weight
         scaled = weights * (mass.sum() / (weights[codes] @ mass))
         if way[0] == "class_weight":
-            model.set_params(**{way[1]: dict(zip(names.tolist(), scaled.tolist(), strict=True))})
+            by_class = dict(zip(names.tolist(), scaled.tolist(), strict=True))
+            model.set_params(**dict.fromkeys(way[1:], by_class))
         else:
             of_rows = scaled[codes] * mass
     if of_rows is not None:

@@ -56,7 +56,7 @@ def make_folds(
         Where fewer than two classes can be both trained and scored.
     """
     n_classes = int(targets.max()) + 1
-    _, first, unit = np.unique(groups, return_index=True, return_inverse=True)
+    first, unit = _in_order(groups)
     holds = np.zeros((len(first), n_classes), bool)
     holds[unit, targets] = True
     units_per_class = holds.sum(axis=0)
@@ -77,6 +77,16 @@ def make_folds(
             test = of_row == fold
             splits.append(Split(repeat, fold, np.flatnonzero(~test), np.flatnonzero(test)))
     return Folds(tuple(splits), n_splits, n_repeats, notes)
+
+
+def _in_order(groups: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first row of each group, and the group of each row, by first appearance: the same whatever groups are called.
+
+    Equal rows are groups of their own, whose numbers depend on the type of the features.
+    """
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return first[order], np.argsort(order)[group]
 
 
 def dealt_out(labels: NDArray[Any], n_splits: int, rng: np.random.RandomState) -> NDArray[np.intp]:
