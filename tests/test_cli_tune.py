@@ -344,6 +344,17 @@ def test_a_saved_model_is_tuned_once_it_is_trusted_on_the_columns_that_it_knew(t
     done = run("tune", path, *QUICK, "--estimator", saved, "--trust")
     assert done.exit_code == 0, done.output
     assert "LogisticRegression is given α by class_weight." in done.output
+    again = tmp_path / "again.joblib"
+    done = run("tune", path, *QUICK, "--estimator", saved, "--trust", "--save", again)
+    assert done.exit_code == 0, done.output
+    decided = run("predict", again, path, "--trust")
+    assert decided.exit_code == 0, decided.output
+    encoder, judged = (step for _, step in joblib.load(again).steps)
+    p = np.array([line.split(",")[-1] for line in decided.output.splitlines()[1:]], float)
+    np.testing.assert_allclose(p, judged.predict_proba(frame[["colour", "x"]])[:, 1], rtol=1e-4)
+    assert list(encoder.transform(frame).columns) == ["colour", "x"]
+    done = run("tune", path, *QUICK, "--estimator", again, "--trust")
+    assert done.exit_code == 0, done.output
     (tmp_path / "broken.joblib").write_bytes(b"no model")
     done = run("tune", path, *QUICK, "--estimator", tmp_path / "broken.joblib", "--trust")
     assert done.exit_code == 2, done.output

@@ -576,3 +576,25 @@ def test_a_report_says_its_size_and_not_all_of_its_figures():
     y = np.tile([0, 1, 0, 0], 40)
     rule = decide(np.linspace(0.01, 0.99, 160), y, "f1")
     assert re.fullmatch(r"DecisionReport\(160 rows, \d+ figures, cross-fitted\)", repr(rule.report))
+
+
+@pytest.mark.parametrize("name", ["prior", "sampling_rate"])
+def test_a_mapping_from_the_classes_is_their_vector(name):
+    rng = np.random.default_rng(0)
+    p = rng.beta(1, 8, 1000)
+    y = (rng.random(1000) < p).astype(int)
+    for classes, given in ((["ok", "fraud"], {"fraud": 0.3, "ok": 0.7}), (None, {0: 0.7, 1: 0.3})):
+        mapped = decide(p, y, Cost(9, 1), classes=classes, **{name: given})
+        assert mapped.to_json() == decide(p, y, Cost(9, 1), classes=classes, **{name: [0.7, 0.3]}).to_json()
+    for wrong in ({}, {"ok": 1.0}, {0: 0.5, 1: 0.3, 2: 0.2}):
+        with pytest.raises(InputError, match=f"{name} must name the classes '0', '1'"):
+            decide(p, y, Cost(9, 1), **{name: wrong})
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity"])
+def test_a_rule_s_file_has_no_constants_that_json_has_not(constant):
+    rng = np.random.default_rng(0)
+    p = rng.beta(1, 8, 1000)
+    text = decide(p, rng.random(1000) < p, Cost(9, 1)).to_json()
+    with pytest.raises(InputError, match=f"be JSON; got {constant} in it"):
+        DecisionRule.from_json(re.sub(r'("cutoff": )[\d.e-]+', rf"\g<1>{constant}", text))

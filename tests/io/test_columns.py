@@ -264,3 +264,16 @@ def test_opening_takes_time_in_proportion_to_the_columns(tmp_path):
         assert open_predictions([tmp_path / f"{k}.parquet"]).n_classes == k
         took[k] = time.process_time() - start
     assert took[4000] < 10 * took[1000] + 0.5
+
+
+@pytest.mark.parametrize("ending", ["csv", "npz"])
+def test_names_of_the_classes_in_another_order_than_the_file_s_are_refused(tmp_path, ending):
+    path = tmp_path / f"p.{ending}"
+    if ending == "csv":
+        BASE.to_csv(path, index=False)
+    else:
+        np.savez(path, logits=Z, targets=np.zeros(len(Z), int), class_names=np.array(["cat", "dog", "eel"]))
+    assert open_predictions([path], Asked(classes=("cat", "dog", "eel"))).class_names == ("cat", "dog", "eel")
+    assert open_predictions([path], Asked(classes=("a", "b", "c"))).class_names == ("a", "b", "c")
+    with pytest.raises(InputError, match="classes must be in the order of the file, cat, dog, eel"):
+        open_predictions([path], Asked(classes=("dog", "cat", "eel")))

@@ -13,11 +13,12 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
@@ -171,3 +172,28 @@ def test_weights_reach_every_member_before_they_are_undone(data):
     alike = VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression())], voting="soft")
     one, two = (RemedyClassifier(model, alpha="balanced").fit(X, y) for model in (LogisticRegression(), alike))
     np.testing.assert_allclose(two.predict_proba(X), one.predict_proba(X), rtol=1e-9)
+
+
+def test_lists_and_numbers_in_texts_are_features_of_the_linear_model_as_of_others(data):
+    X, y = data
+    small = {**SMALL, "gammas": [0.0], "keep_hardest": []}
+    plain = tune(FocalClassifier(), X, y, **small)
+    for features in (X.tolist(), X.astype(str)):
+        np.testing.assert_allclose(tune(FocalClassifier(), features, y, **small).scores, plain.scores, atol=1e-9)
+    with pytest.raises(InputError, match="Expected 2D array"):
+        tune(FocalClassifier(), X[:, 0], y, **small)
+
+
+def test_what_is_wrong_with_an_estimator_or_a_figure_is_said_in_words(data):
+    X, y = data
+    for call in (tune, lambda model, *d: RemedyClassifier(model).fit(*d)):
+        with pytest.raises(InputError, match="estimator must end in a classifier; got a Pipeline without steps"):
+            call(Pipeline(steps=[]), X, y)
+    with pytest.raises(NotFittedError):
+        RemedyClassifier(FocalClassifier()).predict(X)
+    trained = RemedyClassifier(FocalClassifier()).fit(X, y)
+    for wrong in (X[:, :1], X[:0], np.full_like(X, np.nan)):
+        with pytest.raises(InputError, match=r"estimator must predict for these rows; .* Pass rows as in training\."):
+            trained.predict(wrong)
+    with pytest.raises(InputError, match="metric must be a number; got inf from"):
+        tune(FocalClassifier(), X, y, metric=lambda true, said: np.inf, **SMALL)

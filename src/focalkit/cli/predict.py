@@ -38,22 +38,27 @@ def predict(
     FILE needs the columns that MODEL was trained on, by name; it needs no target. The answer is a CSV of one line a
     row: the decision, and the probability of each class.
     """
+    from focalkit.decisions import CaseCost
     from focalkit.io.encoding import Encoding
     from focalkit.tuning.imported import from_file
     from focalkit.tuning.multilabel import LabelRemedies
     from focalkit.tuning.remedy import TableEncoder
 
     check_places(out_file)
+    if reading["drop"]:
+        contracts.reject("--drop", "be left out", list(reading["drop"]), "MODEL takes the columns that it knows.")
     loaded = from_file(str(model), trust)
     steps = getattr(loaded, "steps", [(None, None)])
     if not isinstance(steps[0][1], TableEncoder):
         remedy = "Save one by focalkit tune FILE --save model.joblib."
         contracts.reject("MODEL", "be one that focalkit tune saved", contracts.Words(type(loaded).__name__), remedy)
     options = {name: value for name, value in reading.items() if name != "drop" and value is not None}
-    rows = steps[0][1].encoding.matrix(file, **options)
+    rows = steps[0][1].read(file, **options)
     classifier = steps[-1][1]
     several = isinstance(classifier, LabelRemedies)
     costs = {}
+    if cost_column is None and isinstance(getattr(classifier, "goal", None), CaseCost):
+        contracts.reject("--cost-column", "name the column of what missing each case costs", None, "MODEL goes by it.")
     if cost_column is not None:
         if several:
             got = contracts.Words(f"{cost_column} beside a model of {len(classifier.labels)} labels")

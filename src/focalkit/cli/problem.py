@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,9 +150,15 @@ def _origin(file: str, asked: dict[str, Any], table: Any, name: str, strength: f
 
 def _named(name: str, strength: float, missing: bool, categorical: str) -> tuple[tuple[str, ...], str]:
     options = "" if missing else ", missing=False"
-    options += f", C={strength:g}" if name == "linear" and strength != 1 else ""
+    options += f", C={_literal(strength)}" if name == "linear" and strength != 1 else ""
     made = f"named_estimator({name!r}, X.shape[1], {categorical}{options})"
     return ("from focalkit.tuning import named_estimator",), made
+
+
+def _literal(number: float) -> str:
+    """A number as Python that gives it back."""
+    short = f"{number:g}"
+    return (short if float(short) == number else repr(number)) if math.isfinite(number) else f'float("{number}")'
 
 
 def _imported(text: str, categorical: str, missing: bool) -> tuple[tuple[str, ...], str]:
@@ -201,8 +208,9 @@ def save_model(problem: Problem, model: Any, place: Path) -> None:
     from focalkit.tuning.remedy import TableEncoder
 
     steps = [("model", model)]
-    if problem.encoding is not None and not hasattr(problem.X, "columns"):
-        steps.insert(0, ("columns", TableEncoder(problem.encoding)))
+    if problem.encoding is not None:
+        columns = list(problem.X.columns) if hasattr(problem.X, "columns") else None
+        steps.insert(0, ("columns", TableEncoder(problem.encoding, columns)))
     stream = io.BytesIO()
     joblib.dump(Pipeline(steps), stream, compress=3)
     write_bytes(place, stream.getvalue())

@@ -15,6 +15,7 @@ from focalkit._core.message import Message
 from focalkit.cli.options import (
     READING,
     SEED,
+    STDOUT,
     Jobs,
     OneLine,
     Progress,
@@ -315,6 +316,8 @@ def tune(
     elif positive is None and problem.classes is not None and len(problem.classes) == 2:
         options["positive"] = problem.classes[1]
     source, notes = problem.source, problem.notes
+    if to_stdout(model_file):
+        contracts.reject("save", "be a file", STDOUT, "A model is no text: --save model.joblib")
     if model_file is not None and predictions:
         contracts.reject("save", "be left out with --predictions", model_file, "There is no model to train.")
     shown = not to_stdout(json_file, html_file, script_file, card_file)

@@ -73,13 +73,13 @@ def decide(
         in (0, 1) of positives; with one column a class: one weight a class.
     keep_hardest : float, optional
         Share that hard example mining kept in training. It cannot be undone, which is said.
-    sampling_rate : (n_classes,), optional
+    sampling_rate : (n_classes,) or mapping from the classes, optional
         Share of each class that was kept for training, up to a factor: undone first. Not of several labels.
     calibrate : {"auto", "temperature", "focal_temperature", "isotonic", "beta"} or None
         A map fitted to ``targets``. "auto": for goals of costs that are not ``learned``, temperature, beta or isotonic
         (two classes), temperature or focal temperature (more): the one with the least cross-fitted log loss, of those
         that lower it by more than two standard errors.
-    prior : (n_classes,), or the frequency of the second of two classes, optional
+    prior : (n_classes,), mapping from the classes, or the frequency of the second of two, optional
         Class frequencies where the rule will be used, where they differ from those of ``targets``. Of several labels
         (n_labels,): how frequent each is.
     unlabelled : like ``probabilities``, optional
@@ -111,6 +111,9 @@ def decide(
     goal = as_goal(goal)
     contracts.whole("random_state", random_state, 0, most=contracts.MOST_SEED)
     data = inputs.read(probabilities, targets, sample_weight, classes, goal, costs)
+    prior, sampling_rate = (
+        _in_order(name, value, data.classes) for name, value in (("prior", prior), ("sampling_rate", sampling_rate))
+    )
     if data.multilabel:
         training = Labelled(gamma, alpha, keep_hardest, sampling_rate, calibrate, prior, unlabelled)
         return decide_labels(data, goal, cv, groups, random_state, learned, training)
@@ -119,6 +122,18 @@ def decide(
     folds = inputs.make_folds(data, cv, groups, random_state)
     asked = Asked(goal, learned, calibrate, prior, unlabelled, random_state)
     return learn(data, folds, asked, undo, notes)
+
+
+def _in_order(name: str, value: Any, classes: Sequence[Any]) -> Any:
+    """A mapping from the classes' names as a vector in their order."""
+    if not isinstance(value, Mapping):
+        return value
+    known = {str(key): number for key, number in value.items()}
+    names = [str(label) for label in classes]
+    if sorted(known) != sorted(names) or len(known) != len(value):
+        got = contracts.Words(", ".join(map(repr, list(known)[:5])) or "nothing")
+        contracts.reject(name, f"name the classes {', '.join(map(repr, names[:5]))}", got, "One number a class.")
+    return [known[label] for label in names]
 
 
 def _undo(

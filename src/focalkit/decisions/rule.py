@@ -195,7 +195,7 @@ class DecisionRule:
         try:
             if isinstance(text, Path) or (text.strip() and not text.lstrip().startswith("{")):
                 text = Path(text).read_text(encoding="utf-8")
-            data = json.loads(text)
+            data = json.loads(text, parse_constant=_constant)
         except (ValueError, RecursionError) as error:
             contracts.reject("rule", "be JSON", contracts.Words(str(error)), remedy)
         except OSError as error:
@@ -281,6 +281,12 @@ def plain(value: Any) -> Any:
     if hasattr(value, "to_numpy"):
         return value.to_numpy()
     return value
+
+
+def _constant(name: str) -> Any:
+    """JSON has no NaN and no infinity, and no rule needs one."""
+    got = f"{name} in it"
+    raise ValueError(got)
 
 
 def by_name(value: Any, classes: Sequence[Any]) -> Any:

@@ -186,7 +186,9 @@ def layout_of(found: Described, asked: Asked, file: str, keys: dict[str, str]) -
         contracts.reject("file", "hold logit columns", got, remedy)
     listed = len(logits) == 1 and kind[logits[0]] in ("list", "ints")
     n = found.widths.get(logits[0], 0) if listed else len(logits)
-    classes = asked.classes or (() if listed else without_prefix(tuple(logits)))
+    told = () if listed else without_prefix(tuple(logits))
+    same_order(asked.classes, told)
+    classes = asked.classes or told
     if not found.named and not asked.classes:
         classes = tuple(str(i) for i in range(n))
     target_listed = key is None and bool(targets) and kind[targets[0]] in ("list", "ints")
@@ -322,6 +324,12 @@ def without_prefix(names: tuple[str, ...]) -> tuple[str, ...]:
         if all(name.lower().startswith(prefix) and len(name) > len(prefix) for name in names):
             return tuple(name[len(prefix) :] for name in names)
     return names
+
+
+def same_order(given: Sequence[str], told: Sequence[str]) -> None:
+    """Refuse names of the classes that are those of the file in another order: a swap would be read without a word."""
+    if tuple(given) != tuple(told) and sorted(given) == sorted(told):
+        contracts.reject("classes", f"be in the order of the file, {', '.join(told)}", list(given), "Leave them out.")
 
 
 def is_number(cell: str) -> bool:

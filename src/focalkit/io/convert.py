@@ -259,9 +259,11 @@ def _reject_id(got: str, where: str, layout: Layout) -> None:
     top = 1 if layout.link == "sigmoid" else layout.n_classes - 1
     contract = f"be class ids 0 to {top} or {IGNORE_INDEX} for ignored"
     if layout.link == "softmax":
-        contract += ", or names of logit columns" if not layout.listed else ", or names given by class_names="
+        contract += (
+            ", or names of logit columns" if not layout.listed else ", or names given by class_names= (--classes)"
+        )
     elif layout.n_classes == 1:
-        contract += ", or two names, the negatives' first, given by class_names="
+        contract += ", or two names, the negatives' first, given by class_names= (--classes)"
     contracts.reject(
         "targets",
         contract,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
+from focalkit._core.extras import need
 from focalkit.io.arrow_types import filled
 from focalkit.io.dialect import TextOptions
 from focalkit.io.numbers import MISSING, mend
@@ -48,22 +49,36 @@ class Encoding:
         InputError
             Where a column is missing, or holds texts where there were numbers.
         """
+        texts = dict(zip(self.categorical, self.categories, strict=True))
+        columns, decimal = self._read(source, reading)
+        out = np.empty((len(columns[0]), len(columns)))
+        for k, (column, name) in enumerate(zip(columns, self.names, strict=True)):
+            out[:, k] = _codes(column, texts[k]) if k in texts else _numbers(column, name, decimal)
+        return out
+
+    def frame(self, source: Any, **reading: Any) -> Any:
+        """The same as a pandas data frame, its texts as they are; of :meth:`matrix` in all else."""
+        with need("pandas", "a data frame of the table", None):
+            import pandas
+        columns, decimal = self._read(source, reading)
+        return pandas.DataFrame(
+            {
+                name: _texts(column) if k in self.categorical else _numbers(column, name, decimal)
+                for k, (column, name) in enumerate(zip(columns, self.names, strict=True))
+            }
+        )
+
+    def _read(self, source: Any, reading: dict[str, Any]) -> tuple[list[Any], str]:
+        """The columns of a table that are features, and its decimal sign."""
         from focalkit.io.features import _columns
 
-        texts = dict(zip(self.categorical, self.categories, strict=True))
-        words = [(self.names[k], "column") for k in texts]
+        words = [(self.names[k], "column") for k in self.categorical]
         found = _columns(source, TextOptions(**reading), words, False)
         gone = [name for name in self.names if name not in found.names]
         if gone:
             got = contracts.Words(f"no {', '.join(map(repr, gone[:5]))} among {found.names[:8]}")
             contracts.reject("table", "have the columns that the model knew", got, "Check the file and header=.")
-        at = [found.names.index(name) for name in self.names]
-        n = len(found.columns[at[0]])
-        out = np.empty((n, len(at)))
-        for k, (i, name) in enumerate(zip(at, self.names, strict=True)):
-            column = found.columns[i]
-            out[:, k] = _codes(column, texts[k]) if k in texts else _numbers(column, name, found.decimal)
-        return out
+        return [found.columns[found.names.index(name)] for name in self.names], found.decimal
 
 
 def _numbers(column: Any, name: str, decimal: str) -> NDArray[np.float64]:
@@ -94,6 +109,14 @@ def _truths(encoded: Any) -> NDArray[np.float64] | None:
         return None
     table = np.array([1.0 if w == "true" else 0.0 if w == "false" else np.nan for w in words] + [np.nan])
     return np.asarray(table[filled(encoded.indices, len(words))])
+
+
+def _texts(column: Any) -> NDArray[Any]:
+    """Texts (n,), None where there is none."""
+    import pyarrow as pa
+
+    values = (column if pa.types.is_string(column.type) else column.cast(pa.string())).to_pylist()
+    return np.array([None if v is None or v.strip().lower() in MISSING else v for v in values], object)
 
 
 def _codes(column: Any, texts: Sequence[str]) -> NDArray[np.float64]:

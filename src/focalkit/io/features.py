@@ -182,14 +182,15 @@ def read_table(
     kept = {position(word, names, "keep") for word in contracts.several("keep", keep, *columns)}
     missing = None if missing is None else _words(missing)
     index = _target(target, found, dropped | set(at.values()), alerts)
-    used = [index, *at.values()]
-    if len(set(used)) < len(used) or dropped & set(used):
-        contracts.reject(
-            "target", "be another column than groups, weights, time and costs", names[index], "Name each once."
-        )
+    used = {"target": index, **at}
+    for what, column in used.items():
+        others = [other for other, place in used.items() if place == column and other != what]
+        if others or column in dropped:
+            contract = f"be another column than {others[0] if others else 'those left out'}"
+            contracts.reject(what, contract, names[column], "Name each column once.")
     found_labels = labels(found.columns[index], names[index], missing, found.decimal)
     found_labels = _suspected_header(found_labels, asked, alerts)
-    features = [i for i in range(len(names)) if i not in used and i not in dropped]
+    features = [i for i in range(len(names)) if i not in used.values() and i not in dropped]
     if not features:
         contracts.reject(
             "file", "have a column besides the target", contracts.Words(f"columns {names}"), "Check the delimiter."

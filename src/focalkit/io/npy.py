@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit.io.columns import Asked, Layout
+from focalkit.io.columns import Asked, Layout, same_order
 from focalkit.io.sources import File
 
 KNOWN = ("logits", "targets", "sample_weight", "class_names", "groups", "time")
@@ -327,7 +327,9 @@ def layout_of(arrays: dict[str, Held], asked: Asked, file: str) -> Layout:
             remedy = "Save the arrays of the same rows."
             contracts.reject(name, f"have one entry for each of the {len(z)} rows of logits", got, remedy)
     n_classes = z.shape[1] if len(z.shape) > 1 else 1
-    names = asked.classes or _names(arrays.get("class_names"))
+    told = _names(arrays.get("class_names"))
+    same_order(asked.classes, told)
+    names = asked.classes or told
     if names and len(names) != n_classes and not (n_classes == 1 and len(names) == 2):
         contracts.reject("class_names", f"be {n_classes} names", list(names), "One per class.")
     return Layout(

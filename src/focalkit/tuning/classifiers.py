@@ -255,6 +255,8 @@ def trainer_of(estimator: Any, seed: int = 0) -> Trainer:
     """The trainer of whatever :func:`focalkit.tuning.tune` was given; ``seed`` for what draws and has none."""
     if isinstance(estimator, OutOfFold):
         return estimator
+    if isinstance(estimator, Pipeline) and not estimator.steps:
+        contracts.reject("estimator", "end in a classifier", contracts.Words("a Pipeline without steps"), "Add one.")
     if hasattr(estimator, "get_params") and not isinstance(estimator, type):
         trainer = EstimatorTrainer(estimator)
         if {"alpha", "gamma"} <= set(trainer.parameters):

@@ -15,26 +15,25 @@ Real = NDArray[np.float64]
 
 
 @contextmanager
-def in_words() -> Iterator[None]:
-    """What the user's estimator raises, in one line."""
+def in_words(doing: str = "train on these data") -> Iterator[None]:
+    """What the user's estimator raises while it is at something, in one line."""
     try:
         yield
     except contracts.InputError:
         raise
     except (ValueError, TypeError, AttributeError) as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        remedy = "Put what prepares them before it, in a Pipeline."
+        trains = doing.startswith("train")
+        remedy = "Put what prepares them before it, in a Pipeline." if trains else "Pass rows as in training."
         try:
-            contracts.reject(
-                "estimator", "train on these data", contracts.Words(f"{type(error).__name__}: {first}"), remedy
-            )
+            contracts.reject("estimator", doing, contracts.Words(f"{type(error).__name__}: {first}"), remedy)
         except contracts.InputError as told:
             raise told from error
 
 
 def aligned(fitted: Any, X: Any, n_classes: int) -> Real:
     """Probabilities (n, n_classes); 0 for classes that training had no row of."""
-    with in_words():
+    with in_words("predict for these rows"):
         p = np.asarray(fitted.predict_proba(X), np.float64)
     if not np.isfinite(p).all():
         contracts.reject(

@@ -90,12 +90,13 @@ def for_table(text: str, trust: bool, table: Any, *, missing: bool) -> tuple[Any
         model = from_file(text, trust)
         own = _of_this_package(model)
         if own is not None:
-            encoding, estimator = own
+            encoder, estimator = own
+            encoding, columns = encoder.encoding, getattr(encoder, "columns", None)
             if list(encoding.names) != list(table.feature_names):
                 got = contracts.Words(f"columns {list(table.feature_names)[:5]}")
                 contract = f"be of the columns {list(encoding.names)[:5]}"
                 contracts.reject("estimator", contract, got, "Check --drop and --keep.")
-            return clone(estimator), table.X
+            return clone(estimator), table.X if columns is None else table.frame()[list(columns)]
         if hasattr(model, "feature_names_in_"):
             wanted = [str(name) for name in model.feature_names_in_]
             gone = [name for name in wanted if name not in table.feature_names]
@@ -113,11 +114,11 @@ def for_table(text: str, trust: bool, table: Any, *, missing: bool) -> tuple[Any
 
 
 def _of_this_package(model: Any) -> tuple[Any, Any] | None:
-    """Of what ``focalkit tune --save`` wrote: the encoding of its table, and the estimator without remedy and rule."""
+    """Of what ``focalkit tune --save`` wrote: what encodes its table, and the estimator without remedy and rule."""
     if not isinstance(model, Pipeline) or not isinstance(model.steps[-1][1], RemedyClassifier):
         return None
     first = model.steps[0][1]
-    return (first.encoding, model.steps[-1][1].estimator) if isinstance(first, TableEncoder) else None
+    return (first, model.steps[-1][1].estimator) if isinstance(first, TableEncoder) else None
 
 
 def behind_preparation(model: Any, n_features: int, categorical: Sequence[int], *, missing: bool) -> Any:

@@ -167,8 +167,13 @@ class Scored:
                 contracts.reject("metric", f"score {len(self.classes)} classes", got, remedy)
             except contracts.InputError as told:
                 raise told from error
-        if np.isnan(value):
-            contracts.reject("metric", "be a number", contracts.Words(f"NaN from {self.name}"), "Is a fold too small?")
+        if not np.isfinite(value):
+            contracts.reject(
+                "metric",
+                "be a number",
+                contracts.Words(f"{value} from {self.name}".replace("nan", "NaN", 1)),
+                "Is a fold too small?",
+            )
         return value
 
 

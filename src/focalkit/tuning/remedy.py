@@ -240,7 +240,8 @@ class RemedyClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # t
         costs : (n,) or (n, n_classes, n_classes), optional
             Of each case, where ``goal`` is a CaseCost.
         """
-        return np.asarray(self.classes_[self._decide(self.predict_proba(X), costs)])
+        p = self.predict_proba(X)
+        return np.asarray(self.classes_[self._decide(p, costs)])
 
     def _decide(self, p: Real, costs: Any) -> NDArray[np.intp]:
         if costs is not None and not isinstance(self.goal, CaseCost):
@@ -294,10 +295,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     encoding : Encoding
         Of the table that was trained on.
+    columns : sequence of str, optional
+        Of a model that was trained on a data frame: the columns that it knows, in their order.
     """
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, columns: Sequence[str] | None = None) -> None:
         self.encoding = encoding
+        self.columns = columns
 
     def fit(self, X: Any, y: Any = None) -> TableEncoder:
         """Nothing is learned."""
@@ -305,7 +309,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: Any) -> Any:
         """Features (n, n_features); a matrix of them is as it is."""
-        if isinstance(X, np.ndarray) or hasattr(X, "tocsr"):
+        if getattr(self, "columns", None) is None and (isinstance(X, np.ndarray) or hasattr(X, "tocsr")):
             if X.ndim != 2 or X.shape[1] != len(self.encoding.names):
                 contracts.reject(
                     "X",
@@ -314,7 +318,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     "Pass the table.",
                 )
             return X
-        return self.encoding.matrix(X)
+        return self.read(X)
+
+    def read(self, source: Any, **reading: Any) -> Any:
+        """Features of a file or a data frame, as the model takes them."""
+        columns = getattr(self, "columns", None)  # which older files have not
+        if columns is None:
+            return self.encoding.matrix(source, **reading)
+        return self.encoding.frame(source, **reading)[list(columns)]
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

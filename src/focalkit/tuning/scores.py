@@ -15,7 +15,7 @@ from focalkit._held_out import ranked
 from focalkit._metrics import DECISION_METRICS, MERITS, Merit
 from focalkit.decisions import Abstain, CaseCost, Constraint, Cost, CostMatrix, Goal, Maximize
 from focalkit.decisions.goals import ALIASES, as_goal
-from focalkit.tuning.measures import Measure, Scored, cost_of, scored_by
+from focalkit.tuning.measures import CostOf, Measure, Scored, cost_of, scored_by
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,21 @@ class Metric:
     def least(self) -> float:
         """The least that it can be, as far as that is known."""
         if self.costs or self.measure is not None:
-            return -math.inf
+            return float(min(self._costs(), default=-math.inf))
         return -1.0 if self.merit.name in ("mcc", "kappa", "youden") else 0.0
 
     @property
     def most(self) -> float:
         """The most that it can be, as far as that is known."""
         if self.costs or self.measure is not None or not self.larger_is_better:
-            return math.inf
+            return float(max(self._costs(), default=math.inf))
         return 1.0
+
+    def _costs(self) -> NDArray[np.float64]:
+        """What a case may cost, as far as that is known."""
+        if isinstance(self.goal, Cost | CostMatrix):
+            return self.goal.array.ravel()
+        return self.measure.matrices.ravel() if isinstance(self.measure, CostOf) else np.empty(0)
 
     @property
     def title(self) -> str:

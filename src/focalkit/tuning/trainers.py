@@ -19,6 +19,7 @@ from focalkit._core.spec import LossSpec
 from focalkit.estimator import FocalClassifier, options_of
 from focalkit.posterior import recover_from_log_odds
 from focalkit.tuning.data import Data, Prediction, Trainer
+from focalkit.tuning.foreign import in_words
 from focalkit.tuning.linear import fit_cells
 from focalkit.tuning.resampling import Fit, averaged, fit_rival
 from focalkit.tuning.result import Cell
@@ -204,7 +205,8 @@ def _linear(
     model: FocalClassifier, cells: Sequence[Cell], X: Any, y: Any, weight: Any, test_X: Any, n_classes: int
 ) -> Iterator[tuple[Cell, Prediction]]:
     """All cells of a linear model fitted together, with what else its parameters say."""
-    X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
+    with in_words():
+        X, test_X = (check_array(part, accept_sparse="csr", dtype=[np.float64, np.float32]) for part in (X, test_X))
     counts = np.bincount(y, weight)
     settings = {name: getattr(model, name) for name in ("C", "fit_intercept", "tol", "max_iter")}
     settings["options"] = options_of(model, counts[counts > 0].astype(np.float64))
