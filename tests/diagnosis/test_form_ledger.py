@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from focalkit import InputError, LossSpec, loss_grad_hess
 from focalkit.diagnosis import Ledger, loss_curves
 from focalkit.diagnosis.advice import contradicted, starting_point
+from focalkit.diagnosis.expansion import ratio
 
 RNG = np.random.default_rng(12)
 Z = RNG.normal(size=(4000, 4)) * 5
@@ -55,6 +59,85 @@ def test_shares_of_a_form_are_right_within_their_bounds(gamma, form):
             right = want / want.sum()
             assert (np.abs(part.share - right) <= part.share_error).all()
             assert part.share_error.max() < (0.02 if "gamma_steps" in form else 1e-3)
+
+
+KINDS = [
+    *((gamma, {"poly": e}) for gamma in (0.0, 0.5, 1.0, 2.0, 5.0) for e in (-1.0, 1.0, 1e4)),
+    *((gamma, {"star": b}) for gamma in (0.01, 0.5, 2.0, 100.0) for b in (-30.0, 0.0, 1.0, 30.0)),
+    *((0.0, {"dft": share}) for share in (1e-6, 0.5, 1.0)),
+    *((0.0, {"gce": k}) for k in (1e-6, 1e-3, 0.5, 1.0)),
+    (0.0, {"gamma_steps": [(0.2, 5.0), (1.0, 3.0)]}),
+    *((0.5, {"gamma_negative": n, "clip": c}) for n in (0.0, 0.5, 1.0, 2.0, 2.5, 4.0)
+      for c in (1e-20, 0.05, 0.2, 0.5, 0.9, 1 - 1e-9)),
+    *((gamma, {}) for gamma in (0.0, 0.5, 1.0, 2.0, 30.0)),
+]  # fmt: skip
+
+
+def hard_places(rng, clip):
+    """Log-odds about where a margin begins, at edges of bins, all alike, far out, and anywhere."""
+    edge = np.log1p(-clip) - np.log(clip) if clip else 0.0
+    n = int(rng.integers(1, 40))
+    about = edge + rng.choice([1e-15, 1e-9, 1e-3, 0.05, 0.2]) * rng.normal(size=n)
+    places = [
+        about,
+        np.full(n, edge),
+        np.ceil(about * 8) / 8,
+        np.zeros(n),
+        -np.exp(rng.uniform(3, 6, n)),
+        rng.normal(size=n) * rng.choice([1, 5, 30]),
+    ]
+    return np.concatenate([places[i] for i in rng.choice(len(places), int(rng.integers(1, 4)))])
+
+
+@pytest.mark.parametrize(("gamma", "form"), KINDS, ids=str)
+def test_bounds_hold_in_the_hard_places(gamma, form):
+    spec = LossSpec("sigmoid", gamma, **form, reduction="none")
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        m, sides = hard_places(rng, form.get("clip", 0.0)), rng.random() < 0.5
+        t = rng.integers(2, size=len(m)) if sides else np.zeros(len(m), int)
+        z = np.where(t == 1, m, -m)[:, None]
+        found = loss_grad_hess(spec, z, t[:, None], hess=False)
+        ledger = Ledger(LossSpec("sigmoid", 3.0), 1)
+        ledger.update(z, t[:, None])
+        shares = ledger.shares(gamma=gamma, form=form)
+        for part, values in ((shares.loss, found.loss[:, 0]), (shares.grad, np.abs(found.grad[:, 0]))):
+            want = np.array([math.fsum(values[t == side]) for side in (0, 1)])
+            easy, very_easy = (
+                np.array([math.fsum(values[(t == side) & (m > floor)]) for side in (0, 1)])
+                for floor in (0, math.log(9))
+            )
+            assert (np.abs(part.total - want) <= part.total_error).all()
+            for got, error, of, whole in (
+                (part.share, part.share_error, want, want.sum()),
+                (part.easy, part.easy_error, easy, want),
+                (part.very_easy, part.very_easy_error, very_easy, want),
+            ):
+                there = np.broadcast_to(whole > 0, of.shape)
+                assert (np.abs(got - of / np.where(whole > 0, whole, 1.0))[there] <= error[there]).all()
+                assert (got >= 0).all()
+                assert (got <= 1).all()
+
+
+def test_far_out_a_form_s_bounds_are_of_use():
+    ledger = Ledger(LossSpec(), 2)
+    ledger.update(np.array([[-30.0, 0.0], [-208.0, 0.0]]), np.zeros(2, int))
+    star = ledger.shares(gamma=0.01, form={"star": 1.0}).loss
+    assert star.total_error[0] < 0.3 * star.total[0]
+    gce = ledger.shares(gamma=0.0, form={"gce": 1e-6}).loss
+    assert gce.total_error[0] < gce.total[0] <= 238.0
+
+
+def test_the_bound_of_a_share_holds_for_all_sums_within_theirs():
+    rng = np.random.default_rng(4)
+    for _ in range(3000):
+        part, rest = 10.0 ** rng.uniform(-12, 6, 2)
+        errors = np.array([part, rest]) * rng.choice([0, 1e-14, 0.1, 0.99, 1.5], 2)
+        share, bound = ratio(np.array([part]), errors[:1], part + rest, errors.sum())
+        for signs in ([1, 1], [1, -1], [-1, 1], [-1, -1]):
+            a, b = (Fraction(max(x, 0.0)) for x in np.array([part, rest]) + signs * errors)
+            if a + b > 0:
+                assert abs(a / (a + b) - Fraction(share[0])) <= Fraction(bound[0]) + Fraction(1, 10**17)
 
 
 def test_the_focal_loss_is_asked_of_a_form_s_ledger_by_no_fields():

@@ -94,13 +94,16 @@ def _suprema(lower: Real, upper: Real, g: Real) -> tuple[Real, Real]:
 def ratio(part: Real, part_error: Real, whole: Any, whole_error: Any) -> tuple[Real, Real]:
     """``part / whole`` and a bound on its error, the whole being the part and a rest of independent error.
 
-    With rest b and errors da, db: (a + da)/(T + da + db) - a/T = (da b - db a) / (T (T + da + db)).
-    A share of nothing is 0.
+    With rest b and errors da, db: (a + da)/(T + da + db) - a/T = (da b - db a) / (T (T + da + db)), in which a/T is
+    known to rounding. A share lies between 0 and 1, and that of nothing is 0.
     """
     whole, whole_error = np.asarray(whole, np.float64), np.asarray(whole_error, np.float64)
     least = whole - whole_error
     share = np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 0.0)
     rest_error = np.maximum(whole_error - part_error, 0.0)
-    error = (part_error * np.maximum(1 - share, 0.0) + rest_error * share) / np.where(least > 0, least, 1.0)
+    off = 4 * np.finfo(np.float64).eps
+    error = (part_error * (np.abs(1 - share) + off) + rest_error * (np.abs(share) + off)) / np.where(
+        least > 0, least, 1.0
+    )
     nothing = np.where((whole == 0) & (whole_error == 0), 0.0, 1.0)
-    return share, np.where(least > 0, np.minimum(error + 4 * np.finfo(np.float64).eps, 1.0), nothing)
+    return np.clip(share, 0.0, 1.0), np.where(least > 0, np.minimum(error + off, 1.0), nothing)

@@ -136,28 +136,41 @@ def _of_gamma(
     sup_f, sup_g = (factor**3 * bound(terms, *ends) for terms in third)
     loss, grad = weight * f + spread * f2 / 2, weight * -d1 + spread * g2 / 2
     loss_error, grad_error = spread * reach * sup_f / 6, spread * reach * sup_g / 6
-    whole = _below(-(s1 + centre * weight), weight, gamma, form)
-    parts = ((loss, whole[0], weight * f / 2), (loss_error, whole[1], weight * f / 2),
-             (grad, whole[2], weight * -d1 / 2), (grad_error, whole[3], weight * -d1 / 2))  # fmt: skip
+    below = _below(weight, s1, gamma, form)
+    above = weight * f / 2, weight * -d1 / 2
     loss, loss_error, grad, grad_error = (
-        np.where(left, below, np.where(right, above, inside)) for inside, below, above in parts
+        np.maximum(np.where(left, there, np.where(right, beyond, inside)), 0.0)  # none of them is below 0
+        for inside, there, beyond in (
+            (loss, (below[0][1] + below[0][0]) / 2, above[0]),
+            (loss_error, (below[0][1] - below[0][0]) / 2, above[0]),
+            (grad, (below[1][1] + below[1][0]) / 2, above[1]),
+            (grad_error, (below[1][1] - below[1][0]) / 2, above[1]),
+        )
     )
     size = weight * (np.abs(f) + np.abs(d1) + np.abs(f2) + np.abs(g2))
     rounded = rounding(count, np.asarray(gamma + abs(form.number)), np.where(left, np.abs(loss) + weight, size))
     return CellSums(loss, loss_error + rounded, grad, grad_error + rounded)
 
 
-def _below(linear: Real, weight: Real, gamma: float, form: Form) -> tuple[Real, Real, Real, Real]:
-    """Loss, its error, |d1| and its error where m <= -20; ``linear`` is the sum of -m."""
-    number, e = form.number, float(np.exp(float(bins.LOW)))
-    tail = (1 + gamma) * (1 - bins.LOW) * e
+def _below(weight: Real, s1: Real, gamma: float, form: Form) -> tuple[tuple[Real, Real], tuple[Real, Real]]:
+    """The least and the most that loss and |d1| sum to where m <= -20.
+
+    The mean of a convex function is no less than its value at the mean, and that of a concave one no more.
+    """
+    number, low, e = form.number, float(bins.LOW), float(np.exp(float(bins.LOW)))
+    linear = -(s1 + low * weight)  # the sum of -m, nll being at most e more
+    tail = (1 + gamma) * (1 - low) * e * weight
     if form.name == "poly":
-        more = abs(number) * (gamma + 1) * e
-        return linear + number * weight, weight * (tail + more), weight, weight * (tail + more)
-    if form.name == "star":
-        rest = weight * np.exp(gamma * bins.LOW + number)
-        return linear - number / gamma * weight, rest / gamma, weight, rest
+        loss, tail = linear + number * weight, tail + abs(number) * (gamma + 1) * e * weight
+        return (loss - tail, loss + tail), (weight - tail, weight + tail)
     if form.name == "dft":
-        return (1 - number) * linear, weight * tail, (1 - number) * weight, weight * 2 * e
-    half = weight * np.exp(number * bins.LOW) / 2
-    return weight / number - half / number, half / number, half, half
+        loss, grad = (1 - number) * linear, (1 - number) * weight
+        return (loss - tail, loss + tail), (grad - 2 * e * weight, grad + 2 * e * weight)
+    if form.name == "star":
+        _, _, least = definition.probabilities(number - gamma * linear / weight, np)
+        _, flattest, most = definition.probabilities(np.full_like(weight, gamma * low + number), np)
+        return (weight * least / gamma, weight * most / gamma - s1), (weight * flattest, weight)
+    mean = linear / weight + e
+    least, most = (-np.expm1(-number * nll) / number * weight for nll in (-low, mean))
+    flattest, steepest = (np.exp(-number * nll) * weight for nll in (mean, -low))
+    return (least, most), (flattest * (1 - e), steepest)

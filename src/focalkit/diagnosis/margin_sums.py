@@ -5,8 +5,10 @@ With u = 1 - v = p + c and n = -log u it is the monomial v^g n, and the derivati
     d (p^i q^j v^a n^b u^-k) = i p^i q^(j+1) v^a n^b u^-k - j p^(i+1) q^j v^a n^b u^-k
                              - p^(i+1) q^(j+1) (a v^(a-1) n^b u^-k + b v^a n^(b-1) u^-(k+1) + k v^a n^b u^-(k+1))
 
-so Taylor's formula serves as in :mod:`~focalkit.diagnosis.expansion`. It fails where the margin begins: there, and in
-the open cells, the loss, which falls with m, lies between its values at the two edges, and |d1| between 0 and a bound.
+so Taylor's formula serves as in :mod:`~focalkit.diagnosis.expansion`. It fails in the cell in which the margin begins,
+where the derivatives jump: there, and in the open cells, the loss, which falls with m, lies between its values at the
+two edges, and |d1| between bounds of its own. How much of a cell lies on either side of where the margin begins is
+known in part: by Cantelli's inequality a share of at most S / (S + x^2) is x or more from the mean, to one side of it.
 """
 
 from __future__ import annotations
@@ -37,22 +39,31 @@ def margin_sums(
     mu = np.clip(bins.CENTRE[bin_index] + s1 / weight, bins.LOWER[bin_index], bins.UPPER[bin_index])
     spread = np.maximum(s2 - s1 * (s1 / weight), 0.0)
     reach = np.maximum(upper - mu, mu - lower)
+    edge = np.log1p(-margin) - np.log(margin)  # to rounding; at gamma 0 |d1| itself jumps there, at a cell's end too
+    slack = 8 * np.finfo(np.float64).eps * (1 + abs(edge)) * (1 if gamma == 0 else -1)
+    divided = (lower < edge + slack) & (edge - slack < upper)
+    # at most these shares of a cell lie before and behind the edge; an open one has no second moment
+    variance = (spread + rounding(count, np.asarray(0.0), s2)) / weight
+    few = variance / (variance + (mu - edge) ** 2)
+    outside, inside = (np.where(divided & on & ~(left | right), few, 1.0) for on in (mu > edge, mu < edge))
     value: Terms = {(0, 0, gamma, 1, 0): 1.0}
     falls = derivative(value)
-    ends = [forms.loss(edge, gamma, form, np) for edge in (lower, upper)]
+    ends = [forms.loss(m, gamma, form, np) for m in (lower, upper)]
     steepest = bound(falls, lower, upper, margin)
+    flattest = -forms.d1(lower, gamma, form, np) - (upper - lower) * bound(derivative(falls), lower, upper, margin)
+    flattest = np.where(divided & np.isfinite(flattest), np.maximum(flattest, 0.0) * (1 - inside), 0.0)
     at, errors = [], []
     # second, third and for |d1| third, fourth derivatives
     second, of_slope = derivative(falls), derivative(derivative(falls))
     f, d1 = forms.loss(mu, gamma, form, np), -forms.d1(mu, gamma, form, np)
     f2, g2 = evaluated(second, mu, margin), -evaluated(of_slope, mu, margin)
     for whole, bend, sup, low, high in (
-        (f, f2, bound(of_slope, lower, upper, margin), ends[1], ends[0]),
-        (d1, g2, bound(derivative(of_slope), lower, upper, margin), np.zeros_like(steepest), steepest),
+        (f, f2, bound(of_slope, lower, upper, margin), ends[1], outside * ends[0]),
+        (d1, g2, bound(derivative(of_slope), lower, upper, margin), flattest, outside * steepest),
     ):
         taylor, error = weight * whole + spread * bend / 2, spread * reach * sup / 6
         between, half = weight * (low + high) / 2, weight * (high - low) / 2
-        better = np.isfinite(taylor) & (error < half)
+        better = np.isfinite(taylor) & (error < half) & ~divided
         at.append(np.where(better, taylor, between))
         errors.append(np.where(better, error, half))
     p, _, _ = definition.probabilities(mu, np)
@@ -78,23 +89,28 @@ def derivative(terms: Terms) -> Terms:
     return found
 
 
+def _nll(v: Real, p: Real, margin: float) -> Real:
+    """-log(1 - v), which is -log(p + c), from the smaller of the two."""
+    return -np.where(v < 0.5, np.log1p(-np.minimum(v, 0.5)), np.log(p + margin))
+
+
 def evaluated(terms: Terms, m: Real, margin: float) -> Real:
     """The sum of the terms at ``m``, 0 within the margin."""
     p, q, _ = definition.probabilities(m, np)
     v = np.where(q > margin, q - margin, 0.5)
-    n = -np.log1p(-np.minimum(v, 1 - margin))
+    n = _nll(v, p, margin)
     parts = (c * p**i * q**j * v**a * n**b / (p + margin) ** k for (i, j, a, b, k), c in terms.items())
     return np.where(q > margin, sum(parts, np.zeros_like(p)), 0.0)
 
 
 def bound(terms: Terms, lower: Real, upper: Real, margin: float) -> Real:
-    """A bound on the size of the sum over [lower, upper], infinite where a power of v has none."""
+    """A bound on the size of the sum over [lower, upper] before the margin, infinite where a power of v has none."""
     p, least_q, _ = definition.probabilities(upper, np)
     least_p, q, _ = definition.probabilities(lower, np)
     v, least_v = np.maximum(q - margin, 0.0), np.maximum(least_q - margin, 0.0)
-    ratio = np.where(v > 0, -np.log1p(-np.minimum(v, 1 - margin)) / np.where(v > 0, v, 1.0), 1.0)  # n / v rises with v
+    ratio = np.where(v > 0, _nll(v, least_p, margin) / np.where(v > 0, v, 1.0), 1.0)  # n / v rises with v
     total = np.zeros_like(p)
     for (i, j, a, b, k), c in terms.items():
         power = ratio**b * (v if a + b >= 0 else least_v) ** (a + b)
-        total += abs(c) * p**i * q**j * power / (least_p + margin) ** k
+        total += abs(c) * p ** (i - k) * (p / (p + margin)) ** k * q**j * power  # k never exceeds i
     return np.where(v > 0, total, 0.0)
