@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from mpmath import diff, exp, log, mp, mpf
 
-from focalkit._core import definition
+from focalkit._core import definition, forms
+from focalkit._core.forms import Form
 from tests.budget import TABLE, assert_within_budget, numbers
 from tests.golden import truth
 
@@ -76,6 +77,51 @@ def test_log_h_is_the_published_map(gamma):
             expected = log(v / ((1 - v) ** g - g * (1 - v) ** (g - 1) * v * log(v)))
         size = 1 + abs(at) * (1 + gamma)
         assert abs(one - float(expected)) <= 4 * np.finfo(float).eps * size
+
+
+def slope_of(form, p, q, m, g):
+    """-d1 of a form, written out."""
+    focal = q**g * (q - g * p * log(p))
+    if form is None:
+        return focal
+    number = mpf(form.number)
+    if form.name == "poly":
+        return focal + number * (g + 1) * p * q ** (g + 1)
+    if form.name == "star":
+        return 1 / (1 + exp(g * m + number))
+    if form.name == "dft":
+        return ((1 - number) + number * p) * q
+    if form.name == "gce":
+        return p**number * q
+    v = q - number
+    return p * q * (-g * v ** (g - 1) * log(1 - v) + v**g / (1 - v)) if v > 0 else 0
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        None,
+        *(Form("poly", e) for e in (-1.0, -0.5, 1.0, 1e4)),
+        *(Form("star", b) for b in (-3.0, 0.0, 30.0)),
+        *(Form("dft", share) for share in (0.3, 1 - 1e-12, 1.0)),
+        *(Form("gce", k) for k in (1e-3, 0.7, 1.0)),
+        *(Form("clipped", c) for c in (1e-9, 0.05, 0.5)),
+    ],
+    ids=str,
+)
+def test_the_logarithm_of_a_slope_keeps_its_digits(form):
+    m = np.array([-700.0, -30.0, -2.0, 0.0, 1.0, 2.5, 17.0, 40.0, 300.0, 700.0, 900.0])
+    gammas = (0.0,) if form is not None and form.name in ("dft", "gce") else (0.0, 0.5, 2.0, 5.0)
+    for gamma in gammas if form is None or form.name != "star" else (0.01, 1.0, 5.0):
+        with np.errstate(all="ignore"):
+            got = forms.log_slope(m, np.float64(gamma), form, np)
+        for one, at in zip(got, m, strict=True):
+            with mp.workdps(900):
+                p, q = 1 / (1 + exp(-mpf(at))), 1 / (1 + exp(mpf(at)))
+                slope = slope_of(form, p, q, mpf(at), mpf(gamma))
+                expected = float(log(slope)) if slope > 0 else -np.inf
+            size = 1 + abs(at) * (1 + gamma) + (abs(form.number) if form is not None and form.name == "star" else 0)
+            assert one == expected or abs(one - expected) <= 16 * np.finfo(float).eps * size
 
 
 def test_the_paper_s_worked_numbers_hold():

@@ -137,7 +137,7 @@ def log_slope(m, gamma, form, xp):
     p, q, nll = definition.probabilities(m, xp)
     _, _, nll_other = definition.probabilities(-m, xp)
     if form is not None and form.name == "dft":
-        return -nll - nll_other if form.number == 1 else xp.log1p(-form.number * q) - nll_other
+        return -nll - nll_other if form.number == 1 else xp.log((1 - form.number) + form.number * p) - nll_other
     if form is not None and form.name == "gce":
         return -form.number * nll - nll_other
     if form is not None and form.name == "clipped":
@@ -145,10 +145,14 @@ def log_slope(m, gamma, form, xp):
         safe = xp.where(v > 0, v, xp.ones_like(v))
         slope = -nll - nll_other + gamma * xp.log(safe) + xp.log(gamma * n / safe + 1 / u)
         return xp.where(v <= 0, xp.full_like(v, -xp.inf), slope)
-    ratio = xp.where(q > 0, definition.product_p_nll(p, nll, xp) / xp.where(q > 0, q, xp.ones_like(q)), p)
-    more = gamma * ratio if form is None else gamma * ratio + form.number * (gamma + 1) * p
     bent = xp.where(gamma == 0, xp.zeros_like(m), gamma * nll_other)
-    return xp.log1p(more) - nll_other - bent
+    if form is not None and form.name == "poly":
+        square = xp.where(q > 1e-100, q * q, xp.ones_like(q))
+        ratio = xp.where(q > 1e-100, definition.p_excess(m, xp) / square, 0.5 * xp.ones_like(q))
+        first, more = xp.log1p(gamma * ratio) - nll_other, xp.log((1 + form.number) * (gamma + 1)) - nll
+        return xp.logaddexp(first, more) - nll_other - bent
+    ratio = xp.where(q > 0, definition.product_p_nll(p, nll, xp) / xp.where(q > 0, q, xp.ones_like(q)), p)
+    return xp.log1p(gamma * ratio) - nll_other - bent
 
 
 def log_h(m, gamma, form, xp, margin=None):
