@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from focalkit._core import contracts
-from focalkit._core.spec import FAMILY_FIELDS, LossSpec
+from focalkit._core.spec import LossSpec, family_options
 from focalkit._core.types import Alpha, Features
 from focalkit.linear_solver import candidate_of, minimise
 from focalkit.posterior import log_odds_of_logits, recover_from_log_odds, recover_from_logits
@@ -190,10 +190,8 @@ class FocalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def options_of(model: FocalClassifier, counts: NDArray[np.float64]) -> dict[str, Any]:
     """The fields of the spec beside gamma and alpha, for these class counts."""
-    options = contracts.named("options", model.options)
     # the adjustment is an option of its own, a table is given as gamma, and classes are no soft targets
-    of_classes = set(FAMILY_FIELDS) - {"logit_adjustment", "gamma_steps", "quality"}
-    contracts.known_names(tuple(options), [name for name in FAMILY_FIELDS if name in of_classes])
+    options = family_options(model.options, "logit_adjustment", "gamma_steps", "quality")
     adjustment = adjustment_of(model.logit_adjustment, counts)
     if adjustment is not None:
         contracts.class_vector("logit_adjustment", adjustment, len(counts))

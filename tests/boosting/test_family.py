@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from focalkit import InputError, LossSpec, loss_grad_hess
 from focalkit.boosting import FocalObjective
+from focalkit.boosting.start import start_of
 from focalkit.estimator import FocalClassifier
 from focalkit.posterior import recover_from_logits
 
@@ -55,6 +58,115 @@ def test_curvature_is_positive_and_never_below_the_exact_one(counts, gamma, opti
     assert (hess >= least - 1e-12).all()
     if "clip" not in options:
         assert (hess > 0).all()
+
+
+BINARY = [
+    *((gamma, {}) for gamma in (0.5, 2.0)),
+    *((gamma, {"poly": e}) for gamma in (0.0, 1.0, 3.0) for e in (-1.0, 1.0, 40.0)),
+    *((gamma, {"star": b}) for gamma, b in ((2.0, 1.0), (0.05, 1.0), (5.0, -3.0))),
+    *((0.0, {"gce": k}) for k in (1e-3, 0.7, 0.95)),
+    *((0.0, {"dft": share}) for share in (0.5, 0.99)),
+    *((2.0, {"quality": kind}) for kind in ("quality", "varifocal")),
+    *(
+        (g, {"gamma_negative": n, "clip": c})
+        for g in (0.0, 1.0)
+        for n in (0.0, 0.5, 4.0)
+        for c in (0.0, 0.01, 0.2, 0.6)
+    ),
+    (2.0, {"scale": 3.0, "logit_adjustment": 1.0, "poly": 1.0}),
+    (1.0, {"scale": 0.5, "gamma_negative": 2.0, "clip": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("gamma", "options"), BINARY, ids=str)
+def test_the_start_of_two_classes_is_where_the_risk_is_least(gamma, options):
+    for share in (1e-6, 0.001, 0.02, 0.05, 0.2, 0.5, 0.7, 0.97):
+        for alpha in (None, "sqrt", "balanced"):
+            counts = np.array([1 - share, share]) * 1e6
+            objective = FocalObjective.from_counts(counts, gamma, alpha, options=options)
+            spec = replace(objective.unscaled_spec[0], reduction="none")
+
+            def risk(z, spec=spec, counts=counts):
+                both = [loss_grad_hess(spec, z, np.full(len(z), y), hess=False) for y in (0, 1)]
+                return [
+                    counts[0] * getattr(both[0], part) + counts[1] * getattr(both[1], part) for part in ("loss", "grad")
+                ]
+
+            start, span = objective.start_scores[0], 600.0 / spec.scale
+            if risk(np.array([span]))[1] < 0:  # it falls for ever
+                assert options["clip"] > 0
+                plain = FocalObjective.from_counts(counts, 0.0, alpha)
+                np.testing.assert_allclose(start * spec.scale, plain.start_scores[0], atol=1e-12)
+                continue
+            near = 1e-6 * max(1.0, abs(start))
+            slopes = risk(np.array([start - near, start + near]))[1]
+            assert slopes[0] <= 0 <= slopes[1]
+            if "dft" in options:  # whose weight is not differentiated
+                continue
+            z = np.linspace(-span, span, 20001)
+            for _ in range(4):
+                values = risk(z)[0]
+                z = np.linspace(-1, 1, 2001) * np.ptp(z) / 2000 + z[values.argmin()]
+            assert risk(np.array([start]))[0] <= values.min() * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "options"),
+    [
+        *((gamma, {"poly": e}) for gamma in (0.0, 2.0) for e in (-1.0, 1e3)),
+        *((gamma, {"star": b}) for gamma, b in ((2.0, 1.0), (0.05, 1.0), (5.0, -3.0))),
+        *((0.0, {"gce": k}) for k in (1e-3, 0.9)),
+        *((0.0, {"dft": share}) for share in (0.5, 0.9999)),
+        *((0.0, {"margin": most, "scale": scale}) for most, scale in ((0.35, 64.0), (0.5, 10.0))),
+        (1.0, {"logit_adjustment": 1.0, "margin": 0.3, "scale": 2.0, "poly": 1.0}),
+    ],
+    ids=str,
+)
+def test_the_start_of_several_classes_leaves_the_risk_no_slope(gamma, options):
+    rng = np.random.default_rng(3)
+    for n_classes in (3, 5, 12):
+        for decades in (1, 3, 6):
+            counts = 10 ** rng.uniform(0, decades, n_classes)
+            objective = FocalObjective.from_counts(counts, gamma, options=options)
+            scores = np.tile(objective.start_scores, (n_classes, 1))
+            grad, _ = objective.grad_hess(scores, np.arange(n_classes), counts)
+            assert (np.abs(grad.sum(0)) <= 1e-7 * np.abs(grad).sum(0)).all()
+
+
+@pytest.mark.parametrize("counts", [[500, 300, 200], [9990, 9, 1], list(np.logspace(0, 2, 10))], ids=str)
+def test_a_form_near_the_one_without_a_minimiser_starts_far_out(counts):
+    want = np.log(counts) / (1 - 0.99)  # p^(1 - k) is proportional to the class frequencies
+    found = start_of(counts, LossSpec(gce=0.99))
+    np.testing.assert_allclose(found, want - want.max() - np.log(np.exp(want - want.max()).sum()), rtol=1e-7, atol=1e-9)
+
+
+def test_where_float64_has_no_curvature_at_the_start_the_form_is_named():
+    with pytest.raises(InputError, match="options must leave the loss some curvature"):
+        FocalObjective.from_counts([1000, 0], 0.0, options={"gce": 0.99})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"label_smoothing": 0.1},
+        {"ignore_index": 1},
+        {"keep_hardest": 0.5},
+        {"negatives_per_positive": 3.0},
+        {"reduction": "mean"},
+        {"class_axis": 0},
+        {"link": "sigmoid"},
+        {"gamma": 1.0},
+        {"alpha": 0.25},
+        {"poli": 1.0},
+    ],
+    ids=str,
+)
+def test_fields_that_an_objective_cannot_serve_are_refused(options):
+    name = next(iter(options))
+    with pytest.raises(InputError, match=rf"got '{name}'\..* Known are logit_adjustment, margin, scale"):
+        FocalObjective.from_counts([90, 10], 2.0, options=options)
+    with pytest.raises(InputError, match=f"got '{name}'"):
+        FocalObjective(2.0, (1.0, 1.0), (0.0, 0.0), options=options)
 
 
 def test_what_has_no_minimiser_starts_where_cross_entropy_does():

@@ -236,6 +236,13 @@ class LossSpec:
         """Gamma and form of the true class of a softmax and of the positives of a sigmoid."""
         return self.gamma, None if self.form is not None and self.form.name == "asymmetric" else self.form
 
+    @property
+    def sides(self) -> tuple[tuple[Any, Form | None], tuple[Any, Form | None]]:
+        """Gamma and form, functions of the log-odds, of a sigmoid's targets 0 and of its targets 1."""
+        if self.quality is None:
+            return self.negatives, self.positives
+        return (self.gamma, None), (0.0 if self.quality == "varifocal" else self.gamma, None)
+
     def class_parameters(self) -> dict[str, float | tuple[float, ...]]:
         """The parameters that may differ from class to class, of those that are set: a number or one per class."""
         given = {name: getattr(self, name) for name in CLASS_PARAMETERS}
@@ -420,6 +427,13 @@ def _entries(name: str, given: Mapping[str, Any], first: str, second: str, defau
         contract = f"be a vector, or a mapping with {first!r} and, if it is not {default:g}, {second!r}"
         contracts.reject(name, contract, dict(given), f"E.g. {{{first!r}: …, {second!r}: {default:g}}}.")
     return given[first], given.get(second, default)
+
+
+def family_options(options: Any, *elsewhere: str) -> dict[str, Any]:
+    """The mapping ``options`` as a dict of fields of the family, without those that have their place ``elsewhere``."""
+    given = contracts.named("options", options)
+    contracts.known_names(tuple(given), [name for name in FAMILY_FIELDS if name not in elsewhere])
+    return given
 
 
 def cached_spec(link: str, gamma: PerClass, alpha: PerClass | None, options: Any) -> LossSpec:

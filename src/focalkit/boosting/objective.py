@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focalkit._core import contracts
-from focalkit._core.spec import LossSpec
+from focalkit._core.spec import LossSpec, family_options
 from focalkit._core.types import Alpha
 from focalkit.boosting.start import focal_start, start_of
 from focalkit.losses import loss_grad_hess
@@ -93,6 +93,7 @@ class FocalObjective:
         contracts.number("gamma", self.gamma, contracts.GAMMA, "0 is cross-entropy, 2 the paper's choice.")
         contracts.number("scale", self.scale, contracts.POSITIVE, "from_counts() finds it.")
         contracts.one_of("hessian", self.hessian, HESSIANS)
+        family_options(self.options)
         for name in ("alpha", "start"):
             contracts.several(name, getattr(self, name), "be a sequence of numbers", "from_counts() makes it.")
         if len(self.alpha) < 2 or len(self.start) != len(self.alpha):
@@ -148,7 +149,7 @@ class FocalObjective:
         if not total > 0:
             contracts.reject("alpha", "leave a class with samples a weight above 0", alpha, "E.g. 'balanced'.")
         weights = np.ones_like(n) if np.ptp(weights) == 0 else weights * (n.sum() / total)
-        more = contracts.named("options", options)
+        more = family_options(options)
         if "logit_adjustment" in more:
             more["logit_adjustment"] = adjustment_of(more["logit_adjustment"], n)
         plain = cls(0.0, tuple(weights.tolist()), tuple(focal_start(weights * n, 0.0).tolist()))
@@ -159,11 +160,14 @@ class FocalObjective:
         if gamma == 0 and not more:
             return objective
         safe = replace(objective, hessian="clipped" if hessian == "exact" else hessian)
-        curvature = safe._start_curvature(n)
-        if not curvature > 0:
-            remedy = "Values of 0.5 to 5 are usual."
-            contracts.reject("gamma", "leave the loss some curvature where training starts", gamma, remedy)
-        return replace(objective, scale=plain._start_curvature(n) / curvature)
+        with np.errstate(all="ignore"):
+            scale = float(np.divide(plain._start_curvature(n), safe._start_curvature(n)))
+        if not 0 < scale < np.inf:
+            contract = "leave the loss some curvature where training starts"
+            if objective.unscaled_spec[0].form is not None:
+                contracts.reject("options", contract, more, "Classes as rare as these ask for a milder form.")
+            contracts.reject("gamma", contract, gamma, "Values of 0.5 to 5 are usual.")
+        return replace(objective, scale=scale)
 
     @property
     def is_cross_entropy(self) -> bool:

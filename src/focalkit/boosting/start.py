@@ -18,45 +18,75 @@ Array = NDArray[Any]
 def start_of(weights: Any, spec: LossSpec) -> NDArray[np.float64]:
     """:func:`focal_start` for any loss that a spec describes, without its alpha: scores as log-probabilities.
 
-    Where the loss drives probabilities to 0 and 1 and has no minimiser between, that of cross-entropy.
+    Where the loss drives probabilities to 0 and 1 and has no minimiser between, or its gamma steps, that of
+    cross-entropy.
     """
     w = np.maximum(np.asarray(weights, np.float64), 1e-12 * np.sum(weights))
     goal = np.log(w / w.sum())
     form, (adjustment, margin) = spec.form, spec.shift_vectors()
-    u = goal
+    found = None
     if form is None or (form.name != "steps" and not (form.name in ("dft", "gce") and form.number == 1)):
-        u = _minimiser(goal, spec, np.zeros(len(w)) if margin is None else np.broadcast_to(margin, len(w)))
+        with np.errstate(all="ignore"):
+            found = _binary_minimiser(goal, spec) if spec.link == "sigmoid" else _minimiser(goal, spec, margin)
+    u = goal if found is None else found
     if adjustment is not None:
         u = u - (np.array([0.0, adjustment[0]]) if spec.link == "sigmoid" else np.asarray(adjustment))
     z = u / spec.scale
     return np.asarray(z - np.log(np.exp(z - z.max()).sum()) - z.max())
 
 
-def _minimiser(goal: NDArray[np.float64], spec: LossSpec, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+#: A logit beyond which no minimiser is looked for.
+_FAR = 2.0**40
+
+
+def _binary_minimiser(goal: NDArray[np.float64], spec: LossSpec) -> NDArray[np.float64] | None:
+    """The logits (0, s) with the first s where the risk does not fall any more, if there is one.
+
+    The ratio of the negatives' slope at -s to the positives' at s rises with s, whatever the form: there it comes to
+    that of the weights. Below a clip it is 0, and at the clip it may jump.
+    """
+    (gamma_negative, negatives), (gamma_positive, positives) = spec.sides
+    prior_logit = goal[1] - goal[0]
+
+    def falls(s: float) -> bool:
+        negative = forms.log_slope(np.float64(-s), np.float64(gamma_negative), negatives, np)
+        return bool(negative - forms.log_slope(np.float64(s), np.float64(gamma_positive), positives, np) < prior_logit)
+
+    low, high = -1.0, 1.0
+    while not falls(low) and low > -_FAR:
+        low *= 2
+    while falls(high) and high < _FAR:
+        high *= 2
+    if falls(high) or not falls(low):
+        return None
+    while low < (s := (low + high) / 2) < high:
+        low, high = (s, high) if falls(s) else (low, s)
+    return np.array([0.0, high])
+
+
+def _minimiser(goal: NDArray[np.float64], spec: LossSpec, margin: Any) -> NDArray[np.float64] | None:
     """Log-probabilities with log h_k(m_k) - goal_k the same for all classes, by Newton's steps on their logits."""
-    sides = [spec.positives] * len(goal) if spec.link == "softmax" else [spec.negatives, spec.positives]
+    gamma, form = spec.positives
+    less = None if margin is None else np.broadcast_to(margin, len(goal))
 
-    def log_h(u: NDArray[np.float64]) -> NDArray[np.float64]:
-        m = log_odds_of_logits(u[None])[0]
-        values = [forms.log_h(m[k], np.float64(g), f, np, margin[k]) for k, (g, f) in enumerate(sides)]
-        return np.asarray(values) - goal
+    def off(u: NDArray[np.float64]) -> NDArray[np.float64]:
+        value = forms.log_h(log_odds_of_logits(u), np.float64(gamma), form, np, less) - goal
+        return np.asarray(value - value.mean(axis=1, keepdims=True))
 
-    u = goal.copy()
+    step, u = 1e-6, goal[None]
+    here = off(u)
     for _ in range(200):
-        with np.errstate(all="ignore"):
-            value = log_h(u)
-            off = value - value.mean()
-            step = 1e-6
-            slopes = (np.stack([log_h(u + step * e) for e in np.eye(len(u))], 1) - value[:, None]) / step
-            slopes = slopes - slopes.mean(0)
-        newton = np.linalg.lstsq(slopes, off, rcond=1e-10)[0]
-        if not np.isfinite(newton).all():
-            break
+        slopes = (off(u + step * np.eye(len(goal))) - here).T / step
+        newton = np.linalg.lstsq(slopes, here[0], rcond=1e-10)[0]
         size = np.abs(newton).max()
-        u = u - newton * min(1.0, 2.0 / max(size, 1e-300))
-        if size < 1e-9:
+        there = off(u - newton)
+        if not np.abs(there).max() < np.abs(here).max() / 2:  # as far as the slopes can be trusted
+            newton = newton * min(1.0, 2.0 / max(size, 1e-300))
+            there = off(u - newton)
+        u, here = u - newton, there
+        if size < 1e-9 or not np.isfinite(here).all():
             break
-    return np.asarray(u)
+    return u[0] if np.abs(here).max() < 1e-6 else None
 
 
 def focal_start(weights: ArrayLike, gamma: float) -> NDArray[np.float64]:

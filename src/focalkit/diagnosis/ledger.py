@@ -37,8 +37,8 @@ class Ledger(Shown):
     Parameters
     ----------
     spec : LossSpec
-        The loss whose sums are kept exactly; it also fixes link, ignore_index, label_smoothing and
-        class_axis. Its reduction plays no part: shares are of sums.
+        The loss that is answered for where no other is asked; it also fixes link, ignore_index,
+        label_smoothing and class_axis. Its reduction plays no part: shares are of sums.
     n_classes : int
         Classes (softmax) or columns (sigmoid; 1 for logits of shape (n,)).
     class_names : sequence of str, optional
@@ -55,7 +55,8 @@ class Ledger(Shown):
     weight y_k at the log-odds of class k. Bins are 1/8 wide over (-20, 44] with open ones beyond.
     Every answer carries a bound on its own error. For gamma <= 5 the sums of a class of a few hundred
     samples spread over several bins are right to about 1e-5 relative; where all of a class lies in
-    one bin, skewed, only to 4e-3. Where gamma is the spec's the sums are exact (float64).
+    one bin, skewed, only to 4e-3. The sums of the focal loss with the spec's own gamma are exact
+    (float64); those of a form such as poly are not, whether the spec has it or it is asked for.
     Targets equal to ignore_index and samples of weight 0 are left out.
 
     Examples
@@ -331,8 +332,7 @@ class Ledger(Shown):
             if not self.hard:
                 remedy = "It depends on each target's value, which a table of log-odds knows of targets 0 and 1 alone."
                 contracts.reject("form", "be one that a ledger answers for", fields, remedy)
-            gammas = self._gammas(spec)
-            return np.where(asked.name == "varifocal" and self._positive, 0.0, gammas), None
+            return self._gammas(spec), None
         if asked is not None and asked.name == "asymmetric" and not spec.clip:
             asked = None  # the focal loss, with a gamma for each side
         return self._gammas(spec), asked
@@ -357,10 +357,10 @@ class Ledger(Shown):
         return bool(np.all(np.asarray(gamma) == 0))
 
     def _gammas(self, spec: LossSpec) -> Real:
-        """Gamma of each row; the asymmetric loss has two."""
-        if spec.form is None or spec.form.name != "asymmetric":
+        """Gamma of each row; the asymmetric loss and those of soft targets have two."""
+        if spec.form is None or spec.form.name not in ("asymmetric", *OF_SOFT_TARGETS):
             return self._per_row(spec.gamma)
-        return np.tile([float(spec.negatives[0]), float(spec.positives[0])], self.n_classes)
+        return np.tile([float(gamma) for gamma, _ in spec.sides], self.n_classes)
 
     def _per_row(self, gamma: PerClass) -> Real:
         vector = np.broadcast_to(np.asarray(gamma, np.float64), (self.n_classes,))
