@@ -147,7 +147,8 @@ void weigh_targets(const Job& job, int count, const T* y, int columns, const Row
 template <class T>
 void load_dense_targets(const Job& job, std::int64_t first, int count, T* weight, int columns, const Rows<T>& rows,
                         Partial& sums) {
-    const T s = static_cast<T>(job.label_smoothing), even = s / static_cast<T>(job.classes);
+    const T rest = static_cast<T>(1 - job.label_smoothing);
+    const T even = static_cast<T>(job.label_smoothing / static_cast<double>(job.classes));
     if (job.soft) {
         with_float_type(job.target_type, [&](auto* null) {
             load_tile<T, pointee<decltype(null)>>(job, job.targets, first, count, weight, columns);
@@ -161,7 +162,7 @@ void load_dense_targets(const Job& job, std::int64_t first, int count, T* weight
         const T alpha = parameter(job.parameters.alpha, k, T(1));
         for (int r = 0; r < columns; ++r) {
             T& y = weight[k * columns + r];
-            y = ((T(1) - s) * y + even) * alpha;
+            y = (rest * y + even) * alpha;
         }
     }
 }

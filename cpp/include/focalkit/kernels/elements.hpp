@@ -14,7 +14,7 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
     using V = Vec<T>;
     constexpr int N = width<T>;
     const V scale = constant<V>(static_cast<T>(job.scale));
-    const T s = static_cast<T>(job.label_smoothing);
+    const T rest = static_cast<T>(1 - job.label_smoothing), even = static_cast<T>(job.label_smoothing / 2);
     const bool streamed = grad_at != block.z && job.stream;
     V gamma = load(block.gamma), positive = load(block.positive), negative = load(block.negative);
     V positive_scaled = rounded<V>(scaled(positive, scale)), negative_scaled = rounded<V>(scaled(negative, scale));
@@ -62,7 +62,7 @@ bool sigmoid_block(const Job& job, int count, const T* z_at, const T* y_at, T* g
         }
         V value, grad{}, hess{};
         if constexpr (soft) {
-            const V share = (T(1) - s) * y + T(0.5) * s, other_share = (T(1) - s) * (T(1) - y) + T(0.5) * s;
+            const V share = rest * y + even, other_share = rest * (T(1) - y) + even;
             if constexpr (form == Form::quality || form == Form::varifocal) {
                 const Slopes<V> f = soft_slopes<form, order>(z, V(share), V(other_share), block.gamma[0], whole_gamma);
                 const V weight = y * positive + (T(1) - y) * negative;

@@ -70,12 +70,12 @@ template <class T>
 struct Clip {
     static constexpr T least = sizeof(T) == 4 ? T(1e-18) : T(1e-150);
     static constexpr T most = sizeof(T) == 4 ? T(104) : T(746);  // e to that is beyond all numbers
-    T number, over_rest, odds, rise, edge, high, middle, low, top;
+    T number, rest, over_rest, odds, rise, edge, high, middle, low, top;  // rest is 1 - c
 
     explicit Clip(const Job& job) : number(static_cast<T>(job.form_number)) {
         const double c = job.form_number;
         if (number < least) number = 0;
-        over_rest = static_cast<T>(1 / (1 - c)), odds = static_cast<T>(c / (1 - c)), rise = static_cast<T>(c * (1 - c));
+        rest = static_cast<T>(1 - c), over_rest = static_cast<T>(1 / (1 - c)), odds = static_cast<T>(c / (1 - c)), rise = static_cast<T>(c * (1 - c));
         const auto whole = [](double x) { return static_cast<double>(static_cast<std::int64_t>(x)); };
         // the grids of ln 2 in exp_remainder, and of logits: sums of these are not rounded where they are small
         const double grid = sizeof(T) == 4 ? 0x1p9 : 0x1p32, fine_grid = sizeof(T) == 4 ? 0x1p24 : 0x1p53;
@@ -146,9 +146,9 @@ FOCALKIT_INLINE V inverse_of_margin(const FromEdge<V>& at, const Clip<T>& clip) 
 template <class V, class T>
 FOCALKIT_INLINE BeyondMargin<V> beyond_margin(const FromEdge<V>& at, V w, V inverse, const Clip<T>& clip,
                                               T multiply = 1) {
-    const T rest = 1 - clip.number, times = multiply * rest;
+    const T times = multiply * clip.rest;
     const V v = at.rise * inverse, p = at.power * inverse;
-    return {v, w, p * (v * times + times * clip.number), p * rest - (v + clip.number)};
+    return {v, w, p * (v * times + times * clip.number), p * clip.rest - (v + clip.number)};
 }
 
 /// v^g n, n = -log(1 - v) = log(1 + w), and its derivatives in m.
@@ -171,8 +171,10 @@ FOCALKIT_INLINE Slopes<V> clipped(const BeyondMargin<V>& at, V n, T gamma, int w
     if constexpr (order > 0) f.d1 = where(nothing, V{}, -(at.pq * less * slope));
     if constexpr (order > 1) {
         const V inverse = T(1) + at.w;  // of 1 - v
-        const V bend = gamma * ((gamma - T(1)) * (n / safe) + T(2) * inverse) + at.w * inverse;
-        f.d2 = where(nothing, V{}, at.pq * less * (at.pq * bend + at.p_less_q * slope));
+        const V pull = gamma * at.pq;  // first, so that no factor overflows before a smaller one has been at it
+        const V bend = pull * (n / safe) * (gamma - T(1)) + pull * (T(2) * inverse) + at.pq * (at.w * inverse);
+        const V curve = minimum(largest_finite<V>(), V(bend + at.p_less_q * slope));
+        f.d2 = where(nothing, V{}, at.pq * less * curve);
     }
     return f;
 }
@@ -191,10 +193,11 @@ FOCALKIT_INLINE V excess(const Probabilities<V>& at, V m) {
     return where(m < V{}, likely + (absolute(m) - (at.q - at.p)), likely);
 }
 
-/// The form's own parameter as ``slopes`` takes it: of poly 1 more.
+/// The form's own parameter as ``slopes`` takes it, before it is rounded: of poly 1 more, of dft what is left of 1.
 template <class T>
 FOCALKIT_INLINE T form_number(const Job& job) {
-    return static_cast<T>(job.form == Form::poly ? 1 + job.form_number : job.form_number);
+    const double number = job.form_number;
+    return static_cast<T>(job.form == Form::poly ? 1 + number : job.form == Form::dft ? 1 - number : number);
 }
 
 /// Generalised cross-entropy by p^k, less 1 too, which is exp of k log p; without the second derivative.
@@ -234,9 +237,9 @@ FOCALKIT_INLINE Slopes<V> slopes(const Probabilities<V>& at, V m, V gamma, V num
             f.d2 = w * minimum(largest_finite<V>(), V(first + gamma * (p_nll * (gamma * at.p - at.q))));
         }
     } else if constexpr (form == Form::dft) {
-        const V product = product_p_nll(at.p, at.nll), rest = T(1) - number;
-        const V s = rest + number * at.p;
-        f.loss = where(rest == V{}, V{}, rest * at.nll) + number * product;
+        const V product = product_p_nll(at.p, at.nll), held = T(1) - number;
+        const V s = number + held * at.p;
+        f.loss = where(number == V{}, V{}, number * at.nll) + held * product;
         if constexpr (order > 0) f.d1 = -s * at.q;
         if constexpr (order > 1) f.d2 = s * (at.p * at.q);
     } else if constexpr (form == Form::gce) {
@@ -319,10 +322,10 @@ FOCALKIT_INLINE Slopes<V> soft_slopes(V z, V y, V rest, T gamma, int whole) {
             const V slope = size + where(size == V{}, V{}, pull);
             f.d1 = w * where(s < V{}, -slope, slope);
             if constexpr (order > 1) {
-                const V bend = gamma * (gamma - T(1)) * (pq / safe) * (pq / safe) * finite;
-                const V turn = gamma * (pq / safe) * where(s < V{}, -(at.q - at.p), at.q - at.p) * finite;
-                const V inner = where(size == V{}, V{}, bend + turn);
-                f.d2 = w * (inner + T(2) * gamma * pq + pq);
+                const V turn = where(s < V{}, at.p - at.q, at.q - at.p);
+                const V bend = gamma * (pq / safe) * finite * ((gamma - T(1)) * (pq / safe) + turn);
+                const V inner = where(size == V{}, V{}, bend) + T(2) * (gamma * pq) + pq;
+                f.d2 = w * minimum(largest_finite<V>(), inner);
             }
         }
         return f;

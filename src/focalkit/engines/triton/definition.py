@@ -16,8 +16,8 @@ FORMS = {"poly": 1, "star": 2, "dft": 3, "gce": 4}
 
 
 def form_number(form: Form) -> float:
-    """A form's parameter as the kernels take it: of poly 1 more, before it is rounded."""
-    return 1 + form.number if form.name == "poly" else form.number
+    """A form's parameter as the kernels take it, before it is rounded: of poly 1 more, of dft what is left of 1."""
+    return {"poly": 1 + form.number, "dft": 1 - form.number}.get(form.name, form.number)
 
 
 #: Which powers of q a whole call needs: those of gamma = 0, 1 and 2 cost no power at all.
@@ -119,9 +119,9 @@ def loss_and_d1(m, gamma, number, FORM: tl.constexpr, POWER: tl.constexpr):
     else:
         p, q, nll, nll_other = probabilities(m)
         if FORM == 3:
-            rest = 1 - number
-            value = tl.where(rest == 0, 0.0, rest * nll) + number * product_p_nll(p, nll)
-            slope = -(rest + number * p) * q
+            held = 1 - number
+            value = tl.where(number == 0, 0.0, number * nll) + held * product_p_nll(p, nll)
+            slope = -(number + held * p) * q
         elif FORM == 4:
             value = -expm1(-number * nll) / number
             slope = -tl.exp(-number * nll) * q
