@@ -44,6 +44,12 @@ def product_p_nll(p, nll, xp):
     return xp.where(p > 0, p * nll, p)
 
 
+def weighted(weight, value, xp):
+    """``weight * value``, where a weight of 0 masks an infinite loss but never a NaN."""
+    masked = (weight == 0) & (value == xp.inf)
+    return weight * xp.where(masked, xp.zeros_like(value), value)
+
+
 #: 2/3, 2/5, 2/7, ... and a minimax polynomial of degree 9 from there on: 2 (atanh s - s) / s^3 in s^2 <= 1/9.
 _ATANH = (
     *(0.6666666666666666, 0.40000000000014585, 0.28571428567108426, 0.22222222717461507, 0.18181789434440715),

@@ -70,9 +70,15 @@ def loss(m, gamma, form, xp):
         product = definition.product_p_nll(p, nll, xp)
         return form.number * product if form.number == 1 else (1 - form.number) * nll + form.number * product
     if form.name == "gce":
-        return -xp.expm1(-form.number * nll) / form.number
+        return power_loss(nll, form.number, xp)
     v, n, _ = _clipped(p, q, form.number, xp)
     return xp.where(v <= 0, xp.zeros_like(v), definition.modulation(v, gamma, xp) * n)
+
+
+def power_loss(nll, k, xp):
+    """``(1 - p^k) / k``, which to all digits is ``nll`` where ``k nll`` is next to nothing."""
+    x = k * nll
+    return xp.where(x < 1e-17, nll, -xp.expm1(-x) / k)
 
 
 def d1(m, gamma, form, xp):
@@ -115,16 +121,16 @@ def d2(m, gamma, form, xp):
         return xp.exp(-form.number * nll) * q * (p - form.number * q)
     v, n, u = _clipped(p, q, form.number, xp)
     safe = xp.where(v > 0, v, xp.ones_like(v))
-    t = n / safe
-    slope = gamma * t + 1 / u
-    bend = gamma * ((gamma - 1) * t + 2 / u) / safe + 1 / (u * u)
-    curve = p * q * definition.modulation(safe, gamma, xp) * (p * q * bend - (q - p) * slope)
+    t, share, pull = n / safe, p * q / u, gamma * (p * q / safe)
+    bend = pull * (p * q * (gamma - 1) * t + 2 * share - (q - p) * n)
+    curve = definition.modulated(safe, gamma, bend + share * (p - q * form.number / u), xp)  # p - u is -c
     return xp.where(v <= 0, xp.zeros_like(v), curve)
 
 
 def _clipped(p, q, c, xp):
     """``v``, ``-log(1 - v)`` and ``1 - v``, which is p + c; each from the smaller of the two."""
-    v = xp.where(q <= c, xp.zeros_like(q), q - c)  # not a number where q is none
+    v = xp.where(p < q, (1 - c) - p, q - c)
+    v = xp.where(v <= 0, xp.zeros_like(v), v)  # not a number where q is none
     small = v < 0.5
     n = xp.where(small, -xp.log1p(-xp.where(small, v, xp.zeros_like(v))), -xp.log(xp.where(small, 1 + p, p + c)))
     return v, n, xp.where(small, 1 - v, p + c)
@@ -137,7 +143,8 @@ def log_slope(m, gamma, form, xp):
     p, q, nll = definition.probabilities(m, xp)
     _, _, nll_other = definition.probabilities(-m, xp)
     if form is not None and form.name == "dft":
-        return -nll - nll_other if form.number == 1 else xp.log((1 - form.number) + form.number * p) - nll_other
+        held = xp.where(q < 0.5, 1 - form.number * q, (1 - form.number) + form.number * p)
+        return -nll - nll_other if form.number == 1 else xp.log(held) - nll_other
     if form is not None and form.name == "gce":
         return -form.number * nll - nll_other
     if form is not None and form.name == "clipped":
@@ -170,7 +177,7 @@ def log_h(m, gamma, form, xp, margin=None):
 def composed(m, gamma, form, of):
     """The loss made of functions that can be differentiated.
 
-    ``of`` has loss, excess_loss, nll, sigma and modulation (of m), and xp.
+    ``of`` has loss, excess_loss, power_loss, nll, sigma and modulation (of m), and xp.
     """
     xp = of.xp
     if form.name == "steps":
@@ -184,13 +191,11 @@ def composed(m, gamma, form, of):
         product = xp.where(p > 0, p * nll, p)
         return form.number * product if form.number == 1 else (1 - form.number) * nll + form.number * product
     if form.name == "gce":
-        # the slope of expm1 is expm1 + 1 to a library, which has no digits left where expm1 nears -1
-        x = form.number * of.nll(m)
-        near = x < 1
-        return xp.where(near, -xp.expm1(-xp.where(near, x, 0.5 * xp.ones_like(x))), 1 - xp.exp(-x)) / form.number
+        return of.power_loss(m, xp.full_like(m, form.number))
     p, q = of.sigma(m), of.sigma(-m)
-    nothing = q <= form.number
-    v = xp.where(nothing, 0.25 * xp.ones_like(q), q - form.number)
+    v = xp.where(p < q, (1 - form.number) - p, q - form.number)
+    nothing = v <= 0
+    v = xp.where(nothing, 0.25 * xp.ones_like(q), v)
     small = v < 0.5
     n = xp.where(small, -xp.log1p(-xp.where(small, v, 0.25 * v)), -xp.log(xp.where(small, 1 + p, p + form.number)))
     return xp.where(nothing, xp.zeros_like(v), v**gamma * n)
@@ -200,8 +205,7 @@ def _entropy(z, y, xp):
     """Cross-entropy of the target ``y``, and p, q and p - y, which is exact for targets 0 and 1."""
     p, q, nll = definition.probabilities(z, xp)
     _, _, nll_other = definition.probabilities(-z, xp)
-    zero = xp.zeros_like(nll)
-    entropy = xp.where(y > 0, y * nll, zero) + xp.where(y < 1, (1 - y) * nll_other, zero)
+    entropy = definition.weighted(y, nll, xp) + definition.weighted(1 - y, nll_other, xp)
     return entropy, p, q, xp.where(y == 0, p, xp.where(y == 1, -q, p - y))
 
 
@@ -216,29 +220,39 @@ def soft_loss(z, y, gamma, form, xp):
 
 def soft_slopes(z, y, gamma, form, xp):
     """Its first and second derivative in ``z``."""
-    entropy, p, q, s = _entropy(z, y, xp)
+    _, p, q, s = _entropy(z, y, xp)
     if form.name == "varifocal":
         slope = xp.where(y > 0, y * s, -definition.d1(-z, gamma, xp))
         return slope, xp.where(y > 0, y * p * q, definition.d2(-z, gamma, xp))
-    size, zero = xp.abs(s), xp.zeros_like(s)
-    w = definition.modulation(size, gamma, xp)
-    share = xp.where(size > 0, p * q / xp.where(size > 0, size, xp.ones_like(size)), zero)
-    finite = xp.where(share > 0, entropy, zero)
-    pull = gamma * share * finite
-    sign = xp.where(s < 0, -xp.ones_like(s), xp.ones_like(s))
-    bend = gamma * (gamma - 1) * share * share * finite + gamma * share * finite * sign * (q - p)
-    return w * sign * (size + pull), w * (bend + 2 * gamma * p * q + p * q)
+    r, k = share(z, y, xp), pull(z, y, xp)
+    bend = gamma * k * ((gamma - 1) * r + (q - p))
+    w = definition.modulation(xp.abs(s), gamma, xp)
+    return w * (s + gamma * k), definition.modulated(xp.abs(s), gamma, bend + (2 * (gamma * p * q) + p * q), xp)
+
+
+def distance(z, y, gamma, xp):
+    """``|y - p|^g``."""
+    return definition.modulation(xp.abs(_entropy(z, y, xp)[3]), gamma, xp)
+
+
+def share(z, y, xp):
+    """``p q / (p - y)``, and 0 where p is y."""
+    _, p, q, s = _entropy(z, y, xp)
+    none = s == 0
+    ratio = xp.where(none, xp.zeros_like(s), p * q / xp.where(none, xp.ones_like(s), s))
+    return xp.where(y == 0, q, xp.where(y == 1, -p, ratio))
+
+
+def pull(z, y, xp):
+    """``share CE(p, y)``, and its limit 0 at an infinite logit."""
+    r, entropy = share(z, y, xp), _entropy(z, y, xp)[0]
+    return xp.where(r == 0, r, r * xp.where(r == 0, xp.zeros_like(r), entropy))
 
 
 def composed_soft(z, y, gamma, form, of):
     """:func:`soft_loss` made of functions that can be differentiated."""
     xp = of.xp
-    entropy = y * of.nll(z) + (1 - y) * of.nll(-z)
-    if form.name == "varifocal":
-        return xp.where(y > 0, y * entropy, of.loss(-z, gamma))
-    p, q = of.sigma(z), of.sigma(-z)
-    s = xp.where(y == 0, p, xp.where(y == 1, -q, p - y))
-    size = xp.where(s < 0, -s, s)
-    there = (size > 0) & (gamma > 0)
-    w = xp.where(there, xp.where(there, size, xp.ones_like(size)) ** gamma, xp.zeros_like(size))
-    return xp.where(gamma == 0, entropy, w * entropy)
+    if form.name == "quality":
+        return of.quality(z, y, gamma)
+    entropy = definition.weighted(y, of.nll(z), xp) + definition.weighted(1 - y, of.nll(-z), xp)
+    return xp.where(y > 0, y * entropy, of.loss(-z, gamma))

@@ -15,6 +15,7 @@ import numpy as np
 
 from focalkit._core import definition, forms, links, reduction
 from focalkit._core.call import Call, Result, class_axis, loss_shape
+from focalkit._core.definition import weighted
 from focalkit._core.forms import Form
 from focalkit._core.ops import NUMPY, Ops
 from focalkit._core.spec import LossSpec
@@ -92,12 +93,6 @@ def alphas(spec: LossSpec, given: Any, like: Any, ops: Ops, other: Any = None) -
         return None, None
     values: Any = spec.alpha if isinstance(spec.alpha, tuple) else (spec.alpha,)
     return ops.parameter(values, like), ops.parameter(tuple(1 - a for a in values), like)
-
-
-def weighted(weight: Any, value: Any, ops: Ops) -> Any:
-    """``weight * value``, where a weight of 0 masks an infinite loss but never a NaN."""
-    masked = (weight == 0) & (value == ops.inf)
-    return weight * ops.where(masked, ops.zeros_like(value), value)
 
 
 def sample_weight(call: Call, like: Any, ops: Ops) -> Any:

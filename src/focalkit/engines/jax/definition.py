@@ -49,7 +49,7 @@ def namespace(m: Any) -> Namespace:
 
 # the formulas find the functions as names of this module
 _HERE = sys.modules[__name__]
-sigma, nll, p_nll, modulation, loss, p_excess, excess_loss = (
+sigma, nll, p_nll, modulation, loss, p_excess, excess_loss, power_loss, share, pull, distance, quality = (
     _differentiable(*(partial(formula, _HERE) for formula in formulas)) for formulas in FUNCTIONS.values()
 )
 
@@ -59,7 +59,7 @@ class _Differentiable:
 
     xp: Any = jnp
     loss, nll, sigma, modulation = staticmethod(loss), staticmethod(nll), staticmethod(sigma), staticmethod(modulation)
-    excess_loss = staticmethod(excess_loss)
+    excess_loss, power_loss, quality = staticmethod(excess_loss), staticmethod(power_loss), staticmethod(quality)
     stop_gradient = staticmethod(jax.lax.stop_gradient)
 
 

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from focalkit._core import contracts, forms, links, reduction
+from focalkit._core import contracts, definition, forms, links, reduction
 from focalkit._core.call import Call, loss_shape
 from focalkit._core.spec import LossSpec
 from focalkit.engines import plain
@@ -244,7 +244,7 @@ def _compute(shard: _Shard, with_grad: bool) -> tuple[Tensor, Tensor | None]:
     weight = weight if sample is None else weight * sample
     scale = reduction.denominator(spec, counted, weight, call.normalizer, xp)
     scale = torch.ones((), device=m.device) if scale is None else scale
-    value = plain.weighted(weight, forms.loss(m, gamma, spec.form, xp), xp)
+    value = definition.weighted(weight, forms.loss(m, gamma, spec.form, xp), xp)
     value = torch.where(counted, value, torch.zeros_like(value))
     if spec.reduction == "none":
         value = value.reshape(rows)

@@ -84,12 +84,14 @@ def _bound(formula: Function) -> Function:
     # torch.compile counts the arguments of a forward method
     if formula.__code__.co_argcount == 2:
         return lambda m: formula(_HERE, m)
-    return lambda m, gamma: formula(_HERE, m, gamma)
+    if formula.__code__.co_argcount == 3:
+        return lambda m, gamma: formula(_HERE, m, gamma)
+    return lambda z, y, gamma: formula(_HERE, z, y, gamma)
 
 
 # The formulas find the functions as names of this module, which torch.compile can follow.
 _HERE = sys.modules[__name__]
-sigma, nll, p_nll, modulation, loss, p_excess, excess_loss = (
+sigma, nll, p_nll, modulation, loss, p_excess, excess_loss, power_loss, share, pull, distance, quality = (
     _differentiable(_bound(value), *map(_bound, partials)) for value, *partials in FUNCTIONS.values()
 )
 
@@ -98,7 +100,7 @@ class _Differentiable(Namespace):
     """What ``forms.composed`` is made of."""
 
     loss, nll, sigma, modulation = staticmethod(loss), staticmethod(nll), staticmethod(sigma), staticmethod(modulation)
-    excess_loss = staticmethod(excess_loss)
+    excess_loss, power_loss, quality = staticmethod(excess_loss), staticmethod(power_loss), staticmethod(quality)
     stop_gradient = staticmethod(torch.Tensor.detach)
 
     @property
