@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, wraps
@@ -33,6 +34,10 @@ FromData: TypeAlias = "Mapping[str, Any]"
 CLASS_PARAMETERS = ("gamma", "alpha", "logit_adjustment", "margin")
 #: The fields that choose another form than the focal loss.
 FORM_FIELDS = ("poly", "star", "dft", "gce", "gamma_negative", "clip", "quality", "gamma_steps")
+#: A smaller number of a form is as good as none, and no number for many processors.
+_LEAST_NORMAL = sys.float_info.min
+#: Below these numbers of a form kernels have no digits for what they multiply.
+_LEAST_OF_KERNELS = {"gce": 2.0**-52, "clip": 1e-150}
 #: All fields that make another loss of the focal loss, or other log-odds.
 FAMILY_FIELDS = ("logit_adjustment", "margin", "scale", *FORM_FIELDS)
 
@@ -156,6 +161,9 @@ class LossSpec:
     quality: str | None = None
     gamma_steps: tuple[tuple[float, float], ...] | None = None
 
+    #: Whether kernels compute it; the composite implementation computes all.
+    has_kernels = True
+
     def __post_init__(self) -> None:
         """Check each field against its domain and store it in its plain form."""
 
@@ -214,7 +222,7 @@ class LossSpec:
         if self.star is not None:
             return Form("star", self.star)
         for name in ("poly", "dft", "gce"):
-            if value := getattr(self, name):
+            if abs(value := getattr(self, name)) >= _LEAST_NORMAL:
                 return Form(name, value)
         return None
 
@@ -285,6 +293,9 @@ class LossSpec:
             contracts.one_of("quality", self.quality, ("quality", "varifocal"))
         if self.gamma_steps is not None:
             store("gamma_steps", _steps(self.gamma_steps))
+        tiny = any(0 < getattr(self, name) < least for name, least in _LEAST_OF_KERNELS.items())
+        if tiny or self.gamma_steps is not None:
+            store("has_kernels", False)
         given = self.form_fields
         if not given:
             return

@@ -11,7 +11,8 @@ from focalkit._core.call import Call, loss_shape
 from focalkit._core.ops import NUMPY
 from focalkit._core.spec import LossSpec
 
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_MOST_GAMMA = 1e30  # so many times that what is multiplied by it is still a number
+_EPS_FLOAT32 = 2.0**-23
 _LARGE = 1e12  # whose square is a number too
 _LOWEST_ADJUSTMENT = -60.0  # exp of it leaves float32 its digits
 
@@ -52,9 +53,9 @@ def read(
 def beyond_float32(spec: LossSpec, normalizer: float | None = None) -> bool:
     """Whether float32 would overflow on the way to results that it can hold; then narrower logits go through float64.
 
-    That is so for a gamma that float32 has not, for an alpha near the end of its range or lost beside another, for
-    numbers of a form and scales of the logits far from 1, for a normalizer so small that one over it is beyond, and for
-    adjustments of logits so far apart that their exponentials have few digits.
+    That is so for a gamma near the end of float32's range, for an alpha there or lost beside another, for numbers of a
+    form far from 1 and from 0 and scales of the logits far from 1, for a normalizer so small that one over it is
+    beyond, and for adjustments of logits so far apart that their exponentials have few digits.
     """
 
     def entries(value: Any) -> tuple[float, ...]:
@@ -65,6 +66,7 @@ def beyond_float32(spec: LossSpec, normalizer: float | None = None) -> bool:
     far = min(spec.shift_vectors()[0] or (0.0,)) < _LOWEST_ADJUSTMENT
     lost = max(alpha) > _LARGE or any(0 < a < 1e-25 for a in alpha)
     of_form = (spec.poly or 0.0) > _LARGE or (spec.star is not None and max(abs(spec.star), gamma) > _LARGE)
+    tiny = 0 < spec.gce < _EPS_FLOAT32 or 0 < spec.clip < 1e-18  # which kernels take for none
     scaled = not 1 / _LARGE <= spec.scale <= _LARGE
-    beyond = max(gamma, spec.gamma_negative or 0.0) > _LARGEST_FLOAT32
-    return small or far or lost or of_form or scaled or beyond
+    beyond = max(gamma, spec.gamma_negative or 0.0) > _MOST_GAMMA
+    return small or far or lost or of_form or tiny or scaled or beyond

@@ -33,8 +33,8 @@ def attempt(
         return None
     if sample_weight is not None and type(sample_weight) is not np.ndarray:
         return None
-    if spec.gamma_steps is not None:
-        return None  # which no kernel has
+    if not spec.has_kernels:
+        return None
     if out is not None and type(out) is not np.ndarray:
         return None
     if normalizer is not None:
@@ -59,7 +59,7 @@ def refusal(
     for name, array in arrays.items():
         if type(array) is not np.ndarray and (array is not None or name in ("logits", "targets")):
             return f"{name}: no array of NumPy's own type"
-    if spec.gamma_steps is not None:
+    if not spec.has_kernels:
         return "spec: a form that no kernel has"
     result = compute(spec, logits, targets, sample_weight, normalizer, order, out, False)
     return result if isinstance(result, str) else None

@@ -20,7 +20,7 @@ Real = NDArray[np.float64]
 
 def kernel_of(spec: LossSpec) -> _cpu.Plan | None:
     """The loss as the kernels read it; None where they have none that computes it in float32 as well."""
-    if spec.gamma_steps is not None:
+    if not spec.has_kernels:
         return None
     plan = plan_of(spec)
     return None if plan.exceeds_float else plan

@@ -82,6 +82,8 @@ def of_operands(spec: LossSpec, order: int, operands: Operands) -> tuple[Any, ..
 
 #: Larger numbers of a spec leave float32 on the way to results that it can hold; Hessians have the scale's square.
 _MOST = {"gamma": 1e30, "gamma_negative": 1e30, "poly": 1e30, "star": 1e30, "scale": 1e18}
+#: Smaller ones, if they are not 0, it does not have.
+_LEAST = {"gce": 1e-37, "clip": 1e-37}
 
 
 def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
@@ -94,6 +96,11 @@ def _wide(spec: LossSpec, logits: Any, normalizer: Any) -> Any:
             value = getattr(spec, name)
             if np.max(np.abs(np.asarray(value or 0.0, np.float64))) > most:
                 contract = f"be at most {most:.0e} where JAX has no float64"
+                contracts.reject(name, contract, value, "jax.config.update('jax_enable_x64', True) gives it.")
+        for name, least in _LEAST.items():
+            value = getattr(spec, name)
+            if 0 < value < least:
+                contract = f"be 0 or at least {least:.0e} where JAX has no float64"
                 contracts.reject(name, contract, value, "jax.config.update('jax_enable_x64', True) gives it.")
     return logits.astype(OPS.wide_dtype)
 

@@ -158,7 +158,7 @@ def _kernels(
 ) -> list[Any]:
     given = dict(zip(names, operands, strict=True))
     far = beyond_float32(spec.without("gamma"))
-    if spec.gamma_steps is not None or (far and OPS.compute_dtype(given["logits"]) != jnp.float64):
+    if not spec.has_kernels or (far and OPS.compute_dtype(given["logits"]) != jnp.float64):
         return _operations(*operands, spec=spec, order=order, names=names, n_mapped=n_mapped, inplace=inplace)
     given = _for_kernels(spec, given, n_mapped)
     if spec.keep_hardest is not None or spec.negatives_per_positive is not None:

@@ -65,8 +65,7 @@ def loss(
 
     ``parameters`` are :class:`ClassParameters`, or gamma and alpha as a tuple.
     """
-    if spec.gamma_steps is not None:
-        kernels = False  # no kernel has it
+    kernels = kernels and spec.has_kernels
     if type(normalizer) is str:
         call = Call(spec, logits, targets, sample_weight, parameters=ClassParameters(*parameters))
         spec, normalizer = _over_ranks(call, normalizer)
@@ -109,7 +108,7 @@ def traced_loss(
     sample_weight = torch_contracts.weight_tensor(sample_weight, logits)
     others = (targets, sample_weight, normalizer, *given)
     recorded = torch.is_grad_enabled() and any(isinstance(a, Tensor) and a.requires_grad for a in others)
-    kernels = kernels and spec.gamma_steps is None
+    kernels = kernels and spec.has_kernels
     if kernels and not recorded and not torch.compiler.is_exporting():
         on_gpu = logits.device.type == "cuda" and has_device_kernels(logits.device)
         if on_gpu or logits.device.type == "cpu":
@@ -174,9 +173,7 @@ def _evaluated(call: Call, order: int, out: Tensor | None, kernels: bool) -> tup
     with torch.no_grad():
         arguments = (logits, call.targets, call.sample_weight, call.normalizer)
         on_host = all(torch_contracts.ordinary(a) for a in arguments if isinstance(a, Tensor))
-        kernels = (
-            kernels and spec.gamma_steps is None and (on_host or _on_device(arguments)) and not _internals.transformed()
-        )
+        kernels = kernels and spec.has_kernels and (on_host or _on_device(arguments)) and not _internals.transformed()
         value, grad, curvature = compute(call, route_of(logits, on_host, kernels), order, out)
         assert grad is not None
         if out is not None and not out.is_inference():
@@ -186,7 +183,7 @@ def _evaluated(call: Call, order: int, out: Tensor | None, kernels: bool) -> tup
 
 def over_logits(call: Call, order: int) -> Tensor:
     """Return the loss alone; from ``order`` 1 its gradient is written over the logits. Nothing is recorded."""
-    route = route_of(call.logits, call.logits.is_cpu, call.spec.gamma_steps is None)
+    route = route_of(call.logits, call.logits.is_cpu, call.spec.has_kernels)
     return compute(call, route, order, call.logits if order else None).loss  # type: ignore[no-any-return]
 
 

@@ -26,7 +26,7 @@ def attempt(
         and targets.is_cpu
         and not targets.requires_grad
         and not _internals.transformed()
-        and spec.gamma_steps is None  # which no kernel has
+        and spec.has_kernels
     ):
         return None
     if sample_weight is not None and (

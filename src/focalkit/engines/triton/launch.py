@@ -56,7 +56,7 @@ def has_kernel(call: Call) -> bool:
     if spec.shifts or spec.form is None:
         return not spec.shifts
     hard = spec.link == "softmax" and not composite.is_soft(call.targets) and spec.label_smoothing == 0
-    return hard and spec.form.name in FORMS
+    return hard and spec.has_kernels and spec.form.name in FORMS
 
 
 def job_of(call: Call) -> Job:
