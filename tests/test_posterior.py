@@ -214,3 +214,13 @@ def test_a_sigmoid_s_label_smoothing_is_undone_too():
 def test_targets_smoothed_to_nothing_have_no_way_back():
     with pytest.raises(InputError, match="nothing of them was learned"):
         recover_posterior(np.array([[0.5, 0.5]]), LossSpec(label_smoothing=1.0))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.999, 1 - 1e-10])
+def test_dft_near_one_keeps_the_digits_of_what_is_left(share):
+    """Of two classes, d1 of each times its posterior is the same with q of the other."""
+    m = np.array([-24.0, -9.0, -1.0, 0.5, 4.0, 15.0])
+    p, q = special.expit(m), special.expit(-m)
+    own, other = p / ((1 - share) + share * p), q / ((1 - share) + share * q)
+    got = recover_posterior(np.stack([p, q], 1), LossSpec(dft=share))
+    np.testing.assert_allclose(got, np.stack([own, other], 1) / (own + other)[:, None], rtol=1e-12)

@@ -12,6 +12,8 @@ from focalkit import LossSpec
 
 DTYPES = (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+NUMBERS = {"dft": (0.3, 0.7, 1.0, 0.999, 1 - 1e-6), "gce": (0.3, 0.7, 1.0, 1e-9, 1e-39, 1e-300)}
+LARGEST = {"float32": 3.4e38, "float64": 1.7e308, "float16": 65000, "bfloat16": 3.38e38}
 TINY = {"float32": 2.0**-126, "float64": 2.0**-1022, "float16": 2.0**-24, "bfloat16": 2.0**-126}
 
 
@@ -138,13 +140,13 @@ def neighbour(spec: LossSpec, classes: int, rng: np.random.Generator) -> LossSpe
     elif kind == "star":
         changes |= {"star": float(rng.normal()), "gamma": float(rng.choice([0.5, 2.0, 4.0]))}
     elif kind in ("dft", "gce"):
-        changes |= {kind: float(rng.choice([0.3, 0.7, 1.0])), "gamma": 0.0}
+        changes |= {kind: float(rng.choice(NUMBERS[kind])), "gamma": 0.0}
     elif kind != "none" and spec.link == "sigmoid":
-        changes["gamma"] = float(rng.choice([0.0, 1.0, 2.0, 1.5]))
+        changes["gamma"] = float(rng.choice([0.0, 0.25, 1.0, 2.0, 1.5]))
         if kind == "asymmetric":
             changes |= {
                 "gamma_negative": float(rng.choice([0.0, 2.0, 4.0, 2.5])),
-                "clip": float(rng.choice([0.0, 0.05])),
+                "clip": float(rng.choice([0.0, 0.05, 0.999])),
             }
         else:
             changes["quality"] = str(rng.choice(["quality", "varifocal"]))

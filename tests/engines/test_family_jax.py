@@ -12,7 +12,7 @@ from tests.jax_adapter import by_operations, compiled_once  # noqa: E402
 from tests.laws.test_family import HARD, SIGMOID, SOFTMAX, T, Z, members  # noqa: E402
 
 import focalkit  # noqa: E402
-from focalkit import LossSpec, loss_grad_hess  # noqa: E402
+from focalkit import InputError, LossSpec, loss_grad_hess  # noqa: E402
 
 ALL = [(name, "softmax", *rest) for name, rest in SOFTMAX.items()]
 ALL += [(name, "sigmoid", *rest) for name, rest in SIGMOID.items()]
@@ -58,6 +58,35 @@ def test_second_derivatives_are_exact(link, gamma, options):
     hessian = compiled_once(jax.hessian(loss))(jnp.asarray(z))
     diagonal = np.einsum("ijij->ij", np.asarray(hessian))
     np.testing.assert_allclose(diagonal, want.hess, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("gamma", [0.01, 0.5, 2.5])
+@pytest.mark.parametrize("quality", ["quality", "varifocal"])
+def test_differentiated_losses_of_soft_targets_keep_the_digits_of_easy_rows(quality, gamma):
+    rows = np.array([-80.0, -60.0, -45.0, -20.0, -3.0, 0.1, 0.8, 5.0, 20.0, 50.0, -np.inf, np.inf])
+    spec = LossSpec("sigmoid", gamma, quality=quality, reduction="sum")
+
+    def loss(logits, targets, weight):
+        options = {"sample_weight": weight, "quality": quality, "reduction": "sum"}
+        return focalkit.sigmoid_focal_loss(logits, targets, gamma, **options)
+
+    hessian = compiled_once(jax.hessian(loss))
+    for dtype, rtol, atol in ((jnp.float64, 1e-10, 1e-300), (jnp.float32, 2e-4, 1e-35)):
+        for y in (0.0, 1e-12, 0.3, 1.0):
+            y = float(dtype(y))
+            given = jnp.asarray(rows, dtype), jnp.full(rows.shape, y, dtype), jnp.ones(rows.shape, dtype)
+            want = loss_grad_hess(spec, rows, np.full(rows.shape, y))
+            each = loss_grad_hess(LossSpec("sigmoid", gamma, quality=quality, reduction="none"), rows, given[1]).loss
+            np.testing.assert_allclose(jax.grad(loss)(*given), want.grad, rtol=rtol, atol=atol)
+            np.testing.assert_allclose(np.diag(hessian(*given)), want.hess, rtol=10 * rtol, atol=10 * atol)
+            np.testing.assert_allclose(jax.grad(loss, 2)(*given), each, rtol=rtol, atol=atol)
+
+
+def test_without_float64_numbers_that_float32_has_not_are_refused():
+    with jax.enable_x64(False):
+        for options in ({"gce": 1e-39}, {"gce": 1e-300}, {"gamma_negative": 1.0, "clip": 1e-40}):
+            with pytest.raises(InputError, match="be 0 or at least 1e-37 where JAX has no float64"):
+                focalkit.sigmoid_focal_loss(jnp.ones(3), jnp.ones(3, int), 0.0, **options)
 
 
 def test_a_row_whose_other_classes_are_all_masked_has_a_hessian_of_zeros():

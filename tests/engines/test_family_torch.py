@@ -69,6 +69,63 @@ def test_differentiated_losses_keep_the_digits_of_hopeless_and_of_easy_rows(link
     torch.testing.assert_close(got, torch.from_numpy(want), rtol=1e-12, atol=1e-300)
 
 
+EASY_AND_HOPELESS = [-80.0, -60.0, -45.0, -20.0, -3.0, 0.1, 0.8, 5.0, 20.0, 50.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("y", [0.0, 1e-20, 0.3, 1.0])
+@pytest.mark.parametrize("gamma", [0.01, 0.5, 1.0, 2.5])
+@pytest.mark.parametrize("quality", ["quality", "varifocal"])
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+def test_differentiated_losses_of_soft_targets_keep_the_digits_of_easy_rows(quality, gamma, y, dtype):
+    rows = torch.tensor([*EASY_AND_HOPELESS, -torch.inf, torch.inf], dtype=dtype)
+    targets = torch.full_like(rows, y)
+    spec = LossSpec("sigmoid", gamma, quality=quality, reduction="sum")
+
+    def loss(logits):
+        return dispatch.loss(spec, logits, targets)
+
+    want = loss_grad_hess(spec, rows.numpy().astype(float), targets.numpy().astype(float))
+    rtol, atol = (1e-10, 1e-300) if dtype is torch.float64 else (2e-4, 1e-36)
+    logits = rows.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(loss(logits), logits, create_graph=True)
+    (second,) = torch.autograd.grad(grad.sum(), logits)
+    for got in (grad.detach(), torch.func.grad(loss)(rows)):
+        np.testing.assert_allclose(got.numpy(), want.grad, rtol=rtol, atol=atol)
+    for got in (second, torch.func.hessian(loss)(rows).diagonal()):
+        np.testing.assert_allclose(got.numpy(), want.hess, rtol=10 * rtol, atol=10 * atol)
+
+
+@pytest.mark.parametrize("quality", ["quality", "varifocal"])
+def test_soft_targets_weights_and_gammas_have_derivatives(quality):
+    logits, weight = torch.tensor([-2.0, -0.3, 1.0, 4.0]).double(), torch.rand(4).double()
+    targets, gamma = torch.tensor([0.1, 0.7, 0.2, 0.99]).double(), torch.tensor(1.7).double()
+    given = [x.requires_grad_() for x in (logits, targets, weight, gamma)]
+
+    def loss(z, y, w, g):
+        return focalkit.sigmoid_focal_loss(z, y, gamma=g, sample_weight=w, quality=quality)
+
+    assert torch.autograd.gradcheck(loss, given)
+    assert torch.autograd.gradgradcheck(loss, given)
+    ends = torch.tensor([-torch.inf, torch.inf]).double()
+    one = torch.ones(2, dtype=torch.float64, requires_grad=True)
+    value = focalkit.sigmoid_focal_loss(ends, torch.tensor([0.0, 1.0]).double(), sample_weight=one, quality=quality)
+    value.backward()
+    assert value.item() == 0
+    assert not one.grad.any()
+
+
+@pytest.mark.parametrize("k", [1e-9, 1e-39, 1e-300, 1e-309])
+def test_differentiated_losses_of_next_to_no_power_are_cross_entropy_s(k):
+    rows, targets = torch.tensor([-80.0, -3.0, 0.5, 8.0, 60.0]), torch.ones(5, dtype=torch.long)
+    for logits in (rows, rows.double()):
+        got, want = (
+            torch.func.grad(lambda z, k=k: focalkit.sigmoid_focal_loss(z, targets, 0.0, gce=k))(logits)
+            for k in (k, 0.0)
+        )
+        torch.testing.assert_close(got, want, rtol=1e-6, atol=0)
+
+
 @every_member
 def test_functional_transforms_see_the_same_loss(link, gamma, options):
     spec = spec_of(link, gamma, options, reduction="sum")

@@ -207,6 +207,27 @@ def test_a_table_of_gammas_is_the_focal_loss_of_each_row_s_gamma(engine, link):
         same((part,), (np.where(where, five, three),))
 
 
+@pytest.mark.parametrize("share", [0.99, 0.999, 1 - 1e-6])
+def test_dft_near_one_keeps_the_digits_of_what_is_left(engine, share):
+    m = np.array([-40.0, -12.0, -3.0, 0.5, 4.0])
+    loss, grad, hess = solve(engine, np.stack([m, 0 * m], 1).astype(np.float32), np.zeros(5, int), dft=share)
+    ce, p = plain(m)
+    weight, q = (1 - share) + share * p, 1 / (1 + np.exp(m))
+    np.testing.assert_allclose(loss, weight * ce, rtol=2e-6)
+    np.testing.assert_allclose(grad[:, 0], -weight * q, rtol=2e-6)
+    np.testing.assert_allclose(hess[:, 0], weight * p * q, rtol=2e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.999, 1 - 1e-5])
+def test_smoothing_near_one_keeps_the_digits_of_what_is_left(engine, smoothing):
+    n_classes = 1000
+    alpha = np.zeros(n_classes)
+    alpha[0] = 1.0
+    z = np.zeros((1, n_classes), np.float32)
+    loss = solve(engine, z, np.zeros(1, int), alpha=alpha, label_smoothing=smoothing)[0]
+    np.testing.assert_allclose(loss, (1 - smoothing + smoothing / n_classes) * np.log(n_classes), rtol=1e-6)
+
+
 def test_the_gradient_of_dft_is_that_of_one_minus_the_probability(engine):
     same((solve(engine, Z, T, dft=1.0)[1],), (solve(engine, Z, T, gce=1.0)[1],))
 
@@ -223,6 +244,22 @@ def test_generalised_cross_entropy_lies_between_cross_entropy_and_the_error(engi
     np.testing.assert_allclose(small, solve(engine, Z, T)[0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("k", [1e-9, 1e-20, 1e-39, 1e-300, 1e-309])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_generalised_cross_entropy_of_next_to_no_power_is_cross_entropy(engine, link, dtype, k):
+    m = np.array([-80.0, -3.0, 0.5, 8.0, 60.0, -np.inf], dtype)
+    z, t = (np.stack([m, 0 * np.maximum(m, 0)], 1), np.zeros(6, int)) if link == "softmax" else (m, np.ones(6, int))
+    loss, grad, hess = solve(engine, z, t, link=link, gce=k)
+    want = solve(engine, z[:5], t[:5], link=link)
+    for got, right in zip((loss, grad, hess), want, strict=True):
+        np.testing.assert_allclose(got[:5], right, rtol=2e-6 if dtype is np.float32 else 1e-7, atol=2 * k)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(loss[5], dtype(1 / k), rtol=1e-6)
+    assert not np.isnan(grad).any()
+    assert not np.isnan(hess).any()
+
+
 HARD = (Y > 0.25).astype(int)
 
 
@@ -237,6 +274,40 @@ def test_the_asymmetric_loss_is_that_of_ridnik_2021(engine):
     got = solve(engine, Z, HARD, 1.0, "sigmoid", gamma_negative=4.0, clip=0.05)
     np.testing.assert_allclose(got[0], want, rtol=1e-9, atol=1e-300)
     assert (got[1][(HARD == 0) & (p < 0.05)] == 0).all()
+
+
+@pytest.mark.parametrize("c", [0.99, 0.999, 1 - 1e-5])
+def test_a_clip_near_one_keeps_the_digits_of_what_is_left(engine, c):
+    edge = np.log(c / (1 - c))
+    z = (edge + np.array([0.5, 1.0, 3.0, 20.0])).astype(np.float32)
+    p, q = 1 / (1 + np.exp(z.astype(float))), 1 / (1 + np.exp(-z.astype(float)))
+    v = (1 - c) - p
+    loss, grad, hess = solve(engine, z, np.zeros(4, int), 0.0, "sigmoid", gamma_negative=0.0, clip=c)
+    np.testing.assert_allclose(loss, -np.log1p(-v), rtol=6e-6)
+    np.testing.assert_allclose(grad, p * q / (p + c), rtol=6e-6)
+    np.testing.assert_allclose(hess, p * q * (p - c * q / (p + c)) / (p + c), rtol=2e-5)
+
+
+@pytest.mark.parametrize(("z", "c", "dtype"), [(60.0, 1e-20, np.float32), (600.0, 1e-200, np.float64)])
+def test_a_small_clip_bounds_the_loss(engine, z, c, dtype):
+    for targets in (np.zeros(1, int), np.zeros(1, dtype)):
+        loss, grad, hess = solve(engine, np.array([z], dtype), targets, 0.0, "sigmoid", gamma_negative=0.0, clip=c)
+        p = np.exp(-z)
+        np.testing.assert_allclose(loss, -np.log(p + c), rtol=1e-6)
+        np.testing.assert_allclose(grad, p / (p + c), rtol=1e-5)
+        np.testing.assert_allclose(hess, -(p / (p + c)) * (c / (p + c)), rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "gamma"), [(np.float32, g) for g in (1e15, 1e20, 1e37)] + [(np.float64, g) for g in (1e20, 1e160, 1e300)]
+)
+@pytest.mark.parametrize("options", [{"quality": "quality"}, {"clip": 0.05}], ids=["quality", "asymmetric"])
+def test_the_largest_gammas_give_no_nan(engine, options, dtype, gamma):
+    z = np.array([-200, -50, -3, 0, 0.5, 3, 17, 50, 200], dtype)
+    of_negatives = {"gamma_negative": gamma} if "clip" in options else {}
+    for y in (0.0, 0.3, 1.0):
+        for part in solve(engine, z, np.full(9, y, dtype), gamma, "sigmoid", **options, **of_negatives):
+            assert not np.isnan(part).any()
 
 
 def test_quality_is_cross_entropy_of_soft_targets_by_the_distance(engine):
@@ -267,6 +338,18 @@ def test_an_infinite_logit_has_the_derivatives_of_a_very_large_one(engine, membe
             for z in (np.inf, 1e6)]  # fmt: skip
     for at_infinity, far in zip(ends[0][1:], ends[1][1:], strict=True):
         np.testing.assert_allclose(at_infinity, far, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("member", SIGMOID)
+def test_an_infinite_logit_of_the_target_s_sign_has_no_loss(engine, member):
+    gamma, options = SIGMOID[member]
+    spec = LossSpec("sigmoid", gamma, reduction="none", **{**one_class(options), "scale": 1.0})
+    for targets in (np.array([0, 1]), np.array([0.0, 1.0])):
+        for weight in (None, np.array([1.0, 0.0])):
+            z = np.array([-np.inf, np.inf])
+            loss, grad, hess = engine.loss_grad_hess(spec, z, targets, sample_weight=weight)
+            for part in (engine.loss(spec, z, targets, sample_weight=weight), loss, grad, hess):
+                np.testing.assert_array_equal(part, [0.0, 0.0])
 
 
 def one_class(options):
