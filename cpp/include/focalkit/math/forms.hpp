@@ -75,7 +75,8 @@ struct Clip {
     explicit Clip(const Job& job) : number(static_cast<T>(job.form_number)) {
         const double c = job.form_number;
         if (number < least) number = 0;
-        rest = static_cast<T>(1 - c), over_rest = static_cast<T>(1 / (1 - c)), odds = static_cast<T>(c / (1 - c)), rise = static_cast<T>(c * (1 - c));
+        rest = static_cast<T>(1 - c), over_rest = static_cast<T>(1 / (1 - c));
+        odds = static_cast<T>(c / (1 - c)), rise = static_cast<T>(c * (1 - c));
         const auto whole = [](double x) { return static_cast<double>(static_cast<std::int64_t>(x)); };
         // the grids of ln 2 in exp_remainder, and of logits: sums of these are not rounded where they are small
         const double grid = sizeof(T) == 4 ? 0x1p9 : 0x1p32, fine_grid = sizeof(T) == 4 ? 0x1p24 : 0x1p53;
