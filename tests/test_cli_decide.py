@@ -10,6 +10,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from focalkit.cli import main  # noqa: E402
 from focalkit.decisions import Cost, DecisionRule, decide  # noqa: E402
+from focalkit.report.decide import _ends  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +123,16 @@ def test_what_cannot_be_decided_is_one_line(folder, goal, message):
 def test_a_column_of_another_kind_is_not_taken_for_a_class(folder):
     said = run(folder, "two.parquet", "--drop", "group", "--cost", "fn=9", code=2)
     assert "columns must be all probabilities or all logits" in said
+
+
+def test_sql_is_refused_where_standard_output_is_a_file(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("p,y\n" + "".join(f"{0.05 + 0.009 * i:.3f},{int(i % 7 == 0 or i > 80)}\n" for i in range(100)))
+    told = CliRunner().invoke(main, ["decide", str(path), "--cost", "fn=9,fp=1", "--rule", "-", "--sql"])
+    assert told.exit_code == 2
+    assert "--sql must be left out" in told.output
+
+
+def test_a_cut_off_below_0_is_told_as_0():
+    assert _ends([-1.0, -1.0]) == {"low": "0", "high": "0"}
+    assert _ends([-1.0, 0.25, 2.0]) == {"low": "0", "high": "1"}

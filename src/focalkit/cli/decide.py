@@ -151,6 +151,10 @@ def _one_goal(given: dict[str, Any]) -> None:
     flags = ("costs", "metric", "fbeta", "precision", "recall", "fpr", "alerts")
     words = contracts.Words
     named = [f"--{name}" for name in flags if given[name] is not None]
+    if given["sql"] and to_stdout(given["rule_file"], given["html_file"]):
+        contracts.reject(
+            "--sql", "be left out", words("a file on standard output"), "Name a file, or ask for SQL alone."
+        )
     doubt = [f"--{name.replace('_', '-')}" for name in ("abstain", "review_cost") if given[name] is not None]
     of_cost = [f"--{n.replace('_', '-')}" for n in ("cost", "cost_column") if given[n] is not None]
     if len(doubt) > 1:

@@ -159,4 +159,5 @@ def _spread(rule: DecisionRule, report: DecisionReport) -> list[Message]:
 
 def _ends(values: Sequence[float]) -> dict[str, str]:
     """The least and the largest of some cut-offs."""
-    return {"low": f"{max(min(values), 0.0):.4g}", "high": f"{min(max(values), 1.0):.4g}"}
+    low, high = np.clip([min(values), max(values)], 0.0, 1.0)  # -1 flags all
+    return {"low": f"{low:.4g}", "high": f"{high:.4g}"}
