@@ -69,7 +69,7 @@ struct Sides {
 template <class T>
 struct Clip {
     static constexpr T least = sizeof(T) == 4 ? T(1e-18) : T(1e-150);
-    static constexpr T most = sizeof(T) == 4 ? T(104) : T(746);  // e to that is beyond all numbers
+    static constexpr T most = sizeof(T) == 4 ? T(104) : T(746);           // e to that is beyond all numbers
     T number, rest, over_rest, odds, rise, edge, high, middle, low, top;  // rest is 1 - c
 
     explicit Clip(const Job& job) : number(static_cast<T>(job.form_number)) {
@@ -172,7 +172,7 @@ FOCALKIT_INLINE Slopes<V> clipped(const BeyondMargin<V>& at, V n, T gamma, int w
     if constexpr (order > 0) f.d1 = where(nothing, V{}, -(at.pq * less * slope));
     if constexpr (order > 1) {
         const V inverse = T(1) + at.w;  // of 1 - v
-        const V pull = gamma * at.pq;  // first, so that no factor overflows before a smaller one has been at it
+        const V pull = gamma * at.pq;   // first, so that no factor overflows before a smaller one has been at it
         const V bend = pull * (n / safe) * (gamma - T(1)) + pull * (T(2) * inverse) + at.pq * (at.w * inverse);
         const V curve = minimum(largest_finite<V>(), V(bend + at.p_less_q * slope));
         f.d2 = where(nothing, V{}, at.pq * less * curve);
