@@ -1,6 +1,7 @@
 """What every test has: the engines, and one reproducible hypothesis profile."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,8 @@ settings.register_profile(
 )
 settings.register_profile("slow", settings.get_profile("explore"), max_examples=150)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell runs in the background has no Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
