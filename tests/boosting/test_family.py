@@ -107,7 +107,8 @@ def test_the_start_of_two_classes_is_where_the_risk_is_least(gamma, options):
             for _ in range(4):
                 values = risk(z)[0]
                 z = np.linspace(-1, 1, 2001) * np.ptp(z) / 2000 + z[values.argmin()]
-            assert risk(np.array([start]))[0] <= values.min() * (1 + 1e-12)
+            rounded = 4 * np.finfo(float).eps * (1 + abs(start)) * np.abs(slopes).max()  # the start itself, at a kink
+            assert risk(np.array([start]))[0] <= values.min() * (1 + 1e-12) + rounded
 
 
 @pytest.mark.parametrize(

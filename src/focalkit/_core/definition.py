@@ -46,7 +46,7 @@ def product_p_nll(p, nll, xp):
 
 def weighted(weight, value, xp):
     """``weight * value``, where a weight of 0 masks an infinite loss but never a NaN."""
-    masked = (weight == 0) & (value == xp.inf)
+    masked = (weight == 0) & (value == float("inf"))
     return weight * xp.where(masked, xp.zeros_like(value), value)
 
 

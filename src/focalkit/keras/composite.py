@@ -36,11 +36,32 @@ def _excess_loss(m: Any, gamma: Any) -> Any:
     return _modulation(m, gamma) * ops.where(likely, series, ops.softplus(-m) - q)
 
 
+def _power_loss(m: Any, k: Any) -> Any:
+    """``(1 - p^k) / k``; the slope of expm1 is expm1 + 1 to a library, which has no digits where expm1 nears -1."""
+    nll = ops.softplus(-m)
+    x = k * nll
+    near = x < 1
+    rise = ops.where(near, -ops.expm1(-ops.where(near, x, 0.5)), 1 - ops.exp(-x))
+    return ops.where(x < 1e-17, nll, rise / k)
+
+
+def _quality(z: Any, y: Any, gamma: Any) -> Any:
+    """``|y - p|^gamma CE(p, y)``."""
+    p = ops.sigmoid(z)
+    s = ops.where(y == 0, p, ops.where(y == 1, -ops.sigmoid(-z), p - y))
+    size = ops.where(s < 0, -s, s)
+    there = size > 0
+    w = ops.where(there, ops.where(there, size, 1.0) ** gamma, ops.where(gamma == 0, 1.0, 0.0))
+    entropy = definition.weighted(y, ops.softplus(-z), ops) + definition.weighted(1 - y, ops.softplus(z), ops)
+    return w * entropy
+
+
 class _Functions:
-    """What ``forms.composed`` is made of."""
+    """What ``forms.composed`` and ``forms.composed_soft`` are made of."""
 
     xp = ops
     loss, excess_loss, modulation = staticmethod(focal), staticmethod(_excess_loss), staticmethod(_modulation)
+    power_loss, quality = staticmethod(_power_loss), staticmethod(_quality)
     nll, sigma = staticmethod(lambda m: ops.softplus(-m)), staticmethod(ops.sigmoid)
     stop_gradient = staticmethod(ops.stop_gradient)
 
