@@ -476,3 +476,31 @@ def test_costs_go_by_the_names_in_their_file_and_misses_by_the_rarer_or_the_seco
         assert "“bad”" in told[0]["verdicts"][0]["brief"]["expect"][0]
     good = run("tune", table, "--target", "y", *QUICK, "--quiet", "--cost", "fn=20,fp=1", "--positive", "good")
     assert "“good”: caught" in good.output
+
+
+def test_what_a_saved_model_and_its_script_need_is_said_or_written(tmp_path):
+    table = tmp_path / "t.csv"
+    rng = np.random.default_rng(0)
+    ill = rng.random(300) < 0.2
+    rows = [
+        f"{a:.4f},{10 ** (3 * b):.3f},{int(t)}"
+        for a, b, t in zip(rng.normal(size=300) + ill, rng.random(300), ill, strict=True)
+    ]
+    table.write_text("\n".join(["a,amount,ill", *rows]) + "\n")
+    script, model = tmp_path / "s.py", tmp_path / "m.joblib"
+    words = ("tune", table, "--target", "ill", *QUICK, "--quiet")
+    assert run(*words, "-C", "inf", "--script", script).exit_code == 0
+    assert 'C=float("inf")' in script.read_text()
+    done = run(*words, "--cost-column", "amount", "--cost", "fp=5", "--save", model)
+    assert done.exit_code == 0, done.output
+    assert "on 300 new rows -" not in done.output  # amounts, and so costs, are not negative
+    for refused, said in (
+        (run(*words, "--save", "-"), "save must be a file"),
+        (run(*words, "--drop", "ill"), "target must be another column than those left out"),
+        (run(*words, "--weights", "amount", "--cost-column", "amount"), "weights must be another column than costs"),
+        (run("predict", model, table, "--trust"), "--cost-column must name the column"),
+        (run("predict", model, table, "--trust", "--cost-column", "amount", "--drop", "a"), "--drop must be left out"),
+    ):
+        assert refused.exit_code == 2, refused.output
+        assert said in refused.output
+    assert run("predict", model, table, "--trust", "--cost-column", "amount").exit_code == 0
