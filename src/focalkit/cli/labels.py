@@ -8,12 +8,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
 from focalkit._core import contracts
 from focalkit._core.message import Message
-from focalkit.cli.options import Progress, to_stdout, write_out
+from focalkit.cli.options import Progress, announced, to_stdout, write_out
 
 #: The options that write a file, in the order in which they are written.
 PLACES = ("json", "script", "card", "model", "html")
@@ -38,7 +37,7 @@ def show_labels(
     Returns whether it was finished.
     """
     from focalkit.report import labels as report
-    from focalkit.report.messages import say, word
+    from focalkit.report.messages import word
     from focalkit.report.page.assemble import assemble
     from focalkit.report.sections import Section
     from focalkit.report.terminal.console import Terminal
@@ -47,13 +46,8 @@ def show_labels(
     problem, labels, about = _read(file, pattern, asked, estimator)
     shown = not to_stdout(*places.values())
     terminal = Terminal(language)
-    if shown:  # before any work
-        terminal.line(f"focalkit tune · {file}: {word('label.count', terminal.language, n=len(labels))}", "bold")
-        for note in problem.notes:
-            terminal.line(Message("note", note=note), "yellow")
-    else:
-        for note in problem.notes:
-            click.echo(word("note", language, note=say(note, language)), err=True)
+    title = f"{file}: {word('label.count', terminal.language, n=len(labels))}"
+    announced(terminal, title, problem.notes, shown=shown, language=language)
     with Progress("progress.tune", language, quiet) as bar:
         told: dict[str, Any] = {**rule, **options, **problem.folding, "progress": bar.of_run}
         found = tune_labels(problem.estimator, problem.X, labels, **told)

@@ -17,10 +17,12 @@ import click
 
 from focalkit._core import contracts
 from focalkit._core.contracts import InputError
+from focalkit._core.message import Message
 from focalkit.report.format import visible
-from focalkit.report.messages import word
+from focalkit.report.messages import say, word
 
 if TYPE_CHECKING:
+    from focalkit.report.terminal.console import Terminal
     from focalkit.tuning.collection import Progress as State
 
 #: Where a context keeps the words of its command.
@@ -289,6 +291,17 @@ def command_line(context: click.Context) -> str:
 
 #: Columns of a terminal from which there is room for the bar, and for what else there is to say.
 NARROW, WIDE = 48, 80
+
+
+def announced(terminal: Terminal, title: str, notes: Sequence[Any], *, shown: bool, language: str) -> None:
+    """Say before any work what it is about and what was noted; the notes alone, as errors, where output is a file."""
+    if shown:
+        terminal.line(f"focalkit tune · {title}", "bold")
+    for note in notes:
+        if shown:
+            terminal.line(Message("note", note=note), "yellow")
+        else:
+            click.echo(word("note", language, note=say(note, language)), err=True)
 
 
 class Progress:

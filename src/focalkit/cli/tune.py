@@ -11,7 +11,6 @@ import click
 
 from focalkit._core import contracts
 from focalkit._core.extras import need
-from focalkit._core.message import Message
 from focalkit.cli.options import (
     READING,
     SEED,
@@ -19,6 +18,7 @@ from focalkit.cli.options import (
     Jobs,
     OneLine,
     Progress,
+    announced,
     check_places,
     command_line,
     language_option,
@@ -31,7 +31,7 @@ from focalkit.cli.options import (
     write_out,
 )
 from focalkit.cli.problem import ESTIMATORS
-from focalkit.report.messages import say, word
+from focalkit.report.messages import say
 from focalkit.weights import Scheme, parse_alpha
 
 #: Named here, so that --help needs no scikit-learn; a test holds them equal to the tables'.
@@ -321,14 +321,8 @@ def tune(
     if model_file is not None and predictions:
         contracts.reject("save", "be left out with --predictions", model_file, "There is no model to train.")
     shown = not to_stdout(json_file, html_file, script_file, card_file)
-    if shown:  # before any work
-        terminal = Terminal(language)
-        terminal.line(f"focalkit tune · {say(source, terminal.language)}", "bold")
-        for note in notes:
-            terminal.line(Message("note", note=note), "yellow")
-    else:
-        for note in notes:
-            click.echo(word("note", language, note=say(note, language)), err=True)
+    terminal = Terminal(language)
+    announced(terminal, say(source, terminal.language), notes, shown=shown, language=language)
     with Progress("progress.tune", language, quiet) as bar:
         result = run(
             problem.estimator,

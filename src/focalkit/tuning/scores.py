@@ -57,21 +57,21 @@ class Metric:
     def least(self) -> float:
         """The least that it can be, as far as that is known."""
         if self.costs or self.measure is not None:
-            return float(min(self._costs(), default=-math.inf))
+            return self._cost(np.min, -math.inf)
         return -1.0 if self.merit.name in ("mcc", "kappa", "youden") else 0.0
 
     @property
     def most(self) -> float:
         """The most that it can be, as far as that is known."""
         if self.costs or self.measure is not None or not self.larger_is_better:
-            return float(max(self._costs(), default=math.inf))
+            return self._cost(np.max, math.inf)
         return 1.0
 
-    def _costs(self) -> NDArray[np.float64]:
-        """What a case may cost, as far as that is known."""
+    def _cost(self, end: Any, unknown: float) -> float:
+        """The least or the largest cost of a case, as far as that is known."""
         if isinstance(self.goal, Cost | CostMatrix):
-            return self.goal.array.ravel()
-        return self.measure.matrices.ravel() if isinstance(self.measure, CostOf) else np.empty(0)
+            return float(end(self.goal.array))
+        return float(end(self.measure.matrices)) if isinstance(self.measure, CostOf) else unknown
 
     @property
     def title(self) -> str:

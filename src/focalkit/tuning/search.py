@@ -15,6 +15,7 @@ from focalkit._core import contracts
 from focalkit._core.message import Message
 from focalkit._core.types import Features
 from focalkit.decisions import Constraint, Cost, CostMatrix, Goal
+from focalkit.decisions.goals import as_goal
 from focalkit.io.repeats import duplicate_groups
 from focalkit.tuning.collection import Collection, Left, Progress
 from focalkit.tuning.data import Data, Trainer
@@ -186,8 +187,8 @@ def tune(
         # what is in the order of the labels changes places with them
         classes, targets, alphas = classes[::-1], 1 - targets, [in_turn(alpha) for alpha in alphas]
         estimator = estimator.turned() if hasattr(estimator, "turned") else estimator
-        if isinstance(given, list | tuple | np.ndarray | CostMatrix):
-            matrix = given if isinstance(given, CostMatrix) else CostMatrix(given)  # type: ignore[arg-type]
+        matrix = as_goal(given) if isinstance(given, list | tuple | np.ndarray) else given
+        if isinstance(matrix, CostMatrix):
             asked = metric_of(matrix.ordered((1, 0)))
             metric = asked.name
     asked = bound(asked, targets, classes, weight, costs)
